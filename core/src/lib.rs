@@ -1,0 +1,3 @@
+//! The solver of gradus.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,35 @@
+//! Images as the program passes them about.
+
+/// A grey image, row-major: pixel `[row][col]` stands at `pixels[row * width + col]`.
+///
+/// Row 0 is the top (largest y), column 0 the left (smallest x). The unit of the values is the caller's:
+/// network units (0 to 1), attenuation in 1/mm or Hounsfield units; whoever names a variable names the unit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// Number of rows.
+    pub height: usize,
+    /// Number of columns.
+    pub width: usize,
+    /// `height * width` values, row-major.
+    pub pixels: Vec<f32>,
+}
+
+impl Image {
+    /// An image of zeros.
+    #[must_use]
+    pub fn zeros(height: usize, width: usize) -> Self {
+        Self { height, width, pixels: vec![0.0; height * width] }
+    }
+
+    /// The rows, top first, as slices of `width` pixels.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.pixels.chunks_exact(self.width)
+    }
+
+    /// Smallest and largest pixel; `(0, 0)` for an image without pixels.
+    #[must_use]
+    pub fn range(&self) -> (f32, f32) {
+        let start = self.pixels.first().copied().unwrap_or(0.0);
+        self.pixels.iter().fold((start, start), |(lo, hi), &p| (lo.min(p), hi.max(p)))
+    }
+}

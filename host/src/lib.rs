@@ -1,0 +1,8 @@
+//! CT reconstruction by graduated optimisation with a learned, energy-based diffusion prior.
+pub mod backend;
+pub mod ct;
+pub mod data;
+pub mod image;
+pub mod metrics;
+pub mod report;
+pub mod unet;
