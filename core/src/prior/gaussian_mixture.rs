@@ -1,0 +1,239 @@
+//! A mixture of isotropic Gaussians, diffused exactly.
+
+use crate::diffusion::PerturbationKernel;
+use crate::math::{exp, exp_m1, ln, ln_1p, sum};
+use core::f32::consts::TAU;
+use core::fmt;
+
+/// One Gaussian `N(mean, variance I)` in `D` dimensions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Component<const D: usize> {
+    /// Weight; the weights of a mixture need not add up to one.
+    pub weight: f32,
+    /// Mean.
+    pub mean: [f32; D],
+    /// Variance along each axis.
+    pub variance: f32,
+}
+
+/// A mixture of `K` isotropic Gaussians in `D` dimensions under a perturbation kernel.
+///
+/// Diffused to time `t`, component `k` is `N(gamma_t m_k, (gamma_t^2 v_k + nu_t^2) I)`, so density, energy and score are
+/// exact at every level.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GaussianMixture<const K: usize, const D: usize> {
+    components: [Component<D>; K],
+    kernel: PerturbationKernel,
+}
+
+/// Why a mixture cannot be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MixtureError {
+    /// There is no component, or no dimension.
+    Empty,
+    /// A weight or a variance is not positive and finite.
+    NotPositive,
+    /// A mean is not finite.
+    NotFinite,
+}
+
+impl fmt::Display for MixtureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "a mixture needs at least one component and one dimension",
+            Self::NotPositive => "weights and variances of a mixture must be positive and finite",
+            Self::NotFinite => "means of a mixture must be finite",
+        })
+    }
+}
+
+impl core::error::Error for MixtureError {}
+
+/// A component at time `t`.
+#[derive(Clone, Copy)]
+struct Diffused {
+    /// `gamma_t`.
+    scale: f32,
+    variance: f32,
+    /// `ln(weight) - D/2 ln(2 pi variance)`.
+    ln_peak: f32,
+}
+
+impl<const K: usize, const D: usize> GaussianMixture<K, D> {
+    /// A mixture of `components`, diffused by `kernel`.
+    ///
+    /// # Errors
+    /// See [`MixtureError`].
+    pub fn new(components: [Component<D>; K], kernel: PerturbationKernel) -> Result<Self, MixtureError> {
+        if K == 0 || D == 0 {
+            return Err(MixtureError::Empty);
+        }
+        let positive = |value: f32| value > 0.0 && value.is_finite();
+        if !components.iter().all(|c| positive(c.weight) && positive(c.variance)) {
+            return Err(MixtureError::NotPositive);
+        }
+        if !components.iter().flat_map(|c| &c.mean).all(|m| m.is_finite()) {
+            return Err(MixtureError::NotFinite);
+        }
+        Ok(Self { components, kernel })
+    }
+
+    /// A mixture of components that are known to be valid.
+    pub(crate) const fn known(components: [Component<D>; K], kernel: PerturbationKernel) -> Self {
+        Self { components, kernel }
+    }
+
+    fn diffused(&self, t: f32) -> [Diffused; K] {
+        let (scale, noise) = (self.kernel.mean_scale(t), self.kernel.variance(t));
+        let half_dimension = 0.5 * sum([1.0; D]);
+        self.components.map(|component| {
+            let variance = scale * scale * component.variance + noise;
+            Diffused { scale, variance, ln_peak: ln(component.weight) - half_dimension * ln(TAU * variance) }
+        })
+    }
+
+    /// Logarithm of the mixture's density up to the constant of the weights, and each component's share of it.
+    fn shares(&self, x: &[f32; D], diffused: &[Diffused; K]) -> (f32, [f32; K]) {
+        let mut shares = [0.0; K];
+        let terms = self.components.iter().zip(diffused);
+        for (share, (component, at)) in shares.iter_mut().zip(terms) {
+            let distance_sq = sum(offsets(x, component, at).map(|offset| offset * offset));
+            *share = at.ln_peak - 0.5 * distance_sq / at.variance;
+        }
+        // log-sum-exp: the largest exponent is taken out, so that nothing overflows and one term is exp(0).
+        let largest = shares.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        shares.iter_mut().for_each(|share| *share = exp(*share - largest));
+        let total = sum(shares);
+        shares.iter_mut().for_each(|share| *share /= total);
+        (largest + ln(total), shares)
+    }
+
+    /// `-log p_t(x)`, up to the logarithm of the sum of the weights.
+    #[must_use]
+    pub fn energy(&self, x: &[f32; D], t: f32) -> f32 {
+        -self.shares(x, &self.diffused(t)).0
+    }
+
+    /// `grad_x log p_t(x)`.
+    #[must_use]
+    pub fn score(&self, x: &[f32; D], t: f32) -> [f32; D] {
+        let diffused = self.diffused(t);
+        let (_, shares) = self.shares(x, &diffused);
+        let mut score = [0.0; D];
+        for (share, (component, at)) in shares.iter().zip(self.components.iter().zip(&diffused)) {
+            for (s, offset) in score.iter_mut().zip(offsets(x, component, at)) {
+                *s -= share * offset / at.variance;
+            }
+        }
+        score
+    }
+
+    /// `-log p_t(x + step d) + log p_t(x)`, without the cancellation of subtracting two energies.
+    ///
+    /// With the shares `q_k` at `x` and the change `delta_k` of each exponent it is `-ln sum_k q_k e^(delta_k)`, and
+    /// near zero `-ln(1 + sum_k q_k (e^(delta_k) - 1))`.
+    #[must_use]
+    pub fn energy_change(&self, x: &[f32; D], d: &[f32; D], step: f32, t: f32) -> f32 {
+        let diffused = self.diffused(t);
+        let (_, shares) = self.shares(x, &diffused);
+        let mut deltas = [0.0; K];
+        for (delta, (component, at)) in deltas.iter_mut().zip(self.components.iter().zip(&diffused)) {
+            // |a + step d|^2 - |a|^2 = step <d, 2 a + step d>
+            let growth = sum(offsets(x, component, at).zip(d).map(|(offset, d)| d * (2.0 * offset + step * d)));
+            *delta = -0.5 * step * growth / at.variance;
+        }
+        let weighted = shares.iter().zip(&deltas).filter(|(share, _)| **share > 0.0);
+        let largest = weighted.clone().map(|(_, delta)| *delta).fold(f32::NEG_INFINITY, f32::max);
+        if largest.abs() < 0.5 {
+            -ln_1p(sum(weighted.map(|(share, delta)| share * exp_m1(*delta))))
+        } else {
+            -largest - ln(sum(weighted.map(|(share, delta)| share * exp(delta - largest))))
+        }
+    }
+}
+
+/// `x - gamma_t m`, coordinate by coordinate.
+fn offsets<'a, const D: usize>(
+    x: &'a [f32; D],
+    component: &'a Component<D>,
+    at: &Diffused,
+) -> impl Iterator<Item = f32> + 'a {
+    let scale = at.scale;
+    x.iter().zip(&component.mean).map(move |(x, mean)| x - scale * mean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mixture() -> GaussianMixture<3, 2> {
+        let component = |weight, mean, variance| Component { weight, mean, variance };
+        let components =
+            [component(0.2, [1.0, -1.0], 0.1), component(0.5, [-2.0, 0.5], 0.7), component(0.3, [4.0, 3.0], 2.0)];
+        GaussianMixture::new(components, PerturbationKernel::VP).unwrap()
+    }
+
+    /// The same density in f64, written down from its definition.
+    fn energy_f64(m: &GaussianMixture<3, 2>, x: [f64; 2], t: f64) -> f64 {
+        let ln_gamma = -t * t * 19.9 / 4.0 - t * 0.05;
+        let (gamma, noise) = (ln_gamma.exp(), -(2.0 * ln_gamma).exp_m1());
+        let density: f64 = m
+            .components
+            .iter()
+            .map(|c| {
+                let v = gamma * gamma * f64::from(c.variance) + noise;
+                let r: f64 = x.iter().zip(c.mean).map(|(x, mean)| (x - gamma * f64::from(mean)).powi(2)).sum();
+                f64::from(c.weight) * (-0.5 * r / v).exp() / (core::f64::consts::TAU * v)
+            })
+            .sum();
+        -density.ln()
+    }
+
+    #[test]
+    fn far_away_nothing_overflows() {
+        let m = mixture();
+        let x = [1e6, -1e6];
+        assert!(m.energy(&x, 1e-3).is_finite() && m.score(&x, 1e-3).iter().all(|s| s.is_finite()));
+        assert!(m.energy_change(&x, &[-1.0, 1.0], 1e6, 1e-3).is_finite());
+    }
+
+    #[test]
+    fn impossible_mixtures_are_refused() {
+        let good = Component { weight: 1.0, mean: [0.0], variance: 1.0 };
+        let build = |c| GaussianMixture::new([c], PerturbationKernel::VP);
+        assert_eq!(build(Component { variance: 0.0, ..good }), Err(MixtureError::NotPositive));
+        assert_eq!(build(Component { weight: f32::NAN, ..good }), Err(MixtureError::NotPositive));
+        assert_eq!(build(Component { mean: [f32::INFINITY], ..good }), Err(MixtureError::NotFinite));
+        assert!(matches!(GaussianMixture::<0, 1>::new([], PerturbationKernel::VP), Err(MixtureError::Empty)));
+    }
+
+    proptest! {
+        #[test]
+        fn energy_and_score_are_those_of_the_density(x0 in -6.0_f32..6.0, x1 in -6.0_f32..6.0, t in 1e-3_f32..1.0) {
+            let (m, x) = (mixture(), [x0, x1]);
+            let at = |dx: f64, dy: f64| energy_f64(&m, [f64::from(x0) + dx, f64::from(x1) + dy], f64::from(t));
+            prop_assert!((f64::from(m.energy(&x, t)) - at(0.0, 0.0)).abs() < 1e-4);
+            let h = 1e-5;
+            let slopes = [at(h, 0.0) - at(-h, 0.0), at(0.0, h) - at(0.0, -h)].map(|d| d / (2.0 * h));
+            for (score, slope) in m.score(&x, t).iter().zip(slopes) {
+                prop_assert!((f64::from(*score) + slope).abs() < 1e-3 * (1.0 + slope.abs()), "{score} {slope}");
+            }
+        }
+
+        #[test]
+        fn energy_changes_keep_their_relative_accuracy(
+            x0 in -6.0_f32..6.0, d0 in 0.2_f32..1.0, exponent in -6.0_f32..1.0, t in 1e-3_f32..1.0,
+        ) {
+            let (m, x, d) = (mixture(), [x0, 0.3], [d0, -0.1]);
+            let step = exp(exponent * core::f32::consts::LN_10);
+            let x64 = [f64::from(x0), f64::from(0.3_f32)];
+            let moved = [x64[0] + f64::from(step) * f64::from(d0), x64[1] - f64::from(step) * f64::from(0.1_f32)];
+            let wanted = energy_f64(&m, moved, f64::from(t)) - energy_f64(&m, x64, f64::from(t));
+            let slope = f64::from(sum(m.score(&x, t).iter().zip(d).map(|(s, d)| s * d)));
+            let scale = wanted.abs().max(f64::from(step) * slope.abs()).max(1e-3 * f64::from(step));
+            let found = f64::from(m.energy_change(&x, &d, step, t));
+            prop_assert!((found - wanted).abs() < 2e-4 * scale, "{found} {wanted}");
+        }
+    }
+}

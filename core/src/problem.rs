@@ -1,0 +1,51 @@
+//! What a problem must offer, at two levels: on vectors ([`Problem`]) and behind a solver's requests ([`Evaluator`]).
+
+use crate::schedule::Level;
+use crate::solver::Directional;
+
+/// Whoever holds the vectors `x`, `grad f(x)`, `d` and answers the requests of a solver.
+///
+/// The vectors may live anywhere; only these scalars cross.
+pub trait Evaluator {
+    /// What can go wrong while computing.
+    type Error;
+
+    /// Computes `d = -t grad F(x, t)`, after `grad f(x)` where `new_iterate` says that `x` has changed.
+    ///
+    /// # Errors
+    /// When the computation fails; `x` is unchanged then.
+    fn direction(&mut self, level: Level, new_iterate: bool) -> Result<Directional, Self::Error>;
+
+    /// `f(x + step d) - f(x)`, computed as a difference: subtracting two values of `f` would lose it.
+    ///
+    /// # Errors
+    /// When the computation fails; `x` is unchanged then.
+    fn change(&mut self, step: f32) -> Result<f32, Self::Error>;
+
+    /// `x <- x + step d`; keeps `d` as the previous direction.
+    ///
+    /// # Errors
+    /// When the computation fails.
+    fn update(&mut self, step: f32) -> Result<(), Self::Error>;
+}
+
+/// A homotopy on vectors of a fixed length, for [`crate::Buffers`].
+pub trait Problem {
+    /// What can go wrong while computing.
+    type Error;
+
+    /// Length of `x`.
+    fn dimension(&self) -> usize;
+
+    /// `out = grad F(x, t)`; both have length [`dimension`](Self::dimension).
+    ///
+    /// # Errors
+    /// When the computation fails.
+    fn gradient(&mut self, x: &[f32], level: Level, out: &mut [f32]) -> Result<(), Self::Error>;
+
+    /// `F(x + step d, t) - F(x, t)`, computed as a difference.
+    ///
+    /// # Errors
+    /// When the computation fails.
+    fn change(&mut self, x: &[f32], d: &[f32], step: f32, level: Level) -> Result<f32, Self::Error>;
+}
