@@ -2,7 +2,10 @@
 pub mod backend;
 pub mod ct;
 pub mod data;
+pub mod doctor;
 pub mod image;
 pub mod metrics;
+pub mod reconstruct;
 pub mod report;
+pub mod simulate;
 pub mod unet;

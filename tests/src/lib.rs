@@ -1,1 +1,3 @@
-//! Tests that cross crates live in `tests/`; this library is what they share.
+//! Tests that cross crates; this library is what they share.
+
+pub mod reference_network;

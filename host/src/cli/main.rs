@@ -1,1 +1,94 @@
-fn main() {}
+//! The `gradus` command.
+
+mod config;
+mod doctor;
+mod inspect;
+mod problem;
+mod reconstruct;
+mod run_folder;
+mod simulate;
+mod terminal;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use terminal::Terminal;
+
+/// Reconstruct CT images from few, noisy measurements by graduated optimisation with a learned prior.
+#[derive(Debug, Parser)]
+#[command(name = "gradus", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Threads to compute with [default: all cores]; results do not depend on it
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    /// No progress bar and no summary
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Print one JSON object instead of the summary
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reconstruct a scan, or a sample or image through a simulated scan; the main job
+    Reconstruct(reconstruct::Arguments),
+    /// Simulate a measured sinogram of an image
+    Simulate(simulate::Arguments),
+    /// Say what a scan, an image or a weights file contains and whether it is usable
+    Inspect(inspect::Arguments),
+    /// Name the devices found and check each backend on this machine
+    Doctor,
+}
+
+/// How a command ended, when it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Done: exit 0.
+    Done,
+    /// Ran, but did not converge, was stopped, or a check failed: exit 1.
+    Unfinished,
+}
+
+/// What stopped a command: exit 2.
+type Failure = miette::Report;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Unfinished) => ExitCode::from(1),
+        Err(failure) if terminal::is_broken_pipe(&failure) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure:?}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<End, Failure> {
+    terminal::plain_errors()?;
+    if let Some(threads) = cli.global.threads {
+        if threads == 0 {
+            miette::bail!("--threads is 0; give at least 1");
+        }
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(|error| miette::miette!("cannot start {threads} threads: {error}"))?;
+    }
+    let terminal = Terminal::new(cli.global.quiet, cli.global.json);
+    match &cli.command {
+        Command::Reconstruct(arguments) => reconstruct::run(arguments, &terminal),
+        Command::Simulate(arguments) => simulate::run(arguments, &terminal),
+        Command::Inspect(arguments) => inspect::run(arguments, &terminal),
+        Command::Doctor => doctor::run(&terminal),
+    }
+}

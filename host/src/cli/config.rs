@@ -1,0 +1,70 @@
+//! A run, described by one TOML file; every flag has a field.
+
+use crate::Failure;
+use gradus::reconstruct::Settings;
+use gradus::simulate::Simulation;
+use miette::{LabeledSpan, NamedSource, miette};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A reconstruction run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunConfig {
+    /// A scan, an image or the name of a sample.
+    pub input: String,
+    /// The name of an embedded prior, or a weights file.
+    pub prior: String,
+    /// How a sample or an image is scanned; not used for a scan.
+    pub simulation: Simulation,
+    /// How it is reconstructed.
+    pub reconstruction: Settings,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            input: "ellipses:1".to_owned(),
+            prior: "ellipses".to_owned(),
+            simulation: Simulation::default(),
+            reconstruction: Settings::default(),
+        }
+    }
+}
+
+impl RunConfig {
+    /// Reads a run from a file.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| miette!("cannot read the run {name}: {error}"))?;
+        toml::from_str(&text).map_err(|error| {
+            let labels = error.span().map(|span| LabeledSpan::at(span, error.message().to_owned()));
+            miette!(
+                labels = labels.into_iter().collect::<Vec<_>>(),
+                help = "README.md lists the fields; `gradus reconstruct` writes a complete run.toml into its folder",
+                "{name} does not describe a run: {}",
+                error.message()
+            )
+            .with_source_code(NamedSource::new(name, text))
+        })
+    }
+
+    /// The run as TOML.
+    pub fn to_toml(&self) -> Result<String, Failure> {
+        toml::to_string(self).map_err(|error| miette!("cannot write the run as TOML: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_survives_its_file() {
+        let mut run = RunConfig::default();
+        run.reconstruction.alpha = Some(3.5);
+        let text = run.to_toml().unwrap();
+        assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), run);
+        assert!(toml::from_str::<RunConfig>("[reconstruction]\nalhpa = 1").is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! `gradus inspect`: what a file contains, and whether it is usable.
+
+use crate::problem;
+use crate::terminal::Terminal;
+use crate::{End, Failure};
+use gradus::data::image_files::read_image;
+use gradus::data::scan::{Scan, is_scan, read_scan};
+use gradus::image::Image;
+use gradus::unet::Weights;
+use miette::IntoDiagnostic;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// What to look at.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A scan, an image, a weights file, or the name of a sample or an embedded prior
+    file: String,
+}
+
+/// Runs the command; a file that cannot be used is an error that says why.
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
+    let description = describe(&arguments.file)?;
+    terminal.report(&description)?;
+    let lines: Vec<String> = description
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{:<22}{}", key.replace('_', " "), plain(value)))
+        .collect();
+    terminal.say(&lines.join("\n"))?;
+    Ok(End::Done)
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "not given".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn describe(name: &str) -> Result<Value, Failure> {
+    let path = Path::new(name);
+    if gradus::unet::embedded(name).is_some() || path.extension().is_some_and(|e| e == "safetensors") {
+        return Ok(weights(&problem::prior(name)?));
+    }
+    if gradus::data::samples::Sample::parse(name).is_some() {
+        let subject = problem::subject(name)?;
+        return Ok(image("sample, an image", &subject.image, subject.unit.name(), Some(subject.pixel_mm)));
+    }
+    if is_scan(path).into_diagnostic()? {
+        return Ok(scan(&read_scan(path).into_diagnostic()?));
+    }
+    let loaded = read_image(path).into_diagnostic()?;
+    Ok(image("image", &loaded.image, loaded.unit.name(), loaded.pixel_mm))
+}
+
+fn image(what: &str, image: &Image, unit: &str, pixel_mm: Option<f64>) -> Value {
+    let (low, high) = image.range();
+    let mean = image.pixels.iter().map(|p| f64::from(*p)).sum::<f64>() / image.pixels.len() as f64;
+    json!({
+        "what": what,
+        "height": image.height,
+        "width": image.width,
+        "pixel_mm": pixel_mm,
+        "unit": unit,
+        "least": low,
+        "mean": mean,
+        "largest": high,
+        "use": "gradus simulate, or gradus reconstruct, which scans it first",
+    })
+}
+
+fn scan(scan: &Scan) -> Value {
+    let geometry = &scan.geometry;
+    let range = |values: &mut dyn Iterator<Item = f64>| {
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+    };
+    let (first, last) = range(&mut geometry.angles_rad.iter().copied());
+    let (low, high) = range(&mut scan.sinogram.iter().map(|p| f64::from(*p)));
+    json!({
+        "what": "scan, parallel beam",
+        "angles": geometry.angles_rad.len(),
+        "angles_from_rad": first,
+        "angles_to_rad": last,
+        "bins": geometry.n_bins,
+        "bin_width_mm": geometry.bin_width_mm,
+        "detector_offset_mm": geometry.detector_offset_mm,
+        "image": format!("{} x {} pixels of {} mm", geometry.height, geometry.width, geometry.pixel_mm),
+        "least_line_integral": low,
+        "largest_line_integral": high,
+        "noise_std": scan.noise_std,
+        "photons": scan.photons,
+        "attenuation_per_unit": scan.attenuation_per_unit,
+        "truth": if scan.truth.is_some() { "included" } else { "not included" },
+        "warnings": if scan.warnings.is_empty() { "none".to_owned() } else { scan.warnings.join("; ") },
+        "use": "gradus reconstruct",
+    })
+}
+
+fn weights(weights: &Weights) -> Value {
+    let architecture = weights.architecture();
+    let parameters: usize = weights.tensors().values().map(|tensor| tensor.data.len()).sum();
+    json!({
+        "what": "weights of an energy network",
+        "parameters": parameters,
+        "tensors": weights.tensors().len(),
+        "architecture": serde_json::to_value(architecture).unwrap_or_default(),
+        "parametrisation": serde_json::to_value(weights.parametrisation()).unwrap_or_default(),
+        "perturbation_kernel": serde_json::to_value(weights.perturbation_kernel()).unwrap_or_default(),
+        "provenance": weights.provenance(),
+        "image_sizes": format!("multiples of {}", architecture.size_multiple()),
+        "use": "gradus reconstruct --prior",
+    })
+}

@@ -1,0 +1,125 @@
+//! What a command works on: a scan file, a sample, or an image that is scanned first.
+
+use crate::Failure;
+use gradus::ct::hounsfield;
+use gradus::data::image_files::{DicomSource, LoadedImage, PixelUnit, read_image};
+use gradus::data::samples::Sample;
+use gradus::data::scan::{Scan, is_scan, read_scan};
+use gradus::image::Image;
+use gradus::simulate::{Simulation, simulate};
+use gradus::unet::Weights;
+use miette::{IntoDiagnostic, WrapErr, miette};
+use std::path::Path;
+
+/// An image in network units, with what its file says about it.
+#[derive(Debug)]
+pub struct Subject {
+    /// A short name, good for a folder.
+    pub name: String,
+    /// The image in network units.
+    pub image: Image,
+    /// Side of a pixel.
+    pub pixel_mm: f64,
+    /// The unit that results are written in.
+    pub unit: Unit,
+    /// Where a DICOM result goes back to.
+    pub dicom: Option<Box<DicomSource>>,
+}
+
+/// The unit of written images.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Unit {
+    /// Network units, 0 to 1.
+    Network,
+    /// Hounsfield units.
+    Hounsfield,
+    /// Attenuation in 1/mm, given that of network unit 1.
+    Attenuation(f64),
+}
+
+impl Unit {
+    /// An image in this unit.
+    pub fn from_network(self, image: &Image) -> Image {
+        let convert = |value: &f32| match self {
+            Self::Network => *value,
+            Self::Hounsfield => hounsfield::network_to_hu(*value),
+            Self::Attenuation(per_unit) => (f64::from(*value) * per_unit) as f32,
+        };
+        Image { pixels: image.pixels.iter().map(convert).collect(), ..*image }
+    }
+
+    /// How it is named in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network units",
+            Self::Hounsfield => "HU",
+            Self::Attenuation(_) => "1/mm",
+        }
+    }
+}
+
+/// A scan to reconstruct.
+#[derive(Debug)]
+pub struct Problem {
+    /// A short name, good for a folder.
+    pub name: String,
+    /// The scan.
+    pub scan: Scan,
+    /// The unit that results are written in; `None` when the scan does not say its scale.
+    pub unit: Option<Unit>,
+    /// Where a DICOM result goes back to.
+    pub dicom: Option<Box<DicomSource>>,
+    /// Whether the scan was simulated here.
+    pub simulated: bool,
+}
+
+/// The image that `input` names: a sample or a file.
+pub fn subject(input: &str) -> Result<Subject, Failure> {
+    if let Some(sample) = Sample::parse(input) {
+        let loaded = sample.into_diagnostic()?.load().into_diagnostic()?;
+        return Ok(from_loaded(input.replace(':', "-"), loaded));
+    }
+    let loaded = read_image(Path::new(input)).into_diagnostic()?;
+    Ok(from_loaded(stem(input), loaded))
+}
+
+fn from_loaded(name: String, loaded: LoadedImage) -> Subject {
+    let (unit, image) = match loaded.unit {
+        PixelUnit::HounsfieldUnits => {
+            let pixels = loaded.image.pixels.iter().map(|hu| hounsfield::hu_to_network(*hu)).collect();
+            (Unit::Hounsfield, Image { pixels, ..loaded.image })
+        }
+        PixelUnit::Relative => (Unit::Network, loaded.image),
+    };
+    Subject { name, image, pixel_mm: loaded.pixel_mm.unwrap_or(1.0), unit, dicom: loaded.dicom }
+}
+
+/// The scan that `input` names: a scan file, or a sample or image scanned as `simulation` says.
+pub fn problem(input: &str, simulation: &Simulation) -> Result<Problem, Failure> {
+    if Sample::parse(input).is_none() && is_scan(Path::new(input)).into_diagnostic()? {
+        let scan = read_scan(Path::new(input)).into_diagnostic()?;
+        let unit = scan.attenuation_per_unit.map(Unit::Attenuation);
+        return Ok(Problem { name: stem(input), scan, unit, dicom: None, simulated: false });
+    }
+    let subject = subject(input)?;
+    let scan = simulate(&subject.image, subject.pixel_mm, simulation)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("cannot scan {input}"))?;
+    Ok(Problem { name: subject.name, scan, unit: Some(subject.unit), dicom: subject.dicom, simulated: true })
+}
+
+/// The prior of this name, embedded or in a file.
+pub fn prior(name: &str) -> Result<Weights, Failure> {
+    if let Some(bytes) = gradus::unet::embedded(name) {
+        return Weights::from_bytes(bytes).into_diagnostic();
+    }
+    let bytes = std::fs::read(name).map_err(|error| {
+        let known = gradus::unet::EMBEDDED.join(", ");
+        miette!("cannot read the prior {name}: {error}; name a weights file or one of: {known}")
+    })?;
+    Weights::from_bytes(&bytes).into_diagnostic().wrap_err_with(|| format!("cannot use the prior {name}"))
+}
+
+fn stem(path: &str) -> String {
+    Path::new(path).file_stem().map_or_else(|| "scan".to_owned(), |stem| stem.to_string_lossy().into_owned())
+}

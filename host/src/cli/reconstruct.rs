@@ -1,0 +1,181 @@
+//! `gradus reconstruct`: the main job.
+
+use crate::config::RunConfig;
+use crate::problem::{self, Problem, Unit};
+use crate::run_folder::RunFolder;
+use crate::terminal::{Terminal, stop_flag};
+use crate::{End, Failure};
+use gradus::ct::Window;
+use gradus::data::image_files::{GreyWindow, write_dicom, write_npy, write_png16};
+use gradus::data::scan::write_scan;
+use gradus::image::Image;
+use gradus::metrics::{psnr, ssim_uniform};
+use gradus::reconstruct::{
+    Measurement, Method, Reconstruction, Start, filtered_backprojection, reconstruct,
+};
+use gradus_core::Status;
+use miette::IntoDiagnostic;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+mod files;
+
+/// Every flag has a field in the TOML file of a run; flags win.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A scan (npz, or a folder with scan.toml), a sample (ellipses:SEED, spine) or an image (npy, npz, DICOM, PNG,
+    /// TIFF); samples and images are scanned first [default: ellipses:1]
+    #[arg(value_name = "SCAN")]
+    input: Option<String>,
+    /// A run described by a TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the results go: a new or empty folder [default: runs/INPUT-METHOD]
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Method [default: gradient-like]
+    #[arg(long, value_enum)]
+    method: Option<Method>,
+    /// Prior: the name of an embedded one (ellipses) or a weights file [default: ellipses]
+    #[arg(long, value_name = "NAME|FILE")]
+    prior: Option<String>,
+    /// Weight of the prior [default: from the noise]
+    #[arg(long)]
+    alpha: Option<f64>,
+    /// Number of smoothing levels, one iteration each [default: 300]
+    #[arg(long)]
+    steps: Option<u32>,
+    /// First smoothing level [default: 1]
+    #[arg(long)]
+    t_max: Option<f64>,
+    /// Last smoothing level [default: 0.001]
+    #[arg(long)]
+    t_min: Option<f64>,
+    /// Constant step for the flow, in place of the line search
+    #[arg(long, value_name = "LENGTH")]
+    constant_step: Option<f64>,
+    /// Stop when the gradient norm is at most this [default: 0]
+    #[arg(long)]
+    tolerance: Option<f64>,
+    /// Starting point [default: noise]
+    #[arg(long, value_enum)]
+    start: Option<Start>,
+    /// Seed of the starting noise [default: 1]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Window of the filtered backprojection: ramp, shepp-logan or hann [default: hann]
+    #[arg(long)]
+    window: Option<Window>,
+    /// Weight of total variation [default: from the noise]
+    #[arg(long, value_name = "WEIGHT")]
+    tv_weight: Option<f64>,
+    /// Iterations of total variation [default: 500]
+    #[arg(long, value_name = "N")]
+    tv_iterations: Option<u32>,
+    #[command(flatten)]
+    simulation: crate::simulate::SimulationArguments,
+}
+
+impl Arguments {
+    /// The run that the file and the flags describe together.
+    fn run_config(&self) -> Result<RunConfig, Failure> {
+        let mut run = self.config.as_deref().map_or_else(|| Ok(RunConfig::default()), RunConfig::read)?;
+        let set = &mut run.reconstruction;
+        replace(&mut run.input, &self.input);
+        replace(&mut run.prior, &self.prior);
+        replace(&mut set.method, &self.method);
+        replace(&mut set.steps, &self.steps);
+        replace(&mut set.t_max, &self.t_max);
+        replace(&mut set.t_min, &self.t_min);
+        replace(&mut set.tolerance, &self.tolerance);
+        replace(&mut set.start, &self.start);
+        replace(&mut set.seed, &self.seed);
+        replace(&mut set.window, &self.window);
+        replace(&mut set.tv_iterations, &self.tv_iterations);
+        set.alpha = self.alpha.or(set.alpha);
+        set.constant_step = self.constant_step.or(set.constant_step);
+        set.tv_weight = self.tv_weight.or(set.tv_weight);
+        self.simulation.apply(&mut run.simulation);
+        Ok(run)
+    }
+}
+
+/// Overwrites a field where a flag was given.
+pub fn replace<T: Clone>(field: &mut T, flag: &Option<T>) {
+    if let Some(value) = flag {
+        field.clone_from(value);
+    }
+}
+
+/// A finished run, as the files tell it.
+struct Finished {
+    run: RunConfig,
+    problem: Problem,
+    measurement: Measurement,
+    unit: Unit,
+    result: Reconstruction,
+    /// PSNR after each iteration, where the truth is known.
+    psnrs: Vec<f64>,
+    fbp: Image,
+    seconds: f64,
+}
+
+impl Finished {
+    /// PSNR and SSIM of an image in network units, where the truth is known.
+    fn quality(&self, image: &Image) -> Result<Option<(f64, f64)>, Failure> {
+        let Some(truth) = &self.problem.scan.truth else { return Ok(None) };
+        let psnr = psnr(truth, image, 1.0).into_diagnostic()?;
+        Ok(Some((psnr, ssim_uniform(truth, image, 1.0).into_diagnostic()?)))
+    }
+
+    fn status(&self) -> String {
+        self.result.status.map_or_else(|| "done".to_owned(), |status| status.to_string())
+    }
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
+    let run = arguments.run_config()?;
+    let problem = problem::problem(&run.input, &run.simulation)?;
+    problem.scan.warnings.iter().for_each(|warning| terminal.warn(warning));
+    let name = format!("{}-{}", problem.name, run.reconstruction.method);
+    let target = RunFolder::place(arguments.output.as_deref(), &name)?;
+    let finished = compute(run, problem, terminal)?;
+    let folder = files::write(&finished, RunFolder::create(target)?)?;
+    let quality = finished.quality(&finished.result.image)?;
+    terminal.report(&files::summary_json(&finished, quality, &folder))?;
+    terminal.say(&files::summary_text(&finished, quality, &folder)?)?;
+    let unfinished = matches!(finished.result.status, Some(Status::NoStep | Status::Stopped));
+    Ok(if unfinished { End::Unfinished } else { End::Done })
+}
+
+fn compute(run: RunConfig, problem: Problem, terminal: &Terminal) -> Result<Finished, Failure> {
+    let settings = &run.reconstruction;
+    let prior = if settings.method.is_learned() { Some(problem::prior(&run.prior)?) } else { None };
+    let measurement = Measurement::new(&problem.scan).into_diagnostic()?;
+    let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
+    let fbp = filtered_backprojection(&measurement, settings.window).into_diagnostic()?;
+    let total = if settings.method == Method::Tv { settings.tv_iterations } else { settings.steps };
+    let bar = terminal.progress(total.into(), &settings.method.to_string());
+    let stop = stop_flag()?;
+    let truth = problem.scan.truth.as_ref();
+    let mut psnrs = Vec::new();
+    let mut iterate = Image::zeros(measurement.geometry.height, measurement.geometry.width);
+    let begin = Instant::now();
+    let result = reconstruct(&measurement, settings, prior.as_ref(), &mut |progress| {
+        bar.set_position(progress.done);
+        if let Some(truth) = truth {
+            iterate.pixels.copy_from_slice(progress.iterate);
+            let value = psnr(truth, &iterate, 1.0).unwrap_or(f64::NAN);
+            bar.set_message(format!("PSNR {value:.2} dB"));
+            psnrs.push(value);
+        }
+        if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .into_diagnostic()?;
+    bar.finish_and_clear();
+    let seconds = begin.elapsed().as_secs_f64();
+    Ok(Finished { run, problem, measurement, unit, result, psnrs, fbp, seconds })
+}

@@ -1,0 +1,73 @@
+//! `gradus simulate`: an image in, a measured sinogram with its geometry out.
+
+use crate::problem::subject;
+use crate::reconstruct::replace;
+use crate::terminal::Terminal;
+use crate::{End, Failure};
+use gradus::data::scan::write_scan;
+use gradus::simulate::{Simulation, simulate};
+use miette::{IntoDiagnostic, miette};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// How a sample or an image is scanned.
+#[derive(Debug, clap::Args)]
+pub struct SimulationArguments {
+    /// Views over half a turn [default: 60]
+    #[arg(long, value_name = "N", help_heading = "Simulated scans")]
+    angles: Option<usize>,
+    /// Gaussian noise, relative to the mean of the line integrals [default: 0.1]
+    #[arg(long, value_name = "SHARE", help_heading = "Simulated scans", conflicts_with = "photons")]
+    noise: Option<f64>,
+    /// Poisson noise from this many photons a bin, in place of Gaussian noise
+    #[arg(long, value_name = "I0", help_heading = "Simulated scans")]
+    photons: Option<f64>,
+    /// Seed of the noise [default: 1]
+    #[arg(long, value_name = "SEED", help_heading = "Simulated scans")]
+    noise_seed: Option<u64>,
+}
+
+impl SimulationArguments {
+    /// Overwrites what the flags give.
+    pub fn apply(&self, simulation: &mut Simulation) {
+        replace(&mut simulation.angles, &self.angles);
+        replace(&mut simulation.noise, &self.noise);
+        replace(&mut simulation.seed, &self.noise_seed);
+        simulation.photons = self.photons.or(simulation.photons);
+    }
+}
+
+/// Image to scan.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// An image (npy, npz, DICOM, PNG, TIFF) or a sample (ellipses:SEED, spine)
+    image: String,
+    /// The scan to write, an npz file that does not exist yet
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// Seed of the noise [default: 1]
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    simulation: SimulationArguments,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
+    let path = &arguments.output;
+    if path.exists() {
+        return Err(miette!("{} exists already; name a new file with --output", path.display()));
+    }
+    let mut simulation = Simulation::default();
+    arguments.simulation.apply(&mut simulation);
+    replace(&mut simulation.seed, &arguments.seed);
+    let subject = subject(&arguments.image)?;
+    let scan = simulate(&subject.image, subject.pixel_mm, &simulation).into_diagnostic()?;
+    write_scan(path, &scan).into_diagnostic()?;
+    let (n_angles, n_bins) = (scan.geometry.angles_rad.len(), scan.geometry.n_bins);
+    terminal.report(&json!({
+        "output": path, "angles": n_angles, "bins": n_bins, "noise_std": scan.noise_std, "photons": scan.photons,
+    }))?;
+    terminal.say(&format!("{}: {n_angles} views of {n_bins} bins of {}", path.display(), arguments.image))?;
+    Ok(End::Done)
+}

@@ -1,0 +1,89 @@
+//! From a scan in mm and 1/mm to the units of the network, and back.
+
+use super::{ReconstructError, filtered_backprojection};
+use crate::ct::{ParallelBeam, Window, noise};
+use crate::data::scan::Scan;
+
+/// A sinogram with its geometry, in network units: lengths in pixels, attenuation as the prior knows it (0 to 1).
+#[derive(Debug, Clone)]
+pub struct Measurement {
+    /// Geometry with `pixel_mm` 1.
+    pub geometry: ParallelBeam,
+    /// Line integrals, `[angle][bin]`.
+    pub sinogram: Vec<f32>,
+    /// Standard deviation of the noise in each line integral.
+    pub noise_std: f64,
+    /// Where that number comes from.
+    pub noise_source: NoiseSource,
+    /// Attenuation in 1/mm of network unit 1.
+    pub attenuation_per_unit: f64,
+}
+
+/// Where the level of the noise comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoiseSource {
+    /// The scan says it.
+    Scan,
+    /// The photon counts.
+    Photons,
+    /// Estimated from differences between neighbouring bins.
+    Estimated,
+}
+
+impl Measurement {
+    /// A scan in network units.
+    ///
+    /// Where the scan does not say what attenuation the prior's 1 stands for, it is the largest one (but for a
+    /// thousandth of the pixels) of the filtered backprojection.
+    ///
+    /// # Errors
+    /// When the sinogram does not fit the geometry, or holds nothing that attenuates.
+    pub fn new(scan: &Scan) -> Result<Self, ReconstructError> {
+        let pixel_mm = scan.geometry.pixel_mm;
+        let geometry = ParallelBeam {
+            pixel_mm: 1.0,
+            bin_width_mm: scan.geometry.bin_width_mm / pixel_mm,
+            detector_offset_mm: scan.geometry.detector_offset_mm / pixel_mm,
+            ..scan.geometry.clone()
+        };
+        let (noise_std, noise_source) = noise_level(scan);
+        let physical = Self {
+            geometry,
+            sinogram: scan.sinogram.clone(),
+            noise_std,
+            noise_source,
+            attenuation_per_unit: 1.0 / pixel_mm,
+        };
+        let per_pixel = match scan.attenuation_per_unit {
+            Some(per_unit) => per_unit * pixel_mm,
+            None => brightest(&physical)?,
+        };
+        Ok(Self {
+            sinogram: physical.sinogram.iter().map(|p| (f64::from(*p) / per_pixel) as f32).collect(),
+            noise_std: noise_std / per_pixel,
+            attenuation_per_unit: per_pixel / pixel_mm,
+            ..physical
+        })
+    }
+}
+
+/// The value that one pixel in a thousand of the filtered backprojection exceeds.
+fn brightest(measurement: &Measurement) -> Result<f64, ReconstructError> {
+    let mut pixels = filtered_backprojection(measurement, Window::Hann)?.pixels;
+    pixels.sort_by(f32::total_cmp);
+    let value = pixels.get(pixels.len() - 1 - pixels.len() / 1000).copied().unwrap_or(0.0);
+    if value > 0.0 { Ok(value.into()) } else { Err(ReconstructError::NothingAttenuates) }
+}
+
+/// Standard deviation of a line integral of the scan.
+fn noise_level(scan: &Scan) -> (f64, NoiseSource) {
+    match (scan.noise_std, scan.photons) {
+        (Some(std), _) => (std, NoiseSource::Scan),
+        // The variance of -ln(counts/I0) is about 1/counts, and I0 e^-p counts are expected.
+        (None, Some(photons)) => {
+            let variances = scan.sinogram.iter().map(|p| f64::from(*p).exp() / photons);
+            ((variances.sum::<f64>() / scan.sinogram.len() as f64).sqrt(), NoiseSource::Photons)
+        }
+        (None, None) => (noise::estimate_std(&scan.sinogram, scan.geometry.n_bins), NoiseSource::Estimated),
+    }
+}

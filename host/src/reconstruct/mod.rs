@@ -1,0 +1,147 @@
+//! Reconstruction: a measurement and settings in, an image with the trace of how it came about out.
+
+mod learned;
+mod measurement;
+mod settings;
+mod total_variation;
+
+pub use measurement::{Measurement, NoiseSource};
+pub use settings::{LineSearchSettings, Method, Settings, Start};
+
+use crate::backend::Counters;
+use crate::ct::{FilteredBackprojector, GeometryError, ProjectionError, Projector, TvError, Window};
+use crate::image::Image;
+use crate::unet::{NetworkError, Weights};
+use gradus_core::{Certificate, Record, SettingsError, Status};
+use std::ops::ControlFlow;
+
+/// Why nothing could be reconstructed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconstructError {
+    /// The geometry makes no sense.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    /// The sinogram does not fit its geometry.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
+    /// The settings of total variation make no sense.
+    #[error(transparent)]
+    Tv(#[from] TvError),
+    /// The settings contradict themselves.
+    #[error("settings: {0}")]
+    Settings(#[from] SettingsError),
+    /// The prior cannot be used on this image.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The scale of the image cannot be found.
+    #[error("nothing in the sinogram attenuates; it must hold line integrals, -log(counts/I0), not counts")]
+    NothingAttenuates,
+    /// The method needs a prior.
+    #[error("method {0} needs a prior; name one with --prior")]
+    NoPrior(Method),
+    /// A number that is not finite came up.
+    #[error("after {iterations} iterations {cause}; lower alpha or the first step")]
+    Broke {
+        /// Iterations made.
+        iterations: usize,
+        /// What happened.
+        cause: gradus_core::AnswerError,
+    },
+}
+
+/// One iteration, with what it left behind.
+#[derive(Debug, Clone, Copy)]
+pub struct TraceRow {
+    /// What the solver recorded.
+    pub record: Record,
+    /// `f(x_{i+1})`, without the constant of the prior.
+    pub objective: f64,
+    /// Cost of the run up to here.
+    pub counters: Counters,
+}
+
+/// What came out.
+#[derive(Debug, Clone)]
+pub struct Reconstruction {
+    /// The image, in network units.
+    pub image: Image,
+    /// How the run ended; `None` for methods that do not iterate by a solver.
+    pub status: Option<Status>,
+    /// Iterations made.
+    pub iterations: u64,
+    /// Every iteration of a solver.
+    pub trace: Vec<TraceRow>,
+    /// What the run showed of Theorem 3.2.
+    pub certificate: Certificate,
+    /// `f` at the image, where the method has one.
+    pub objective: Option<f64>,
+    /// `alpha` or the weight of total variation, where the method has one.
+    pub weight: Option<f64>,
+    /// What it cost.
+    pub counters: Counters,
+}
+
+impl Reconstruction {
+    fn of(image: Image) -> Self {
+        Self {
+            image,
+            status: None,
+            iterations: 0,
+            trace: Vec::new(),
+            certificate: Certificate::default(),
+            objective: None,
+            weight: None,
+            counters: Counters::default(),
+        }
+    }
+}
+
+/// Called after each iteration with the number of iterations done, of how many, the newest row and the iterate.
+/// Breaking ends the run there; the image so far is kept.
+pub type Observer<'a> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// Iterations done.
+    pub done: u64,
+    /// Iterations at most.
+    pub total: u64,
+    /// The newest row, for methods that have a trace.
+    pub row: Option<&'a TraceRow>,
+    /// The newest iterate, in network units.
+    pub iterate: &'a [f32],
+}
+
+/// Reconstructs `measurement` with `settings`; learned methods need a `prior`.
+///
+/// # Errors
+/// See [`ReconstructError`].
+pub fn reconstruct(
+    measurement: &Measurement,
+    settings: &Settings,
+    prior: Option<&Weights>,
+    observer: Observer<'_>,
+) -> Result<Reconstruction, ReconstructError> {
+    let projector = Projector::new(measurement.geometry.clone())?;
+    match settings.method {
+        Method::Fbp => Ok(Reconstruction::of(filtered_backprojection(measurement, settings.window)?)),
+        Method::Tv => total_variation::reconstruct(measurement, settings, projector, observer),
+        method => {
+            let prior = prior.ok_or(ReconstructError::NoPrior(method))?;
+            learned::reconstruct(measurement, settings, projector, prior, observer)
+        }
+    }
+}
+
+/// The filtered backprojection, in network units.
+///
+/// # Errors
+/// When the sinogram does not fit the geometry.
+pub fn filtered_backprojection(measurement: &Measurement, window: Window) -> Result<Image, ReconstructError> {
+    let geometry = &measurement.geometry;
+    let mut image = Image::zeros(geometry.height, geometry.width);
+    FilteredBackprojector::new(geometry.clone(), window)?
+        .filtered_backproject(&measurement.sinogram, &mut image.pixels)?;
+    Ok(image)
+}

@@ -1,0 +1,41 @@
+//! The classical rival: least squares with total variation.
+
+use super::{Measurement, Observer, Progress, ReconstructError, Reconstruction, Settings};
+use crate::backend::Counters;
+use crate::ct::{Projector, TvEnd, TvReconstructor, TvSettings};
+use crate::image::Image;
+use gradus_core::Status;
+
+/// Minimises `1/2 |A x - y|^2 + weight TV(x)` over images that are nowhere negative, from the zero image.
+pub(super) fn reconstruct(
+    measurement: &Measurement,
+    settings: &Settings,
+    projector: Projector,
+    observer: Observer<'_>,
+) -> Result<Reconstruction, ReconstructError> {
+    let weight = settings.tv_weight.unwrap_or(Settings::TV_PER_VARIANCE * measurement.noise_std.powi(2));
+    let tv = TvSettings { weight, max_iterations: settings.tv_iterations as usize, ..TvSettings::default() };
+    let mut image = Image::zeros(measurement.geometry.height, measurement.geometry.width);
+    let total = settings.tv_iterations.into();
+    let outcome = TvReconstructor::new(projector).reconstruct(
+        &measurement.sinogram,
+        &mut image.pixels,
+        &tv,
+        |progress| observer(Progress { done: progress.iteration as u64, total, row: None, iterate: progress.image }),
+    )?;
+    let status = match outcome.end {
+        TvEnd::Converged => Status::Stationary,
+        TvEnd::IterationsDone => Status::ScheduleDone,
+        TvEnd::Stopped => Status::Stopped,
+    };
+    // One projection and one adjoint an iteration.
+    let counters = Counters { projections: 2 * outcome.iterations as u64, ..Counters::default() };
+    Ok(Reconstruction {
+        status: Some(status),
+        iterations: outcome.iterations as u64,
+        objective: Some(outcome.objective),
+        weight: Some(weight),
+        counters,
+        ..Reconstruction::of(image)
+    })
+}
