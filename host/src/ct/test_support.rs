@@ -1,0 +1,84 @@
+//! Phantoms with known line integrals, and norms, for the tests of this module.
+
+use super::ParallelBeam;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// An ellipse of constant value: half-axes, centre and rotation in mm and radians.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ellipse {
+    pub(super) value: f64,
+    pub(super) half_axes: (f64, f64),
+    pub(super) centre: (f64, f64),
+    pub(super) rotation_rad: f64,
+}
+
+impl Ellipse {
+    pub(super) fn disc(value: f64, radius: f64, centre: (f64, f64)) -> Self {
+        Self { value, half_axes: (radius, radius), centre, rotation_rad: 0.0 }
+    }
+
+    pub(super) fn contains(&self, x: f64, y: f64) -> bool {
+        let (sin, cos) = self.rotation_rad.sin_cos();
+        let (dx, dy) = (x - self.centre.0, y - self.centre.1);
+        let (u, v) = ((dx * cos + dy * sin) / self.half_axes.0, (dy * cos - dx * sin) / self.half_axes.1);
+        u * u + v * v <= 1.0
+    }
+
+    /// Integral along x cos t + y sin t = s: value 2 a b sqrt(r^2 - d^2) / r^2 with r the half-width seen from t.
+    pub(super) fn line_integral(&self, theta: f64, s: f64) -> f64 {
+        let (sin, cos) = (theta - self.rotation_rad).sin_cos();
+        let (a, b) = self.half_axes;
+        let r2 = (a * cos).powi(2) + (b * sin).powi(2);
+        let d = s - self.centre.0 * theta.cos() - self.centre.1 * theta.sin();
+        2.0 * self.value * a * b * (r2 - d * d).max(0.0).sqrt() / r2
+    }
+}
+
+/// The mean of the ellipses over each pixel, from `n` x `n` samples.
+pub(super) fn draw(g: &ParallelBeam, ellipses: &[Ellipse], n: usize) -> Vec<f32> {
+    let inner = |i: usize| (i as f64 + 0.5) / n as f64 - 0.5;
+    let mut image = Vec::with_capacity(g.image_len());
+    for (row, col) in (0..g.height).flat_map(|r| (0..g.width).map(move |c| (r, c))) {
+        let mut sum = 0.0;
+        for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))) {
+            let (x, y) = (g.column_x_mm(col as f64 + inner(j)), g.row_y_mm(row as f64 + inner(i)));
+            sum += ellipses.iter().filter(|e| e.contains(x, y)).map(|e| e.value).sum::<f64>();
+        }
+        image.push((sum / (n * n) as f64) as f32);
+    }
+    image
+}
+
+/// The exact sinogram of the ellipses.
+pub(super) fn analytic_sinogram(g: &ParallelBeam, ellipses: &[Ellipse]) -> Vec<f32> {
+    let bins = |angle: f64| (0..g.n_bins).map(move |k| (angle, g.bin_position_mm(k as f64)));
+    let rays = g.angles_rad.iter().flat_map(|&angle| bins(angle));
+    rays.map(|(angle, s)| ellipses.iter().map(|e| e.line_integral(angle, s)).sum::<f64>() as f32).collect()
+}
+
+/// `n` values, uniform in [-1, 1).
+pub(super) fn signed(n: usize, seed: u64) -> Vec<f32> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    (0..n).map(|_| random.random_range(-1.0f32..1.0)).collect()
+}
+
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+pub(super) fn norm(a: &[f32]) -> f64 {
+    dot(a, a).sqrt()
+}
+
+/// ||a - b|| / ||b||.
+pub(super) fn relative_error(a: &[f32], b: &[f32]) -> f64 {
+    let difference: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+    norm(&difference) / norm(b)
+}
+
+/// Peak signal-to-noise ratio in dB for a data range of 1.
+pub(super) fn psnr(a: &[f32], truth: &[f32]) -> f64 {
+    let mse = a.iter().zip(truth).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / a.len() as f64;
+    -10.0 * mse.log10()
+}
