@@ -1,1 +1,4 @@
-//! (module ct)
+//! Computed tomography: geometry.
+pub mod geometry;
+
+pub use geometry::{GeometryError, ParallelBeam};
