@@ -1,2 +1,11 @@
 //! Data in and out: file formats of images and scans, embedded samples, generated images.
+mod atomic;
+pub mod dicom_file;
 pub mod ellipses;
+pub mod file_error;
+pub mod image_files;
+mod npy;
+mod png_file;
+mod tiff_file;
+
+pub use atomic::write_atomically;
