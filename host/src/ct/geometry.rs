@@ -18,7 +18,7 @@ pub struct ParallelBeam {
     pub n_bins: usize,
     /// Width of a detector bin in mm.
     pub bin_width_mm: f64,
-    /// Position of the detector's middle relative to the rotation axis in mm.
+    /// Offset of the detector in mm.
     pub detector_offset_mm: f64,
 }
 

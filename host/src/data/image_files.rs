@@ -94,6 +94,16 @@ pub fn read_stack(path: impl AsRef<Path>) -> Result<Vec<Image>, ImageError> {
     decode_stack(path, bytes, &selection).at(path)
 }
 
+/// Reads an image with its stored numbers: TIFF integers are not scaled to fractions of white.
+pub(super) fn read_stored(path: &Path) -> Result<Image, ImageError> {
+    let bytes = fs::read(path).map_err(ImageProblem::Read).at(path)?;
+    if Format::of(path, &bytes) != Some(Format::Tiff) {
+        return read_image(path).map(|loaded| loaded.image);
+    }
+    let image = tiff_file::decode(&bytes).map(|tiff| tiff.image).at(path)?;
+    check_image(&image).map(|()| image).at(path)
+}
+
 /// Reads the slices of one DICOM series in `folder`, ordered along the slice axis. Other files are passed over.
 ///
 /// # Errors

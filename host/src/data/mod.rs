@@ -6,6 +6,10 @@ pub mod file_error;
 pub mod image_files;
 mod npy;
 mod png_file;
+pub mod samples;
+pub mod scan;
+mod scan_npz;
+mod scan_toml;
 mod tiff_file;
 
 pub use atomic::write_atomically;
