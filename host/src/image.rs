@@ -33,3 +33,34 @@ impl Image {
         self.pixels.iter().fold((start, start), |(lo, hi), &p| (lo.min(p), hi.max(p)))
     }
 }
+
+/// The span of pixel values that a grey picture shows: `lo` is black, `hi` is white.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GreyWindow {
+    /// Value shown as black, and all below it.
+    pub lo: f32,
+    /// Value shown as white, and all above it.
+    pub hi: f32,
+}
+
+impl GreyWindow {
+    /// Window from `lo` to `hi`.
+    #[must_use]
+    pub const fn new(lo: f32, hi: f32) -> Self {
+        Self { lo, hi }
+    }
+
+    /// Window over the range of `image`.
+    #[must_use]
+    pub fn of(image: &Image) -> Self {
+        let (lo, hi) = image.range();
+        Self { lo, hi }
+    }
+
+    /// Brightness of `value`: 0 (black) to 1 (white), and 0 for NaN or a window without width.
+    #[must_use]
+    pub fn brightness(self, value: f32) -> f32 {
+        let fraction = (value - self.lo) / (self.hi - self.lo);
+        if fraction.is_finite() { fraction.clamp(0.0, 1.0) } else { 0.0 }
+    }
+}

@@ -1,1 +1,15 @@
-//! (module data)
+//! Data in and out: file formats of images and scans, embedded samples, generated images.
+mod atomic;
+pub mod dicom_file;
+pub mod ellipses;
+pub mod file_error;
+pub mod image_files;
+mod npy;
+mod png_file;
+pub mod samples;
+pub mod scan;
+mod scan_npz;
+mod scan_toml;
+mod tiff_file;
+
+pub use atomic::write_atomically;

@@ -1,0 +1,375 @@
+//! DICOM slices: reading CT images in Hounsfield units, writing derived ones.
+use super::file_error::{ImageProblem, list};
+use super::image_files::{LoadedImage, PixelUnit, check_image};
+use crate::image::Image;
+use dicom_core::value::DataSetSequence;
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::file::ReadPreamble;
+use dicom_object::{DefaultDicomObject, FileMetaTableBuilder, InMemDicomObject, OpenFileOptions};
+use dicom_pixeldata::PixelDecoder;
+use std::cmp::Ordering;
+use std::io::Cursor;
+
+const PREAMBLE: usize = 128;
+const AIR_HU: f32 = -1000.0;
+/// Relative difference of row and column spacing below which pixels count as square.
+const SQUARE_TOLERANCE: f64 = 1e-3;
+/// Rescale slopes to choose from: the finest whose 16-bit range holds the image is taken.
+const SLOPES_HU: [f32; 4] = [0.1, 0.2, 0.5, 1.0];
+
+/// A DICOM file without its pixels: patient, study, series, geometry.
+#[derive(Debug, Clone)]
+pub struct DicomSource {
+    object: DefaultDicomObject,
+}
+
+impl DicomSource {
+    /// The attribute's text without padding; `None` if absent or empty.
+    fn text(&self, tag: Tag) -> Option<String> {
+        let text = self.object.get(tag)?.to_str().ok()?;
+        let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn numbers<const N: usize>(&self, tag: Tag) -> Option<[f64; N]> {
+        let numbers = self.object.get(tag)?.to_multi_float64().ok()?;
+        numbers.iter().all(|number| number.is_finite()).then_some(numbers)?.try_into().ok()
+    }
+
+    fn integer(&self, tag: Tag) -> Option<i64> {
+        self.object.get(tag)?.to_int().ok()
+    }
+
+    /// Identifier of the series.
+    #[must_use]
+    pub fn series_uid(&self) -> String {
+        self.text(tags::SERIES_INSTANCE_UID).unwrap_or_default()
+    }
+
+    /// Place of the slice along the normal of its plane in mm: Image Position times (row direction x column direction).
+    fn place_mm(&self) -> Option<f64> {
+        let [x, y, z] = self.numbers(tags::IMAGE_POSITION_PATIENT)?;
+        let [rx, ry, rz, cx, cy, cz] = self.numbers(tags::IMAGE_ORIENTATION_PATIENT)?;
+        Some(x * (ry * cz - rz * cy) + y * (rz * cx - rx * cz) + z * (rx * cy - ry * cx))
+    }
+}
+
+/// Whether the bytes carry DICOM's mark behind the preamble.
+pub(crate) fn has_mark(bytes: &[u8]) -> bool {
+    bytes.get(PREAMBLE..PREAMBLE + 4) == Some(b"DICM")
+}
+
+/// Whether the file is a directory of a medium (DICOMDIR), which holds no image.
+pub(crate) fn is_directory(bytes: &[u8]) -> bool {
+    let uid = uids::MEDIA_STORAGE_DIRECTORY_STORAGE.as_bytes();
+    bytes[..bytes.len().min(1024)].windows(uid.len()).any(|window| window == uid)
+}
+
+/// Decodes a single-frame grey image. CT values become Hounsfield units; padding outside the field of view, air.
+pub(crate) fn decode(bytes: &[u8]) -> Result<LoadedImage, ImageProblem> {
+    let preamble = if has_mark(bytes) { ReadPreamble::Always } else { ReadPreamble::Never };
+    let object = OpenFileOptions::new()
+        .read_preamble(preamble)
+        .from_reader(Cursor::new(bytes))
+        .map_err(|cause| ImageProblem::damaged("DICOM", cause))?;
+    let mut source = DicomSource { object };
+    check_layout(&source)?;
+    let image = pixels(&source)?;
+    let pixel_mm = match source.numbers(tags::PIXEL_SPACING) {
+        Some([rows_mm, cols_mm]) if (rows_mm - cols_mm).abs() > SQUARE_TOLERANCE * rows_mm.abs() => {
+            let found = format!("pixels of {rows_mm} x {cols_mm} mm");
+            return Err(ImageProblem::unsupported(found, "resample it to square pixels"));
+        }
+        Some([rows_mm, _]) if rows_mm > 0.0 => Some(rows_mm),
+        _ => None,
+    };
+    let is_ct = source.text(tags::MODALITY).as_deref() == Some("CT")
+        && source.text(tags::RESCALE_TYPE).is_none_or(|unit| unit == "HU");
+    let unit = if is_ct { PixelUnit::HounsfieldUnits } else { PixelUnit::Relative };
+    source.object.remove_element(tags::PIXEL_DATA);
+    Ok(LoadedImage { image, unit, pixel_mm, dicom: Some(Box::new(source)) })
+}
+
+/// Rejects what the pixel decoder would take for something else, or not survive.
+fn check_layout(source: &DicomSource) -> Result<(), ImageProblem> {
+    let samples = source.integer(tags::SAMPLES_PER_PIXEL).unwrap_or(1);
+    let frames = source.integer(tags::NUMBER_OF_FRAMES).unwrap_or(1);
+    let allocated = source.integer(tags::BITS_ALLOCATED).unwrap_or(0);
+    let stored = source.integer(tags::BITS_STORED).unwrap_or(0);
+    if source.object.get(tags::PIXEL_DATA).is_none() {
+        return Err(ImageProblem::unsupported("no pixel data", "give an image, not a report or a directory"));
+    }
+    if samples != 1 || source.text(tags::PHOTOMETRIC_INTERPRETATION).as_deref() != Some("MONOCHROME2") {
+        return Err(ImageProblem::unsupported("other than plain grey pixels", "export it as MONOCHROME2"));
+    }
+    if frames != 1 {
+        return Err(ImageProblem::unsupported(format!("{frames} frames"), "export it as one file a slice"));
+    }
+    if !matches!(allocated, 8 | 16) || !(1..=allocated).contains(&stored) {
+        let found = format!("{stored} bits stored in {allocated}");
+        return Err(ImageProblem::unsupported(found, "export it with 8 or 16 bits allocated"));
+    }
+    Ok(())
+}
+
+fn pixels(source: &DicomSource) -> Result<Image, ImageProblem> {
+    let damaged = |cause: dicom_pixeldata::Error| ImageProblem::damaged("DICOM", cause);
+    let decoded = source.object.decode_pixel_data().map_err(damaged)?;
+    let values: Vec<f64> = decoded.to_vec().map_err(damaged)?;
+    let rescale = decoded.rescale().map_err(damaged)?;
+    let padding = padding_value(source).zip(rescale.first()).map(|(stored, rescale)| rescale.apply(stored));
+    let pixels = values.into_iter().map(|v| if Some(v) == padding { AIR_HU } else { v as f32 }).collect();
+    Ok(Image { height: decoded.rows() as usize, width: decoded.columns() as usize, pixels })
+}
+
+/// Stored value that marks pixels outside the field of view. Some files write a negative one as unsigned.
+fn padding_value(source: &DicomSource) -> Option<f64> {
+    let stored = source.integer(tags::PIXEL_PADDING_VALUE)?;
+    let signed = source.integer(tags::PIXEL_REPRESENTATION) == Some(1);
+    let wrapped = if signed && stored > i64::from(i16::MAX) { stored - (1 << 16) } else { stored };
+    Some(wrapped as f64)
+}
+
+/// Sorts slices of one series by their place, or by their number where places are missing.
+pub(crate) fn in_order(mut slices: Vec<LoadedImage>) -> Result<Vec<LoadedImage>, ImageProblem> {
+    let source = |slice: &LoadedImage| slice.dicom.clone();
+    let mut series: Vec<String> = slices.iter().filter_map(source).map(|s| s.series_uid()).collect();
+    series.sort_unstable();
+    series.dedup();
+    if series.len() != 1 {
+        let found = format!("{} DICOM series ({})", series.len(), list(&series));
+        return Err(ImageProblem::unsupported(found, "give a folder with the slices of exactly one series"));
+    }
+    let place = |slice: &LoadedImage| slice.dicom.as_ref().and_then(|s| s.place_mm());
+    let number = |slice: &LoadedImage| slice.dicom.as_ref().and_then(|s| s.integer(tags::INSTANCE_NUMBER));
+    if slices.iter().all(|slice| place(slice).is_some()) {
+        slices.sort_by(|a, b| place(a).partial_cmp(&place(b)).unwrap_or(Ordering::Equal));
+    } else {
+        slices.sort_by_key(number);
+    }
+    Ok(slices)
+}
+
+/// The bytes of a DICOM file with `image_hu`, derived from `source`.
+pub(crate) fn encode(image_hu: &Image, source: &DicomSource, derivation: &str) -> Result<Vec<u8>, ImageProblem> {
+    check_image(image_hu)?;
+    let size = [tags::ROWS, tags::COLUMNS].map(|tag| source.integer(tag));
+    let found = [image_hu.height, image_hu.width];
+    if size != found.map(|n| i64::try_from(n).ok()) {
+        let found = format!("an image of {found:?} (rows, columns) for a source of another size");
+        return Err(ImageProblem::unsupported(found, "resample it to the rows and columns of its DICOM source"));
+    }
+    let (slope, stored) = quantised(image_hu)?;
+    let object = derived(source, derivation, slope, stored);
+    let meta = FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    let mut bytes = Vec::new();
+    let file = object.with_meta(meta).map_err(|cause| ImageProblem::damaged("source DICOM", cause))?;
+    file.write_all(&mut bytes).map_err(|cause| ImageProblem::damaged("source DICOM", cause))?;
+    Ok(bytes)
+}
+
+/// HU = slope * stored, with the finest slope that fits.
+fn quantised(image_hu: &Image) -> Result<(f32, Vec<i16>), ImageProblem> {
+    let (lo, hi) = image_hu.range();
+    let limit = f32::from(i16::MAX);
+    let slope = SLOPES_HU.into_iter().find(|slope| lo.abs().max(hi.abs()) / slope <= limit);
+    let slope = slope.ok_or_else(|| {
+        ImageProblem::unsupported(format!("values from {lo} to {hi} HU"), "DICOM stores 16 bits: clip it first")
+    })?;
+    let stored = image_hu.pixels.iter().map(|&hu| (f64::from(hu) / slope_f64(slope)).round() as i16);
+    Ok((slope, stored.collect()))
+}
+
+/// The slope as its decimal text says, which is what readers will use.
+fn slope_f64(slope: f32) -> f64 {
+    (f64::from(slope) * 10.0).round() / 10.0
+}
+
+/// Source data set with the new pixels, and without what is no longer true of them.
+fn derived(source: &DicomSource, derivation: &str, slope: f32, stored: Vec<i16>) -> InMemDicomObject {
+    let stored: Vec<u16> = stored.into_iter().map(|value| value as u16).collect();
+    let pixel_bytes = stored.iter().flat_map(|word| word.to_le_bytes());
+    let sop_uid = source.text(tags::SOP_INSTANCE_UID).unwrap_or_default();
+    let instance = [b"image".as_slice(), sop_uid.as_bytes(), derivation.as_bytes(), &pixel_bytes.collect::<Vec<_>>()];
+    let series = [b"series".as_slice(), source.series_uid().as_bytes(), derivation.as_bytes()].map(<[u8]>::to_vec);
+    let class = source.text(tags::SOP_CLASS_UID).unwrap_or_else(|| uids::CT_IMAGE_STORAGE.to_owned());
+    let plane = source.object.get(tags::IMAGE_TYPE).and_then(|e| e.to_multi_str().ok()?.get(2).cloned());
+    let description: String = format!("gradus: {derivation}").chars().take(64).collect();
+
+    let mut object = (*source.object).clone();
+    object.retain(|element| still_true(element.header().tag));
+    let mut text = |tag, vr, value: &str| object.put_str(tag, vr, value);
+    text(tags::IMAGE_TYPE, VR::CS, &format!("DERIVED\\SECONDARY\\{}", plane.as_deref().unwrap_or("AXIAL")));
+    text(tags::SOP_CLASS_UID, VR::UI, &class);
+    text(tags::SOP_INSTANCE_UID, VR::UI, &derived_uid(&instance));
+    text(tags::SERIES_INSTANCE_UID, VR::UI, &derived_uid(&series.each_ref().map(Vec::as_slice)));
+    text(tags::SERIES_DESCRIPTION, VR::LO, &description);
+    text(
+        tags::DERIVATION_DESCRIPTION,
+        VR::ST,
+        &format!("gradus {}: {derivation}", env!("CARGO_PKG_VERSION")).chars().take(1024).collect::<String>(),
+    );
+    text(tags::RESCALE_INTERCEPT, VR::DS, "0");
+    text(tags::RESCALE_SLOPE, VR::DS, &slope.to_string());
+    text(tags::RESCALE_TYPE, VR::LO, "HU");
+    let reference = InMemDicomObject::from_element_iter([
+        DataElement::new(tags::REFERENCED_SOP_CLASS_UID, VR::UI, class.as_str()),
+        DataElement::new(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, sop_uid.as_str()),
+    ]);
+    object.put(DataElement::new(tags::SOURCE_IMAGE_SEQUENCE, VR::SQ, DataSetSequence::from(vec![reference])));
+    for (tag, value) in
+        [(tags::BITS_ALLOCATED, 16), (tags::BITS_STORED, 16), (tags::HIGH_BIT, 15), (tags::PIXEL_REPRESENTATION, 1)]
+    {
+        object.put(DataElement::new(tag, VR::US, PrimitiveValue::from(value as u16)));
+    }
+    object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(stored.into())));
+    object
+}
+
+/// Whether an attribute of the source holds for an image derived from it.
+///
+/// Vendors' private attributes (odd groups), overlays (60xx), signatures and statistics of the old pixels do not.
+fn still_true(tag: Tag) -> bool {
+    let about_old_pixels = [
+        tags::INSTANCE_CREATION_DATE,
+        tags::INSTANCE_CREATION_TIME,
+        tags::SMALLEST_IMAGE_PIXEL_VALUE,
+        tags::LARGEST_IMAGE_PIXEL_VALUE,
+        tags::SMALLEST_PIXEL_VALUE_IN_SERIES,
+        tags::LARGEST_PIXEL_VALUE_IN_SERIES,
+        tags::PIXEL_PADDING_VALUE,
+        tags::PIXEL_PADDING_RANGE_LIMIT,
+        tags::IMAGE_COMMENTS,
+        tags::MODALITY_LUT_SEQUENCE,
+        tags::ICON_IMAGE_SEQUENCE,
+        tags::MAC_PARAMETERS_SEQUENCE,
+        tags::DIGITAL_SIGNATURES_SEQUENCE,
+        tags::DATA_SET_TRAILING_PADDING,
+    ];
+    let Tag(group, _) = tag;
+    group % 2 == 0 && !(0x6000..=0x60FF).contains(&group) && !about_old_pixels.contains(&tag)
+}
+
+/// A UID under the root 2.25 for numbers of 128 bits, from a hash (FNV-1a) of `parts`, marked as a version 8 UUID.
+fn derived_uid(parts: &[&[u8]]) -> String {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    const VERSION_AND_VARIANT: u128 = 0xF000_C000_0000_0000_0000;
+    const VERSION_8_VARIANT_RFC: u128 = 0x8000_8000_0000_0000_0000;
+    // Each part's length goes in too, so that moving a byte from one part to the next changes the result.
+    let lengths = parts.iter().map(|part| (part.len() as u64).to_le_bytes());
+    let bytes = lengths.flatten().chain(parts.iter().flat_map(|part| part.iter().copied()));
+    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+    format!("2.25.{}", (hash & !VERSION_AND_VARIANT) | VERSION_8_VARIANT_RFC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPINE: &[u8] = include_bytes!("../../samples/spine.dcm");
+
+    fn spine() -> LoadedImage {
+        decode(SPINE).unwrap()
+    }
+
+    #[test]
+    fn reads_hounsfield_units_and_spacing() {
+        let slice = spine();
+        // Stored 175, 180, 166, 143 with intercept -1024, as pydicom reads them.
+        assert_eq!(slice.image.pixels[..4], [-849.0, -844.0, -858.0, -881.0]);
+        assert_eq!((slice.image.height, slice.image.width), (128, 128));
+        assert_eq!((slice.unit, slice.pixel_mm), (PixelUnit::HounsfieldUnits, Some(0.661468)));
+    }
+
+    #[test]
+    fn writes_a_derived_image_that_reads_back() {
+        let slice = spine();
+        let source = slice.dicom.unwrap();
+        let mut image = slice.image;
+        image.pixels.iter_mut().enumerate().for_each(|(k, hu)| *hu += (k % 100) as f32 * 0.01);
+        let bytes = encode(&image, &source, "test").unwrap();
+        let back = decode(&bytes).unwrap();
+        let worst = image.pixels.iter().zip(&back.image.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= 0.0501, "{worst}");
+        let read = back.dicom.unwrap();
+        for tag in [tags::PATIENT_NAME, tags::PATIENT_ID, tags::STUDY_INSTANCE_UID, tags::IMAGE_POSITION_PATIENT] {
+            assert_eq!(read.text(tag), source.text(tag), "{tag}");
+        }
+        assert_ne!(read.text(tags::SOP_INSTANCE_UID), source.text(tags::SOP_INSTANCE_UID));
+        assert_ne!(read.series_uid(), source.series_uid());
+        assert_eq!(read.text(tags::IMAGE_TYPE).unwrap(), "DERIVED\\SECONDARY\\AXIAL");
+        assert_eq!(read.text(tags::SERIES_DESCRIPTION).unwrap(), "gradus: test");
+        assert_eq!(bytes, encode(&image, &source, "test").unwrap());
+    }
+
+    #[test]
+    fn identifiers_follow_source_words_and_pixels() {
+        let slice = spine();
+        let source = slice.dicom.unwrap();
+        let mut changed = slice.image.clone();
+        changed.pixels[0] += 1.0;
+        let uids = |image: &Image, words: &str| {
+            let read = decode(&encode(image, &source, words).unwrap()).unwrap().dicom.unwrap();
+            (read.series_uid(), read.text(tags::SOP_INSTANCE_UID).unwrap())
+        };
+        let (first, second, third) = (uids(&slice.image, "a"), uids(&changed, "a"), uids(&slice.image, "b"));
+        assert_eq!(first.0, second.0);
+        assert_ne!(first.1, second.1);
+        assert_ne!(first.0, third.0);
+        assert!(first.0.len() <= 64 && first.1.starts_with("2.25."));
+    }
+
+    #[test]
+    fn coarser_slopes_serve_wide_ranges_and_too_wide_is_refused() {
+        let slice = spine();
+        let source = slice.dicom.unwrap();
+        let mut image = slice.image;
+        image.pixels[0] = 32_000.3;
+        let back = decode(&encode(&image, &source, "").unwrap()).unwrap();
+        let worst = image.pixels.iter().zip(&back.image.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= 0.5, "{worst}");
+        image.pixels[0] = 40_000.0;
+        assert!(matches!(encode(&image, &source, ""), Err(ImageProblem::Unsupported { .. })));
+        assert!(matches!(encode(&Image::zeros(64, 64), &source, ""), Err(ImageProblem::Unsupported { .. })));
+    }
+
+    #[test]
+    fn padding_becomes_air() {
+        let mut object = OpenFileOptions::new().from_reader(Cursor::new(&SPINE[PREAMBLE..])).unwrap();
+        object.put(DataElement::new(tags::PIXEL_PADDING_VALUE, VR::SS, PrimitiveValue::from(175i16)));
+        let mut bytes = Vec::new();
+        object.write_all(&mut bytes).unwrap();
+        assert_eq!(decode(&bytes).unwrap().image.pixels[..2], [AIR_HU, -844.0]);
+    }
+
+    #[test]
+    fn unusual_layouts_are_refused() {
+        for (tag, value) in [(tags::SAMPLES_PER_PIXEL, 3u16), (tags::BITS_STORED, 0), (tags::BITS_ALLOCATED, 32)] {
+            let mut object = OpenFileOptions::new().from_reader(Cursor::new(&SPINE[PREAMBLE..])).unwrap();
+            object.put(DataElement::new(tag, VR::US, PrimitiveValue::from(value)));
+            let mut bytes = Vec::new();
+            object.write_all(&mut bytes).unwrap();
+            assert!(matches!(decode(&bytes), Err(ImageProblem::Unsupported { .. })), "{tag}");
+        }
+    }
+
+    #[test]
+    fn slices_are_ordered_along_the_normal() {
+        let slice_at = |z: f64| {
+            let mut slice = spine();
+            let source = slice.dicom.as_mut().unwrap();
+            let place = PrimitiveValue::Strs(["0", "0", &z.to_string()].map(str::to_owned).into_iter().collect());
+            source.object.put(DataElement::new(tags::IMAGE_POSITION_PATIENT, VR::DS, place));
+            slice
+        };
+        let ordered = in_order(vec![slice_at(5.0), slice_at(-2.5), slice_at(0.0)]).unwrap();
+        let places: Vec<_> = ordered.iter().map(|s| s.dicom.as_ref().unwrap().place_mm().unwrap()).collect();
+        assert_eq!(places, [-2.5, 0.0, 5.0]);
+        let mut other = spine();
+        other.dicom.as_mut().unwrap().object.put_str(tags::SERIES_INSTANCE_UID, VR::UI, "1.2.3");
+        assert!(in_order(vec![spine(), other]).is_err());
+        assert!(in_order(Vec::new()).is_err());
+    }
+}

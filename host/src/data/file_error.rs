@@ -1,0 +1,130 @@
+//! Errors of files: which file, what is wrong with it, what to do.
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A problem and the file that has it.
+#[derive(Debug)]
+pub struct FileError<P> {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: P,
+}
+
+impl<P: Display> Display for FileError<P> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.problem)
+    }
+}
+
+impl<P: Error> Error for FileError<P> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.problem.source()
+    }
+}
+
+/// Names the file that a problem is about.
+pub(crate) trait AtPath<T, P> {
+    /// Turns a problem into a [`FileError`] about `path`.
+    fn at(self, path: &Path) -> Result<T, FileError<P>>;
+}
+
+impl<T, P> AtPath<T, P> for Result<T, P> {
+    fn at(self, path: &Path) -> Result<T, FileError<P>> {
+        self.map_err(|problem| FileError { path: path.to_owned(), problem })
+    }
+}
+
+/// The error that another crate's reader gave.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// An image file that cannot be read or written.
+pub type ImageError = FileError<ImageProblem>;
+
+/// What is wrong with an image file.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageProblem {
+    /// The file system refuses to read.
+    #[error("cannot be read; check that it exists and that you may read it")]
+    Read(#[source] io::Error),
+    /// The file system refuses to write.
+    #[error("cannot be written; check that its folder exists, that you may write there and that the disk has room")]
+    Write(#[source] io::Error),
+    /// Neither contents nor name tell the format.
+    #[error("is in no format known here; use .npy, .npz, .png, .tif, .tiff or DICOM")]
+    UnknownFormat,
+    /// The contents do not follow the format.
+    #[error("is not a whole {format} file; it may be cut short or damaged: copy or export it again")]
+    Damaged {
+        /// Name of the format.
+        format: &'static str,
+        /// What the format's reader found.
+        #[source]
+        cause: Cause,
+    },
+    /// The format is known, this variety of it is not read.
+    #[error("holds {found}; {advice}")]
+    Unsupported {
+        /// What was found.
+        found: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// An array that is not an image.
+    #[error(
+        "has an array of shape {found:?} where an image [row][col] is needed; \
+         pick a slice of a stack in an npz by FILE.npz:NAME[INDEX]"
+    )]
+    Shape {
+        /// Lengths of the array's axes.
+        found: Vec<usize>,
+    },
+    /// An archive without the array that was asked for, or with several to choose from.
+    #[error("needs an array's name, as in FILE.npz:NAME; {wanted}; it holds {}", list(.present))]
+    NoSuchArray {
+        /// What was asked for.
+        wanted: String,
+        /// Names of the arrays in the archive.
+        present: Vec<String>,
+    },
+    /// The slice that was asked for is not in the stack.
+    #[error("has no slice {index}: the stack holds {length}, counted from 0")]
+    NoSuchSlice {
+        /// The slice asked for.
+        index: usize,
+        /// Number of slices.
+        length: usize,
+    },
+    /// A pixel that is NaN or infinite.
+    #[error("has the value {value} at pixel [{row}][{col}]; replace NaN and infinite pixels first")]
+    NotFinite {
+        /// Row of the first such pixel.
+        row: usize,
+        /// Its column.
+        col: usize,
+        /// Its value.
+        value: f32,
+    },
+}
+
+impl ImageProblem {
+    /// A file of `format` that its reader rejects.
+    pub(crate) fn damaged(format: &'static str, cause: impl Into<Cause>) -> Self {
+        Self::Damaged { format, cause: cause.into() }
+    }
+
+    /// A variety of a format that is not read here.
+    pub(crate) fn unsupported(found: impl Into<String>, advice: &'static str) -> Self {
+        Self::Unsupported { found: found.into(), advice }
+    }
+}
+
+/// Names for a message: "a, b, c", or "nothing".
+pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
+    if names.is_empty() {
+        return "nothing".to_owned();
+    }
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,319 @@
+//! Image files: reading whatever they are, and writing.
+use super::atomic::write_atomically;
+use super::dicom_file::{self, DicomSource};
+use super::file_error::{AtPath, Cause, ImageError, ImageProblem};
+use super::npy::{Archive, Array, encode_npy};
+use super::{png_file, tiff_file};
+use crate::image::{GreyWindow, Image};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a pixel value of 1 means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PixelUnit {
+    /// Hounsfield units: water 0, air -1000.
+    HounsfieldUnits,
+    /// Linear attenuation in 1/mm.
+    AttenuationPerMm,
+    /// The file does not say. PNG and unsigned TIFF pixels are fractions of white, others as stored.
+    Relative,
+}
+
+/// An image and what its file says about it.
+#[derive(Debug, Clone)]
+pub struct LoadedImage {
+    /// The pixels: at least one, all finite.
+    pub image: Image,
+    /// Their unit.
+    pub unit: PixelUnit,
+    /// Side of a pixel in mm, if the file says.
+    pub pixel_mm: Option<f64>,
+    /// Patient, study and the rest of a DICOM file, to write a result back to; `None` for other formats.
+    pub dicom: Option<Box<DicomSource>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Npy,
+    Npz,
+    Png,
+    Tiff,
+    Dicom,
+}
+
+impl Format {
+    /// The format by the mark at the file's start, else by its name's ending.
+    fn of(path: &Path, bytes: &[u8]) -> Option<Self> {
+        // Before TIFF: the preamble of a DICOM file may hold the start of a TIFF file, so that both kinds of reader open it.
+        if dicom_file::has_mark(bytes) {
+            return Some(Self::Dicom);
+        }
+        match bytes {
+            [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => return Some(Self::Npy),
+            [b'P', b'K', 3, 4, ..] => return Some(Self::Npz),
+            [0x89, b'P', b'N', b'G', ..] => return Some(Self::Png),
+            [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => return Some(Self::Tiff),
+            _ => {}
+        }
+        let ending = path.extension().and_then(OsStr::to_str)?.to_ascii_lowercase();
+        match ending.as_str() {
+            "npy" => Some(Self::Npy),
+            "npz" => Some(Self::Npz),
+            "png" => Some(Self::Png),
+            "tif" | "tiff" => Some(Self::Tiff),
+            "dcm" | "dicom" | "ima" => Some(Self::Dicom),
+            _ => None,
+        }
+    }
+}
+
+/// Reads one image: `.npy`, `.npz`, `.png`, `.tif(f)` or DICOM.
+///
+/// In an npz, the array is the only one with two or more axes, or the one named by `FILE.npz:NAME`; a slice of a stack
+/// [slice][row][col] is `FILE.npz:NAME[INDEX]`, or `FILE.npz:[INDEX]` for the only array. An array's name that begins
+/// with `hu` says Hounsfield units, with `mu` or `attenuation` 1/mm; a scalar named `pixel_mm` gives the pixel's side.
+///
+/// # Errors
+/// [`ImageError`] names the file, what is wrong and what to do. Files cut short, NaN and infinite pixels are errors.
+pub fn read_image(path: impl AsRef<Path>) -> Result<LoadedImage, ImageError> {
+    let selection = Selection::parse(path.as_ref());
+    let path = &selection.path;
+    let bytes = fs::read(path).map_err(ImageProblem::Read).at(path)?;
+    decode(path, bytes, &selection).at(path)
+}
+
+/// Reads all slices of a stack [slice][row][col] in a `.npy` or `.npz` file, named as for [`read_image`].
+///
+/// # Errors
+/// As [`read_image`].
+pub fn read_stack(path: impl AsRef<Path>) -> Result<Vec<Image>, ImageError> {
+    let selection = Selection::parse(path.as_ref());
+    let path = &selection.path;
+    let bytes = fs::read(path).map_err(ImageProblem::Read).at(path)?;
+    decode_stack(path, bytes, &selection).at(path)
+}
+
+/// Reads an image with its stored numbers: TIFF integers are not scaled to fractions of white.
+pub(super) fn read_stored(path: &Path) -> Result<Image, ImageError> {
+    let bytes = fs::read(path).map_err(ImageProblem::Read).at(path)?;
+    if Format::of(path, &bytes) != Some(Format::Tiff) {
+        return read_image(path).map(|loaded| loaded.image);
+    }
+    let image = tiff_file::decode(&bytes).map(|tiff| tiff.image).at(path)?;
+    check_image(&image).map(|()| image).at(path)
+}
+
+/// Reads the slices of one DICOM series in `folder`, ordered along the slice axis. Other files are passed over.
+///
+/// # Errors
+/// [`ImageError`] for an unreadable slice, a folder without DICOM files or with several series.
+pub fn read_series(folder: impl AsRef<Path>) -> Result<Vec<LoadedImage>, ImageError> {
+    let folder = folder.as_ref();
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect())
+        .map_err(ImageProblem::Read)
+        .at(folder)?;
+    paths.sort_unstable();
+    let mut slices = Vec::new();
+    for path in paths.iter().filter(|path| path.is_file()) {
+        let bytes = fs::read(path).map_err(ImageProblem::Read).at(path)?;
+        if Format::of(path, &bytes) == Some(Format::Dicom) && !dicom_file::is_directory(&bytes) {
+            slices.push(dicom_file::decode(&bytes).and_then(checked).at(path)?);
+        }
+    }
+    dicom_file::in_order(slices).at(folder)
+}
+
+/// Writes `image` as float32 `.npy`.
+///
+/// # Errors
+/// [`ImageProblem::Write`]; then no file is left behind, as for every writer here.
+pub fn write_npy(path: impl AsRef<Path>, image: &Image) -> Result<(), ImageError> {
+    write(path.as_ref(), encode_npy(&[image.height, image.width], &image.pixels))
+}
+
+/// Writes `image` as a 16-bit grey PNG: `window.lo` is black, `window.hi` white.
+///
+/// # Errors
+/// As [`write_npy`].
+pub fn write_png16(path: impl AsRef<Path>, image: &Image, window: GreyWindow) -> Result<(), ImageError> {
+    write(path.as_ref(), png_file::encode16(image, window))
+}
+
+/// Writes `image` as a float32 TIFF.
+///
+/// # Errors
+/// As [`write_npy`].
+pub fn write_tiff_f32(path: impl AsRef<Path>, image: &Image) -> Result<(), ImageError> {
+    write(path.as_ref(), tiff_file::encode_f32(image))
+}
+
+/// Writes an image in Hounsfield units as a DICOM file derived from `source`: same patient and study, new series.
+///
+/// `derivation` says in a few words how the image was made; same source, words and pixels give the same file, and
+/// slices with the same source series and words belong to one new series. Stored values are 16 bits with a slope that
+/// keeps every pixel to 0.05 HU within +-3276 HU, and to 0.5 HU within +-32767 HU.
+///
+/// # Errors
+/// As [`write_npy`], and [`ImageProblem::Unsupported`] if the size differs from the source's or values exceed the range.
+pub fn write_dicom(
+    path: impl AsRef<Path>,
+    image_hu: &Image,
+    source: &DicomSource,
+    derivation: &str,
+) -> Result<(), ImageError> {
+    let path = path.as_ref();
+    let bytes = dicom_file::encode(image_hu, source, derivation).at(path)?;
+    write(path, Ok(bytes))
+}
+
+fn write(path: &Path, encoded: Result<Vec<u8>, Cause>) -> Result<(), ImageError> {
+    let to_write_error = |cause: Cause| ImageProblem::Write(std::io::Error::other(cause));
+    let bytes = encoded.map_err(to_write_error).at(path)?;
+    write_atomically(path, &bytes).map_err(ImageProblem::Write).at(path)
+}
+
+/// A file, and which array and slice of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Selection {
+    path: PathBuf,
+    array: Option<String>,
+    slice: Option<usize>,
+}
+
+impl Selection {
+    /// Takes `FILE.npz:NAME[INDEX]` apart. A path without `.npz:` in it is a path and no more.
+    fn parse(path: &Path) -> Self {
+        const MARK: &str = ".npz:";
+        let whole = Self { path: path.to_owned(), array: None, slice: None };
+        let Some((file, selector)) = path.to_str().and_then(|text| text.rsplit_once(MARK)) else { return whole };
+        let bracketed = selector.strip_suffix(']').and_then(|rest| rest.rsplit_once('['));
+        let (name, slice) = match bracketed.map(|(name, index)| (name, index.parse())) {
+            Some((name, Ok(index))) => (name, Some(index)),
+            _ => (selector, None),
+        };
+        let array = (!name.is_empty()).then(|| name.to_owned());
+        Self { path: format!("{file}.npz").into(), array, slice }
+    }
+}
+
+fn decode(path: &Path, bytes: Vec<u8>, selection: &Selection) -> Result<LoadedImage, ImageProblem> {
+    let relative = |image| LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None };
+    let loaded = match Format::of(path, &bytes).ok_or(ImageProblem::UnknownFormat)? {
+        Format::Npy => {
+            let array = Array::parse(&bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
+            relative(plane(&array, selection.slice, "npy")?)
+        }
+        Format::Npz => from_archive(bytes, selection)?,
+        Format::Png => relative(png_file::decode(&bytes)?),
+        Format::Tiff => {
+            let tiff_file::Tiff { mut image, white } = tiff_file::decode(&bytes)?;
+            image.pixels.iter_mut().for_each(|pixel| *pixel /= white);
+            relative(image)
+        }
+        Format::Dicom => dicom_file::decode(&bytes)?,
+    };
+    checked(loaded)
+}
+
+fn from_archive(bytes: Vec<u8>, selection: &Selection) -> Result<LoadedImage, ImageProblem> {
+    let damaged = |cause| ImageProblem::damaged("npz", cause);
+    let mut archive = Archive::parse(bytes).map_err(damaged)?;
+    let (name, array) = pick_array(&mut archive, selection.array.as_deref())?;
+    let pixel_mm = match archive.array("pixel_mm").map_err(damaged)? {
+        Some(scalar) => scalar.values().map_err(damaged)?.first().copied().filter(|mm| mm.is_finite() && *mm > 0.0),
+        None => None,
+    };
+    let unit = match name.as_str() {
+        name if name.starts_with("hu") => PixelUnit::HounsfieldUnits,
+        name if name.starts_with("mu") || name.starts_with("attenuation") => PixelUnit::AttenuationPerMm,
+        _ => PixelUnit::Relative,
+    };
+    Ok(LoadedImage { image: plane(&array, selection.slice, "npz")?, unit, pixel_mm, dicom: None })
+}
+
+/// The array called `name`, or the only one with two or more axes.
+fn pick_array(archive: &mut Archive, name: Option<&str>) -> Result<(String, Array), ImageProblem> {
+    let damaged = |cause| ImageProblem::damaged("npz", cause);
+    let names = archive.names();
+    let mut found = Vec::new();
+    for candidate in names.iter().filter(|candidate| name.is_none_or(|name| name == *candidate)) {
+        if let Some(array) = archive.array(candidate).map_err(damaged)?
+            && (name.is_some() || array.shape().len() >= 2)
+        {
+            found.push((candidate.clone(), array));
+        }
+    }
+    match (found.len(), found.pop()) {
+        (1, Some(only)) => Ok(only),
+        (count, _) => {
+            let wanted = match name {
+                Some(name) => format!("there is no array {name:?}"),
+                None if count == 0 => "there is no array of two or more axes".to_owned(),
+                None => format!("{count} arrays could be meant"),
+            };
+            Err(ImageProblem::NoSuchArray { wanted, present: names })
+        }
+    }
+}
+
+/// The array as an image, or slice `index` of it. Leading axes of length 1 do not count.
+fn plane(array: &Array, index: Option<usize>, format: &'static str) -> Result<Image, ImageProblem> {
+    let found = array.shape();
+    let n_ones = found.iter().take(found.len().saturating_sub(2)).take_while(|&&length| length == 1).count();
+    let (n_slices, height, width) = match (&found[n_ones..], index) {
+        (&[height, width], None) => (1, height, width),
+        (&[height, width], Some(_)) if n_ones > 0 => (1, height, width),
+        (&[n_slices, height, width], Some(_)) => (n_slices, height, width),
+        _ => return Err(ImageProblem::Shape { found }),
+    };
+    let index = index.unwrap_or(0);
+    if index >= n_slices {
+        return Err(ImageProblem::NoSuchSlice { index, length: n_slices });
+    }
+    let values = array.values().map_err(|cause| ImageProblem::damaged(format, cause))?;
+    let size = height * width;
+    let pixels = values[index * size..(index + 1) * size].iter().map(|&v| v as f32).collect();
+    Ok(Image { height, width, pixels })
+}
+
+fn decode_stack(path: &Path, bytes: Vec<u8>, selection: &Selection) -> Result<Vec<Image>, ImageProblem> {
+    let array = match Format::of(path, &bytes) {
+        Some(Format::Npy) => Array::parse(&bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?,
+        Some(Format::Npz) => {
+            let mut archive = Archive::parse(bytes).map_err(|cause| ImageProblem::damaged("npz", cause))?;
+            pick_array(&mut archive, selection.array.as_deref())?.1
+        }
+        _ => return Err(ImageProblem::unsupported("no stack", "a stack is an npy or npz array [slice][row][col]")),
+    };
+    let &[_, height, width] = array.shape().as_slice() else {
+        return Err(ImageProblem::Shape { found: array.shape() });
+    };
+    let values = array.values().map_err(|cause| ImageProblem::damaged("npy", cause))?;
+    let slices = values.chunks_exact((height * width).max(1));
+    let images = slices.map(|slice| Image { height, width, pixels: slice.iter().map(|&v| v as f32).collect() });
+    images.map(|image| check_image(&image).map(|()| image)).collect()
+}
+
+fn checked(loaded: LoadedImage) -> Result<LoadedImage, ImageProblem> {
+    check_image(&loaded.image).map(|()| loaded)
+}
+
+/// At least one pixel, as many as rows and columns say, none of them NaN or infinite.
+pub(crate) fn check_image(image: &Image) -> Result<(), ImageProblem> {
+    if image.pixels.is_empty() || Some(image.pixels.len()) != image.height.checked_mul(image.width) {
+        return Err(ImageProblem::Shape { found: vec![image.height, image.width] });
+    }
+    match image.pixels.iter().position(|pixel| !pixel.is_finite()) {
+        None => Ok(()),
+        Some(at) => {
+            let (row, col) = (at / image.width, at % image.width);
+            Err(ImageProblem::NotFinite { row, col, value: image.pixels[at] })
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "image_files_tests.rs"]
+mod tests;

@@ -1,0 +1,51 @@
+//! Grey PNG pictures of 8 and 16 bits.
+use super::file_error::{Cause, ImageProblem};
+use crate::image::{GreyWindow, Image};
+use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
+use std::io::Cursor;
+
+/// Size and grey values as fractions of white.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Image, ImageProblem> {
+    let damaged = |cause: png::DecodingError| ImageProblem::damaged("PNG", cause);
+    let mut decoder = Decoder::new(Cursor::new(bytes));
+    decoder.set_transformations(Transformations::IDENTITY);
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let (color, depth) = reader.output_color_type();
+    if color != ColorType::Grayscale || !matches!(depth, BitDepth::Eight | BitDepth::Sixteen) {
+        let found = format!("{color:?} pixels of {} bits", depth as u8);
+        return Err(ImageProblem::unsupported(found, "convert it to 8 or 16 bit grey without transparency"));
+    }
+    let size = reader.output_buffer_size().ok_or_else(|| ImageProblem::damaged("PNG", "the picture is too large"))?;
+    let mut grey = vec![0; size];
+    let info = reader.next_frame(&mut grey).map_err(damaged)?;
+    reader.finish().map_err(damaged)?;
+    let pixels = match depth {
+        BitDepth::Eight => grey.iter().map(|&byte| f32::from(byte) / f32::from(u8::MAX)).collect(),
+        _ => grey.as_chunks().0.iter().map(|&pair| f32::from(u16::from_be_bytes(pair)) / f32::from(u16::MAX)).collect(),
+    };
+    Ok(Image { height: info.height as usize, width: info.width as usize, pixels })
+}
+
+/// A 16-bit PNG of `image` in the grey window.
+pub(crate) fn encode16(image: &Image, window: GreyWindow) -> Result<Vec<u8>, Cause> {
+    let level = |&pixel: &f32| ((window.brightness(pixel) * f32::from(u16::MAX)).round() as u16).to_be_bytes();
+    let grey: Vec<u8> = image.pixels.iter().flat_map(level).collect();
+    encode(image.width, image.height, BitDepth::Sixteen, &grey)
+}
+
+/// An 8-bit PNG of `image` in the grey window, for display.
+pub(crate) fn encode8(image: &Image, window: GreyWindow) -> Result<Vec<u8>, Cause> {
+    let level = |&pixel: &f32| (window.brightness(pixel) * f32::from(u8::MAX)).round() as u8;
+    encode(image.width, image.height, BitDepth::Eight, &image.pixels.iter().map(level).collect::<Vec<_>>())
+}
+
+fn encode(width: usize, height: usize, depth: BitDepth, grey: &[u8]) -> Result<Vec<u8>, Cause> {
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, u32::try_from(width)?, u32::try_from(height)?);
+    encoder.set_color(ColorType::Grayscale);
+    encoder.set_depth(depth);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(grey)?;
+    writer.finish()?;
+    Ok(bytes)
+}

@@ -1,0 +1,192 @@
+//! Scans as npz archives.
+use super::file_error::{Cause, ImageProblem};
+use super::npy::{Archive, ArchiveWriter, Array};
+use super::scan::{Scan, ScanProblem, positive};
+use crate::ct::ParallelBeam;
+use crate::image::Image;
+
+/// Longest side of an image grid that a file may ask for.
+const LARGEST_SIDE: f64 = 65_536.0;
+const FIELDS: [&str; 12] = [
+    "sinogram",
+    "angles_rad",
+    "height",
+    "width",
+    "pixel_mm",
+    "bin_width_mm",
+    "detector_offset_mm",
+    "truth",
+    "photons",
+    "noise_std",
+    "attenuation_per_unit_per_mm",
+    "note",
+];
+/// Our names and those of other programs for the same thing.
+const ALIASES: [(&str, &str); 2] = [("sinogram", "sino"), ("angles_rad", "theta")];
+/// The bin, counted from 0, in which the rotation axis is seen: another program's way to give the detector's offset.
+const AXIS_BIN: &str = "centre_px";
+
+/// The arrays of an archive by field, and what had to be assumed.
+struct Fields {
+    archive: Archive,
+    names: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Fields {
+    fn array(&mut self, field: &'static str) -> Result<Option<Array>, ScanProblem> {
+        let alias = ALIASES.iter().find(|(ours, _)| *ours == field).map(|(_, theirs)| *theirs);
+        let name = [Some(field), alias].into_iter().flatten().find(|&name| self.names.iter().any(|n| n == name));
+        let Some(name) = name else { return Ok(None) };
+        Ok(self.archive.array(name).map_err(damaged)?)
+    }
+
+    fn scalar(&mut self, field: &'static str) -> Result<Option<f64>, ScanProblem> {
+        let Some(array) = self.array(field)? else { return Ok(None) };
+        match array.values().map_err(damaged)?.as_slice() {
+            [value] => Ok(Some(*value)),
+            _ => Err(ScanProblem::Shape { field, found: array.shape(), expected: "a single number".into() }),
+        }
+    }
+
+    /// The scalar, or `assumed` with a warning.
+    fn scalar_or(&mut self, field: &'static str, assumed: f64) -> Result<f64, ScanProblem> {
+        let value = self.scalar(field)?;
+        if value.is_none() {
+            self.warnings.push(format!("field {field} is missing: {assumed} is assumed"));
+        }
+        Ok(value.unwrap_or(assumed))
+    }
+
+    fn side(&mut self, field: &'static str, assumed: usize) -> Result<usize, ScanProblem> {
+        let side = self.scalar_or(field, assumed as f64)?;
+        if side.fract() == 0.0 && (1.0..=LARGEST_SIDE).contains(&side) {
+            return Ok(side as usize);
+        }
+        Err(ScanProblem::Value { field, value: side.to_string(), rule: "a whole number from 1 to 65536" })
+    }
+
+    fn plane(&mut self, field: &'static str) -> Result<Option<Image>, ScanProblem> {
+        let Some(array) = self.array(field)? else { return Ok(None) };
+        let &[height, width] = array.shape().as_slice() else {
+            return Err(ScanProblem::Shape { field, found: array.shape(), expected: "two axes".into() });
+        };
+        let pixels = array.values().map_err(damaged)?.into_iter().map(|v| v as f32).collect();
+        Ok(Some(Image { height, width, pixels }))
+    }
+
+    /// From `detector_offset_mm`, or from the axis' bin as (bin - (n_bins - 1)/2) * bin width.
+    fn detector_offset_mm(&mut self, n_bins: usize, bin_width_mm: f64) -> Result<f64, ScanProblem> {
+        let has = |name: &str| self.names.iter().any(|n| n == name);
+        if has("detector_offset_mm") || !has(AXIS_BIN) {
+            return self.scalar_or("detector_offset_mm", 0.0);
+        }
+        let axis_bin = self.scalar(AXIS_BIN)?.unwrap_or_default();
+        Ok((axis_bin - (n_bins as f64 - 1.0) / 2.0) * bin_width_mm)
+    }
+}
+
+pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
+    let archive = Archive::parse(bytes).map_err(damaged)?;
+    let names = archive.names();
+    let mut fields = Fields { archive, names, warnings: Vec::new() };
+    let (Some(sinogram), Some(angles)) = (fields.plane("sinogram")?, fields.array("angles_rad")?) else {
+        let known = |field: &str| fields.names.iter().any(|n| n == field || ALIASES.contains(&(field, n.as_str())));
+        let needed = ["sinogram", "angles_rad"].into_iter().filter(|field| !known(field)).collect();
+        return Err(ScanProblem::MissingFields { needed, found: fields.names });
+    };
+    let n_bins = sinogram.width;
+    let angles_rad = angles.values().map_err(damaged)?;
+    check_views(&sinogram, &angles.shape())?;
+    let bin_width_mm = fields.scalar_or("bin_width_mm", 1.0)?;
+    positive("bin_width_mm", bin_width_mm)?;
+    let geometry = ParallelBeam {
+        height: fields.side("height", n_bins)?,
+        width: fields.side("width", n_bins)?,
+        pixel_mm: fields.scalar_or("pixel_mm", bin_width_mm)?,
+        angles_rad,
+        n_bins,
+        bin_width_mm,
+        detector_offset_mm: fields.detector_offset_mm(n_bins, bin_width_mm)?,
+    };
+    let note = match fields.array("note")? {
+        Some(text) => text.text().map_err(damaged)?,
+        None => String::new(),
+    };
+    let scan = Scan {
+        geometry,
+        sinogram: sinogram.pixels,
+        truth: fields.plane("truth")?,
+        photons: fields.scalar("photons")?,
+        noise_std: fields.scalar("noise_std")?,
+        attenuation_per_unit_per_mm: fields.scalar_or("attenuation_per_unit_per_mm", 1.0)?,
+        note,
+        warnings: with_unused(fields),
+    };
+    scan.validate()?;
+    Ok(scan)
+}
+
+/// The warnings, and one for each field that nothing here reads: most often a misspelt name.
+fn with_unused(fields: Fields) -> Vec<String> {
+    let mut warnings = fields.warnings;
+    for name in fields.names {
+        let known = FIELDS.contains(&name.as_str()) || ALIASES.iter().any(|(_, theirs)| *theirs == name);
+        if !known && name != AXIS_BIN {
+            warnings.push(format!("field {name} is unknown and not used"));
+        }
+    }
+    warnings
+}
+
+/// One row of the sinogram for each angle.
+pub(super) fn check_views(sinogram: &Image, angles_shape: &[usize]) -> Result<(), ScanProblem> {
+    let &[n_angles] = angles_shape else {
+        let expected = "one angle for each row of the sinogram".to_owned();
+        return Err(ScanProblem::Shape { field: "angles_rad", found: angles_shape.to_vec(), expected });
+    };
+    if sinogram.height == n_angles {
+        return Ok(());
+    }
+    let hint = if sinogram.width == n_angles { "; transpose it" } else { "" };
+    Err(ScanProblem::Shape {
+        field: "sinogram",
+        found: vec![sinogram.height, sinogram.width],
+        expected: format!("a row for each of the {n_angles} angles in angles_rad and a column for each bin{hint}"),
+    })
+}
+
+pub(super) fn encode(scan: &Scan) -> Result<Vec<u8>, ScanProblem> {
+    encode_fields(scan).map_err(|cause| ImageProblem::Write(std::io::Error::other(cause)).into())
+}
+
+fn encode_fields(scan: &Scan) -> Result<Vec<u8>, Cause> {
+    let geometry = &scan.geometry;
+    let mut writer = ArchiveWriter::new();
+    writer.numbers("sinogram", &[geometry.angles_rad.len(), geometry.n_bins], &scan.sinogram)?;
+    writer.numbers("angles_rad", &[geometry.angles_rad.len()], &geometry.angles_rad)?;
+    for (name, side) in [("height", geometry.height), ("width", geometry.width)] {
+        writer.numbers(name, &[], &[side as i64])?;
+    }
+    for (name, value) in [
+        ("pixel_mm", Some(geometry.pixel_mm)),
+        ("bin_width_mm", Some(geometry.bin_width_mm)),
+        ("detector_offset_mm", Some(geometry.detector_offset_mm)),
+        ("attenuation_per_unit_per_mm", Some(scan.attenuation_per_unit_per_mm)),
+        ("photons", scan.photons),
+        ("noise_std", scan.noise_std),
+    ] {
+        if let Some(value) = value {
+            writer.numbers(name, &[], &[value])?;
+        }
+    }
+    if let Some(truth) = &scan.truth {
+        writer.numbers("truth", &[truth.height, truth.width], &truth.pixels)?;
+    }
+    writer.text("note", &scan.note)?;
+    writer.finish()
+}
+
+fn damaged(cause: Cause) -> ScanProblem {
+    ImageProblem::damaged("npz", cause).into()
+}

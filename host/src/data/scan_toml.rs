@@ -1,0 +1,111 @@
+//! Scans as folders: `scan.toml` and the files that it names.
+use super::file_error::{AtPath, FileError, ImageError, ImageProblem};
+use super::image_files::{read_image, read_stored};
+use super::scan::{SCAN_TOML, Scan, ScanError, ScanProblem, positive};
+use super::scan_npz::check_views;
+use crate::ct::ParallelBeam;
+use serde::Deserialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a ray that counted no photon is taken to have counted.
+const HALF_A_PHOTON: f64 = 0.5;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    sinogram: PathBuf,
+    angles_rad: Angles,
+    height: usize,
+    width: usize,
+    pixel_mm: f64,
+    bin_width_mm: f64,
+    #[serde(default)]
+    detector_offset_mm: f64,
+    truth: Option<PathBuf>,
+    #[serde(default)]
+    counts: bool,
+    photons: Option<f64>,
+    noise_std: Option<f64>,
+    #[serde(default = "one")]
+    attenuation_per_unit_per_mm: f64,
+    #[serde(default)]
+    note: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "angles_rad is a list of numbers, or the name of an npy file")]
+enum Angles {
+    List(Vec<f64>),
+    File(PathBuf),
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
+    let path = folder.join(SCAN_TOML);
+    let text = fs::read_to_string(&path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(&path)?;
+    let description: Description = toml::from_str(&text).map_err(|e| ScanProblem::Toml(Box::new(e))).at(&path)?;
+    let mut sinogram = read_stored(&folder.join(&description.sinogram)).map_err(of_scan)?;
+    let angles_rad = match description.angles_rad {
+        Angles::List(list) => list,
+        Angles::File(name) => {
+            let path = folder.join(name);
+            let bytes = fs::read(&path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(&path)?;
+            let damaged = |cause| ScanProblem::from(ImageProblem::damaged("npy", cause));
+            super::npy::Array::parse(&bytes).and_then(|array| array.values()).map_err(damaged).at(&path)?
+        }
+    };
+    check_views(&sinogram, &[angles_rad.len()]).at(&path)?;
+    let mut warnings = Vec::new();
+    if description.counts {
+        let n_dark = line_integrals(&mut sinogram.pixels, description.photons).at(&path)?;
+        if n_dark > 0 {
+            warnings.push(format!("{n_dark} rays counted no photon: {HALF_A_PHOTON} is assumed"));
+        }
+    }
+    let truth = description.truth.map(|name| read_image(folder.join(name)).map_err(of_scan)).transpose()?;
+    let scan = Scan {
+        geometry: ParallelBeam {
+            height: description.height,
+            width: description.width,
+            pixel_mm: description.pixel_mm,
+            angles_rad,
+            n_bins: sinogram.width,
+            bin_width_mm: description.bin_width_mm,
+            detector_offset_mm: description.detector_offset_mm,
+        },
+        sinogram: sinogram.pixels,
+        truth: truth.map(|loaded| loaded.image),
+        photons: description.photons,
+        noise_std: description.noise_std,
+        attenuation_per_unit_per_mm: description.attenuation_per_unit_per_mm,
+        note: description.note,
+        warnings,
+    };
+    scan.validate().at(&path)?;
+    Ok(scan)
+}
+
+/// -log(counts / photons) in place; returns the number of rays without a count.
+fn line_integrals(counts: &mut [f32], photons: Option<f64>) -> Result<usize, ScanProblem> {
+    let photons = photons.ok_or(ScanProblem::Value {
+        field: "photons",
+        value: "missing".into(),
+        rule: "the photons of a free ray, because counts = true",
+    })?;
+    positive("photons", photons)?;
+    let mut n_dark = 0;
+    for count in counts {
+        let seen = if *count > 0.0 { f64::from(*count) } else { HALF_A_PHOTON };
+        n_dark += usize::from(*count <= 0.0);
+        *count = -(seen / photons).ln() as f32;
+    }
+    Ok(n_dark)
+}
+
+fn of_scan(error: ImageError) -> ScanError {
+    FileError { path: error.path, problem: error.problem.into() }
+}
