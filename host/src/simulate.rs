@@ -1,7 +1,8 @@
 //! Simulated measurements: an image in, a scan with noise out.
 
-use crate::ct::hounsfield::ATTENUATION_PER_UNIT;
-use crate::ct::{GeometryError, NoiseError, ParallelBeam, ProjectionError, Projector, noise};
+use crate::ct::{
+    ATTENUATION_PER_UNIT, GeometryError, NoiseError, ParallelBeam, ProjectionError, Projector, poisson, relative_gaussian,
+};
 use crate::data::scan::Scan;
 use crate::image::Image;
 use serde::{Deserialize, Serialize};
@@ -53,10 +54,10 @@ pub fn simulate(image: &Image, pixel_mm: f64, simulation: &Simulation) -> Result
     Projector::new(geometry.clone())?.forward_project(&attenuation, &mut sinogram)?;
     let noise_std = match simulation.photons {
         Some(photons) => {
-            noise::poisson(&mut sinogram, photons, simulation.seed)?;
+            poisson(&mut sinogram, photons, simulation.seed)?;
             None
         }
-        None => Some(noise::relative_gaussian(&mut sinogram, simulation.noise as f32, simulation.seed)?.into()),
+        None => Some(relative_gaussian(&mut sinogram, simulation.noise as f32, simulation.seed)?.into()),
     };
     Ok(Scan {
         sinogram,
@@ -64,7 +65,8 @@ pub fn simulate(image: &Image, pixel_mm: f64, simulation: &Simulation) -> Result
         truth: Some(image.clone()),
         noise_std,
         photons: simulation.photons,
-        attenuation_per_unit: Some(ATTENUATION_PER_UNIT.into()),
-        ..Scan::default()
+        attenuation_per_unit_per_mm: Some(ATTENUATION_PER_UNIT.into()),
+        note: String::new(),
+        warnings: Vec::new(),
     })
 }

@@ -4,7 +4,8 @@ use crate::problem;
 use crate::terminal::Terminal;
 use crate::{End, Failure};
 use gradus::data::image_files::read_image;
-use gradus::data::scan::{Scan, is_scan, read_scan};
+use gradus::data::samples::Sample;
+use gradus::data::scan::Scan;
 use gradus::image::Image;
 use gradus::unet::Weights;
 use miette::IntoDiagnostic;
@@ -45,15 +46,15 @@ fn describe(name: &str) -> Result<Value, Failure> {
     if gradus::unet::embedded(name).is_some() || path.extension().is_some_and(|e| e == "safetensors") {
         return Ok(weights(&problem::prior(name)?));
     }
-    if gradus::data::samples::Sample::parse(name).is_some() {
+    if Sample::parse(name).is_some() {
         let subject = problem::subject(name)?;
         return Ok(image("sample, an image", &subject.image, subject.unit.name(), Some(subject.pixel_mm)));
     }
-    if is_scan(path).into_diagnostic()? {
-        return Ok(scan(&read_scan(path).into_diagnostic()?));
+    if Scan::is_at(path).into_diagnostic()? {
+        return Ok(scan(&Scan::read(path).into_diagnostic()?));
     }
     let loaded = read_image(path).into_diagnostic()?;
-    Ok(image("image", &loaded.image, loaded.unit.name(), loaded.pixel_mm))
+    Ok(image("image", &loaded.image, problem::unit_name(loaded.unit), loaded.pixel_mm))
 }
 
 fn image(what: &str, image: &Image, unit: &str, pixel_mm: Option<f64>) -> Value {
@@ -92,7 +93,7 @@ fn scan(scan: &Scan) -> Value {
         "largest_line_integral": high,
         "noise_std": scan.noise_std,
         "photons": scan.photons,
-        "attenuation_per_unit": scan.attenuation_per_unit,
+        "attenuation_per_unit_per_mm": scan.attenuation_per_unit_per_mm,
         "truth": if scan.truth.is_some() { "included" } else { "not included" },
         "warnings": if scan.warnings.is_empty() { "none".to_owned() } else { scan.warnings.join("; ") },
         "use": "gradus reconstruct",

@@ -1,10 +1,11 @@
 //! What a command works on: a scan file, a sample, or an image that is scanned first.
 
 use crate::Failure;
-use gradus::ct::hounsfield;
-use gradus::data::image_files::{DicomSource, LoadedImage, PixelUnit, read_image};
+use gradus::ct::{ATTENUATION_PER_UNIT, attenuation_to_network, hu_to_network, network_to_hu};
+use gradus::data::dicom_file::DicomSource;
+use gradus::data::image_files::{LoadedImage, PixelUnit, read_image};
 use gradus::data::samples::Sample;
-use gradus::data::scan::{Scan, is_scan, read_scan};
+use gradus::data::scan::Scan;
 use gradus::image::Image;
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::Weights;
@@ -42,7 +43,7 @@ impl Unit {
     pub fn from_network(self, image: &Image) -> Image {
         let convert = |value: &f32| match self {
             Self::Network => *value,
-            Self::Hounsfield => hounsfield::network_to_hu(*value),
+            Self::Hounsfield => network_to_hu(*value),
             Self::Attenuation(per_unit) => (f64::from(*value) * per_unit) as f32,
         };
         Image { pixels: image.pixels.iter().map(convert).collect(), ..*image }
@@ -55,6 +56,15 @@ impl Unit {
             Self::Hounsfield => "HU",
             Self::Attenuation(_) => "1/mm",
         }
+    }
+}
+
+/// How the unit of a file is named.
+pub fn unit_name(unit: PixelUnit) -> &'static str {
+    match unit {
+        PixelUnit::HounsfieldUnits => "HU",
+        PixelUnit::AttenuationPerMm => "1/mm",
+        PixelUnit::Relative => "not given; taken as network units, 0 to 1",
     }
 }
 
@@ -76,29 +86,29 @@ pub struct Problem {
 /// The image that `input` names: a sample or a file.
 pub fn subject(input: &str) -> Result<Subject, Failure> {
     if let Some(sample) = Sample::parse(input) {
-        let loaded = sample.into_diagnostic()?.load().into_diagnostic()?;
+        let loaded = sample.load().into_diagnostic()?;
         return Ok(from_loaded(input.replace(':', "-"), loaded));
     }
-    let loaded = read_image(Path::new(input)).into_diagnostic()?;
+    let loaded = read_image(input).into_diagnostic()?;
     Ok(from_loaded(stem(input), loaded))
 }
 
 fn from_loaded(name: String, loaded: LoadedImage) -> Subject {
-    let (unit, image) = match loaded.unit {
-        PixelUnit::HounsfieldUnits => {
-            let pixels = loaded.image.pixels.iter().map(|hu| hounsfield::hu_to_network(*hu)).collect();
-            (Unit::Hounsfield, Image { pixels, ..loaded.image })
-        }
-        PixelUnit::Relative => (Unit::Network, loaded.image),
+    let (unit, to_network): (Unit, fn(f32) -> f32) = match loaded.unit {
+        PixelUnit::HounsfieldUnits => (Unit::Hounsfield, hu_to_network),
+        PixelUnit::AttenuationPerMm => (Unit::Attenuation(ATTENUATION_PER_UNIT.into()), attenuation_to_network),
+        PixelUnit::Relative => (Unit::Network, |value| value),
     };
+    let mut image = loaded.image;
+    image.pixels.iter_mut().for_each(|pixel| *pixel = to_network(*pixel));
     Subject { name, image, pixel_mm: loaded.pixel_mm.unwrap_or(1.0), unit, dicom: loaded.dicom }
 }
 
 /// The scan that `input` names: a scan file, or a sample or image scanned as `simulation` says.
 pub fn problem(input: &str, simulation: &Simulation) -> Result<Problem, Failure> {
-    if Sample::parse(input).is_none() && is_scan(Path::new(input)).into_diagnostic()? {
-        let scan = read_scan(Path::new(input)).into_diagnostic()?;
-        let unit = scan.attenuation_per_unit.map(Unit::Attenuation);
+    if Sample::parse(input).is_none() && Scan::is_at(input).into_diagnostic()? {
+        let scan = Scan::read(input).into_diagnostic()?;
+        let unit = scan.attenuation_per_unit_per_mm.map(Unit::Attenuation);
         return Ok(Problem { name: stem(input), scan, unit, dicom: None, simulated: false });
     }
     let subject = subject(input)?;

@@ -6,9 +6,8 @@ use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
 use gradus::ct::Window;
-use gradus::data::image_files::{GreyWindow, write_dicom, write_npy, write_png16};
-use gradus::data::scan::write_scan;
-use gradus::image::Image;
+use gradus::data::image_files::{write_dicom, write_npy, write_png16};
+use gradus::image::{GreyWindow, Image};
 use gradus::metrics::{psnr, ssim_uniform};
 use gradus::reconstruct::{
     Measurement, Method, Reconstruction, Start, filtered_backprojection, reconstruct,
@@ -130,6 +129,25 @@ impl Finished {
         Ok(Some((psnr, ssim_uniform(truth, image, 1.0).into_diagnostic()?)))
     }
 
+    /// Whether the run got to its end.
+    fn reached_goal(&self) -> bool {
+        !matches!(self.result.status, Some(Status::NoStep | Status::Stopped))
+    }
+
+    /// What a reader must know before believing the picture.
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.problem.scan.warnings.clone();
+        let failed = self.result.certificate.failed_searches;
+        if failed > 0 {
+            warnings.push(format!("{failed} line searches found no step; the trace names their levels"));
+        }
+        if self.result.certificate.ascending_steps > 0 {
+            let steps = self.result.certificate.ascending_steps;
+            warnings.push(format!("{steps} steps went along directions that do not descend on the objective"));
+        }
+        warnings
+    }
+
     fn status(&self) -> String {
         self.result.status.map_or_else(|| "done".to_owned(), |status| status.to_string())
     }
@@ -147,8 +165,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let quality = finished.quality(&finished.result.image)?;
     terminal.report(&files::summary_json(&finished, quality, &folder))?;
     terminal.say(&files::summary_text(&finished, quality, &folder)?)?;
-    let unfinished = matches!(finished.result.status, Some(Status::NoStep | Status::Stopped));
-    Ok(if unfinished { End::Unfinished } else { End::Done })
+    Ok(if finished.reached_goal() { End::Done } else { End::Unfinished })
 }
 
 fn compute(run: RunConfig, problem: Problem, terminal: &Terminal) -> Result<Finished, Failure> {

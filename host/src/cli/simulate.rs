@@ -4,7 +4,6 @@ use crate::problem::subject;
 use crate::reconstruct::replace;
 use crate::terminal::Terminal;
 use crate::{End, Failure};
-use gradus::data::scan::write_scan;
 use gradus::simulate::{Simulation, simulate};
 use miette::{IntoDiagnostic, miette};
 use serde_json::json;
@@ -63,7 +62,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     replace(&mut simulation.seed, &arguments.seed);
     let subject = subject(&arguments.image)?;
     let scan = simulate(&subject.image, subject.pixel_mm, &simulation).into_diagnostic()?;
-    write_scan(path, &scan).into_diagnostic()?;
+    scan.write(path).into_diagnostic()?;
     let (n_angles, n_bins) = (scan.geometry.angles_rad.len(), scan.geometry.n_bins);
     terminal.report(&json!({
         "output": path, "angles": n_angles, "bins": n_bins, "noise_std": scan.noise_std, "photons": scan.photons,

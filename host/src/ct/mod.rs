@@ -13,6 +13,7 @@ mod fbp;
 mod geometry;
 mod hounsfield;
 mod noise;
+mod noise_level;
 mod projector;
 mod resample;
 #[cfg(test)]
@@ -24,5 +25,6 @@ pub use hounsfield::{
     ATTENUATION_PER_UNIT, HU_PER_UNIT, attenuation_to_network, hu_to_network, network_to_attenuation, network_to_hu,
 };
 pub use noise::{NoiseError, poisson, relative_gaussian};
+pub use noise_level::estimate_noise;
 pub use projector::{ProjectionError, Projector};
 pub use tv::{TvEnd, TvError, TvOutcome, TvProgress, TvReconstructor, TvSettings, total_variation};

@@ -26,8 +26,8 @@ pub struct Scan {
     pub photons: Option<f64>,
     /// Standard deviation of Gaussian noise on the line integrals.
     pub noise_std: Option<f64>,
-    /// Attenuation in 1/mm of a pixel whose value is 1 in network units.
-    pub attenuation_per_unit_per_mm: f64,
+    /// Attenuation in 1/mm of a pixel whose value is 1 in network units; `None` where the file does not say.
+    pub attenuation_per_unit_per_mm: Option<f64>,
     /// Free text: where the data come from.
     pub note: String,
     /// What had to be assumed in reading; not stored.
@@ -124,6 +124,20 @@ impl Scan {
         write_atomically(path, &bytes).map_err(|e| ScanProblem::from(ImageProblem::Write(e))).at(path)
     }
 
+    /// Whether `path` is a folder, a `scan.toml`, or an npz archive with a sinogram or angles in it; an archive without
+    /// either is an image.
+    ///
+    /// # Errors
+    /// [`ScanError`] when the file cannot be read.
+    pub fn is_at(path: impl AsRef<Path>) -> Result<bool, ScanError> {
+        let path = path.as_ref();
+        if path.is_dir() || path.file_name().is_some_and(|name| name == SCAN_TOML) {
+            return Ok(true);
+        }
+        let bytes = fs::read(path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(path)?;
+        Ok(scan_npz::holds_scan(bytes))
+    }
+
     /// The sinogram as an image: one row a view.
     #[must_use]
     pub fn sinogram_image(&self) -> Image {
@@ -154,7 +168,7 @@ impl Scan {
             }
         }
         positive("photons", self.photons.unwrap_or(1.0))?;
-        positive("attenuation_per_unit_per_mm", self.attenuation_per_unit_per_mm)?;
+        positive("attenuation_per_unit_per_mm", self.attenuation_per_unit_per_mm.unwrap_or(1.0))?;
         match self.noise_std {
             Some(std) if !(std.is_finite() && std >= 0.0) => Err(ScanProblem::Value {
                 field: "noise_std",

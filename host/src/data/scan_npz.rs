@@ -86,6 +86,12 @@ impl Fields {
     }
 }
 
+/// Whether the bytes are an archive with a field that only scans have.
+pub(super) fn holds_scan(bytes: Vec<u8>) -> bool {
+    let names = Archive::parse(bytes).map(|archive| archive.names()).unwrap_or_default();
+    names.iter().any(|name| ALIASES.iter().any(|(ours, theirs)| name == ours || name == theirs))
+}
+
 pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
     let archive = Archive::parse(bytes).map_err(damaged)?;
     let names = archive.names();
@@ -119,7 +125,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
         truth: fields.plane("truth")?,
         photons: fields.scalar("photons")?,
         noise_std: fields.scalar("noise_std")?,
-        attenuation_per_unit_per_mm: fields.scalar_or("attenuation_per_unit_per_mm", 1.0)?,
+        attenuation_per_unit_per_mm: fields.scalar("attenuation_per_unit_per_mm")?,
         note,
         warnings: with_unused(fields),
     };
@@ -172,7 +178,7 @@ fn encode_fields(scan: &Scan) -> Result<Vec<u8>, Cause> {
         ("pixel_mm", Some(geometry.pixel_mm)),
         ("bin_width_mm", Some(geometry.bin_width_mm)),
         ("detector_offset_mm", Some(geometry.detector_offset_mm)),
-        ("attenuation_per_unit_per_mm", Some(scan.attenuation_per_unit_per_mm)),
+        ("attenuation_per_unit_per_mm", scan.attenuation_per_unit_per_mm),
         ("photons", scan.photons),
         ("noise_std", scan.noise_std),
     ] {

@@ -20,7 +20,7 @@ fn scan() -> Scan {
         truth: Some(Image { height: 4, width: 5, pixels: (0..20).map(|k| (k as f32).cos()).collect() }),
         photons: Some(1e5),
         noise_std: Some(0.1 + 0.2),
-        attenuation_per_unit_per_mm: 0.081_358_58,
+        attenuation_per_unit_per_mm: Some(0.081_358_58),
         note: "{\"made by\": \"a test, Größe 1 µm\"}".into(),
         warnings: Vec::new(),
     }
@@ -59,7 +59,7 @@ fn foreign_names_are_understood_with_warnings() {
     assert_eq!((geometry.height, geometry.width, geometry.n_bins), (5, 5, 5));
     assert_eq!((geometry.pixel_mm, geometry.bin_width_mm, geometry.detector_offset_mm), (1.0, 1.0, -0.5));
     let warnings = scan.warnings.join("\n");
-    for field in ["bin_width_mm", "pixel_mm", "height", "width", "attenuation_per_unit_per_mm", "pixelmm is unknown"] {
+    for field in ["bin_width_mm", "pixel_mm", "height", "width", "pixelmm is unknown"] {
         assert!(warnings.contains(field), "{field} in {warnings}");
     }
     assert!(!warnings.contains("detector_offset_mm"), "{warnings}");
@@ -98,7 +98,7 @@ fn values_that_make_no_sense_are_named() {
     assert!(spoilt(|s| s.sinogram[10] = f32::NAN).contains("NaN at view 1, bin 1"));
     assert!(spoilt(|s| s.photons = Some(0.0)).contains("photons is 0"));
     assert!(spoilt(|s| s.noise_std = Some(-1.0)).contains("noise_std is -1"));
-    assert!(spoilt(|s| s.attenuation_per_unit_per_mm = -1.0).contains("attenuation_per_unit_per_mm is -1"));
+    assert!(spoilt(|s| s.attenuation_per_unit_per_mm = Some(-1.0)).contains("attenuation_per_unit_per_mm is -1"));
     assert!(spoilt(|s| s.sinogram.truncate(5)).contains("sinogram"));
     assert!(spoilt(|s| s.truth = Some(Image::zeros(5, 4))).contains("truth has shape [5, 4]"));
     for spoil in [

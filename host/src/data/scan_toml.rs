@@ -27,8 +27,7 @@ struct Description {
     counts: bool,
     photons: Option<f64>,
     noise_std: Option<f64>,
-    #[serde(default = "one")]
-    attenuation_per_unit_per_mm: f64,
+    attenuation_per_unit_per_mm: Option<f64>,
     #[serde(default)]
     note: String,
 }
@@ -38,10 +37,6 @@ struct Description {
 enum Angles {
     List(Vec<f64>),
     File(PathBuf),
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {

@@ -1,7 +1,7 @@
 //! From a scan in mm and 1/mm to the units of the network, and back.
 
 use super::{ReconstructError, filtered_backprojection};
-use crate::ct::{ParallelBeam, Window, noise};
+use crate::ct::{ParallelBeam, Window, estimate_noise};
 use crate::data::scan::Scan;
 
 /// A sinogram with its geometry, in network units: lengths in pixels, attenuation as the prior knows it (0 to 1).
@@ -54,7 +54,7 @@ impl Measurement {
             noise_source,
             attenuation_per_unit: 1.0 / pixel_mm,
         };
-        let per_pixel = match scan.attenuation_per_unit {
+        let per_pixel = match scan.attenuation_per_unit_per_mm {
             Some(per_unit) => per_unit * pixel_mm,
             None => brightest(&physical)?,
         };
@@ -84,6 +84,6 @@ fn noise_level(scan: &Scan) -> (f64, NoiseSource) {
             let variances = scan.sinogram.iter().map(|p| f64::from(*p).exp() / photons);
             ((variances.sum::<f64>() / scan.sinogram.len() as f64).sqrt(), NoiseSource::Photons)
         }
-        (None, None) => (noise::estimate_std(&scan.sinogram, scan.geometry.n_bins), NoiseSource::Estimated),
+        (None, None) => (estimate_noise(&scan.sinogram, scan.geometry.n_bins), NoiseSource::Estimated),
     }
 }

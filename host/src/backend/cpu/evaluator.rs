@@ -112,6 +112,12 @@ impl CpuEvaluator {
         &self.iterate
     }
 
+    /// The direction `d` that was computed last, before the update along it.
+    #[must_use]
+    pub fn search_direction(&self) -> &[f32] {
+        &self.direction
+    }
+
     /// What the run has cost so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

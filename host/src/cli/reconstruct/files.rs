@@ -1,11 +1,16 @@
 //! The files of a run folder, and its summaries.
 
 use super::*;
-use gradus::report::{Curve, Picture, Report, picture_strip};
+use gradus::data::write_atomically;
+use gradus::reconstruct::NoiseSource;
+use gradus::report::{Curve, Picture, Report, Section, Status as ReportStatus, picture_strip};
 use gradus_core::Outcome;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
+
+/// Screen pixels a pixel in the strip of pictures.
+const MAGNIFICATION: usize = 2;
 
 /// Writes everything; returns the folder.
 pub fn write(finished: &Finished, folder: RunFolder) -> Result<PathBuf, Failure> {
@@ -14,25 +19,27 @@ pub fn write(finished: &Finished, folder: RunFolder) -> Result<PathBuf, Failure>
     write_npy(folder.file("image.npy"), &image).into_diagnostic()?;
     write_png16(folder.file("image.png"), &finished.result.image, window).into_diagnostic()?;
     if let Some(source) = &finished.problem.dicom {
-        write_dicom(source, &image, folder.file("image.dcm")).into_diagnostic()?;
+        let derivation = format!("reconstructed by gradus {} ({})", env!("CARGO_PKG_VERSION"), finished.run.reconstruction.method);
+        write_dicom(folder.file("image.dcm"), &image, source, &derivation).into_diagnostic()?;
     }
     if finished.problem.simulated {
-        write_scan(folder.file("scan.npz"), &finished.problem.scan).into_diagnostic()?;
+        finished.problem.scan.write(folder.file("scan.npz")).into_diagnostic()?;
     }
     if !finished.result.trace.is_empty() {
         folder.write("trace.csv", &trace_csv(finished))?;
     }
     folder.write("run.toml", &finished.run.to_toml()?)?;
     let report = report(finished, window)?;
-    folder.write("report.html", &report.to_html().into_diagnostic()?)?;
-    std::fs::write(folder.file("pictures.png"), picture_strip(&report.pictures).into_diagnostic()?).into_diagnostic()?;
+    report.write(folder.file("report.html")).into_diagnostic()?;
+    let strip = picture_strip(&report.pictures, MAGNIFICATION).into_diagnostic()?;
+    write_atomically(&folder.file("pictures.png"), &strip).into_diagnostic()?;
     folder.finish()
 }
 
 /// The grey window of every picture: that of the truth where it is known, else of the result.
 fn window(finished: &Finished) -> GreyWindow {
     let (low, high) = finished.problem.scan.truth.as_ref().unwrap_or(&finished.result.image).range();
-    GreyWindow { low, high }
+    GreyWindow::new(low, high)
 }
 
 fn trace_csv(finished: &Finished) -> String {
@@ -113,4 +120,139 @@ pub fn summary_text(finished: &Finished, quality: Option<(f64, f64)>, folder: &P
     }
     let _ = write!(text, "\n  report: {}", folder.join("report.html").display());
     Ok(text)
+}
+
+/// The page of a run.
+fn report(finished: &Finished, window: GreyWindow) -> Result<Report, Failure> {
+    let method = finished.run.reconstruction.method;
+    let quality = finished.quality(&finished.result.image)?;
+    let mut highlights = Vec::new();
+    if let Some((psnr, ssim)) = quality {
+        highlights.push(("PSNR".to_owned(), format!("{psnr:.2} dB")));
+        highlights.push(("SSIM".to_owned(), format!("{ssim:.3}")));
+    }
+    highlights.push(("Iterations".to_owned(), finished.result.iterations.to_string()));
+    highlights.push(("Seconds".to_owned(), format!("{:.1}", finished.seconds)));
+    Ok(Report {
+        title: format!("{} by {method}", finished.run.input),
+        method: method.to_string(),
+        status: ReportStatus { text: finished.status(), reached_goal: finished.reached_goal() },
+        highlights,
+        warnings: finished.warnings(),
+        pictures: pictures(finished, window),
+        curves: curves(finished),
+        settings: vec![scan_section(finished), method_section(finished), certificate_section(finished)],
+        toml: finished.run.to_toml()?,
+        versions: vec![("gradus".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
+    })
+}
+
+fn pictures(finished: &Finished, window: GreyWindow) -> Vec<Picture> {
+    let truth = finished.problem.scan.truth.as_ref();
+    let show = |caption: &str, image: &Image| {
+        let shown = finished.unit.from_network(image);
+        let ends = finished.unit.from_network(&Image { height: 1, width: 2, pixels: vec![window.lo, window.hi] });
+        let (lo, hi) = ends.range();
+        let picture = Picture { unit: finished.unit.name().to_owned(), ..Picture::new(caption, shown, GreyWindow::new(lo, hi)) };
+        // Figures of merit are those of network units, data range 1, whatever unit is shown.
+        match truth.and_then(|truth| Some((psnr(truth, image, 1.0).ok()?, ssim_uniform(truth, image, 1.0).ok()?))) {
+            Some((psnr, ssim)) if caption != TRUTH => Picture { psnr_db: Some(psnr), ssim: Some(ssim), ..picture },
+            _ => picture,
+        }
+    };
+    let mut pictures: Vec<Picture> = truth.iter().map(|truth| show(TRUTH, truth)).collect();
+    if finished.run.reconstruction.method != Method::Fbp {
+        pictures.push(show("Filtered backprojection", &finished.fbp));
+    }
+    pictures.push(show(&finished.run.reconstruction.method.to_string(), &finished.result.image));
+    pictures.extend(truth.and_then(|truth| Picture::error_of(&finished.result.image, truth)));
+    pictures
+}
+
+const TRUTH: &str = "Truth";
+
+/// The four curves of Fig. 2 of the paper.
+fn curves(finished: &Finished) -> Vec<Curve> {
+    let trace = &finished.result.trace;
+    if trace.is_empty() {
+        return Vec::new();
+    }
+    let curve = |name: &str, y_label: &str, log_axis, value: &dyn Fn(usize) -> f64| Curve {
+        name: name.to_owned(),
+        y_label: y_label.to_owned(),
+        log_axis,
+        points: (0..trace.len()).map(|k| ((k + 1) as f64, value(k))).collect(),
+    };
+    let mut curves = vec![
+        curve("Objective", "f(x), without the prior's constant", true, &|k| trace[k].objective),
+        curve("Descent condition", "cosine between -grad f and d", false, &|k| trace[k].record.descent_cosine().into()),
+        curve("Step size", "length along d", true, &|k| trace[k].record.step.into()),
+    ];
+    if !finished.psnrs.is_empty() {
+        curves.insert(0, curve("PSNR", "dB", false, &|k| finished.psnrs.get(k).copied().unwrap_or(f64::NAN)));
+    }
+    curves
+}
+
+fn section(title: &str, rows: &[(&str, String)]) -> Section {
+    let rows = rows.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Section { title: title.to_owned(), rows }
+}
+
+fn scan_section(finished: &Finished) -> Section {
+    let (g, scan, m) = (&finished.problem.scan.geometry, &finished.problem.scan, &finished.measurement);
+    let source = match m.noise_source {
+        NoiseSource::Scan => "from the scan",
+        NoiseSource::Photons => "from the photon counts",
+        NoiseSource::Estimated => "estimated from the sinogram",
+    };
+    section(
+        "Scan",
+        &[
+            ("Origin", if finished.problem.simulated { "simulated here".into() } else { finished.run.input.clone() }),
+            ("Views", g.angles_rad.len().to_string()),
+            ("Detector", format!("{} bins of {:.4} mm, offset {} mm", g.n_bins, g.bin_width_mm, g.detector_offset_mm)),
+            ("Image", format!("{} x {} pixels of {} mm", g.height, g.width, g.pixel_mm)),
+            ("Photons a bin", scan.photons.map_or_else(|| "not given".into(), |photons| photons.to_string())),
+            ("Noise of a line integral", format!("{:.4e} ({source})", m.noise_std * m.attenuation_per_unit * g.pixel_mm)),
+            ("Network unit 1", format!("{:.6} 1/mm", m.attenuation_per_unit)),
+        ],
+    )
+}
+
+fn method_section(finished: &Finished) -> Section {
+    let (result, c) = (&finished.result, finished.result.counters);
+    let optional = |value: Option<f64>| value.map_or_else(|| "none".into(), |value| format!("{value:.6}"));
+    section(
+        "Method",
+        &[
+            ("Weight of the prior", optional(result.weight)),
+            ("Objective", optional(result.objective)),
+            ("Network forward passes", c.network_forwards.to_string()),
+            ("Network products", c.network_vjps.to_string()),
+            ("Projections and adjoints", c.projections.to_string()),
+            ("Threads", rayon::current_num_threads().to_string()),
+        ],
+    )
+}
+
+/// What the run showed of Theorem 3.2.
+fn certificate_section(finished: &Finished) -> Section {
+    let c = &finished.result.certificate;
+    if finished.result.trace.is_empty() {
+        return section("Certificate", &[("None", "this method makes no claim of descent".into())]);
+    }
+    section(
+        "Certificate",
+        &[
+            ("Steps", c.steps.to_string()),
+            ("Steps along ascending directions", c.ascending_steps.to_string()),
+            ("Levels left without a step", c.skipped_levels.to_string()),
+            ("Line searches without a passing trial", c.failed_searches.to_string()),
+            ("Largest |d|, Definition 3.1 (a)", format!("{:.4e}", c.largest_direction)),
+            ("Least -<grad f, d>, Definition 3.1 (b)", format!("{:.4e}", c.least_descent)),
+            ("Least cosine between -grad f and d", format!("{:.4}", c.least_cosine)),
+            ("Last |grad f|", format!("{:.4e}", c.gradient_norm)),
+        ],
+    )
 }

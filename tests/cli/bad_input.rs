@@ -1,0 +1,132 @@
+//! Bad input: exit code 2, one clear message, nothing written.
+
+use super::{gradus, json, listing, text};
+use std::fs;
+use std::path::Path;
+
+/// Runs the command, which must refuse with each of `words` in its message and leave the folder as it was.
+fn refused(folder: &Path, arguments: &[&str], words: &[&str]) {
+    let before = listing(folder);
+    let output = gradus(folder, arguments);
+    // Messages wrap at the width of a terminal, so line breaks and indents are one space here.
+    let message = text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+    assert!(!message.contains("panicked"), "{message}");
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in: {message}");
+    }
+    assert!(output.stdout.is_empty(), "{}", text(&output.stdout));
+    assert_eq!(listing(folder), before, "{arguments:?} left something behind");
+}
+
+/// A folder with a good scan and copies of it that are spoilt.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    json(&gradus(dir.path(), &["simulate", "ellipses:1", "-o", "scan.npz", "--json"]));
+    dir
+}
+
+#[test]
+fn files_that_are_missing_or_cut_short() {
+    let dir = folder();
+    let spine = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/samples/spine.dcm")).unwrap();
+    let weights = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors")).unwrap();
+    let scan = fs::read(dir.path().join("scan.npz")).unwrap();
+    for (name, bytes) in [("cut.npz", &scan), ("cut.dcm", &spine), ("cut.safetensors", &weights)] {
+        fs::write(dir.path().join(name), &bytes[..bytes.len() / 2]).unwrap();
+    }
+    refused(dir.path(), &["reconstruct", "none.npz"], &["none.npz", "cannot be read"]);
+    refused(dir.path(), &["reconstruct", "cut.npz"], &["cut.npz", "npz"]);
+    refused(dir.path(), &["reconstruct", "cut.dcm"], &["cut.dcm", "DICOM"]);
+    refused(dir.path(), &["reconstruct", "--prior", "cut.safetensors"], &["cut.safetensors"]);
+    refused(dir.path(), &["reconstruct", "--prior", "none"], &["none", "ellipses"]);
+    refused(dir.path(), &["inspect", "cut.npz"], &["cut.npz"]);
+    refused(dir.path(), &["simulate", "none.png", "-o", "s.npz"], &["none.png"]);
+}
+
+/// Writes a minimal npy file.
+fn npy(path: &Path, descr: &str, shape: &str, bytes: &[u8]) {
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    while (10 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(bytes);
+    fs::write(path, file).unwrap();
+}
+
+fn floats(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Writes a scan folder: `views` x `bins` line integrals of which the first is `first`, and `angles` angles.
+fn scan_folder(path: &Path, views: usize, bins: usize, angles: usize, first: f32, extra: &str) {
+    fs::create_dir(path).unwrap();
+    let mut values = vec![1.0; views * bins];
+    if let Some(value) = values.first_mut() {
+        *value = first;
+    }
+    npy(&path.join("sinogram.npy"), "<f4", &format!("({views}, {bins})"), &floats(&values));
+    let angles: Vec<f64> = (0..angles).map(|k| k as f64 * 0.1).collect();
+    let toml = format!(
+        "sinogram = \"sinogram.npy\"\nangles_rad = {angles:?}\nheight = 16\nwidth = 16\npixel_mm = 1.0\nbin_width_mm = 1.0\n{extra}"
+    );
+    fs::write(path.join("scan.toml"), toml).unwrap();
+}
+
+#[test]
+fn scans_that_contradict_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    scan_folder(&dir.path().join("angles"), 6, 20, 5, 1.0, "");
+    scan_folder(&dir.path().join("nan"), 6, 20, 6, f32::NAN, "");
+    scan_folder(&dir.path().join("nothing"), 6, 0, 6, 1.0, "");
+    scan_folder(&dir.path().join("noise"), 6, 20, 6, 1.0, "noise_std = -1.0");
+    scan_folder(&dir.path().join("field"), 6, 20, 6, 1.0, "noise_sdt = 1.0");
+    refused(dir.path(), &["reconstruct", "angles"], &["angles", "5 angles"]);
+    refused(dir.path(), &["reconstruct", "nan"], &["NaN"]);
+    refused(dir.path(), &["reconstruct", "nothing"], &["nothing"]);
+    refused(dir.path(), &["reconstruct", "noise"], &["noise_std", "-1"]);
+    refused(dir.path(), &["reconstruct", "field"], &["noise_sdt"]);
+}
+
+#[test]
+fn images_and_numbers_that_make_no_sense() {
+    let dir = tempfile::tempdir().unwrap();
+    npy(&dir.path().join("nan.npy"), "<f4", "(2, 2)", &floats(&[0.0, f32::NAN, 0.0, 0.0]));
+    npy(&dir.path().join("odd.npy"), "<f4", "(6, 6)", &floats(&[1.0; 36]));
+    refused(dir.path(), &["simulate", "nan.npy", "-o", "s.npz"], &["nan.npy", "NaN"]);
+    refused(dir.path(), &["reconstruct", "odd.npy"], &["multiple", "8"]);
+    refused(dir.path(), &["reconstruct", "--noise", "-0.1"], &["-0.1"]);
+    refused(dir.path(), &["reconstruct", "--photons", "0"], &["photons"]);
+    refused(dir.path(), &["reconstruct", "--angles", "0"], &["angles"]);
+    refused(dir.path(), &["reconstruct", "--steps", "0"], &["levels"]);
+    refused(dir.path(), &["reconstruct", "--alpha", "-1"], &["weight"]);
+    refused(dir.path(), &["reconstruct", "--t-min", "2"], &["t_min"]);
+    refused(dir.path(), &["reconstruct", "--threads", "0"], &["--threads"]);
+    refused(dir.path(), &["reconstruct", "--method", "magic"], &["magic", "gradient-like"]);
+    refused(dir.path(), &["reconstruct", "ellipses:x"], &["ellipses:x"]);
+}
+
+#[test]
+fn a_run_file_with_a_misspelt_field_is_shown_where() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("run.toml"), "input = \"spine\"\n[reconstruction]\nalhpa = 3\n").unwrap();
+    refused(dir.path(), &["reconstruct", "--config", "run.toml"], &["run.toml", "alhpa"]);
+    refused(dir.path(), &["reconstruct", "--config", "none.toml"], &["none.toml"]);
+}
+
+#[test]
+fn weights_of_another_architecture() {
+    let dir = tempfile::tempdir().unwrap();
+    let weights = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors")).unwrap();
+    // The same length, so that the header stays valid: 24 channels become 32.
+    let ours = b"\\\"model_channels\\\": 24";
+    let at = weights.windows(ours.len()).position(|window| window == ours).unwrap();
+    let mut other = weights.clone();
+    other[at..at + ours.len()].copy_from_slice(b"\\\"model_channels\\\": 32");
+    fs::write(dir.path().join("other.safetensors"), other).unwrap();
+    refused(dir.path(), &["reconstruct", "--prior", "other.safetensors"], &["other.safetensors", "input_blocks"]);
+}

@@ -1,0 +1,93 @@
+//! Whole runs, short ones.
+
+use super::{gradus, json, listing, text};
+use std::fs;
+
+const SHORT: [&str; 5] = ["reconstruct", "ellipses:3", "--steps", "6", "--json"];
+
+#[test]
+fn the_main_job_leaves_a_complete_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = json(&gradus(dir.path(), &[&SHORT[..], &["-o", "out"]].concat()));
+    for key in ["psnr", "ssim", "objective", "gradient_norm", "seconds"] {
+        assert!(summary[key].as_f64().is_some_and(f64::is_finite), "{key} in {summary}");
+    }
+    for key in ["iterations", "network_forwards", "network_vjps", "projections"] {
+        assert!(summary[key].as_u64().is_some_and(|n| n > 0), "{key} in {summary}");
+    }
+    assert_eq!((&summary["status"], &summary["method"]), (&"schedule-done".into(), &"gradient-like".into()));
+    let files = ["image.npy", "image.png", "pictures.png", "report.html", "run.toml", "scan.npz", "trace.csv"];
+    assert_eq!(listing(&dir.path().join("out")), files);
+    let trace = fs::read_to_string(dir.path().join("out/trace.csv")).unwrap();
+    assert_eq!(trace.lines().count(), 1 + 6);
+    let report = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
+    assert!(report.contains("Certificate") && !report.contains("src=\"http"));
+}
+
+#[test]
+fn a_run_is_repeated_by_its_own_description_whatever_the_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    json(&gradus(dir.path(), &[&SHORT[..], &["-o", "one", "--threads", "1"]].concat()));
+    json(&gradus(
+        dir.path(),
+        &["reconstruct", "--config", "one/run.toml", "-o", "two", "--threads", "2", "--json"],
+    ));
+    for file in ["image.npy", "trace.csv", "scan.npz", "image.png"] {
+        let read = |run: &str| fs::read(dir.path().join(run).join(file)).unwrap();
+        assert!(read("one") == read("two"), "{file} differs");
+    }
+}
+
+#[test]
+fn a_simulated_scan_reconstructs_like_the_sample_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    json(&gradus(dir.path(), &["simulate", "ellipses:3", "--noise", "0.1", "-o", "scan.npz", "--json"]));
+    json(&gradus(dir.path(), &["reconstruct", "scan.npz", "--steps", "3", "-o", "a", "--json"]));
+    json(&gradus(dir.path(), &["reconstruct", "ellipses:3", "--steps", "3", "-o", "b", "--json"]));
+    let row = |run: &str| fs::read_to_string(dir.path().join(run).join("trace.csv")).unwrap();
+    assert_eq!(row("a"), row("b"));
+}
+
+#[test]
+fn every_method_and_both_samples_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let quality = |method: &str, input: &str| {
+        let summary = json(&gradus(
+            dir.path(),
+            &["reconstruct", input, "--method", method, "--steps", "4", "--tv-iterations", "60", "--json"],
+        ));
+        summary["psnr"].as_f64().unwrap()
+    };
+    for method in ["gradient-like", "flow", "gradient-descent"] {
+        quality(method, "ellipses:2");
+    }
+    let (fbp, tv) = (quality("fbp", "ellipses:2"), quality("tv", "ellipses:2"));
+    assert!(tv > fbp + 3.0, "TV {tv} dB, FBP {fbp} dB");
+    assert!(quality("tv", "spine") > quality("fbp", "spine"));
+    assert!(dir.path().join("runs/spine-tv/image.dcm").exists(), "a DICOM result for a DICOM input");
+    assert!(dir.path().join("runs/ellipses-2-flow/report.html").exists());
+}
+
+#[test]
+fn an_existing_folder_is_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let fbp = ["reconstruct", "--method", "fbp", "--json"];
+    let first = json(&gradus(dir.path(), &fbp));
+    let second = json(&gradus(dir.path(), &fbp));
+    assert_ne!(first["output"], second["output"]);
+    let output = gradus(dir.path(), &[&fbp[..], &["-o", first["output"].as_str().unwrap()]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("exists already"));
+}
+
+#[test]
+fn inspect_and_doctor_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    json(&gradus(dir.path(), &["simulate", "spine", "-o", "scan.npz", "--photons", "1e5", "--json"]));
+    for (what, word) in [("scan.npz", "parallel beam"), ("spine", "HU"), ("ellipses", "600220"), ("ellipses:1", "128")] {
+        let description = json(&gradus(dir.path(), &["inspect", what, "--json"])).to_string();
+        assert!(description.contains(word), "{description}");
+    }
+    let health = json(&gradus(dir.path(), &["doctor", "--json"]));
+    assert_eq!(health["passed"], true, "{health}");
+}
