@@ -2,7 +2,7 @@
 
 use super::geometry::{GeometryError, ParallelBeam};
 use super::projector::{ProjectionError, check_lengths};
-use super::resample::{Comb, LANES, Machine, PAD};
+use super::resample::{Comb, LANES, Machine, PAD, Places};
 use rayon::prelude::*;
 use rustfft::{Fft, FftPlanner, num_complex::Complex};
 use serde::{Deserialize, Serialize};
@@ -97,13 +97,11 @@ pub struct FilteredBackprojector {
     filtered: Vec<f32>,
 }
 
-/// One angle of the backprojection: bin of pixel `[row][col]` = `first + row per_row + col step`.
+/// One angle of the backprojection, with the places of a row's pixels on the detector.
 #[derive(Debug, Clone)]
 struct View {
     weight: f64,
-    first: f64,
-    per_row: f64,
-    pixels_on_detector: Comb,
+    pixels_on_detector: Places,
 }
 
 impl std::fmt::Debug for FilteredBackprojector {
@@ -126,12 +124,9 @@ impl FilteredBackprojector {
             let (sin, cos) = angle.sin_cos();
             let step = geometry.pixel_mm / geometry.bin_width_mm;
             let corner = geometry.column_x_mm(0.0) * cos + geometry.row_y_mm(0.0) * sin;
-            View {
-                weight,
-                first: geometry.bin_at(corner),
-                per_row: -sin * step,
-                pixels_on_detector: Comb::new(cos * step, 1.0),
-            }
+            let comb = Comb::new(cos * step, 1.0);
+            let places = Places { first: geometry.bin_at(corner), per_line: -sin * step, comb };
+            View { weight, pixels_on_detector: places }
         });
         Ok(Self {
             machine: Machine::detect(),
@@ -164,14 +159,11 @@ impl FilteredBackprojector {
         let (filtered, views, machine) = (&self.filtered, &self.views, self.machine);
         image.par_chunks_mut(TILE * width).enumerate().for_each(|(tile, rows)| {
             for (i, row) in rows.chunks_mut(width).enumerate() {
-                let row_index = (tile * TILE + i) as f64;
+                let line = tile * TILE + i;
                 for (block, pixels) in row.chunks_mut(LANES).enumerate() {
                     let sum = machine.sample_lines(filtered.chunks_exact(stride).zip(views).map(
                         #[inline(always)]
-                        |(bins, view)| {
-                            let comb = &view.pixels_on_detector;
-                            (bins, view.first + row_index * view.per_row + block as f64 * comb.block_step(), comb)
-                        },
+                        |(bins, View { pixels_on_detector: places, .. })| (bins, places.at(line, block), &places.comb),
                     ));
                     pixels.copy_from_slice(&sum[..pixels.len()]);
                 }

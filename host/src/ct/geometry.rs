@@ -6,6 +6,9 @@ use std::f64::consts::PI;
 /// Largest number of rows, columns, bins or angles; keeps every index far inside `i32`.
 const MAX_COUNT: usize = 1 << 20;
 
+/// Largest ratio between the sizes of a bin and a pixel, either way; keeps every place finite.
+const MAX_RATIO: f64 = 1e4;
+
 /// A parallel-beam scan of a rectangular image, in mm and radians.
 ///
 /// The image stands with row 0 at the top (largest y) and column 0 at the left (smallest x); the rotation axis goes
@@ -66,8 +69,16 @@ pub enum GeometryError {
         /// Its value.
         value: f64,
     },
-    /// The detector offset is infinite or not a number.
-    #[error("geometry: `detector_offset_mm` is {value}; give a finite length, 0 for a centred detector")]
+    /// Bins and pixels differ so much in size that one of them must be in the wrong unit.
+    #[error("geometry: `bin_width_mm` is {bin_width_mm} and `pixel_mm` is {pixel_mm}; check that both are in mm")]
+    Ratio {
+        /// The distance from bin to bin.
+        bin_width_mm: f64,
+        /// The side of a pixel.
+        pixel_mm: f64,
+    },
+    /// The detector offset is not a number or more than a million bins.
+    #[error("geometry: `detector_offset_mm` is {value}; give a length in mm, 0 for a centred detector")]
     Offset {
         /// Its value.
         value: f64,
@@ -130,7 +141,12 @@ impl ParallelBeam {
                 return Err(GeometryError::Spacing { field, value });
             }
         }
-        if !self.detector_offset_mm.is_finite() {
+        let ratio = self.bin_width_mm / self.pixel_mm;
+        if !(1.0 / MAX_RATIO..=MAX_RATIO).contains(&ratio) {
+            return Err(GeometryError::Ratio { bin_width_mm: self.bin_width_mm, pixel_mm: self.pixel_mm });
+        }
+        let offset = (self.detector_offset_mm / self.bin_width_mm).abs();
+        if !(0.0..=MAX_COUNT as f64).contains(&offset) {
             return Err(GeometryError::Offset { value: self.detector_offset_mm });
         }
         match self.angles_rad.iter().position(|angle| !angle.is_finite()) {
@@ -220,7 +236,10 @@ mod tests {
         assert!(spoil(&|g| g.n_bins = usize::MAX).contains("`n_bins`"));
         assert!(spoil(&|g| g.pixel_mm = -1.0).contains("`pixel_mm` is -1 mm"));
         assert!(spoil(&|g| g.bin_width_mm = f64::NAN).contains("`bin_width_mm` is NaN"));
-        assert!(spoil(&|g| g.detector_offset_mm = f64::INFINITY).contains("detector_offset_mm"));
+        assert!(spoil(&|g| g.pixel_mm = 1e-9).contains("`pixel_mm` is 0.000000001"));
+        for offset in [f64::INFINITY, f64::NAN, -1e12] {
+            assert!(spoil(&|g| g.detector_offset_mm = offset).contains("`detector_offset_mm` is"));
+        }
         assert!(spoil(&|g| g.angles_rad[2] = f64::NAN).contains("angles_rad[2]"));
         assert!(ParallelBeam::covering(0, 0, 0).validate().is_err());
     }

@@ -1,7 +1,7 @@
 //! Joseph's projector and its exact transpose.
 
 use super::geometry::{GeometryError, ParallelBeam};
-use super::resample::{Comb, LANES, Machine, PAD};
+use super::resample::{Comb, LANES, Machine, PAD, Places};
 use rayon::prelude::*;
 
 /// Image lines that one task of the adjoint computes; a constant, so that the work is cut alike for any number of threads.
@@ -52,17 +52,15 @@ pub(super) fn check_lengths(g: &ParallelBeam, image: usize, sinogram: usize) -> 
 
 /// One angle, seen along the image lines (rows or columns) that its rays cross most steeply.
 ///
-/// The ray of bin k crosses line `l` at the place p = `first + l per_line + k step`, counted in pixels along the line.
+/// The ray of bin k crosses line `l` at the place p = first + l per_line + k step, counted in pixels along the line;
+/// solved for k, that says where a pixel lies on the detector.
 #[derive(Debug, Clone)]
 struct View {
     along_rows: bool,
-    first: f64,
-    per_line: f64,
-    step: f64,
     /// Length of ray from one line to the next.
     length_mm: f32,
-    bins_on_line: Comb,
-    pixels_on_detector: Comb,
+    bins_on_line: Places,
+    pixels_on_detector: Places,
 }
 
 impl View {
@@ -79,25 +77,13 @@ impl View {
             let step = -g.bin_width_mm / (sin * g.pixel_mm);
             (middle_row - (s - x * cos) / (sin * g.pixel_mm), cos / sin, step, sin.abs())
         };
+        let back = Comb::new(1.0 / step, step.abs());
         Self {
             along_rows,
-            first,
-            per_line,
-            step,
             length_mm: (g.pixel_mm / steepness) as f32,
-            bins_on_line: Comb::new(step, 1.0),
-            pixels_on_detector: Comb::new(1.0 / step, step.abs()),
+            bins_on_line: Places { first, per_line, comb: Comb::new(step, 1.0) },
+            pixels_on_detector: Places { first: -first / step, per_line: -per_line / step, comb: back },
         }
-    }
-
-    /// Place on `line` of the first bin of a block.
-    fn place_on_line(&self, line: usize, block: usize) -> f64 {
-        self.first + line as f64 * self.per_line + block as f64 * self.bins_on_line.block_step()
-    }
-
-    /// Bin, as a fraction, that sees the first pixel of a block of `line`: the inverse of the above.
-    fn place_on_detector(&self, line: usize, block: usize) -> f64 {
-        ((block * LANES) as f64 - self.first - line as f64 * self.per_line) / self.step
     }
 }
 
@@ -189,11 +175,15 @@ impl Projector {
         });
         let (rows, columns, machine) = (&self.padded_rows, &self.padded_columns, self.machine);
         sinogram.par_chunks_mut(self.geometry.n_bins).zip(&self.views).for_each(|(bins, view)| {
-            let (lines, length) = if view.along_rows { (rows, width) } else { (columns, height) };
+            let (lines, n_lines, length) =
+                if view.along_rows { (rows, height, width) } else { (columns, width, height) };
+            let (places, stride) = (&view.bins_on_line, length + 2 * PAD);
             for (block, bins) in bins.chunks_mut(LANES).enumerate() {
-                let sum = machine.sample_lines(lines.chunks_exact(length + 2 * PAD).enumerate().map(
+                let reached = places.lines_reached(block, length, n_lines);
+                let values = lines[reached.start * stride..reached.end * stride].chunks_exact(stride);
+                let sum = machine.sample_lines(values.zip(reached).map(
                     #[inline(always)]
-                    |(line, values)| (values, view.place_on_line(line, block), &view.bins_on_line),
+                    |(values, line)| (values, places.at(line, block), &places.comb),
                 ));
                 bins.iter_mut().zip(sum).for_each(|(bin, sum)| *bin = sum * view.length_mm);
             }
@@ -224,7 +214,7 @@ impl Projector {
                 let views = padded.chunks_exact(stride).zip(views).filter(|(_, view)| view.along_rows == along_rows);
                 let sum = machine.sample_lines(views.map(
                     #[inline(always)]
-                    |(bins, view)| (bins, view.place_on_detector(line, block), &view.pixels_on_detector),
+                    |(bins, View { pixels_on_detector: places, .. })| (bins, places.at(line, block), &places.comb),
                 ));
                 pixels.copy_from_slice(&sum[..pixels.len()]);
             }

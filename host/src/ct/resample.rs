@@ -12,6 +12,8 @@
 //! machine holds in two registers and looks up without touching memory. The portable twin does the same operations in
 //! the same order and gives the same bits, which a test holds.
 
+use std::ops::Range;
+
 /// Output places handled together.
 pub(super) const LANES: usize = 16;
 /// Values of the line that sixteen lanes may reach.
@@ -24,35 +26,74 @@ pub(super) const PAD: usize = WINDOW;
 pub(super) struct Comb {
     step: f64,
     sharpness: f64,
-    /// Most values that one hat can touch: ceil(2 / sharpness).
-    taps: usize,
+    sharpness_f32: f32,
+    shape: Shape,
     /// From q to the first value that the leftmost lane may touch, before rounding down.
     to_first: f64,
     /// Place of each lane, counted from the leftmost one.
     offsets: [f32; LANES],
 }
 
+/// Which values a hat at place q can touch, from the cheapest case to the dearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// `sharpness` 1: floor(q) and the next, weights 1 - f and f.
+    Linear,
+    /// `sharpness` above 1: floor(q) and the next, either may be out of reach.
+    Narrow,
+    /// `sharpness` below 1: this many, ceil(2 / sharpness), from floor(q - 1/sharpness) + 1.
+    Wide(usize),
+    /// Sixteen lanes do not fit one window.
+    Sparse,
+}
+
 impl Comb {
     /// Places `step` apart (either sign), hats of half-width 1/`sharpness`.
     pub(super) fn new(step: f64, sharpness: f64) -> Self {
+        let taps = if sharpness < 1.0 { (2.0 / sharpness).ceil() as usize } else { 2 };
+        let shape = match taps {
+            _ if step.abs() * (LANES - 1) as f64 + taps as f64 > (WINDOW - 1) as f64 => Shape::Sparse,
+            _ if sharpness < 1.0 => Shape::Wide(taps),
+            _ if sharpness == 1.0 => Shape::Linear,
+            _ => Shape::Narrow,
+        };
         let leftmost = (step * (LANES - 1) as f64).min(0.0);
+        let reach = if sharpness < 1.0 { 1.0 - 1.0 / sharpness } else { 0.0 };
         Self {
             step,
             sharpness,
-            taps: (2.0 / sharpness).ceil() as usize,
-            to_first: leftmost - 1.0 / sharpness + 1.0,
+            sharpness_f32: sharpness as f32,
+            shape,
+            to_first: leftmost + reach,
             offsets: std::array::from_fn(|l| (l as f64 * step - leftmost) as f32),
         }
     }
+}
 
-    /// The distance that sixteen places cover, in values.
-    pub(super) fn block_step(&self) -> f64 {
-        self.step * LANES as f64
+/// Places that move evenly from line to line: lane 0 of block b on line l is at `first + l per_line + 16 b step`.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    pub(super) first: f64,
+    pub(super) per_line: f64,
+    pub(super) comb: Comb,
+}
+
+impl Places {
+    #[inline(always)]
+    pub(super) fn at(&self, line: usize, block: usize) -> f64 {
+        self.first + line as f64 * self.per_line + (block * LANES) as f64 * self.comb.step
     }
 
-    /// Whether sixteen lanes fit one window; otherwise the slow path is taken.
-    fn fits_window(&self) -> bool {
-        self.step.abs() * (LANES - 1) as f64 + self.taps as f64 <= (WINDOW - 1) as f64
+    /// The lines, out of `n_lines`, on which the block can touch any of `length` values; a few more do no harm.
+    pub(super) fn lines_reached(&self, block: usize, length: usize, n_lines: usize) -> Range<usize> {
+        let across = (LANES - 1) as f64 * self.comb.step;
+        let reach = 1.0 / self.comb.sharpness + 1.0;
+        let (low, high) = (across.min(0.0) + self.at(0, block), across.max(0.0) + self.at(0, block));
+        let ends = [(-reach - high) / self.per_line, (length as f64 + reach - low) / self.per_line];
+        let (from, to) = (ends[0].min(ends[1]).floor(), ends[0].max(ends[1]).ceil());
+        // A slope of 0 divides to infinities of either sign, or to NaN at an edge, which `max` and `min` pass over.
+        let from = from.max(0.0).min(n_lines as f64) as usize;
+        from..(to.min(n_lines as f64).max(0.0) as usize).max(from)
     }
 }
 
@@ -100,7 +141,8 @@ impl Machine {
 trait Window: Copy {
     type Sum: Copy;
     fn zero(self) -> Self::Sum;
-    /// `sum[l] += sum over taps s of window[i + s] hat((s + 1 - f) sharpness - 1)`, where i + f = fraction + offset[l].
+    /// Adds to each lane its hat's sum; lane l begins at `fraction` + offsets[l] in the window. For a wide hat that is the
+    /// place after its left foot, else the hat's own place.
     fn add(self, sum: Self::Sum, window: &[f32; WINDOW], fraction: f32, comb: &Comb) -> Self::Sum;
     fn get(self, sum: Self::Sum) -> [f32; LANES];
 }
@@ -108,10 +150,10 @@ trait Window: Copy {
 #[inline(always)]
 fn sum_lines<'a, W: Window>(w: W, lines: impl Iterator<Item = (&'a [f32], f64, &'a Comb)>) -> [f32; LANES] {
     let mut sum = w.zero();
-    let mut slow = [0.0f32; LANES];
+    let mut sparse = [0.0f32; LANES];
     for (line, place, comb) in lines {
-        if !comb.fits_window() {
-            add_lane_by_lane(&mut slow, line, place, comb);
+        if comb.shape == Shape::Sparse {
+            add_lane_by_lane(&mut sparse, line, place, comb);
             continue;
         }
         let first = place + comb.to_first;
@@ -124,7 +166,7 @@ fn sum_lines<'a, W: Window>(w: W, lines: impl Iterator<Item = (&'a [f32], f64, &
         }
     }
     let mut out = w.get(sum);
-    out.iter_mut().zip(slow).for_each(|(o, s)| *o += s);
+    out.iter_mut().zip(sparse).for_each(|(o, s)| *o += s);
     out
 }
 
@@ -134,12 +176,12 @@ fn add_lane_by_lane(sum: &mut [f32; LANES], line: &[f32], place: f64, comb: &Com
     let half_width = 1.0 / comb.sharpness;
     for (lane, sum) in sum.iter_mut().enumerate() {
         let centre = place + lane as f64 * comb.step + PAD as f64;
-        let low = (centre - half_width).floor().max(-1.0) + 1.0;
-        let high = (centre + half_width).ceil().min(line.len() as f64);
+        let low = ((centre - half_width).floor().max(-1.0) + 1.0) as usize;
+        let high = (centre + half_width).ceil().min(line.len() as f64) as usize;
         let mut total = 0.0f64;
-        for k in low as usize..high.max(low) as usize {
+        for (k, &value) in line.iter().enumerate().take(high).skip(low) {
             let weight = (1.0 - (k as f64 - centre).abs() * comb.sharpness).max(0.0);
-            total += weight * f64::from(line[k]);
+            total += weight * f64::from(value);
         }
         *sum += total as f32;
     }
@@ -158,15 +200,27 @@ impl Window for Plain {
 
     #[inline(always)]
     fn add(self, mut sum: Self::Sum, window: &[f32; WINDOW], fraction: f32, comb: &Comb) -> Self::Sum {
-        let sharpness = comb.sharpness as f32;
+        let sharpness = comb.sharpness_f32;
         for (sum, offset) in sum.iter_mut().zip(comb.offsets) {
             let place = fraction + offset;
-            let index = place as i32;
-            let mut near = 1.0 - (place - index as f32);
-            for tap in 0..comb.taps {
-                let weight = (1.0 - (near * sharpness - 1.0).abs()).max(0.0);
-                *sum += weight * window[(index as usize + tap) % WINDOW];
-                near += 1.0;
+            let index = place as i32 as u32 as usize;
+            let f = place - index as f32;
+            let value = |tap: usize| window[(index + tap) % WINDOW];
+            match comb.shape {
+                Shape::Linear => *sum += (1.0 - f) * value(0) + f * value(1),
+                Shape::Narrow => {
+                    let slope = f * sharpness;
+                    let (near, far) = ((1.0 - slope).max(0.0), (slope + (1.0 - sharpness)).max(0.0));
+                    *sum += near * value(0) + far * value(1);
+                }
+                Shape::Wide(taps) => {
+                    let mut from_foot = 1.0 - f;
+                    for tap in 0..taps {
+                        *sum += (1.0 - (from_foot * sharpness - 1.0).abs()).max(0.0) * value(tap);
+                        from_foot += 1.0;
+                    }
+                }
+                Shape::Sparse => {}
             }
         }
         sum
@@ -187,26 +241,43 @@ impl Window for pulp::x86::V4 {
         pulp::cast([0.0f32; LANES])
     }
 
+    /// Products and sums stay apart, as the portable twin has them, so that every machine gives the same bits.
     #[inline(always)]
     fn add(self, sum: Self::Sum, window: &[f32; WINDOW], fraction: f32, comb: &Comb) -> Self::Sum {
-        let f = self.avx512f;
+        let v = self.avx512f;
         let [low, high]: [[f32; LANES]; 2] = pulp::cast(*window);
-        let (low, high) = (pulp::cast(low), pulp::cast(high));
-        let one = f._mm512_set1_ps(1.0);
-        let sharpness = f._mm512_set1_ps(comb.sharpness as f32);
-        let place = f._mm512_add_ps(f._mm512_set1_ps(fraction), pulp::cast(comb.offsets));
-        let mut index = f._mm512_cvttps_epi32(place);
-        let mut near = f._mm512_sub_ps(one, f._mm512_sub_ps(place, f._mm512_cvtepi32_ps(index)));
-        let mut sum = pulp::cast(sum);
-        for _ in 0..comb.taps {
-            let distance = f._mm512_abs_ps(f._mm512_sub_ps(f._mm512_mul_ps(near, sharpness), one));
-            let weight = f._mm512_max_ps(f._mm512_sub_ps(one, distance), f._mm512_set1_ps(0.0));
-            // Multiplied and added apart, as the portable twin does it, so that every machine gives the same bits.
-            sum = f._mm512_add_ps(sum, f._mm512_mul_ps(weight, f._mm512_permutex2var_ps(low, index, high)));
-            near = f._mm512_add_ps(near, one);
-            index = f._mm512_add_epi32(index, f._mm512_set1_epi32(1));
-        }
-        pulp::cast(sum)
+        let (low, high, sum) = (pulp::cast(low), pulp::cast(high), pulp::cast(sum));
+        let place = v._mm512_add_ps(v._mm512_set1_ps(fraction), pulp::cast(comb.offsets));
+        let index = v._mm512_cvttps_epi32(place);
+        let f = v._mm512_sub_ps(place, v._mm512_cvtepi32_ps(index));
+        let (zero, one) = (v._mm512_set1_ps(0.0), v._mm512_set1_ps(1.0));
+        let next = v._mm512_add_epi32(index, v._mm512_set1_epi32(1));
+        let sharpness = v._mm512_set1_ps(comb.sharpness_f32);
+        let two = |near, far| {
+            let near = v._mm512_mul_ps(near, v._mm512_permutex2var_ps(low, index, high));
+            let far = v._mm512_mul_ps(far, v._mm512_permutex2var_ps(low, next, high));
+            v._mm512_add_ps(sum, v._mm512_add_ps(near, far))
+        };
+        pulp::cast(match comb.shape {
+            Shape::Linear => two(v._mm512_sub_ps(one, f), f),
+            Shape::Narrow => {
+                let slope = v._mm512_mul_ps(f, sharpness);
+                let near = v._mm512_max_ps(v._mm512_sub_ps(one, slope), zero);
+                two(near, v._mm512_max_ps(v._mm512_add_ps(slope, v._mm512_sub_ps(one, sharpness)), zero))
+            }
+            Shape::Wide(taps) => {
+                let (mut sum, mut index, mut from_foot) = (sum, index, v._mm512_sub_ps(one, f));
+                for _ in 0..taps {
+                    let distance = v._mm512_abs_ps(v._mm512_sub_ps(v._mm512_mul_ps(from_foot, sharpness), one));
+                    let weight = v._mm512_max_ps(v._mm512_sub_ps(one, distance), zero);
+                    sum = v._mm512_add_ps(sum, v._mm512_mul_ps(weight, v._mm512_permutex2var_ps(low, index, high)));
+                    from_foot = v._mm512_add_ps(from_foot, one);
+                    index = v._mm512_add_epi32(index, v._mm512_set1_epi32(1));
+                }
+                sum
+            }
+            Shape::Sparse => sum,
+        })
     }
 
     #[inline(always)]
@@ -265,12 +336,30 @@ mod tests {
     }
 
     #[test]
-    fn places_far_outside_or_not_a_number_give_nothing() {
+    fn places_far_outside_give_nothing() {
         let line = padded(9);
         let comb = Comb::new(1.1, 1.0);
-        for place in [1e30, -1e30, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -49.0, 1e10] {
+        for place in [1e30, -1e30, f64::INFINITY, f64::NEG_INFINITY, -49.0, 1e10] {
             let got = Machine::detect().sample_lines([(line.as_slice(), place, &comb)].into_iter());
             assert!(got.iter().all(|&v| v == 0.0), "{place}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn lines_left_out_are_empty() {
+        let line = padded(20);
+        for (first, per_line, step) in
+            [(-40.0, 0.9, 1.1), (75.0, -1.0, -0.8), (3.0, 0.0, 1.0), (90.0, 0.0, 1.0), (0.0, 1e-9, 6.0)]
+        {
+            let places = Places { first, per_line, comb: Comb::new(step, 1.0) };
+            for block in 0..4 {
+                let reached = places.lines_reached(block, 20, 100);
+                for l in 0..100 {
+                    let sum = Machine::detect()
+                        .sample_lines([(line.as_slice(), places.at(l, block), &places.comb)].into_iter());
+                    assert!(reached.contains(&l) || sum == [0.0; LANES], "{first} {per_line} {step} {block} {l}");
+                }
+            }
         }
     }
 }

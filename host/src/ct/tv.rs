@@ -250,7 +250,7 @@ impl Steps {
 fn check_settings(settings: &TvSettings) -> Result<(), TvError> {
     if !(settings.weight.is_finite() && settings.weight >= 0.0) {
         Err(TvError::Weight(settings.weight))
-    } else if !(settings.tolerance >= 0.0) {
+    } else if settings.tolerance.is_nan() || settings.tolerance < 0.0 {
         Err(TvError::Tolerance(settings.tolerance))
     } else {
         Ok(())
