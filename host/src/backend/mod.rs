@@ -1,1 +1,3 @@
-//! (module backend)
+//! Where the arithmetic happens: one module per kind of device.
+
+pub mod cpu;
