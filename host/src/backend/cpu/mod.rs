@@ -7,7 +7,9 @@ mod blocked;
 mod engine;
 mod layer;
 pub mod network;
+mod profile;
 mod simd;
 mod step;
 
 pub use network::{Network, NetworkError};
+pub use profile::LayerTime;

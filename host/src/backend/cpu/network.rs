@@ -7,7 +7,7 @@ use super::layer::pixel_shuffle::{shuffle, unshuffle};
 use super::layer::time_embedding::TimeEmbedding;
 use super::step::{Activation, Compiler, Lane, NormState, Operation};
 use crate::unet::layers::LayerKind;
-use crate::unet::plan::{Plan, PlanError};
+use crate::unet::plan::{Plan, PlanError, Step};
 use crate::unet::{EnergyScales, Parametrisation, PerturbationKernelSpec, Weights};
 use pulp::Arch;
 use rayon::prelude::*;
@@ -40,7 +40,7 @@ pub struct Network {
 
 /// What the lanes share and no pass changes.
 #[derive(Debug)]
-struct Model {
+pub(super) struct Model {
     plan: Plan,
     operations: Vec<Operation>,
     time_embedding: TimeEmbedding,
@@ -179,14 +179,30 @@ impl Network {
     }
 }
 
+impl Network {
+    /// The shared part, and lane 0.
+    pub(super) fn parts(&mut self) -> (&Model, &mut Lane) {
+        (&self.model, &mut self.lanes[0])
+    }
+}
+
 impl Model {
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The operations with their steps, first to last.
+    pub(super) fn operations(&self) -> impl DoubleEndedIterator<Item = (&Operation, &Step)> + ExactSizeIterator {
+        self.operations.iter().zip(&self.plan.steps)
+    }
+
     fn forward(&self, lane: &mut Lane, x: &[f32], t: f64) {
         lane.scales = EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(t));
         let EnergyScales { input_scale, input_shift, skip, output } = lane.scales;
         self.time_embedding.forward(self.engine.arch, t, &mut lane.embedded);
         let input = &mut lane.activations[0].values;
         unshuffle(self.ends, self.pixel_unshuffle, (input_scale as f32, input_shift as f32), x, input);
-        for (operation, step) in self.operations.iter().zip(&self.plan.steps) {
+        for (operation, step) in self.operations() {
             operation.forward(&self.engine, step, lane);
         }
         let u = &lane.activations[self.plan.output()].values;
@@ -198,7 +214,7 @@ impl Model {
         let EnergyScales { input_scale, skip, output, .. } = lane.scales;
         let d_output = &mut lane.gradients[self.plan.d_output];
         unshuffle(self.ends, self.pixel_unshuffle, (output as f32, 0.0), v, d_output);
-        for (operation, step) in self.operations.iter().zip(&self.plan.steps).rev() {
+        for (operation, step) in self.operations().rev() {
             operation.vjp(&self.engine, step, lane);
         }
         let d_input = &lane.gradients[self.plan.d_input];

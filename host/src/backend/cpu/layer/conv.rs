@@ -63,9 +63,11 @@ impl PackedConv {
         Self { stencil, n_in, n_out, phases: (0..stencil.n_phases()).map(pack_phase).collect() }
     }
 
-    /// Products a grid point takes per input and output channel, over all output phases.
-    pub(crate) fn n_products(&self) -> usize {
-        (0..self.stencil.n_phases()).map(|phase| self.stencil.products(phase).count()).sum()
+    /// Floating-point operations for an output of this layout, two for each product.
+    pub(crate) fn flop(&self, output: Blocked) -> f64 {
+        let products: usize = (0..self.stencil.n_phases()).map(|phase| self.stencil.products(phase).count()).sum();
+        let grid_pixels = output.height * output.width / self.stencil.n_phases();
+        2.0 * (grid_pixels * products * self.n_in * self.n_out) as f64
     }
 
     /// Geometry of the tiles for an output of this layout.

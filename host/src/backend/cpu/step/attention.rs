@@ -1,6 +1,6 @@
 //! Attention block: qkv = W norm(x) + bias, mixed = attention(qkv), out = W' mixed + bias' + x. Kept: x, qkv and mixed.
 
-use super::super::blocked::Concat;
+use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
 use super::super::layer::attention::{Attention, VjpInputs};
 use super::super::layer::conv::{Convolution, Epilogue, Term};
@@ -62,6 +62,13 @@ impl AttentionBlock {
         lane.activations[step.output] = out;
         (lane.activations[step.hidden[0]], lane.activations[step.hidden[1]]) = (qkv, mixed);
         lane.norms[*number] = state;
+    }
+
+    pub(super) fn flop(&self, output: Blocked) -> (f64, f64) {
+        let products = 2.0 * (output.height * output.width * output.len()) as f64;
+        let points = self.qkv.forward.flop(output) + self.out.forward.flop(output);
+        // Two matrix products forward; seven backward, two of them again for P.
+        (points + 2.0 * products, points + 7.0 * products)
     }
 
     pub(super) fn vjp(&self, engine: &Engine, step: &Step, lane: &mut Lane) {

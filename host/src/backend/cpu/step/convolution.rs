@@ -1,6 +1,6 @@
 //! Steps that are one convolution: in, down, up; and out, with a norm and SiLU before it.
 
-use super::super::blocked::Concat;
+use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
 use super::super::layer::conv::{Convolution, Epilogue, Term};
 use super::super::layer::conv_tile::Prologue;
@@ -39,6 +39,10 @@ impl PlainConvolution {
         let epilogue = Epilogue::Forward { bias: &self.bias, shift: None, residual: None };
         Convolution { terms: &terms, output: out.layout, epilogue }.run(engine, &mut out.values, &mut out.moments);
         lane.activations[step.output] = out;
+    }
+
+    pub(super) fn flop(&self, input: Blocked, output: Blocked) -> (f64, f64) {
+        (self.conv.forward.flop(output), self.conv.transposed.flop(input))
     }
 
     pub(super) fn vjp(&self, engine: &Engine, step: &Step, lane: &mut Lane) {
@@ -81,6 +85,10 @@ impl OutputConvolution {
         Convolution { terms: &terms, output: out.layout, epilogue }.run(engine, &mut out.values, &mut out.moments);
         lane.activations[step.output] = out;
         lane.norms[*number] = state;
+    }
+
+    pub(super) fn flop(&self, input: Blocked, output: Blocked) -> (f64, f64) {
+        (self.conv.forward.flop(output), self.conv.transposed.flop(input))
     }
 
     pub(super) fn vjp(&self, engine: &Engine, step: &Step, lane: &mut Lane) {

@@ -44,6 +44,19 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// Floating-point operations of the convolutions, forward and backward; the matrix products of attention included.
+    pub(crate) fn flop(&self, step: &Step, lane: &Lane) -> (f64, f64) {
+        let (input, output) = (lane.layout(step.input), lane.layout(step.output));
+        match self {
+            Self::Convolution(operation) => operation.flop(input, output),
+            Self::Output(operation) => operation.flop(input, output),
+            Self::Residual(operation) => operation.flop(output),
+            Self::Attention(operation) => operation.flop(output),
+        }
+    }
+}
+
 /// Packs the weights of a plan, and finds out how much memory its passes need.
 pub(crate) struct Compiler<'a> {
     plan: &'a Plan,

@@ -4,7 +4,7 @@
 //!
 //! with x one activation or two side by side, and skip the identity or a 1x1 convolution. Kept for the vjp: x and u.
 
-use super::super::blocked::{Concat, View};
+use super::super::blocked::{Blocked, Concat, View};
 use super::super::engine::Engine;
 use super::super::layer::conv::{Convolution, Epilogue, PackedConv, Term};
 use super::super::layer::conv_tile::Prologue;
@@ -104,6 +104,15 @@ impl ResidualBlock {
         let epilogue = Epilogue::Forward { bias: &self.bias2, shift: None, residual };
         Convolution { terms, output: out.layout, epilogue }.run(engine, &mut out.values, &mut out.moments);
         (lane.activations[step.output], lane.norms[self.norm2.0]) = (out, state);
+    }
+
+    pub(super) fn flop(&self, output: Blocked) -> (f64, f64) {
+        let of = |conv: &PackedConv| conv.flop(output);
+        let (forward, transposed) = self.projection.as_ref().map_or((0.0, 0.0), |projection| {
+            (of(&projection.forward), projection.transposed.iter().map(of).sum())
+        });
+        let forward = of(&self.conv1.forward) + of(&self.conv2.forward) + forward;
+        (forward, of(&self.conv1.transposed) + of(&self.conv2.transposed) + transposed)
     }
 
     pub(super) fn vjp(&self, engine: &Engine, step: &Step, lane: &mut Lane) {
