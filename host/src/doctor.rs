@@ -1,8 +1,8 @@
 //! Checks of a backend on the machine at hand, small enough for every start.
 
-use crate::backend::cpu::{CpuEvaluator, Network};
+use crate::backend::cpu::{CpuEvaluator, Network, NetworkError};
 use crate::ct::{GeometryError, ParallelBeam, ProjectionError, Projector};
-use crate::unet::{NetworkError, Weights};
+use crate::unet::Weights;
 use gradus_core::{Evaluator, Level};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -24,7 +24,7 @@ pub(super) fn reconstruct(
 ) -> Result<Reconstruction, ReconstructError> {
     let (height, width) = (measurement.geometry.height, measurement.geometry.width);
     let alpha = settings.alpha.unwrap_or(Settings::ALPHA_PER_VARIANCE * measurement.noise_std.powi(2));
-    let solver = settings.solver(prior.perturbation_kernel(), alpha)?;
+    let solver = settings.solver(prior.perturbation_kernel().for_solver(), alpha)?;
     let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
     let start = start(measurement, settings)?;
     let data = measurement.sinogram.clone();

@@ -11,7 +11,8 @@ pub use settings::{LineSearchSettings, Method, Settings, Start};
 use crate::backend::Counters;
 use crate::ct::{FilteredBackprojector, GeometryError, ProjectionError, Projector, TvError, Window};
 use crate::image::Image;
-use crate::unet::{NetworkError, Weights};
+use crate::backend::cpu::NetworkError;
+use crate::unet::Weights;
 use gradus_core::{Certificate, Record, SettingsError, Status};
 use std::ops::ControlFlow;
 

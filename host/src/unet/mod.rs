@@ -1,1 +1,14 @@
-//! (module unet)
+//! The energy network as data: what it looks like, its weights, its layers in order. No arithmetic on images here.
+
+pub mod architecture;
+mod embedded;
+pub mod layers;
+pub mod perturbation;
+pub mod plan;
+pub mod weights;
+
+pub use architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};
+pub use embedded::{EMBEDDED, embedded};
+pub use perturbation::{EnergyScales, PerturbationKernel};
+pub use plan::{Plan, PlanError};
+pub use weights::{Tensor, Weights, WeightsError};

@@ -1,9 +1,31 @@
 //! The CPU backend: the default, and the oracle of every other one.
+//!
+//! Rayon over fixed tiles, SIMD chosen at run time. Results do not depend on the number of threads: every tile is
+//! computed the same way by whoever takes it, and sums over tiles are taken in the order of the tiles.
 
+mod blocked;
+mod engine;
 mod evaluator;
-pub mod layer;
+mod layer;
 pub mod network;
+mod profile;
+mod simd;
+mod step;
 mod vector;
 
 pub use evaluator::CpuEvaluator;
-pub use network::Network;
+pub use network::{Network, NetworkError};
+pub use profile::LayerTime;
+
+/// The instruction set that the network uses here, chosen at run time.
+#[must_use]
+pub fn simd_name() -> &'static str {
+    match pulp::Arch::new() {
+        pulp::Arch::Scalar => "no SIMD",
+        #[cfg(target_arch = "x86_64")]
+        pulp::Arch::V3(_) => "AVX2 and FMA",
+        #[cfg(target_arch = "x86_64")]
+        pulp::Arch::V4(_) => "AVX-512",
+        _ => "SIMD",
+    }
+}

@@ -1,0 +1,30 @@
+//! What every layer needs to run: the instruction set and one scratch buffer per thread.
+
+use pulp::Arch;
+use std::sync::{Mutex, PoisonError};
+
+/// Instruction set and scratch memory, made once; nothing is allocated afterwards.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) arch: Arch,
+    scratch: Vec<Mutex<Vec<f32>>>,
+}
+
+impl Engine {
+    /// A buffer of `scratch_len` values for each thread of the current pool.
+    pub(crate) fn new(arch: Arch, scratch_len: usize) -> Self {
+        let threads = rayon::current_num_threads().max(1);
+        Self { arch, scratch: (0..threads).map(|_| Mutex::new(vec![0.0; scratch_len])).collect() }
+    }
+
+    /// Runs `task` with the calling thread's scratch buffer, whose contents are arbitrary.
+    ///
+    /// `task` must not start parallel work: another task of this thread would then wait for the buffer forever.
+    /// A pool larger than the one at construction shares buffers, and waits for them.
+    pub(crate) fn with_scratch<R>(&self, task: impl FnOnce(&mut [f32]) -> R) -> R {
+        let index = rayon::current_thread_index().unwrap_or(0) % self.scratch.len();
+        // A panic elsewhere leaves nothing in a scratch buffer that could be wrong.
+        let mut scratch = self.scratch[index].lock().unwrap_or_else(PoisonError::into_inner);
+        task(&mut scratch)
+    }
+}

@@ -1,0 +1,97 @@
+//! The inner loops of every convolution: 6 output channels x 4 vectors of pixels (2 vectors where registers are few),
+//! all input channels and products summed in registers.
+
+use super::super::simd::{load, store_first};
+use pulp::{Simd, WithSimd};
+
+/// Output channels summed at a time; packed weights are padded to a multiple of it.
+pub(crate) const CHANNELS: usize = 6;
+
+/// One packed input with the weights that meet it.
+#[derive(Clone, Copy)]
+pub(crate) struct TileTerm<'a> {
+    /// `[input channel][channel_stride]`.
+    pub(crate) tile: &'a [f32],
+    pub(crate) channel_stride: usize,
+    pub(crate) row_stride: usize,
+    /// Offset in a channel's tile of each product.
+    pub(crate) offsets: &'a [usize],
+    /// `[block of output channels][input channel][product][CHANNELS]`.
+    pub(crate) weights: &'a [f32],
+}
+
+/// out[channel][pixel] = sum over terms, input channels and products, in this order for every pixel.
+pub(crate) struct Sweep<'a> {
+    pub(crate) terms: &'a [TileTerm<'a>],
+    /// Pixels per row and per channel of the output.
+    pub(crate) width: usize,
+    pub(crate) pixels: usize,
+    pub(crate) out: &'a mut [f32],
+}
+
+impl WithSimd for Sweep<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // 24 accumulators of 32 registers, or 12 of 16.
+        if S::REGISTER_COUNT >= 32 { sweep::<S, 4>(simd, self) } else { sweep::<S, 2>(simd, self) }
+    }
+}
+
+#[inline(always)]
+fn sweep<S: Simd, const N: usize>(simd: S, task: Sweep<'_>) {
+    let Sweep { terms, width, pixels, out } = task;
+    let per_row = width.div_ceil(S::F32_LANES);
+    let n_vectors = per_row * (pixels / width);
+    for (block, out) in out.chunks_mut(CHANNELS * pixels).enumerate() {
+        for first in (0..n_vectors).step_by(N) {
+            // The last group repeats its last vector where fewer than N are left.
+            let mut at = [(0, 0); N];
+            for (j, at) in at.iter_mut().enumerate() {
+                let vector = (first + j).min(n_vectors - 1);
+                *at = (vector / per_row, vector % per_row * S::F32_LANES);
+            }
+            let sums = accumulate::<S, N>(simd, terms, block, &at);
+            for (sums, out) in sums.iter().zip(out.chunks_mut(pixels)) {
+                for (sum, (row, col)) in sums.iter().zip(at) {
+                    store_first(simd, out, row * width + col, S::F32_LANES.min(width - col), *sum);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn accumulate<S: Simd, const N: usize>(
+    simd: S,
+    terms: &[TileTerm<'_>],
+    block: usize,
+    at: &[(usize, usize); N],
+) -> [[S::f32s; N]; CHANNELS] {
+    let mut sums = [[simd.splat_f32s(0.0); N]; CHANNELS];
+    for term in terms {
+        let mut base = [0; N];
+        for (base, (row, col)) in base.iter_mut().zip(at) {
+            *base = row * term.row_stride + col;
+        }
+        let n_inputs = term.tile.len() / term.channel_stride;
+        let per_block = n_inputs * term.offsets.len() * CHANNELS;
+        let mut weights = term.weights[block * per_block..][..per_block].chunks_exact(CHANNELS);
+        for tile in term.tile.chunks_exact(term.channel_stride) {
+            for (&offset, weights) in term.offsets.iter().zip(&mut weights) {
+                let mut x = [simd.splat_f32s(0.0); N];
+                for (x, base) in x.iter_mut().zip(base) {
+                    *x = load::<S>(tile, base + offset);
+                }
+                for (sums, &weight) in sums.iter_mut().zip(weights) {
+                    let weight = simd.splat_f32s(weight);
+                    for (sum, x) in sums.iter_mut().zip(x) {
+                        *sum = simd.mul_add_e_f32s(weight, x, *sum);
+                    }
+                }
+            }
+        }
+    }
+    sums
+}

@@ -1,0 +1,38 @@
+//! Stride-2 convolution down, and nearest-neighbour doubling followed by a 3x3 convolution up.
+//!
+//! Both are convolutions with a [`Stencil`] of their own, so this file only pairs each with its transpose.
+
+use super::conv::PackedConv;
+use super::stencil::Stencil;
+use crate::unet::layers::LayerKind;
+
+/// A 3x3 convolution and its transpose, at the sampling of the layer.
+#[derive(Debug, Clone)]
+pub(crate) struct ConvPair {
+    pub(crate) forward: PackedConv,
+    pub(crate) transposed: PackedConv,
+}
+
+impl ConvPair {
+    /// Packs `weights[out][in][3][3]` for a layer of kind `kind`.
+    pub(crate) fn new(kind: LayerKind, n_out: usize, n_in: usize, weights: &[f32]) -> Self {
+        let (forward, transposed) = match kind {
+            LayerKind::Down => (Stencil::DOWN, Stencil::DOWN_TRANSPOSED),
+            LayerKind::Up => (Stencil::UP, Stencil::UP_TRANSPOSED),
+            _ => (Stencil::SAME, Stencil::SAME_TRANSPOSED),
+        };
+        Self::with_stencils((forward, transposed), n_out, n_in, 3, weights)
+    }
+
+    /// A 1x1 convolution.
+    pub(crate) fn point(n_out: usize, n_in: usize, weights: &[f32]) -> Self {
+        Self::with_stencils((Stencil::POINT, Stencil::POINT), n_out, n_in, 1, weights)
+    }
+
+    fn with_stencils(pair: (Stencil, Stencil), n_out: usize, n_in: usize, side: usize, weights: &[f32]) -> Self {
+        Self {
+            forward: PackedConv::forward(pair.0, n_out, n_in, side, weights),
+            transposed: PackedConv::transposed(pair.1, 0..n_in, (n_out, n_in), side, weights),
+        }
+    }
+}

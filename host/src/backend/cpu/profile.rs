@@ -1,0 +1,48 @@
+//! Where the time of a pass goes, layer by layer.
+
+use super::network::Network;
+use std::time::Instant;
+
+/// One layer of one pass of each kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerTime {
+    /// Prefix of the layer's tensors in the state dict.
+    pub name: String,
+    /// Time of the forward pass, in seconds.
+    pub forward_s: f64,
+    /// Time of the vjp, in seconds.
+    pub vjp_s: f64,
+    /// Floating-point operations of the forward pass's convolutions, as executed: products of stencils, times two.
+    pub forward_flop: f64,
+    /// The same for the vjp.
+    pub vjp_flop: f64,
+}
+
+impl Network {
+    /// Times every layer of a forward pass and a vjp of lane 0, where `x`, `t` and `v` are as in [`Network::forward`]
+    /// and [`Network::vjp`].
+    ///
+    /// # Panics
+    /// When there is no lane, or `x` or `v` is not one image.
+    pub fn profile(&mut self, x: &[f32], t: f32, v: &[f32]) -> Vec<LayerTime> {
+        self.forward(0..1, x, &[t]);
+        self.vjp(0..1, v, &mut vec![0.0; x.len()]);
+        let (model, lane) = self.parts();
+        let mut times = Vec::new();
+        rayon::scope(|_| {
+            for (operation, step) in model.operations() {
+                let start = Instant::now();
+                operation.forward(model.engine(), step, lane);
+                let (forward_flop, vjp_flop) = operation.flop(step, lane);
+                let forward_s = start.elapsed().as_secs_f64();
+                times.push(LayerTime { name: step.layer.name.clone(), forward_s, vjp_s: 0.0, forward_flop, vjp_flop });
+            }
+            for ((operation, step), time) in model.operations().zip(&mut times).rev() {
+                let start = Instant::now();
+                operation.vjp(model.engine(), step, lane);
+                time.vjp_s = start.elapsed().as_secs_f64();
+            }
+        });
+        times
+    }
+}

@@ -1,0 +1,96 @@
+//! The perturbation kernel in f64, and the scalars by which h follows from the network's output.
+
+use super::architecture::{Parametrisation, PerturbationKernelSpec};
+
+/// x_t ~ N(`mean_scale` x_0, `std`^2 I) at one smoothing level t.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PerturbationKernel {
+    /// gamma_t.
+    pub mean_scale: f64,
+    /// nu_t.
+    pub std: f64,
+}
+
+impl PerturbationKernelSpec {
+    /// The kernel at smoothing level `t` (PROTOCOL.md section 1); `expm1` keeps nu_t exact as t goes to 0.
+    #[must_use]
+    pub fn at(&self, t: f64) -> PerturbationKernel {
+        let Self::Vp { beta_min, beta_max } = *self;
+        let log_mean_scale = -t * t * (beta_max - beta_min) / 4.0 - t * beta_min / 2.0;
+        PerturbationKernel { mean_scale: log_mean_scale.exp(), std: (-(2.0 * log_mean_scale).exp_m1()).sqrt() }
+    }
+
+    /// The same kernel as the solver knows it.
+    #[must_use]
+    pub fn for_solver(&self) -> gradus_core::PerturbationKernel {
+        let Self::Vp { beta_min, beta_max } = *self;
+        gradus_core::PerturbationKernel::VariancePreserving { beta_min: beta_min as f32, beta_max: beta_max as f32 }
+    }
+}
+
+/// The parametrisation at one t as four scalars:
+///
+///     x_in = input_scale x + input_shift,   h = skip x_in + output U(x_in, t),
+///     J_h^T v = input_scale (skip v + J_U^T (output v)).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EnergyScales {
+    /// Factor on the image before the network.
+    pub input_scale: f64,
+    /// Added to the scaled image.
+    pub input_shift: f64,
+    /// Factor on the network's input in h.
+    pub skip: f64,
+    /// Factor on the network's output in h.
+    pub output: f64,
+}
+
+impl EnergyScales {
+    /// The four scalars of `parametrisation` where the kernel is `kernel`.
+    #[must_use]
+    pub fn new(parametrisation: &Parametrisation, kernel: PerturbationKernel) -> Self {
+        match *parametrisation {
+            Parametrisation::Norm => {
+                Self { input_scale: 1.0, input_shift: 0.0, skip: 0.0, output: 1.0 / kernel.std.sqrt() }
+            }
+            Parametrisation::Residual { data_mean, data_std } => {
+                let sigma = kernel.std / kernel.mean_scale;
+                let spread = sigma.hypot(data_std);
+                Self {
+                    input_scale: 1.0 / (kernel.mean_scale * spread),
+                    input_shift: -data_mean / spread,
+                    skip: sigma / spread,
+                    output: -data_std / spread,
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VP: PerturbationKernelSpec = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
+
+    #[test]
+    fn kernel_preserves_variance_and_is_exact_near_zero() {
+        for t in [1e-9, 1e-3, 0.1, 0.5, 1.0] {
+            let k = VP.at(t);
+            assert!((k.mean_scale.powi(2) + k.std.powi(2) - 1.0).abs() < 1e-14);
+        }
+        // nu_t^2 = t beta_min + O(t^2).
+        assert!((VP.at(1e-12).std.powi(2) / 1e-13 - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn residual_scales_match_the_denoiser_formula() {
+        let (mean, std, x, u) = (0.15, 0.25, 0.7, -0.3);
+        let k = VP.at(0.3);
+        let scales = EnergyScales::new(&Parametrisation::Residual { data_mean: mean, data_std: std }, k);
+        let h = scales.skip * (scales.input_scale * x + scales.input_shift) + scales.output * u;
+        let (scaled, sigma) = (x / k.mean_scale, k.std / k.mean_scale);
+        let total = sigma * sigma + std * std;
+        let denoised = mean + std * std / total * (scaled - mean) + sigma * std / total.sqrt() * u;
+        assert!((h - (scaled - denoised) / sigma).abs() < 1e-12);
+    }
+}

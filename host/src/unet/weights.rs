@@ -1,0 +1,318 @@
+//! Weights of an energy network: safetensors in and out, checked tensor by tensor.
+
+use super::architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};
+use super::layers;
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
+use std::collections::{BTreeMap, HashMap};
+use thiserror::Error;
+
+/// A dense f32 tensor, row-major, last axis fastest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Length of each axis.
+    pub shape: Vec<usize>,
+    /// `shape.iter().product()` values.
+    pub data: Vec<f32>,
+}
+
+/// A network's description with all of its tensors: the right ones, of the right shapes, all finite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    architecture: Architecture,
+    perturbation_kernel: PerturbationKernelSpec,
+    parametrisation: Parametrisation,
+    provenance: String,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// What is wrong with a weights file.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// Not a safetensors file, or cut short.
+    #[error("not a complete safetensors file ({0}); fetch or copy it again")]
+    Container(#[from] SafeTensorError),
+    /// A metadata key is absent.
+    #[error(
+        "metadata key `{0}` is missing: these are not weights of an energy network, or they were written by another program"
+    )]
+    MissingMetadata(&'static str),
+    /// A metadata key does not hold what it should.
+    #[error("metadata key `{key}` cannot be read: {source}")]
+    Metadata {
+        /// The key.
+        key: &'static str,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// The description is not a network.
+    #[error("metadata describe an impossible network: {0}")]
+    Architecture(#[from] ArchitectureError),
+    /// A tensor that the architecture needs is absent.
+    #[error("tensor `{name}` of shape {expected:?} is missing")]
+    Missing {
+        /// State-dict name.
+        name: String,
+        /// Shape that the architecture asks for.
+        expected: Vec<usize>,
+    },
+    /// A tensor that the architecture has no place for.
+    #[error("tensor `{name}` of shape {found:?} does not belong to the architecture in the metadata")]
+    Surplus {
+        /// State-dict name.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A tensor has another shape than the architecture asks for.
+    #[error("tensor `{name}` has shape {found:?}, but the architecture in the metadata needs {expected:?}")]
+    Shape {
+        /// State-dict name.
+        name: String,
+        /// Shape that the architecture asks for.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+    /// A tensor is not stored as 32-bit floats.
+    #[error("tensor `{name}` is stored as {found}, expected F32")]
+    Type {
+        /// State-dict name.
+        name: String,
+        /// Type in the file.
+        found: String,
+    },
+    /// A tensor holds NaN or infinity.
+    #[error("tensor `{name}` holds {value} at index {index}: the training diverged or the file is damaged")]
+    NotFinite {
+        /// State-dict name.
+        name: String,
+        /// Flat index of the first such value.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+}
+
+const ARCHITECTURE: &str = "architecture";
+const PERTURBATION_KERNEL: &str = "perturbation_kernel";
+const PARAMETRISATION: &str = "parametrisation";
+const PROVENANCE: &str = "provenance";
+
+impl Weights {
+    /// Puts a description and its tensors together.
+    ///
+    /// # Errors
+    /// `Architecture` for an impossible description; `Missing`, `Surplus`, `Shape` and `NotFinite` name the tensor.
+    pub fn new(
+        architecture: Architecture,
+        perturbation_kernel: PerturbationKernelSpec,
+        parametrisation: Parametrisation,
+        provenance: String,
+        tensors: BTreeMap<String, Tensor>,
+    ) -> Result<Self, WeightsError> {
+        architecture.validate()?;
+        perturbation_kernel.validate()?;
+        parametrisation.validate()?;
+        let needed = layers::tensors(&architecture);
+        check_names(&needed, &tensors)?;
+        for (name, tensor) in &tensors {
+            if let Some((index, &value)) = tensor.data.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+                return Err(WeightsError::NotFinite { name: name.clone(), index, value });
+            }
+        }
+        Ok(Self { architecture, perturbation_kernel, parametrisation, provenance, tensors })
+    }
+
+    /// Reads a safetensors file from memory.
+    ///
+    /// # Errors
+    /// `Container` for a damaged file, `MissingMetadata` and `Metadata` for its description, `Type` for a tensor that
+    /// is not f32, and everything that [`Weights::new`] refuses.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeightsError> {
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let file = SafeTensors::deserialize(bytes)?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter() {
+            if view.dtype() != Dtype::F32 {
+                return Err(WeightsError::Type { name: name.to_owned(), found: format!("{:?}", view.dtype()) });
+            }
+            let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
+        }
+        Self::new(
+            parse(&metadata, ARCHITECTURE)?,
+            parse(&metadata, PERTURBATION_KERNEL)?,
+            parse(&metadata, PARAMETRISATION)?,
+            metadata.get(PROVENANCE).cloned().unwrap_or_default(),
+            tensors,
+        )
+    }
+
+    /// Writes a safetensors file to memory; [`Weights::from_bytes`] reads it back bit for bit.
+    ///
+    /// # Errors
+    /// `Container`, when a tensor cannot be described by the format, and `Metadata`.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
+        let metadata = HashMap::from([
+            (ARCHITECTURE.to_owned(), json(ARCHITECTURE, &self.architecture)?),
+            (PERTURBATION_KERNEL.to_owned(), json(PERTURBATION_KERNEL, &self.perturbation_kernel)?),
+            (PARAMETRISATION.to_owned(), json(PARAMETRISATION, &self.parametrisation)?),
+            (PROVENANCE.to_owned(), self.provenance.clone()),
+        ]);
+        let bytes: Vec<(&String, &Tensor, Vec<u8>)> = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name, tensor, tensor.data.iter().flat_map(|v| v.to_le_bytes()).collect()))
+            .collect();
+        let views: Vec<(&String, TensorView<'_>)> = bytes
+            .iter()
+            .map(|(name, tensor, data)| Ok((*name, TensorView::new(Dtype::F32, tensor.shape.clone(), data)?)))
+            .collect::<Result<_, SafeTensorError>>()?;
+        Ok(safetensors::serialize(views, Some(metadata))?)
+    }
+
+    /// The network's shape.
+    #[must_use]
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The perturbation kernel of the training.
+    #[must_use]
+    pub fn perturbation_kernel(&self) -> &PerturbationKernelSpec {
+        &self.perturbation_kernel
+    }
+
+    /// How h follows from the network's output.
+    #[must_use]
+    pub fn parametrisation(&self) -> &Parametrisation {
+        &self.parametrisation
+    }
+
+    /// What, when and how the weights were trained.
+    #[must_use]
+    pub fn provenance(&self) -> &str {
+        &self.provenance
+    }
+
+    /// All tensors by state-dict name.
+    #[must_use]
+    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
+        &self.tensors
+    }
+
+    /// Values of one tensor; empty for a name that the architecture does not have.
+    #[must_use]
+    pub fn values(&self, name: &str) -> &[f32] {
+        self.tensors.get(name).map_or(&[], |tensor| &tensor.data)
+    }
+}
+
+/// Compares names and shapes, needed ones first, so that weights of another architecture say what they lack.
+fn check_names(needed: &[(String, Vec<usize>)], tensors: &BTreeMap<String, Tensor>) -> Result<(), WeightsError> {
+    for (name, expected) in needed {
+        let (name, expected) = (name.clone(), expected.clone());
+        let Some(tensor) = tensors.get(&name) else { return Err(WeightsError::Missing { name, expected }) };
+        if tensor.shape != expected || tensor.data.len() != expected.iter().product::<usize>() {
+            return Err(WeightsError::Shape { name, expected, found: tensor.shape.clone() });
+        }
+    }
+    let surplus = tensors.iter().find(|(name, _)| !needed.iter().any(|(n, _)| n == *name));
+    match surplus {
+        Some((name, tensor)) => Err(WeightsError::Surplus { name: name.clone(), found: tensor.shape.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(
+    metadata: &HashMap<String, String>,
+    key: &'static str,
+) -> Result<T, WeightsError> {
+    let text = metadata.get(key).ok_or(WeightsError::MissingMetadata(key))?;
+    serde_json::from_str(text).map_err(|source| WeightsError::Metadata { key, source })
+}
+
+fn json<T: serde::Serialize>(key: &'static str, value: &T) -> Result<String, WeightsError> {
+    serde_json::to_string(value).map_err(|source| WeightsError::Metadata { key, source })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::unet::architecture::tests::small;
+
+    /// Weights drawn from a fixed sequence, scaled by fan-in; norms near the identity.
+    pub(crate) fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Weights {
+        let mut state = 1_u64;
+        let mut draw = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+        };
+        let tensors = layers::tensors(architecture).into_iter().map(|(name, shape)| {
+            let fan_in = shape[1..].iter().product::<usize>() as f32;
+            let is_scale = shape.len() == 1 && name.ends_with("weight");
+            let data = (0..shape.iter().product()).map(|_| f32::from(is_scale) + draw() / fan_in.sqrt().max(2.0));
+            let data = data.collect();
+            (name, Tensor { shape, data })
+        });
+        let kernel = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
+        Weights::new(architecture.clone(), kernel, parametrisation, String::new(), tensors.collect()).unwrap()
+    }
+
+    fn rebuilt(change: impl FnOnce(&mut BTreeMap<String, Tensor>)) -> WeightsError {
+        let weights = random(&small(), Parametrisation::Norm);
+        let mut tensors = weights.tensors.clone();
+        change(&mut tensors);
+        let error = Weights::new(small(), weights.perturbation_kernel, weights.parametrisation, String::new(), tensors);
+        error.unwrap_err()
+    }
+
+    #[test]
+    fn a_file_comes_back_bit_for_bit() {
+        let weights = random(&small(), Parametrisation::Residual { data_mean: 0.1, data_std: 0.5 });
+        assert_eq!(Weights::from_bytes(&weights.to_bytes().unwrap()).unwrap(), weights);
+    }
+
+    #[test]
+    fn faults_name_the_tensor_and_both_shapes() {
+        let name = "out.2.weight";
+        let missing = rebuilt(|t| drop(t.remove(name)));
+        assert!(
+            matches!(&missing, WeightsError::Missing { name: n, expected } if n == name && expected == &[4, 8, 3, 3])
+        );
+        let surplus = rebuilt(|t| drop(t.insert("other".into(), Tensor { shape: vec![1], data: vec![0.0] })));
+        assert!(matches!(&surplus, WeightsError::Surplus { name: n, .. } if n == "other"));
+        let shape = rebuilt(|t| t.get_mut(name).unwrap().shape = vec![4, 8, 9]);
+        assert_eq!(
+            shape.to_string(),
+            "tensor `out.2.weight` has shape [4, 8, 9], but the architecture in the metadata needs [4, 8, 3, 3]"
+        );
+        let nan = rebuilt(|t| t.get_mut(name).unwrap().data[7] = f32::NAN);
+        assert!(matches!(nan, WeightsError::NotFinite { index: 7, .. }));
+    }
+
+    #[test]
+    fn weights_of_another_architecture_are_refused() {
+        let weights = random(&small(), Parametrisation::Norm);
+        let other = Architecture { model_channels: 16, ..small() };
+        let error =
+            Weights::new(other, weights.perturbation_kernel, weights.parametrisation, String::new(), weights.tensors);
+        assert!(matches!(error, Err(WeightsError::Shape { .. })));
+    }
+
+    #[test]
+    fn damaged_files_are_errors() {
+        let bytes = random(&small(), Parametrisation::Norm).to_bytes().unwrap();
+        for length in [0, 4, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+            assert!(matches!(Weights::from_bytes(&bytes[..length]), Err(WeightsError::Container(_))), "{length}");
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(text.contains("\"parametrisation\""));
+        let mut renamed = bytes.clone();
+        let at = bytes.windows(15).position(|w| w == b"parametrisation").unwrap();
+        renamed[at] = b'q';
+        assert!(matches!(Weights::from_bytes(&renamed), Err(WeightsError::MissingMetadata("parametrisation"))));
+    }
+}

@@ -1,0 +1,111 @@
+//! The network against values that PyTorch computed in float64.
+
+use gradus::backend::cpu::Network;
+use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Tensor, Weights};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+
+type Archive = npyz::npz::NpzArchive<BufReader<File>>;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn open(name: &str) -> Archive {
+    Archive::open(root().join("../tests/golden").join(name)).unwrap()
+}
+
+fn array(archive: &mut Archive, name: &str) -> (Vec<usize>, Vec<f64>) {
+    let file = archive.by_name(name).unwrap().unwrap();
+    let shape = file.shape().iter().map(|&n| n as usize).collect();
+    let values = match file.dtype() {
+        npyz::DType::Plain(kind) if kind.to_string().contains("f4") => {
+            file.into_vec::<f32>().unwrap().into_iter().map(f64::from).collect()
+        }
+        _ => file.into_vec::<f64>().unwrap(),
+    };
+    (shape, values)
+}
+
+fn single(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
+}
+
+/// Largest difference relative to the root mean square of what is expected, image by image.
+fn error(found: &[f32], expected: &[f64], n: usize) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let of_image = |(found, expected): (&[f32], &[f64])| {
+        let scale = (expected.iter().map(|v| v * v).sum::<f64>() / n as f64).sqrt();
+        found.iter().zip(expected).map(|(&f, &e)| (f64::from(f) - e).abs()).fold(0.0, f64::max) / scale
+    };
+    found.chunks(n).zip(expected.chunks(n)).map(of_image).fold(0.0, f64::max)
+}
+
+fn check(weights: &Weights, archive: &mut Archive) {
+    let (shape, x) = array(archive, "x");
+    let (_, t) = array(archive, "t");
+    let (_, log_density) = array(archive, "log_density");
+    let (_, score) = array(archive, "score");
+    let (lanes, n) = (shape[0], shape[1..].iter().product::<usize>());
+    for portable in [false, true] {
+        let new = if portable { Network::portable } else { Network::new };
+        let mut network = new(weights, shape[2], shape[3], lanes).unwrap();
+        network.forward(0..lanes, &single(&x), &single(&t));
+        if archive.array_names().any(|name| name == "h") {
+            let (_, h) = array(archive, "h");
+            let found: Vec<f32> = (0..lanes).flat_map(|lane| network.h(lane).to_vec()).collect();
+            let h_error = error(&found, &h, n);
+            println!("portable {portable}: h {h_error:.2e}");
+            assert!(h_error < 1e-4);
+        }
+        for (lane, expected) in log_density.iter().enumerate() {
+            let relative = (-network.energy(lane) / expected - 1.0).abs();
+            println!("portable {portable}: log density of image {lane} {relative:.2e}");
+            assert!(relative < 1e-4);
+        }
+        let h: Vec<f32> = (0..lanes).flat_map(|lane| network.h(lane).to_vec()).collect();
+        let mut found = vec![0.0; lanes * n];
+        network.vjp(0..lanes, &h, &mut found);
+        found.iter_mut().for_each(|v| *v = -*v);
+        let score_error = error(&found, &score, n);
+        println!("portable {portable}: score {score_error:.2e}");
+        assert!(score_error < 1e-4);
+    }
+}
+
+#[test]
+fn the_paper_network_matches() {
+    let architecture = Architecture {
+        in_channels: 1,
+        out_channels: 1,
+        pixel_unshuffle: 1,
+        model_channels: 32,
+        channel_mult: vec![1, 2],
+        num_res_blocks: 1,
+        attention_resolutions: vec![2],
+        middle_attention: true,
+        num_heads: 1,
+        norm_groups: 32,
+        norm_eps: 1e-5,
+        max_period: 0.005,
+    };
+    let mut archive = open("paper_unet.npz");
+    let names: Vec<String> = archive.array_names().filter(|n| n.starts_with("w:")).map(str::to_owned).collect();
+    let mut tensors = BTreeMap::new();
+    for name in names {
+        let (shape, values) = array(&mut archive, &name);
+        tensors.insert(name[2..].to_owned(), Tensor { shape, data: single(&values) });
+    }
+    let kernel = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
+    let weights = Weights::new(architecture, kernel, Parametrisation::Norm, String::new(), tensors).unwrap();
+    check(&weights, &mut archive);
+}
+
+#[test]
+fn the_bootstrap_network_matches() {
+    let bytes = std::fs::read(root().join("weights/ellipses.safetensors")).unwrap();
+    let weights = Weights::from_bytes(&bytes).unwrap();
+    check(&weights, &mut open("bootstrap_check.npz"));
+}
