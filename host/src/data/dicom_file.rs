@@ -232,6 +232,7 @@ fn derived(source: &DicomSource, derivation: &str, slope: f32, stored: Vec<i16>)
 /// Vendors' private attributes (odd groups), overlays (60xx), signatures and statistics of the old pixels do not.
 fn still_true(tag: Tag) -> bool {
     let about_old_pixels = [
+        tags::INSTANCE_CREATOR_UID,
         tags::INSTANCE_CREATION_DATE,
         tags::INSTANCE_CREATION_TIME,
         tags::SMALLEST_IMAGE_PIXEL_VALUE,

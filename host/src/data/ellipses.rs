@@ -6,7 +6,7 @@ use rand_chacha::rand_core::SeedableRng;
 use std::f64::consts::TAU;
 
 /// exp(-20): where the product of uniforms stops that counts a Poisson(20) number of ellipses.
-const EXP_MINUS_MEAN_COUNT: f64 = 2.061_153_622_438_557_8e-9;
+const EXP_MINUS_MEAN_COUNT: f64 = 2.061_153_622_438_558e-9;
 const MEAN_VALUE: f64 = 0.4;
 /// Key of the generator; the image's seed chooses the stream under it.
 const KEY: [u8; 32] = *b"gradus: pictures of the ellipses";

@@ -71,7 +71,7 @@ impl Format {
 /// Reads one image: `.npy`, `.npz`, `.png`, `.tif(f)` or DICOM.
 ///
 /// In an npz, the array is the only one with two or more axes, or the one named by `FILE.npz:NAME`; a slice of a stack
-/// [slice][row][col] is `FILE.npz:NAME[INDEX]`, or `FILE.npz:[INDEX]` for the only array. An array's name that begins
+/// `[slice][row][col]` is `FILE.npz:NAME[INDEX]`, or `FILE.npz:[INDEX]` for the only array. An array's name that begins
 /// with `hu` says Hounsfield units, with `mu` or `attenuation` 1/mm; a scalar named `pixel_mm` gives the pixel's side.
 ///
 /// # Errors
@@ -83,7 +83,7 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<LoadedImage, ImageError> {
     decode(path, bytes, &selection).at(path)
 }
 
-/// Reads all slices of a stack [slice][row][col] in a `.npy` or `.npz` file, named as for [`read_image`].
+/// Reads all slices of a stack `[slice][row][col]` in a `.npy` or `.npz` file, named as for [`read_image`].
 ///
 /// # Errors
 /// As [`read_image`].

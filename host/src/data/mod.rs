@@ -5,7 +5,7 @@ pub mod ellipses;
 pub mod file_error;
 pub mod image_files;
 mod npy;
-mod png_file;
+pub(crate) mod png_file;
 pub mod samples;
 pub mod scan;
 mod scan_npz;

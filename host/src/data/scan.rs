@@ -18,7 +18,7 @@ pub const SCAN_TOML: &str = "scan.toml";
 pub struct Scan {
     /// Image grid, views and detector.
     pub geometry: ParallelBeam,
-    /// Line integrals, [angle][bin].
+    /// Line integrals, `[angle][bin]`.
     pub sinogram: Vec<f32>,
     /// The true image in network units, where it is known.
     pub truth: Option<Image>,
@@ -92,7 +92,7 @@ pub enum ScanProblem {
 impl Scan {
     /// Reads a scan from an npz file, or from a folder with a `scan.toml`.
     ///
-    /// An npz has the fields of [`Scan`] and [`ParallelBeam`] by their names. `sinogram` [angle][bin] and `angles_rad`
+    /// An npz has the fields of [`Scan`] and [`ParallelBeam`] by name. `sinogram` `[angle][bin]` and `angles_rad`
     /// are needed; whatever else is missing is assumed and said so in [`Scan::warnings`]. Names of other programs are
     /// understood for three fields: `sino`, `theta`, and `centre_px` (the bin in which the rotation axis is seen).
     ///

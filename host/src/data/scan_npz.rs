@@ -38,7 +38,7 @@ impl Fields {
         let alias = ALIASES.iter().find(|(ours, _)| *ours == field).map(|(_, theirs)| *theirs);
         let name = [Some(field), alias].into_iter().flatten().find(|&name| self.names.iter().any(|n| n == name));
         let Some(name) = name else { return Ok(None) };
-        Ok(self.archive.array(name).map_err(damaged)?)
+        self.archive.array(name).map_err(damaged)
     }
 
     fn scalar(&mut self, field: &'static str) -> Result<Option<f64>, ScanProblem> {

@@ -1,0 +1,162 @@
+//! The report's HTML.
+use super::{Curve, Picture, Report, ReportError, Section};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+const STYLE: &str = include_str!("style.css");
+
+/// The whole page. The policy in its head forbids every request, whatever the text in the page may be.
+pub(super) fn html(report: &Report) -> Result<String, ReportError> {
+    let title = escape(&report.title);
+    let pictures: String = report.pictures.iter().map(figure).collect::<Result<_, _>>()?;
+    let curves: String = report.curves.iter().map(chart).collect();
+    let settings: String = report.settings.iter().map(table).collect();
+    let versions: Vec<String> = report.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    Ok(format!(
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+{STYLE}</style>
+</head>
+<body>
+<main>
+<header>
+<h1>{title}</h1>
+<p class="method">{method}</p>
+{status}
+{highlights}</header>
+{warnings}{pictures}{curves}{settings}{toml}</main>
+<footer>{versions}</footer>
+</body>
+</html>
+"#,
+        method = escape(&report.method),
+        status = status(report),
+        highlights = highlights(&report.highlights),
+        warnings = warnings(&report.warnings),
+        pictures = section("Pictures", "pictures", &pictures),
+        curves = section("Course of the descent", "curves", &curves),
+        settings = section("Settings", "settings", &settings),
+        toml = run_description(&report.toml),
+        versions = escape(&versions.join(" \u{b7} ")),
+    ))
+}
+
+/// Text for HTML, inside elements and quoted attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn section(title: &str, class: &str, content: &str) -> String {
+    if content.is_empty() {
+        return String::new();
+    }
+    format!("<section>\n<h2>{title}</h2>\n<div class=\"{class}\">\n{content}</div>\n</section>\n")
+}
+
+fn status(report: &Report) -> String {
+    if report.status.text.is_empty() {
+        return String::new();
+    }
+    let (class, mark) = if report.status.reached_goal { ("good", '\u{2713}') } else { ("attention", '!') };
+    format!("<p class=\"status {class}\"><span aria-hidden=\"true\">{mark}</span> {}</p>", escape(&report.status.text))
+}
+
+fn highlights(rows: &[(String, String)]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let pair =
+        |(name, value): &(String, String)| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(value));
+    format!("<dl class=\"highlights\">\n{}</dl>\n", rows.iter().map(pair).collect::<String>())
+}
+
+fn warnings(warnings: &[String]) -> String {
+    if warnings.is_empty() {
+        return String::new();
+    }
+    let items: String = warnings.iter().map(|warning| format!("<li>{}</li>\n", escape(warning))).collect();
+    format!("<aside class=\"warnings\" aria-label=\"Warnings\">\n<ul>\n{items}</ul>\n</aside>\n")
+}
+
+fn figure(picture: &Picture) -> Result<String, ReportError> {
+    let unit = if picture.unit.is_empty() { String::new() } else { format!(" {}", picture.unit) };
+    let window = format!("black {}, white {}{unit}", number(picture.window.lo), number(picture.window.hi));
+    let psnr =
+        picture.psnr_db.map(|db| if db.is_finite() { format!("PSNR {db:.2} dB") } else { "PSNR \u{221e}".into() });
+    let ssim = picture.ssim.map(|ssim| format!("SSIM {ssim:.3}"));
+    let merits: Vec<String> = psnr.into_iter().chain(ssim).collect();
+    let in_spans = match merits.as_slice() {
+        [] => String::new(),
+        merits => format!("<p class=\"merits\"><span>{}</span></p>", merits.join("</span> <span>")),
+    };
+    let caption = escape(&picture.caption);
+    let size = format!("{} by {} pixels", picture.image.height, picture.image.width);
+    let merits_in_words = merits.iter().map(|merit| format!(", {merit}")).collect::<String>();
+    Ok(format!(
+        "<figure>\n<img alt=\"{caption}, {size}, {window}{merits_in_words}\" width=\"{}\" height=\"{}\" \
+         src=\"data:image/png;base64,{}\">\n<figcaption><strong>{caption}</strong>{}<small>{window}</small></figcaption>\n\
+         </figure>\n",
+        picture.image.width,
+        picture.image.height,
+        BASE64.encode(picture.png()?),
+        in_spans,
+        window = escape(&window),
+    ))
+}
+
+/// Up to four digits, without a tail of zeros.
+fn number(value: f32) -> String {
+    let magnitude = value.abs();
+    if value == 0.0 || (1e-3..1e6).contains(&magnitude) {
+        let decimals = if magnitude >= 100.0 { 0 } else { 4 };
+        let text = format!("{value:.decimals$}");
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        return text.replace('-', "\u{2212}");
+    }
+    format!("{value:.2e}").replace('-', "\u{2212}")
+}
+
+fn chart(curve: &Curve) -> String {
+    format!("<figure>\n<figcaption><strong>{}</strong></figcaption>\n{}\n</figure>\n", escape(&curve.name), curve.svg())
+}
+
+fn table(section: &Section) -> String {
+    let row = |(name, value): &(String, String)| {
+        format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), escape(value))
+    };
+    let rows: String = section.rows.iter().map(row).collect();
+    format!("<table>\n<caption>{}</caption>\n<tbody>\n{rows}</tbody>\n</table>\n", escape(&section.title))
+}
+
+fn run_description(toml: &str) -> String {
+    if toml.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<section>\n<details>\n<summary>Run description (TOML)</summary>\n<pre><code>{}</code></pre>\n</details>\n</section>\n",
+        escape(toml)
+    )
+}
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;

@@ -1,0 +1,119 @@
+//! Grey pictures of images, one by one and side by side.
+use super::ReportError;
+use crate::data::png_file::encode8;
+use crate::image::{GreyWindow, Image};
+use crate::metrics::{psnr, ssim_uniform};
+
+/// White columns between the pictures of a strip, before magnification.
+const GAP: usize = 4;
+
+/// An image as it is to be shown.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// What it shows.
+    pub caption: String,
+    /// The pixels.
+    pub image: Image,
+    /// Values shown as black and white.
+    pub window: GreyWindow,
+    /// Unit of the values, e.g. `HU`; empty for none.
+    pub unit: String,
+    /// Peak signal-to-noise ratio against the truth in dB.
+    pub psnr_db: Option<f64>,
+    /// Structural similarity to the truth.
+    pub ssim: Option<f64>,
+}
+
+impl Picture {
+    /// A picture without figures of merit.
+    #[must_use]
+    pub fn new(caption: impl Into<String>, image: Image, window: GreyWindow) -> Self {
+        Self { caption: caption.into(), image, window, unit: String::new(), psnr_db: None, ssim: None }
+    }
+
+    /// Adds PSNR and SSIM (7 x 7 window) against `truth`; a figure that cannot be computed stays out.
+    #[must_use]
+    pub fn compared_with(mut self, truth: &Image, data_range: f64) -> Self {
+        self.psnr_db = psnr(truth, &self.image, data_range).ok();
+        self.ssim = ssim_uniform(truth, &self.image, data_range).ok();
+        self
+    }
+
+    /// |result - truth|, from black at 0 to white at the largest error; `None` if the sizes differ.
+    #[must_use]
+    pub fn error_of(result: &Image, truth: &Image) -> Option<Self> {
+        if (result.height, result.width) != (truth.height, truth.width) {
+            return None;
+        }
+        let pixels = result.pixels.iter().zip(&truth.pixels).map(|(r, t)| (r - t).abs()).collect();
+        let image = Image { pixels, ..*result };
+        let window = GreyWindow::new(0.0, image.range().1);
+        Some(Self::new("Error |result \u{2212} truth|", image, window))
+    }
+
+    /// An 8-bit PNG.
+    pub(super) fn png(&self) -> Result<Vec<u8>, ReportError> {
+        encode8(&self.image, self.window).map_err(|cause| ReportError::Picture { caption: self.caption.clone(), cause })
+    }
+}
+
+/// One 8-bit grey PNG with the pictures side by side, each in its own window, every pixel a square of `magnification`.
+///
+/// Shorter pictures stand at the top; the rest is white.
+///
+/// # Errors
+/// [`ReportError::Picture`] for a strip without pixels.
+pub fn picture_strip(pictures: &[Picture], magnification: usize) -> Result<Vec<u8>, ReportError> {
+    let height = pictures.iter().map(|p| p.image.height).max().unwrap_or(0);
+    let gaps = GAP * pictures.len().saturating_sub(1);
+    let width = pictures.iter().map(|p| p.image.width).sum::<usize>() + gaps;
+    let mut strip = Image { height, width, pixels: vec![1.0; height * width] };
+    let mut left = 0;
+    for picture in pictures.iter().filter(|p| !p.image.pixels.is_empty()) {
+        for (row, pixels) in picture.image.rows().enumerate() {
+            let out = &mut strip.pixels[row * width + left..][..picture.image.width];
+            out.iter_mut().zip(pixels).for_each(|(grey, &pixel)| *grey = picture.window.brightness(pixel));
+        }
+        left += picture.image.width + GAP;
+    }
+    Picture::new("strip of pictures", magnified(&strip, magnification.max(1)), GreyWindow::new(0.0, 1.0)).png()
+}
+
+fn magnified(image: &Image, times: usize) -> Image {
+    let (height, width) = (image.height * times, image.width * times);
+    let pixel = |k: usize| image.pixels[k / width / times * image.width + k % width / times];
+    Image { height, width, pixels: (0..height * width).map(pixel).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::png_file::decode;
+
+    fn flat(height: usize, width: usize, value: f32) -> Picture {
+        let image = Image { height, width, pixels: vec![value; height * width] };
+        Picture::new("flat", image, GreyWindow::new(0.0, 2.0))
+    }
+
+    #[test]
+    fn strips_place_pictures_side_by_side() {
+        let strip = decode(&picture_strip(&[flat(2, 3, 0.0), flat(1, 2, 2.0)], 2).unwrap()).unwrap();
+        assert_eq!((strip.height, strip.width), (4, 2 * (3 + GAP + 2)));
+        let first_row: Vec<f32> = strip.pixels[..strip.width].to_vec();
+        assert!(first_row[..6].iter().all(|&p| p == 0.0) && first_row[6..].iter().all(|&p| p == 1.0));
+        assert!(picture_strip(&[], 1).is_err());
+    }
+
+    #[test]
+    fn errors_and_figures_of_merit_compare_with_the_truth() {
+        let (truth, result) = (flat(8, 8, 1.0).image, flat(8, 8, 0.75).image);
+        let error = Picture::error_of(&result, &truth).unwrap();
+        assert_eq!((error.image.pixels[0], error.window.hi), (0.25, 0.25));
+        assert!(Picture::error_of(&result, &flat(8, 9, 0.0).image).is_none());
+        let compared = Picture::new("r", result, GreyWindow::new(0.0, 1.0)).compared_with(&truth, 1.0);
+        assert!((compared.psnr_db.unwrap() - 20.0 * 4f64.log10()).abs() < 1e-9);
+        assert!(compared.ssim.is_some());
+        let small = flat(2, 2, 0.0).compared_with(&flat(2, 2, 1.0).image, 1.0);
+        assert!(small.psnr_db.is_some() && small.ssim.is_none());
+    }
+}
