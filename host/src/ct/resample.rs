@@ -138,7 +138,7 @@ impl Machine {
 }
 
 /// One block of sixteen lanes over one window.
-trait Window: Copy {
+trait Lookup: Copy {
     type Sum: Copy;
     fn zero(self) -> Self::Sum;
     /// Adds to each lane its hat's sum; lane l begins at `fraction` + offsets[l] in the window. For a wide hat that is the
@@ -148,7 +148,7 @@ trait Window: Copy {
 }
 
 #[inline(always)]
-fn sum_lines<'a, W: Window>(w: W, lines: impl Iterator<Item = (&'a [f32], f64, &'a Comb)>) -> [f32; LANES] {
+fn sum_lines<'a, W: Lookup>(w: W, lines: impl Iterator<Item = (&'a [f32], f64, &'a Comb)>) -> [f32; LANES] {
     let mut sum = w.zero();
     let mut sparse = [0.0f32; LANES];
     for (line, place, comb) in lines {
@@ -190,7 +190,7 @@ fn add_lane_by_lane(sum: &mut [f32; LANES], line: &[f32], place: f64, comb: &Com
 #[derive(Clone, Copy)]
 struct Plain;
 
-impl Window for Plain {
+impl Lookup for Plain {
     type Sum = [f32; LANES];
 
     #[inline(always)]
@@ -233,7 +233,7 @@ impl Window for Plain {
 }
 
 #[cfg(target_arch = "x86_64")]
-impl Window for pulp::x86::V4 {
+impl Lookup for pulp::x86::V4 {
     type Sum = pulp::f32x16;
 
     #[inline(always)]
