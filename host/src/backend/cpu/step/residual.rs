@@ -108,9 +108,10 @@ impl ResidualBlock {
 
     pub(super) fn flop(&self, output: Blocked) -> (f64, f64) {
         let of = |conv: &PackedConv| conv.flop(output);
-        let (forward, transposed) = self.projection.as_ref().map_or((0.0, 0.0), |projection| {
-            (of(&projection.forward), projection.transposed.iter().map(of).sum())
-        });
+        let (forward, transposed) = self
+            .projection
+            .as_ref()
+            .map_or((0.0, 0.0), |projection| (of(&projection.forward), projection.transposed.iter().map(of).sum()));
         let forward = of(&self.conv1.forward) + of(&self.conv2.forward) + forward;
         (forward, of(&self.conv1.transposed) + of(&self.conv2.transposed) + transposed)
     }
