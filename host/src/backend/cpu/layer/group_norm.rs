@@ -3,7 +3,9 @@
 //!
 //! With x^ = (x - mean) rstd, N values in the group and d = d_z gain:
 //!
-//!     d_x = rstd (d - sum(d)/N - x^ sum(d x^)/N)  =  p d_z + q x + r,
+//! ```text
+//! d_x = rstd (d - sum(d)/N - x^ sum(d x^)/N)  =  p d_z + q x + r,
+//! ```
 //!
 //! with p per channel and q, r per group. Each block of rows contributes partial sums in f32; they are added in f64, block
 //! by block.

@@ -1,6 +1,8 @@
 //! Residual block:
 //!
-//!     u = conv1(silu(norm1(x))) + bias + shift(t),   out = conv2(silu(norm2(u))) + bias + skip(x),
+//! ```text
+//! u = conv1(silu(norm1(x))) + bias + shift(t),   out = conv2(silu(norm2(u))) + bias + skip(x),
+//! ```
 //!
 //! with x one activation or two side by side, and skip the identity or a 1x1 convolution. Kept for the vjp: x and u.
 
