@@ -1,4 +1,5 @@
 //! The network against values that PyTorch computed in float64.
+#![allow(clippy::unwrap_used)]
 
 use gradus::backend::cpu::Network;
 use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Tensor, Weights};

@@ -30,8 +30,10 @@ impl PerturbationKernelSpec {
 
 /// The parametrisation at one t as four scalars:
 ///
-///     x_in = input_scale x + input_shift,   h = skip x_in + output U(x_in, t),
-///     J_h^T v = input_scale (skip v + J_U^T (output v)).
+/// ```text
+/// x_in = input_scale x + input_shift,   h = skip x_in + output U(x_in, t),
+/// J_h^T v = input_scale (skip v + J_U^T (output v)).
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EnergyScales {
     /// Factor on the image before the network.

@@ -116,10 +116,6 @@ impl<'a> Concat<'a> {
         Self { first, second: None }
     }
 
-    pub(crate) fn channels(&self) -> usize {
-        self.first.channels() + self.second.map_or(0, |second| second.channels())
-    }
-
     /// The view that holds channel `channel`, and its number there.
     #[inline(always)]
     pub(crate) fn channel(&self, channel: usize) -> (View<'a>, usize) {

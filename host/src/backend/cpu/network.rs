@@ -32,6 +32,20 @@ pub enum NetworkError {
 /// of lanes. Work runs in the rayon pool of the calling thread, or in the global one.
 ///
 /// Images are `[channel][row][col]` in network units, one after the other where there are several.
+///
+/// ```
+/// use gradus::backend::cpu::Network;
+/// use gradus::unet::Weights;
+///
+/// let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors"))?;
+/// let mut network = Network::new(&Weights::from_bytes(&bytes)?, 32, 32, 1)?;
+/// network.forward(0..1, &[0.2; 32 * 32], &[0.1]);
+/// let h = network.h(0).to_vec();
+/// let mut gradient = vec![0.0; 32 * 32];
+/// network.vjp(0..1, &h, &mut gradient); // of the energy; the score is minus this
+/// assert!(network.energy(0) > 0.0 && gradient.iter().all(|g| g.is_finite()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Network {
     model: Arc<Model>,

@@ -20,7 +20,12 @@ pub(crate) fn load_first<S: Simd>(simd: S, x: &[f32], at: usize, n: usize) -> S:
 /// Stores the first `n` lanes to `x[at..]`.
 #[inline(always)]
 pub(crate) fn store_first<S: Simd>(simd: S, x: &mut [f32], at: usize, n: usize, value: S::f32s) {
-    simd.partial_store_f32s(&mut x[at..at + n], value);
+    let x = &mut x[at..at + n];
+    if n == S::F32_LANES {
+        bytemuck::cast_slice_mut(x).copy_from_slice(bytemuck::bytes_of(&value));
+    } else {
+        simd.partial_store_f32s(x, value);
+    }
 }
 
 /// `value` with zeros from lane `n` on.
@@ -93,8 +98,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // ln 2 = LN_2_HIGH + LN_2_LOW, the first exact in few bits.
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    const POLYNOMIAL: [f32; 6] =
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
+    const POLYNOMIAL: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
     let x = simd.min_f32s(simd.max_f32s(x, simd.splat_f32s(-87.0)), simd.splat_f32s(88.0));
     let rounded = simd.mul_add_e_f32s(x, simd.splat_f32s(std::f32::consts::LOG2_E), simd.splat_f32s(ROUND));
     let n = simd.sub_f32s(rounded, simd.splat_f32s(ROUND));

@@ -1,6 +1,8 @@
 //! Self-attention over the pixels of one image, head by head: with q, k, v of `c` channels each,
 //!
-//!     S[i][j] = q_i . k_j / sqrt(c),   P = softmax over j,   mixed_i = sum over j of P[i][j] v_j.
+//! ```text
+//! S[i][j] = q_i . k_j / sqrt(c),   P = softmax over j,   mixed_i = sum over j of P[i][j] v_j.
+//! ```
 //!
 //! Channels of qkv stand as `[head][q | k | v][c]`. A task takes a block of rows as queries, a few dozen pixels at a time;
 //! the forward pass keeps log sum exp S per pixel, from which the vjp recomputes P. In the vjp a task takes its block

@@ -3,7 +3,9 @@
 //!
 //! With x^ = (x - mean) rstd, N values in the group and d = d_z gain:
 //!
-//!     d_x = rstd (d - sum(d)/N - x^ sum(d x^)/N)  =  p d_z + q x + r,
+//! ```text
+//! d_x = rstd (d - sum(d)/N - x^ sum(d x^)/N)  =  p d_z + q x + r,
+//! ```
 //!
 //! with p per channel and q, r per group. Each block of rows contributes partial sums in f32; they are added in f64, block
 //! by block.
@@ -129,8 +131,9 @@ impl InputGradient {
     /// p d_z + q x + r in channel `channel`.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(&self, simd: S, channel: usize, d_z: S::f32s, x: S::f32s) -> S::f32s {
-        let [p, q, r] = [&self.p, &self.q, &self.r].map(|values| simd.splat_f32s(values[channel]));
-        simd.mul_add_e_f32s(p, d_z, simd.mul_add_e_f32s(q, x, r))
+        let (p, q, r) = (self.p[channel], self.q[channel], self.r[channel]);
+        let norm = simd.mul_add_e_f32s(simd.splat_f32s(q), x, simd.splat_f32s(r));
+        simd.mul_add_e_f32s(simd.splat_f32s(p), d_z, norm)
     }
 }
 
@@ -207,8 +210,9 @@ impl WithSimd for BlockVjpSums<'_> {
         for (channel, (d, sums)) in self.d.chunks_exact_mut(self.pixels).zip(self.sums).enumerate() {
             let (view, view_channel) = self.normalised.channel(channel);
             let x = view.block(self.block, view_channel);
-            let [scale, shift, hat_scale, hat_shift] =
-                [&norm.scale, &norm.shift, &norm.hat_scale, &norm.hat_shift].map(|v| simd.splat_f32s(v[channel]));
+            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
+            let hat_scale = simd.splat_f32s(norm.hat_scale[channel]);
+            let hat_shift = simd.splat_f32s(norm.hat_shift[channel]);
             let (mut plain, mut hat) = (Sum::zero(simd), Sum::zero(simd));
             for_each_vector::<S>(
                 self.pixels,

@@ -35,31 +35,91 @@ impl WithSimd for MatMul<'_> {
 fn product<S: Simd, const N: usize>(simd: S, task: MatMul<'_>) {
     let MatMul { a, row_step, k_step, b, b_stride, size: (m, k, n), accumulate, out, out_stride } = task;
     for row in (0..m).step_by(ROWS) {
+        // Rows beyond the last repeat it, and are not stored.
+        let mut starts = [0; ROWS];
+        for (i, start) in starts.iter_mut().enumerate() {
+            *start = (row + i).min(m - 1) * row_step;
+        }
         for col in (0..n).step_by(N * S::F32_LANES) {
             let mut valid = [0; N];
             for (j, valid) in valid.iter_mut().enumerate() {
                 *valid = n.saturating_sub(col + j * S::F32_LANES).min(S::F32_LANES);
             }
-            let mut sums = [[simd.splat_f32s(0.0); N]; ROWS];
-            for k in 0..k {
-                let mut x = [simd.splat_f32s(0.0); N];
-                for (j, (x, &valid)) in x.iter_mut().zip(&valid).enumerate() {
-                    if valid > 0 {
-                        *x = load_first(simd, b, k * b_stride + col + j * S::F32_LANES, valid);
-                    }
-                }
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let weight = simd.splat_f32s(a[(row + i).min(m - 1) * row_step + k * k_step]);
-                    for (sum, x) in sums.iter_mut().zip(x) {
-                        *sum = simd.mul_add_e_f32s(weight, x, *sum);
-                    }
-                }
-            }
+            let rows = || (0..k).map(|k| (k * k_step, &b[k * b_stride + col..]));
+            let sums = if n - col >= N * S::F32_LANES {
+                accumulate_rows::<S, N>(simd, a, &starts, rows(), &[S::F32_LANES; N])
+            } else {
+                accumulate_rows::<S, N>(simd, a, &starts, rows(), &valid)
+            };
             for (i, sums) in sums.iter().enumerate().take(m - row) {
                 for (j, (&sum, &valid)) in sums.iter().zip(&valid).enumerate().filter(|(_, (_, valid))| **valid > 0) {
                     let at = (row + i) * out_stride + col + j * S::F32_LANES;
                     let before = if accumulate { load_first(simd, out, at, valid) } else { simd.splat_f32s(0.0) };
                     store_first(simd, out, at, valid, simd.add_f32s(before, sum));
+                }
+            }
+        }
+    }
+}
+
+/// Sums of a[start + offset] b[j] over the `(offset, b)` of `rows`; vectors of `b` without valid lanes are not read.
+#[inline(always)]
+fn accumulate_rows<'a, S: Simd, const N: usize>(
+    simd: S,
+    a: &[f32],
+    starts: &[usize; ROWS],
+    rows: impl Iterator<Item = (usize, &'a [f32])>,
+    valid: &[usize; N],
+) -> [[S::f32s; N]; ROWS] {
+    let mut sums = [[simd.splat_f32s(0.0); N]; ROWS];
+    for (offset, b) in rows {
+        let mut x = [simd.splat_f32s(0.0); N];
+        for (j, (x, &valid)) in x.iter_mut().zip(valid).enumerate() {
+            if valid > 0 {
+                *x = load_first(simd, b, j * S::F32_LANES, valid);
+            }
+        }
+        for (sums, start) in sums.iter_mut().zip(starts) {
+            let weight = simd.splat_f32s(a[start + offset]);
+            for (sum, x) in sums.iter_mut().zip(x) {
+                *sum = simd.mul_add_e_f32s(weight, x, *sum);
+            }
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::simd::tests::all_archs;
+    use super::*;
+
+    /// Every stride and remainder against a product in f64.
+    #[test]
+    fn products_match_f64() {
+        for arch in all_archs() {
+            for (m, k, n) in [(1, 1, 1), (7, 5, 3), (6, 9, 64), (13, 4, 70), (12, 8, 33)] {
+                for (row_step, k_step) in [(k, 1), (1, m)] {
+                    let a: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.37).sin()).collect();
+                    let b: Vec<f32> = (0..k * n).map(|i| (i as f32 * 0.61).cos()).collect();
+                    let mut out = vec![1.0; m * n];
+                    let (size, out_stride) = ((m, k, n), n);
+                    arch.dispatch(MatMul {
+                        a: &a,
+                        row_step,
+                        k_step,
+                        b: &b,
+                        b_stride: n,
+                        size,
+                        accumulate: true,
+                        out: &mut out,
+                        out_stride,
+                    });
+                    for (i, found) in out.iter().enumerate() {
+                        let product = |l| f64::from(a[i / n * row_step + l * k_step]) * f64::from(b[l * n + i % n]);
+                        let exact = 1.0 + (0..k).map(product).sum::<f64>();
+                        assert!((f64::from(*found) - exact).abs() < 1e-5, "{arch:?} {m} {k} {n}");
+                    }
                 }
             }
         }

@@ -12,3 +12,6 @@ pub(crate) mod resample;
 pub(crate) mod silu;
 pub(crate) mod stencil;
 pub(crate) mod time_embedding;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! Residual block:
 //!
-//!     u = conv1(silu(norm1(x))) + bias + shift(t),   out = conv2(silu(norm2(u))) + bias + skip(x),
+//! ```text
+//! u = conv1(silu(norm1(x))) + bias + shift(t),   out = conv2(silu(norm2(u))) + bias + skip(x),
+//! ```
 //!
 //! with x one activation or two side by side, and skip the identity or a 1x1 convolution. Kept for the vjp: x and u.
 
@@ -108,9 +110,10 @@ impl ResidualBlock {
 
     pub(super) fn flop(&self, output: Blocked) -> (f64, f64) {
         let of = |conv: &PackedConv| conv.flop(output);
-        let (forward, transposed) = self.projection.as_ref().map_or((0.0, 0.0), |projection| {
-            (of(&projection.forward), projection.transposed.iter().map(of).sum())
-        });
+        let (forward, transposed) = self
+            .projection
+            .as_ref()
+            .map_or((0.0, 0.0), |projection| (of(&projection.forward), projection.transposed.iter().map(of).sum()));
         let forward = of(&self.conv1.forward) + of(&self.conv2.forward) + forward;
         (forward, of(&self.conv1.transposed) + of(&self.conv2.transposed) + transposed)
     }

@@ -1,0 +1,327 @@
+//! Every layer against a plain f64 version of itself: values, adjointness, and gradients by central differences.
+
+use super::super::blocked::{Blocked, Concat, View};
+use super::super::engine::Engine;
+use super::super::simd::tests::all_archs;
+use super::attention::{Attention, VjpInputs};
+use super::conv::{Convolution, Epilogue, PackedConv, Term};
+use super::conv_tile::Prologue;
+use super::group_norm::{GroupNorm, InputGradient, InputGradientBlock, Moments, Normalisation};
+use super::linear::Linear;
+use super::resample::ConvPair;
+use super::time_embedding::TimeEmbedding;
+use crate::unet::layers::LayerKind;
+
+/// Numbers in [-1, 1) from a fixed sequence.
+fn signed(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| draw()).collect()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+fn layout(channels: usize, height: usize, width: usize, rows: usize) -> Blocked {
+    Blocked { channels, height, width, rows }
+}
+
+fn get(data: &[f32], layout: Blocked, channel: usize, row: isize, col: isize) -> f64 {
+    if row < 0 || col < 0 || row >= layout.height as isize || col >= layout.width as isize {
+        return 0.0;
+    }
+    f64::from(View::new(data, layout).row(channel, row as usize)[col as usize])
+}
+
+fn engine(arch: pulp::Arch, terms: &[&PackedConv], output: Blocked) -> Engine {
+    Engine::new(arch, Convolution::scratch_len(terms, output))
+}
+
+fn convolve(arch: pulp::Arch, weights: &PackedConv, input: Blocked, x: &[f32], output: Blocked) -> Vec<f32> {
+    let mut out = vec![f32::NAN; output.len()];
+    let mut sums = vec![[0.0; 2]; output.n_blocks() * output.channels];
+    let terms = [Term { weights, input: Concat::one(View::new(x, input)), prologue: Prologue::Identity }];
+    let convolution = Convolution { terms: &terms, output, epilogue: Epilogue::Store };
+    convolution.run(&engine(arch, &[weights], output), &mut out, &mut sums);
+    out
+}
+
+/// Layouts of input and output of a convolution of kind `kind` whose coarser side is `height` x `width`.
+fn ends(kind: LayerKind, n_in: usize, n_out: usize, (height, width): (usize, usize)) -> (Blocked, Blocked) {
+    let fine = |channels| layout(channels, 2 * height, 2 * width, 4);
+    let coarse = |channels| layout(channels, height, width, 2);
+    match kind {
+        LayerKind::Down => (fine(n_in), coarse(n_out)),
+        LayerKind::Up => (coarse(n_in), fine(n_out)),
+        _ => (coarse(n_in), coarse(n_out)),
+    }
+}
+
+const SIZES: [(usize, usize); 6] = [(1, 1), (2, 3), (3, 5), (5, 17), (7, 16), (4, 37)];
+const KINDS: [LayerKind; 3] = [LayerKind::Residual, LayerKind::Down, LayerKind::Up];
+
+#[test]
+fn convolutions_match_f64_at_odd_sizes() {
+    let (n_in, n_out) = (3, 7);
+    let weights = signed(n_out * n_in * 9, 1);
+    for (kind, size) in KINDS.into_iter().flat_map(|kind| SIZES.map(|size| (kind, size))) {
+        let (input, output) = ends(kind, n_in, n_out, size);
+        let x = signed(input.len(), 2);
+        let pair = ConvPair::new(kind, n_out, n_in, &weights);
+        let exact = |o: usize, row: usize, col: usize| {
+            let mut sum = 0.0;
+            for (i, k) in (0..n_in).flat_map(|i| (0..9).map(move |k| (i, k))) {
+                let (dy, dx) = ((k / 3) as isize - 1, (k % 3) as isize - 1);
+                let (row, col) = match kind {
+                    LayerKind::Down => (2 * row as isize + dy, 2 * col as isize + dx),
+                    LayerKind::Up => ((row as isize + dy).div_euclid(2), (col as isize + dx).div_euclid(2)),
+                    _ => (row as isize + dy, col as isize + dx),
+                };
+                sum += f64::from(weights[(o * n_in + i) * 9 + k]) * get(&x, input, i, row, col);
+            }
+            sum
+        };
+        for arch in all_archs() {
+            let out = convolve(arch, &pair.forward, input, &x, output);
+            for (o, row) in (0..n_out).flat_map(|o| (0..output.height).map(move |row| (o, row))) {
+                for (col, &found) in View::new(&out, output).row(o, row).iter().enumerate() {
+                    let error = (f64::from(found) - exact(o, row, col)).abs();
+                    assert!(error < 5e-6, "{kind:?} {size:?} {arch:?}: {error:e} at {o} {row} {col}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn transposed_convolutions_are_adjoint() {
+    let (n_in, n_out) = (5, 9);
+    let weights = signed(n_out * n_in * 9, 3);
+    for (kind, size) in KINDS.into_iter().flat_map(|kind| SIZES.map(|size| (kind, size))) {
+        let (input, output) = ends(kind, n_in, n_out, size);
+        let pair = ConvPair::new(kind, n_out, n_in, &weights);
+        let (x, y) = (signed(input.len(), 4), signed(output.len(), 5));
+        for arch in all_archs() {
+            let a_x = convolve(arch, &pair.forward, input, &x, output);
+            let at_y = convolve(arch, &pair.transposed, output, &y, input);
+            let norms = (dot(&a_x, &a_x) * dot(&y, &y)).sqrt();
+            let error = (dot(&a_x, &y) - dot(&x, &at_y)).abs() / norms;
+            assert!(error < 1e-6, "{kind:?} {size:?} {arch:?}: {error:e}");
+        }
+    }
+}
+
+#[test]
+fn terms_and_epilogues_add_up() {
+    let (n_in, n_out) = (4, 6);
+    let (input, output) = ends(LayerKind::Residual, n_in, n_out, (5, 19));
+    let conv = ConvPair::new(LayerKind::Residual, n_out, n_in, &signed(n_out * n_in * 9, 6));
+    let point = ConvPair::point(n_out, n_in, &signed(n_out * n_in, 7));
+    let (x, residual) = (signed(input.len(), 8), signed(output.len(), 9));
+    let (bias, shift) = (signed(n_out, 10), signed(n_out, 11));
+    for arch in all_archs() {
+        let view = Concat::one(View::new(&x, input));
+        let term = |weights| Term { weights, input: view, prologue: Prologue::Identity };
+        let terms = [term(&conv.forward), term(&point.forward)];
+        let residual_view = Some(Concat::one(View::new(&residual, output)));
+        let epilogue = Epilogue::Forward { bias: &bias, shift: Some(&shift), residual: residual_view };
+        let (mut out, mut moments) = (vec![0.0; output.len()], vec![[0.0; 2]; output.n_blocks() * n_out]);
+        let engine = engine(arch, &[&conv.forward, &point.forward], output);
+        Convolution { terms: &terms, output, epilogue }.run(&engine, &mut out, &mut moments);
+        let first = convolve(arch, &conv.forward, input, &x, output);
+        let second = convolve(arch, &point.forward, input, &x, output);
+        for (channel, block) in (0..n_out).flat_map(|c| (0..output.n_blocks()).map(move |b| (c, b))) {
+            let of = |data| View::new(data, output).block(block, channel).to_vec();
+            let parts = [of(&first), of(&second), of(&residual)];
+            let values = of(&out);
+            for (i, &v) in values.iter().enumerate() {
+                let expected = parts.iter().map(|p| p[i]).sum::<f32>() + bias[channel] + shift[channel];
+                assert!((v - expected).abs() < 2e-6, "{arch:?}");
+            }
+            let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
+            let deviations: f64 = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum();
+            let [found_mean, found_deviations] = moments[block * n_out + channel];
+            assert!((f64::from(found_mean) - mean).abs() < 1e-6);
+            assert!((f64::from(found_deviations) - deviations).abs() < 1e-5 * deviations.max(1.0));
+        }
+    }
+}
+
+/// Group norm in f64 over values `[channel][pixel]`.
+fn norm_f64(norm: &GroupNorm, x: &[f64]) -> Vec<f64> {
+    let per_group = x.len() / norm.groups;
+    let pixels = x.len() / norm.gain.len();
+    let mut z = Vec::new();
+    for group in x.chunks(per_group) {
+        let mean = group.iter().sum::<f64>() / per_group as f64;
+        let var = group.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / per_group as f64;
+        z.extend(group.iter().map(|v| (v - mean) / (var + norm.eps).sqrt()));
+    }
+    let affine = |(i, z): (usize, &f64)| z * f64::from(norm.gain[i / pixels]) + f64::from(norm.bias[i / pixels]);
+    z.iter().enumerate().map(affine).collect()
+}
+
+fn silu_f64(z: f64) -> f64 {
+    z / (1.0 + (-z).exp())
+}
+
+/// The centred difference quotient of <f(x), v> along each coordinate.
+fn central_differences(x: &[f64], v: &[f32], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    let product = |x: &[f64]| f(x).iter().zip(v).map(|(f, &v)| f * f64::from(v)).sum::<f64>();
+    let step = 1e-5;
+    (0..x.len())
+        .map(|i| {
+            let mut moved = x.to_vec();
+            moved[i] = x[i] + step;
+            let up = product(&moved);
+            moved[i] = x[i] - step;
+            (up - product(&moved)) / (2.0 * step)
+        })
+        .collect()
+}
+
+/// Norm, SiLU and an identity 1x1 convolution through the fused path, over two concatenated inputs, and its vjp.
+#[test]
+fn group_norm_and_silu_match_f64_and_central_differences() {
+    let (first, second) = (layout(3, 5, 7, 5), layout(3, 5, 7, 5));
+    let both = layout(6, 5, 7, 5);
+    let norm = GroupNorm { gain: signed(6, 12), bias: signed(6, 13), groups: 2, eps: 1e-5 };
+    let x: Vec<f32> = signed(both.len(), 14).iter().map(|v| 0.7 * v + 3.0).collect();
+    let x_f64: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+    let v = signed(both.len(), 15);
+    let identity: Vec<f32> = (0..36).map(|i| f32::from(u8::from(i % 7 == 0))).collect();
+    let f = |x: &[f64]| norm_f64(&norm, x).into_iter().map(silu_f64).collect::<Vec<_>>();
+    let (exact, exact_vjp) = (f(&x_f64), central_differences(&x_f64, &v, f));
+    for arch in all_archs() {
+        let point = ConvPair::point(6, 6, &identity);
+        let engine = engine(arch, &[&point.forward], both);
+        // The moments come from the epilogue of a convolution, here the identity.
+        let mut moments = vec![[0.0; 2]; 6];
+        let mut copy = vec![0.0; both.len()];
+        let whole = Concat::one(View::new(&x, both));
+        let terms = [Term { weights: &point.forward, input: whole, prologue: Prologue::Identity }];
+        let epilogue = Epilogue::Forward { bias: &[0.0; 6], shift: None, residual: None };
+        Convolution { terms: &terms, output: both, epilogue }.run(&engine, &mut copy, &mut moments);
+        assert_eq!(copy, x);
+
+        let mut state = Normalisation::new(6);
+        let of = |layout, values| Moments { layout, values };
+        state.forward(&norm, of(first, &moments[..3]), Some(of(second, &moments[3..])));
+        let (x_first, x_second) = x.split_at(first.len());
+        let input = Concat { first: View::new(x_first, first), second: Some(View::new(x_second, second)) };
+        let terms = [Term { weights: &point.forward, input, prologue: Prologue::NormSilu(&state) }];
+        let mut out = vec![0.0; both.len()];
+        Convolution { terms: &terms, output: both, epilogue: Epilogue::Store }.run(&engine, &mut out, &mut moments);
+        for (found, exact) in out.iter().zip(&exact) {
+            assert!((f64::from(*found) - exact).abs() < 3e-6, "{arch:?}: {found} {exact}");
+        }
+
+        let d_out = Concat::one(View::new(&v, both));
+        let terms = [Term { weights: &point.transposed, input: d_out, prologue: Prologue::Identity }];
+        let epilogue = Epilogue::SiluVjp { norm: &state, normalised: input };
+        let (mut d_z, mut sums) = (vec![0.0; both.len()], vec![[0.0; 2]; 6]);
+        Convolution { terms: &terms, output: both, epilogue }.run(&engine, &mut d_z, &mut sums);
+        let mut gradient = InputGradient::new(6);
+        gradient.vjp(&norm, &state, 35, &sums);
+        for (from, (view, x_len)) in [(0, (input.first, first.len())), (3, (View::new(x_second, second), second.len()))]
+        {
+            let mut d_x = vec![1.0; x_len];
+            let d_z = View::new(&d_z, both).window(from, 3);
+            InputGradientBlock { gradient: &gradient, first: from, d_z, x: view }.run(&engine, None, true, &mut d_x);
+            for (found, exact) in d_x.iter().zip(&exact_vjp[from * 35..]) {
+                assert!((f64::from(*found) - 1.0 - exact).abs() < 5e-6, "{arch:?}: {found} {exact}");
+            }
+        }
+    }
+}
+
+/// Self-attention in f64 over qkv `[head][q | k | v][c][pixel]`; the result is `[head][c][pixel]`.
+fn attention_f64(heads: usize, c: usize, pixels: usize, qkv: &[f64]) -> Vec<f64> {
+    let mut mixed = vec![0.0; heads * c * pixels];
+    for head in 0..heads {
+        let at = |part: usize, channel: usize, pixel: usize| qkv[((3 * head + part) * c + channel) * pixels + pixel];
+        for i in 0..pixels {
+            let score = |j| (0..c).map(|l| at(0, l, i) * at(1, l, j)).sum::<f64>() / (c as f64).sqrt();
+            let weights: Vec<f64> = (0..pixels).map(|j| score(j).exp()).collect();
+            let total: f64 = weights.iter().sum();
+            for l in 0..c {
+                let sum: f64 = (0..pixels).map(|j| weights[j] * at(2, l, j)).sum();
+                mixed[(head * c + l) * pixels + i] = sum / total;
+            }
+        }
+    }
+    mixed
+}
+
+/// Blocked `[block][channel][pixel]` to `[channel][pixel]`.
+fn unblock(data: &[f32], layout: Blocked) -> Vec<f32> {
+    let view = View::new(data, layout);
+    (0..layout.channels).flat_map(|c| (0..layout.height).flat_map(move |row| view.row(c, row).to_vec())).collect()
+}
+
+#[test]
+fn attention_matches_f64_and_central_differences() {
+    let (heads, c, mixed_layout) = (2, 3, layout(6, 5, 3, 2));
+    let (qkv_layout, pixels) = (mixed_layout.with_channels(18), 15);
+    let qkv: Vec<f32> = signed(qkv_layout.len(), 16).iter().map(|v| 2.0 * v).collect();
+    let d_mixed = signed(mixed_layout.len(), 17);
+    let plain: Vec<f64> = unblock(&qkv, qkv_layout).iter().map(|&v| f64::from(v)).collect();
+    let f = |x: &[f64]| attention_f64(heads, c, pixels, x);
+    let exact = f(&plain);
+    let exact_vjp = central_differences(&plain, &unblock(&d_mixed, mixed_layout), f);
+    let attention = Attention { heads, mixed: mixed_layout };
+    for arch in all_archs() {
+        let engine = Engine::new(arch, attention.scratch_len());
+        let (mut mixed, mut log_sums) = (vec![0.0; mixed_layout.len()], vec![0.0; attention.per_pixel_len()]);
+        attention.forward(&engine, View::new(&qkv, qkv_layout), &mut mixed, &mut log_sums);
+        for (found, exact) in unblock(&mixed, mixed_layout).iter().zip(&exact) {
+            assert!((f64::from(*found) - exact).abs() < 2e-6, "{arch:?}: {found} {exact}");
+        }
+        let (mut products, mut d_qkv) = (vec![0.0; attention.per_pixel_len()], vec![f32::NAN; qkv_layout.len()]);
+        let d_mixed = View::new(&d_mixed, mixed_layout);
+        attention.products(View::new(&mixed, mixed_layout), d_mixed, &mut products);
+        let inputs = VjpInputs { qkv: View::new(&qkv, qkv_layout), d_mixed, log_sums: &log_sums, products: &products };
+        attention.vjp(&engine, inputs, &mut d_qkv);
+        for (found, exact) in unblock(&d_qkv, qkv_layout).iter().zip(&exact_vjp) {
+            assert!((f64::from(*found) - exact).abs() < 5e-6, "{arch:?}: {found} {exact}");
+        }
+    }
+}
+
+#[test]
+fn time_embedding_matches_f64() {
+    let (model, embedding, shifts) = (6, 20, 21);
+    let w = [signed(embedding * model, 18), signed(embedding * embedding, 19), signed(shifts * embedding, 20)];
+    let b = [signed(embedding, 21), signed(embedding, 22), signed(shifts, 23)];
+    let linear =
+        |layer: usize, n_in| Linear::stacked(n_in, std::iter::once((w[layer].as_slice(), b[layer].as_slice())));
+    let time = TimeEmbedding {
+        frequencies: TimeEmbedding::frequencies(model, 0.005),
+        first: linear(0, model),
+        second: linear(1, embedding),
+        shifts: linear(2, embedding),
+    };
+    let exact = |t: f64| {
+        let angles = (0..3).map(|k| t * 200_f64.powf(f64::from(k) / 3.0));
+        let mut x: Vec<f64> = angles.clone().map(f64::cos).chain(angles.map(f64::sin)).collect();
+        for layer in 0..3 {
+            let row = |row: &[f32]| row.iter().zip(&x).map(|(&w, x)| f64::from(w) * x).sum::<f64>();
+            let y = w[layer].chunks(x.len()).zip(&b[layer]).map(|(w, &b)| row(w) + f64::from(b));
+            x = if layer < 2 { y.map(silu_f64).collect() } else { y.collect() };
+        }
+        x
+    };
+    for arch in all_archs() {
+        let mut buffers = time.buffers();
+        for t in [1e-3, 0.4, 1.0] {
+            time.forward(arch, t, &mut buffers);
+            for (found, exact) in buffers.shifts.iter().zip(exact(t)) {
+                assert!((f64::from(*found) - exact).abs() < 1e-5, "{arch:?}: {found} {exact}");
+            }
+        }
+    }
+}

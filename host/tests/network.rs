@@ -1,0 +1,199 @@
+//! What a network promises whatever its weights: derivatives, determinism, lanes, sizes.
+#![allow(clippy::unwrap_used)]
+
+use gradus::backend::cpu::{Network, NetworkError};
+use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, PlanError, Tensor, Weights, layers};
+
+/// Numbers in [-1, 1) from a fixed sequence.
+fn signed(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| draw()).collect()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// A small network with random weights, all kinds of layers, and channel counts that fit no vector.
+fn small(pixel_unshuffle: usize, channel_mult: Vec<usize>, parametrisation: Parametrisation) -> Weights {
+    let architecture = Architecture {
+        in_channels: 1,
+        out_channels: 1,
+        pixel_unshuffle,
+        model_channels: 10,
+        channel_mult,
+        num_res_blocks: 2,
+        attention_resolutions: vec![2],
+        middle_attention: true,
+        num_heads: 2,
+        norm_groups: 5,
+        norm_eps: 1e-5,
+        max_period: 0.005,
+    };
+    let tensors = layers::tensors(&architecture).into_iter().enumerate().map(|(seed, (name, shape))| {
+        let fan_in = shape[1..].iter().product::<usize>() as f32;
+        let centre = f32::from(shape.len() == 1 && name.ends_with("weight"));
+        let scale = fan_in.sqrt().max(2.0);
+        let data = signed(shape.iter().product(), seed as u64).iter().map(|v| centre + v / scale).collect();
+        (name, Tensor { shape, data })
+    });
+    let kernel = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
+    Weights::new(architecture.clone(), kernel, parametrisation, String::new(), tensors.collect()).unwrap()
+}
+
+const RESIDUAL: Parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
+
+/// (weights, height, width, smoothing level) of networks with odd coarse levels, and with the widths 2, 1.
+fn cases() -> Vec<(Weights, usize, usize, f32)> {
+    vec![
+        (small(2, vec![1, 2], RESIDUAL), 12, 20, 0.2),
+        (small(1, vec![1, 2, 2], Parametrisation::Norm), 12, 20, 0.7),
+        (small(1, vec![2, 1], RESIDUAL), 10, 6, 0.05),
+        (small(1, vec![1], Parametrisation::Norm), 7, 3, 0.4),
+    ]
+}
+
+#[test]
+fn vjp_is_the_transpose_of_the_finite_difference_jacobian() {
+    for (weights, height, width, t) in cases() {
+        let n = height * width;
+        let (x, u, v) = (signed(n, 1), signed(n, 2), signed(n, 3));
+        let mut network = Network::new(&weights, height, width, 1).unwrap();
+        let mut h_at = |step: f32| {
+            let moved: Vec<f32> = x.iter().zip(&u).map(|(x, u)| x + step * u).collect();
+            network.forward(0..1, &moved, &[t]);
+            network.h(0).to_vec()
+        };
+        // Fourth order in the step, large enough for f32.
+        let step = 0.02;
+        let [far_up, up, down, far_down] = [2.0 * step, step, -step, -2.0 * step].map(|s| dot(&h_at(s), &v));
+        let differences = (8.0 * (up - down) - (far_up - far_down)) / (12.0 * f64::from(step));
+        h_at(0.0);
+        let mut gradient = vec![0.0; n];
+        network.vjp(0..1, &v, &mut gradient);
+        let product = dot(&u, &gradient);
+        let scale = (dot(&u, &u) * dot(&gradient, &gradient)).sqrt();
+        assert!((differences - product).abs() / scale < 1e-4, "{differences} {product} of {scale}");
+    }
+}
+
+#[test]
+fn score_leaves_a_second_order_remainder() {
+    for (weights, height, width, t) in cases() {
+        let n = height * width;
+        let x = signed(n, 4);
+        let mut network = Network::new(&weights, height, width, 2).unwrap();
+        network.forward(0..1, &x, &[t]);
+        let h = network.h(0).to_vec();
+        let mut gradient = vec![0.0; n];
+        network.vjp(0..1, &h, &mut gradient);
+        // Along the gradient, where the second derivative does not vanish by chance.
+        let length = (dot(&gradient, &gradient) / n as f64).sqrt() as f32;
+        let direction: Vec<f32> = gradient.iter().map(|g| g / length).collect();
+        let mut remainder = |step: f32| {
+            let moved: Vec<f32> = x.iter().zip(&direction).map(|(x, d)| x + step * d).collect();
+            network.forward(1..2, &moved, &[t]);
+            // E(x + s d) - E(x) = 1/2 <h1 - h0, h1 + h0>, without the cancellation of the difference.
+            let pairs = network.h(1).iter().zip(&h).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+            let difference = pairs.map(|(a, b)| 0.5 * (a - b) * (a + b)).sum::<f64>();
+            let moved_by = moved.iter().zip(&x).map(|(m, x)| f64::from(m - x));
+            let linear: f64 = moved_by.zip(&gradient).map(|(d, &g)| d * f64::from(g)).sum();
+            (difference - linear).abs()
+        };
+        let steps = [0.016, 0.008, 0.004];
+        let remainders = steps.map(&mut remainder);
+        for pair in remainders.windows(2) {
+            let order = (pair[0] / pair[1]).log2();
+            assert!((order - 2.0).abs() < 0.25, "order {order}, remainders {remainders:?}");
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let weights = small(2, vec![1, 2], RESIDUAL);
+    let (height, width, lanes) = (36, 40, 3);
+    let n = height * width;
+    let (x, t) = (signed(lanes * n, 6), [0.01, 0.3, 0.9]);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut network = Network::new(&weights, height, width, lanes).unwrap();
+            network.forward(0..lanes, &x, &t);
+            let h: Vec<f32> = (0..lanes).flat_map(|lane| network.h(lane).to_vec()).collect();
+            let mut score = vec![0.0; lanes * n];
+            network.vjp(0..lanes, &h, &mut score);
+            let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            (bits(h), bits(score))
+        })
+    };
+    let one = run(1);
+    assert!(one == run(2) && one == run(3) && one == run(5));
+}
+
+#[test]
+fn lanes_keep_their_activations_and_do_not_mix() {
+    let weights = small(2, vec![1, 2], RESIDUAL);
+    let (height, width) = (12, 16);
+    let n = height * width;
+    let (x, v) = (signed(2 * n, 7), signed(2 * n, 8));
+    let mut network = Network::new(&weights, height, width, 2).unwrap();
+    network.forward(0..2, &x, &[0.01, 0.5]);
+    let mut together = vec![0.0; 2 * n];
+    network.vjp(0..2, &v, &mut together);
+
+    // Lane 0 accepted first, lane 1 evaluated later and more than once.
+    let mut apart = vec![f32::NAN; 2 * n];
+    network.forward(0..1, &x[..n], &[0.01]);
+    network.forward(1..2, &x[..n], &[0.9]);
+    network.forward(1..2, &x[n..], &[0.5]);
+    network.vjp(0..2, &v, &mut apart);
+    assert_eq!(together, apart);
+    network.vjp(1..2, &v[n..], &mut apart[..n]);
+    assert_eq!(together[n..], apart[..n]);
+}
+
+fn h_and_score(mut network: Network, x: &[f32], t: f32) -> (Vec<f32>, Vec<f32>) {
+    network.forward(0..1, x, &[t]);
+    let h = network.h(0).to_vec();
+    let mut score = vec![0.0; x.len()];
+    network.vjp(0..1, &h, &mut score);
+    (h, score)
+}
+
+/// Root mean square difference relative to the root mean square of `b`.
+fn difference(a: &[f32], b: &[f32]) -> f64 {
+    let difference: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+    (dot(&difference, &difference) / dot(b, b)).sqrt()
+}
+
+/// Without fused multiply-add every product is rounded once more, so the bits differ.
+#[test]
+fn the_portable_path_agrees() {
+    for (weights, height, width, t) in cases() {
+        let x = signed(height * width, 9);
+        let (fast, _) = h_and_score(Network::new(&weights, height, width, 1).unwrap(), &x, t);
+        let (portable, _) = h_and_score(Network::portable(&weights, height, width, 1).unwrap(), &x, t);
+        assert!(difference(&fast, &portable) < 1e-6);
+    }
+    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors")).unwrap();
+    let weights = Weights::from_bytes(&bytes).unwrap();
+    for t in [1e-3, 0.1, 1.0] {
+        let x: Vec<f32> = signed(32 * 40, 10).iter().map(|v| 0.3 + 0.2 * v).collect();
+        let fast = h_and_score(Network::new(&weights, 32, 40, 1).unwrap(), &x, t);
+        let portable = h_and_score(Network::portable(&weights, 32, 40, 1).unwrap(), &x, t);
+        let errors = (difference(&fast.0, &portable.0), difference(&fast.1, &portable.1));
+        println!("t = {t}: portable h differs by {:.1e}, score by {:.1e}", errors.0, errors.1);
+        assert!(errors.0 < 1e-6 && errors.1 < 1e-6);
+    }
+}
+
+#[test]
+fn sizes_that_do_not_fit_say_which_do() {
+    let error = Network::new(&small(2, vec![1, 2], RESIDUAL), 12, 18, 1).unwrap_err();
+    assert_eq!(error, NetworkError::Plan(PlanError::Size { height: 12, width: 18, multiple: 4 }));
+}
