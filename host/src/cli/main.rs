@@ -39,8 +39,10 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Reconstruct a scan, or a sample or image through a simulated scan; the main job
+    #[command(allow_negative_numbers = true)]
     Reconstruct(reconstruct::Arguments),
     /// Simulate a measured sinogram of an image
+    #[command(allow_negative_numbers = true)]
     Simulate(simulate::Arguments),
     /// Say what a scan, an image or a weights file contains and whether it is usable
     Inspect(inspect::Arguments),

@@ -144,7 +144,7 @@ impl Settings {
     /// `alpha` over the variance of the noise (in pixels times network units), swept on images outside the test set.
     pub const ALPHA_PER_VARIANCE: f64 = 20.0;
     /// Weight of total variation over the variance of the noise, swept on the same images.
-    pub const TV_PER_VARIANCE: f64 = 2.0;
+    pub const TV_PER_VARIANCE: f64 = 10.0;
 
     /// The solver that these settings describe, for a prior under `kernel` with weight `alpha`.
     pub(super) fn solver(&self, kernel: PerturbationKernel, alpha: f64) -> Result<LearnedSolver, SettingsError> {
