@@ -1,7 +1,13 @@
-//! Passes of a network allocate nothing. One test in this binary, because the allocator counts for all of it.
+//! Passes of a network and iterations of a solver allocate nothing. One test in this binary, because the allocator counts for all of it.
 
-use gradus::backend::cpu::Network;
+use gradus::backend::cpu::{CpuEvaluator, Network};
+use gradus::ct::{ParallelBeam, Projector};
 use gradus::unet::Weights;
+use gradus_core::{
+    Backtracking, GradientLike, Homotopy, PerturbationKernel, RegularisationWeight, Schedule, Solver, Spacing,
+    StepCandidate, drive,
+};
+use std::ops::ControlFlow;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -28,7 +34,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
-fn forward_and_vjp_allocate_nothing() {
+fn nothing_is_allocated_once_all_is_made() {
     let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors")).unwrap();
     let weights = Weights::from_bytes(&bytes).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
@@ -51,5 +57,29 @@ fn forward_and_vjp_allocate_nothing() {
         }
         let after = ALLOCATIONS.load(Ordering::Relaxed);
         assert_eq!(after - before, 0, "allocations in 80 passes");
+        solver_iterations_allocate_nothing(&weights);
     });
+}
+
+/// Algorithm 2; the first two iterations may fill what is made once.
+fn solver_iterations_allocate_nothing(weights: &Weights) {
+    let size = 32;
+    let projector = Projector::new(ParallelBeam::covering(size, size, 12)).unwrap();
+    let data = vec![3.0; projector.geometry().sinogram_len()];
+    let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, 60).unwrap();
+    let weight = RegularisationWeight::NoiseToSignal { alpha: 1.0, kernel: PerturbationKernel::VP };
+    let homotopy = Homotopy { schedule, weight };
+    let mut solver = GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap();
+    let network = Network::new(weights, size, size, CpuEvaluator::LANES).unwrap();
+    let start = vec![0.5; size * size];
+    let mut evaluator = CpuEvaluator::new(projector, network, data, start, solver.objective()).unwrap();
+    let mut counts = Vec::with_capacity(60);
+    drive(&mut solver, &mut evaluator, |_, evaluator| {
+        std::hint::black_box(evaluator.objective());
+        counts.push(ALLOCATIONS.load(Ordering::Relaxed));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert!(counts.len() > 50);
+    assert_eq!(counts.last().unwrap() - counts[2], 0, "allocations in {} iterations", counts.len() - 3);
 }

@@ -5,7 +5,7 @@ use gradus::reconstruct::Settings;
 use gradus::simulate::Simulation;
 use miette::{LabeledSpan, NamedSource, miette};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A reconstruction run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,14 @@ pub struct RunConfig {
     pub input: String,
     /// The name of an embedded prior, or a weights file.
     pub prior: String,
+    /// Use every N-th view of the scan.
+    pub every_view: usize,
+    /// Where the rotation axis meets the detector, from its middle, in place of what the scan says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detector_offset_mm: Option<f64>,
+    /// An image to compare with, in the unit of the result, in place of the scan's truth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truth: Option<PathBuf>,
     /// How a sample or an image is scanned; not used for a scan.
     pub simulation: Simulation,
     /// How it is reconstructed.
@@ -26,6 +34,9 @@ impl Default for RunConfig {
         Self {
             input: "ellipses:1".to_owned(),
             prior: "ellipses".to_owned(),
+            every_view: 1,
+            detector_offset_mm: None,
+            truth: None,
             simulation: Simulation::default(),
             reconstruction: Settings::default(),
         }

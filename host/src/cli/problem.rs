@@ -1,7 +1,8 @@
 //! What a command works on: a scan file, a sample, or an image that is scanned first.
 
 use crate::Failure;
-use gradus::ct::{ATTENUATION_PER_UNIT, attenuation_to_network, hu_to_network, network_to_hu};
+use crate::config::RunConfig;
+use gradus::ct::{ATTENUATION_PER_UNIT, hu_to_network, network_to_hu};
 use gradus::data::dicom_file::DicomSource;
 use gradus::data::image_files::{LoadedImage, PixelUnit, read_image};
 use gradus::data::samples::Sample;
@@ -39,12 +40,21 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// An image in this unit.
+    /// An image in this unit, from network units.
     pub fn from_network(self, image: &Image) -> Image {
+        self.convert(image, network_to_hu, |value, per_unit| value * per_unit)
+    }
+
+    /// An image in network units, from this unit.
+    pub fn to_network(self, image: &Image) -> Image {
+        self.convert(image, hu_to_network, |value, per_unit| value / per_unit)
+    }
+
+    fn convert(self, image: &Image, hounsfield: fn(f32) -> f32, attenuation: fn(f64, f64) -> f64) -> Image {
         let convert = |value: &f32| match self {
             Self::Network => *value,
-            Self::Hounsfield => network_to_hu(*value),
-            Self::Attenuation(per_unit) => (f64::from(*value) * per_unit) as f32,
+            Self::Hounsfield => hounsfield(*value),
+            Self::Attenuation(per_unit) => attenuation((*value).into(), per_unit) as f32,
         };
         Image { pixels: image.pixels.iter().map(convert).collect(), ..*image }
     }
@@ -94,18 +104,31 @@ pub fn subject(input: &str) -> Result<Subject, Failure> {
 }
 
 fn from_loaded(name: String, loaded: LoadedImage) -> Subject {
-    let (unit, to_network): (Unit, fn(f32) -> f32) = match loaded.unit {
-        PixelUnit::HounsfieldUnits => (Unit::Hounsfield, hu_to_network),
-        PixelUnit::AttenuationPerMm => (Unit::Attenuation(ATTENUATION_PER_UNIT.into()), attenuation_to_network),
-        PixelUnit::Relative => (Unit::Network, |value| value),
+    let unit = match loaded.unit {
+        PixelUnit::HounsfieldUnits => Unit::Hounsfield,
+        PixelUnit::AttenuationPerMm => Unit::Attenuation(ATTENUATION_PER_UNIT.into()),
+        PixelUnit::Relative => Unit::Network,
     };
-    let mut image = loaded.image;
-    image.pixels.iter_mut().for_each(|pixel| *pixel = to_network(*pixel));
-    Subject { name, image, pixel_mm: loaded.pixel_mm.unwrap_or(1.0), unit, dicom: loaded.dicom }
+    Subject { name, image: unit.to_network(&loaded.image), pixel_mm: loaded.pixel_mm.unwrap_or(1.0), unit, dicom: loaded.dicom }
 }
 
-/// The scan that `input` names: a scan file, or a sample or image scanned as `simulation` says.
-pub fn problem(input: &str, simulation: &Simulation) -> Result<Problem, Failure> {
+/// The scan that a run names: a scan file, or a sample or image that is scanned first; less views left out.
+pub fn problem(run: &RunConfig) -> Result<Problem, Failure> {
+    let mut problem = whole_problem(&run.input, &run.simulation)?;
+    let scan = &mut problem.scan;
+    if let Some(offset) = run.detector_offset_mm {
+        scan.geometry.detector_offset_mm = offset;
+    }
+    if run.every_view == 0 {
+        return Err(miette!("every_view is 0; give 1 for all views"));
+    }
+    let views = scan.sinogram.chunks_exact(scan.geometry.n_bins).step_by(run.every_view);
+    scan.sinogram = views.flatten().copied().collect();
+    scan.geometry.angles_rad = scan.geometry.angles_rad.iter().step_by(run.every_view).copied().collect();
+    Ok(problem)
+}
+
+fn whole_problem(input: &str, simulation: &Simulation) -> Result<Problem, Failure> {
     if Sample::parse(input).is_none() && Scan::is_at(input).into_diagnostic()? {
         let scan = Scan::read(input).into_diagnostic()?;
         let unit = scan.attenuation_per_unit_per_mm.map(Unit::Attenuation);

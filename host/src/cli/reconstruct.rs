@@ -6,9 +6,9 @@ use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
 use gradus::ct::Window;
-use gradus::data::image_files::{write_dicom, write_npy, write_png16};
+use gradus::data::image_files::{read_image, write_dicom, write_npy, write_png16};
 use gradus::image::{GreyWindow, Image};
-use gradus::metrics::{psnr, ssim_uniform};
+use gradus::metrics::{nrmse, psnr, ssim_uniform};
 use gradus::reconstruct::{
     Measurement, Method, Reconstruction, Start, filtered_backprojection, reconstruct,
 };
@@ -73,6 +73,15 @@ pub struct Arguments {
     /// Iterations of total variation [default: 500]
     #[arg(long, value_name = "N")]
     tv_iterations: Option<u32>,
+    /// Use every N-th view of the scan [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Scan")]
+    every_view: Option<usize>,
+    /// Where the rotation axis meets the detector, from its middle [default: what the scan says]
+    #[arg(long, value_name = "MM", help_heading = "Scan")]
+    detector_offset_mm: Option<f64>,
+    /// An image to compare with, in the unit of the result, such as the image.npy of another run
+    #[arg(long, value_name = "IMAGE", help_heading = "Scan")]
+    truth: Option<PathBuf>,
     #[command(flatten)]
     simulation: crate::simulate::SimulationArguments,
 }
@@ -93,6 +102,9 @@ impl Arguments {
         replace(&mut set.seed, &self.seed);
         replace(&mut set.window, &self.window);
         replace(&mut set.tv_iterations, &self.tv_iterations);
+        replace(&mut run.every_view, &self.every_view);
+        run.detector_offset_mm = self.detector_offset_mm.or(run.detector_offset_mm);
+        run.truth = self.truth.clone().or(run.truth);
         set.alpha = self.alpha.or(set.alpha);
         set.constant_step = self.constant_step.or(set.constant_step);
         set.tv_weight = self.tv_weight.or(set.tv_weight);
@@ -106,6 +118,17 @@ pub fn replace<T: Clone>(field: &mut T, flag: &Option<T>) {
     if let Some(value) = flag {
         field.clone_from(value);
     }
+}
+
+/// Agreement with the truth.
+#[derive(Debug, Clone, Copy)]
+struct Quality {
+    /// In dB, for the data range 1 of network units.
+    psnr: f64,
+    /// With scikit-image's default window, for the same range.
+    ssim: f64,
+    /// Euclidean distance over the norm of the truth.
+    nrmse: f64,
 }
 
 /// A finished run, as the files tell it.
@@ -122,11 +145,15 @@ struct Finished {
 }
 
 impl Finished {
-    /// PSNR and SSIM of an image in network units, where the truth is known.
-    fn quality(&self, image: &Image) -> Result<Option<(f64, f64)>, Failure> {
-        let Some(truth) = &self.problem.scan.truth else { return Ok(None) };
-        let psnr = psnr(truth, image, 1.0).into_diagnostic()?;
-        Ok(Some((psnr, ssim_uniform(truth, image, 1.0).into_diagnostic()?)))
+    /// How near an image in network units is to the truth, where that is known. NaN where a number is not defined, as
+    /// the SSIM of a picture smaller than its window.
+    fn quality(&self, image: &Image) -> Option<Quality> {
+        let truth = self.problem.scan.truth.as_ref()?;
+        Some(Quality {
+            psnr: psnr(truth, image, 1.0).unwrap_or(f64::NAN),
+            ssim: ssim_uniform(truth, image, 1.0).unwrap_or(f64::NAN),
+            nrmse: nrmse(truth, image).unwrap_or(f64::NAN),
+        })
     }
 
     /// Whether the run got to its end.
@@ -156,19 +183,19 @@ impl Finished {
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let run = arguments.run_config()?;
-    let problem = problem::problem(&run.input, &run.simulation)?;
+    let problem = problem::problem(&run)?;
     problem.scan.warnings.iter().for_each(|warning| terminal.warn(warning));
     let name = format!("{}-{}", problem.name, run.reconstruction.method);
     let target = RunFolder::place(arguments.output.as_deref(), &name)?;
     let finished = compute(run, problem, terminal)?;
     let folder = files::write(&finished, RunFolder::create(target)?)?;
-    let quality = finished.quality(&finished.result.image)?;
+    let quality = finished.quality(&finished.result.image);
     terminal.report(&files::summary_json(&finished, quality, &folder))?;
-    terminal.say(&files::summary_text(&finished, quality, &folder)?)?;
+    terminal.say(&files::summary_text(&finished, quality, &folder))?;
     Ok(if finished.reached_goal() { End::Done } else { End::Unfinished })
 }
 
-fn compute(run: RunConfig, problem: Problem, terminal: &Terminal) -> Result<Finished, Failure> {
+fn compute(run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Result<Finished, Failure> {
     let settings = &run.reconstruction;
     let prior = if settings.method.is_learned() { Some(problem::prior(&run.prior)?) } else { None };
     let measurement = Measurement::new(&problem.scan).into_diagnostic()?;
@@ -177,6 +204,14 @@ fn compute(run: RunConfig, problem: Problem, terminal: &Terminal) -> Result<Fini
     let total = if settings.method == Method::Tv { settings.tv_iterations } else { settings.steps };
     let bar = terminal.progress(total.into(), &settings.method.to_string());
     let stop = stop_flag()?;
+    if let Some(path) = &run.truth {
+        let truth = unit.to_network(&read_image(path).into_diagnostic()?.image);
+        if (truth.height, truth.width) != (fbp.height, fbp.width) {
+            let (path, height, width) = (path.display(), fbp.height, fbp.width);
+            miette::bail!("{path} is {} x {}, the result {height} x {width} pixels", truth.height, truth.width);
+        }
+        problem.scan.truth = Some(truth);
+    }
     let truth = problem.scan.truth.as_ref();
     let mut psnrs = Vec::new();
     let mut iterate = Image::zeros(measurement.geometry.height, measurement.geometry.width);

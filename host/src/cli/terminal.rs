@@ -20,11 +20,6 @@ impl Terminal {
         Self { quiet, json }
     }
 
-    /// Whether machines read the output.
-    pub fn json(&self) -> bool {
-        self.json
-    }
-
     /// A bar over `total` iterations with the time left; hidden when nobody would see it.
     pub fn progress(&self, total: u64, what: &str) -> ProgressBar {
         let hidden = self.quiet || !std::io::stderr().is_terminal();

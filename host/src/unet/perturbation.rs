@@ -12,7 +12,7 @@ pub struct PerturbationKernel {
 }
 
 impl PerturbationKernelSpec {
-    /// The kernel at smoothing level `t` (PROTOCOL.md section 1); `expm1` keeps nu_t exact as t goes to 0.
+    /// The kernel at smoothing level `t` \[SSK21, eq. 33\]; `expm1` keeps nu_t exact as t goes to 0.
     #[must_use]
     pub fn at(&self, t: f64) -> PerturbationKernel {
         let Self::Vp { beta_min, beta_max } = *self;

@@ -79,14 +79,15 @@ fn trace_csv(finished: &Finished) -> String {
 }
 
 /// The object that `--json` prints.
-pub fn summary_json(finished: &Finished, quality: Option<(f64, f64)>, folder: &Path) -> Value {
+pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path) -> Value {
     let (result, counters) = (&finished.result, finished.result.counters);
     json!({
         "status": finished.status(),
         "method": finished.run.reconstruction.method,
         "iterations": result.iterations,
-        "psnr": quality.map(|(psnr, _)| psnr),
-        "ssim": quality.map(|(_, ssim)| ssim),
+        "psnr": quality.map(|quality| quality.psnr),
+        "ssim": quality.map(|quality| quality.ssim),
+        "nrmse": quality.map(|quality| quality.nrmse),
         "objective": result.objective,
         "gradient_norm": result.trace.last().map(|row| row.record.gradient_norm),
         "network_forwards": counters.network_forwards,
@@ -98,7 +99,7 @@ pub fn summary_json(finished: &Finished, quality: Option<(f64, f64)>, folder: &P
 }
 
 /// The lines that people read.
-pub fn summary_text(finished: &Finished, quality: Option<(f64, f64)>, folder: &Path) -> Result<String, Failure> {
+pub fn summary_text(finished: &Finished, quality: Option<Quality>, folder: &Path) -> String {
     let method = finished.run.reconstruction.method;
     let mut text = format!(
         "{method} on {}: {} after {} iterations, {:.1} s",
@@ -107,8 +108,9 @@ pub fn summary_text(finished: &Finished, quality: Option<(f64, f64)>, folder: &P
         finished.result.iterations,
         finished.seconds
     );
-    if let (Some((psnr, ssim)), Some((fbp, fbp_ssim))) = (quality, finished.quality(&finished.fbp)?) {
-        let _ = write!(text, "\n  PSNR {psnr:.2} dB, SSIM {ssim:.3}  (FBP {fbp:.2} dB, {fbp_ssim:.3})");
+    if let (Some(result), Some(fbp)) = (quality, finished.quality(&finished.fbp)) {
+        let line = |q: Quality| format!("PSNR {:.2} dB, SSIM {:.3}, NRMSE {:.4}", q.psnr, q.ssim, q.nrmse);
+        let _ = write!(text, "\n  {}\n  {} by filtered backprojection", line(result), line(fbp));
     }
     if method.is_learned() {
         let c = &finished.result.certificate;
@@ -119,15 +121,15 @@ pub fn summary_text(finished: &Finished, quality: Option<(f64, f64)>, folder: &P
         );
     }
     let _ = write!(text, "\n  report: {}", folder.join("report.html").display());
-    Ok(text)
+    text
 }
 
 /// The page of a run.
 fn report(finished: &Finished, window: GreyWindow) -> Result<Report, Failure> {
     let method = finished.run.reconstruction.method;
-    let quality = finished.quality(&finished.result.image)?;
+    let quality = finished.quality(&finished.result.image);
     let mut highlights = Vec::new();
-    if let Some((psnr, ssim)) = quality {
+    if let Some(Quality { psnr, ssim, .. }) = quality {
         highlights.push(("PSNR".to_owned(), format!("{psnr:.2} dB")));
         highlights.push(("SSIM".to_owned(), format!("{ssim:.3}")));
     }
@@ -149,15 +151,17 @@ fn report(finished: &Finished, window: GreyWindow) -> Result<Report, Failure> {
 
 fn pictures(finished: &Finished, window: GreyWindow) -> Vec<Picture> {
     let truth = finished.problem.scan.truth.as_ref();
+    let ends = finished.unit.from_network(&Image { height: 1, width: 2, pixels: vec![window.lo, window.hi] });
     let show = |caption: &str, image: &Image| {
         let shown = finished.unit.from_network(image);
-        let ends = finished.unit.from_network(&Image { height: 1, width: 2, pixels: vec![window.lo, window.hi] });
-        let (lo, hi) = ends.range();
-        let picture = Picture { unit: finished.unit.name().to_owned(), ..Picture::new(caption, shown, GreyWindow::new(lo, hi)) };
+        let picture = Picture::new(caption, shown, GreyWindow::of(&ends));
         // Figures of merit are those of network units, data range 1, whatever unit is shown.
-        match truth.and_then(|truth| Some((psnr(truth, image, 1.0).ok()?, ssim_uniform(truth, image, 1.0).ok()?))) {
-            Some((psnr, ssim)) if caption != TRUTH => Picture { psnr_db: Some(psnr), ssim: Some(ssim), ..picture },
-            _ => picture,
+        let quality = finished.quality(image).filter(|_| caption != TRUTH);
+        Picture {
+            unit: finished.unit.name().to_owned(),
+            psnr_db: quality.map(|quality| quality.psnr),
+            ssim: quality.map(|quality| quality.ssim),
+            ..picture
         }
     };
     let mut pictures: Vec<Picture> = truth.iter().map(|truth| show(TRUTH, truth)).collect();
