@@ -9,7 +9,8 @@ use super::super::engine::Engine;
 use super::conv_kernel::{CHANNELS, Sweep, TileTerm};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
-use super::stencil::Stencil;
+use super::stencil::{Join, Stencil};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Weights of one convolution in the order in which the inner loops read them.
@@ -53,7 +54,7 @@ impl PackedConv {
                             if o >= n_out {
                                 return 0.0;
                             }
-                            product.taps().map(|(row, col)| weight(o, i, row, col)).sum()
+                            product.weight(|row, col| weight(o, i, row, col))
                         }));
                     }
                 }
@@ -66,19 +67,24 @@ impl PackedConv {
     /// Floating-point operations for an output of this layout, two for each product.
     pub(crate) fn flop(&self, output: Blocked) -> f64 {
         let products: usize = (0..self.stencil.n_phases()).map(|phase| self.stencil.products(phase).count()).sum();
-        let grid_pixels = output.height * output.width / self.stencil.n_phases();
+        let grid_pixels = output.height * output.width / self.stencil.pixels_per_point();
         2.0 * (grid_pixels * products * self.n_in * self.n_out) as f64
     }
 
     /// Geometry of the tiles for an output of this layout.
     fn tile_shape(&self, output: Blocked) -> TileShape {
-        let up = self.stencil.upscale();
-        TileShape::new(self.stencil, output.height / up, output.width / up, output.rows / up)
+        let (up_rows, up_cols) = (self.stencil.rows.upscale(), self.stencil.cols.upscale());
+        TileShape::new(self.stencil, output.height / up_rows, output.width / up_cols, output.rows / up_rows)
     }
 
     /// Scratch values that a task needs for its tile.
     fn tile_len(&self, output: Blocked) -> usize {
         self.n_in * self.tile_shape(output).channel_stride
+    }
+
+    /// Scratch values that a task needs for the sums of all phases.
+    fn staging_len(&self, output: Blocked) -> usize {
+        self.stencil.n_phases() * output.block_len() / self.stencil.pixels_per_point()
     }
 }
 
@@ -128,7 +134,9 @@ const MAX_PRODUCTS: usize = 16;
 impl Convolution<'_> {
     /// Scratch values that a task needs.
     pub(crate) fn scratch_len(weights: &[&PackedConv], output: Blocked) -> usize {
-        weights.iter().map(|w| w.tile_len(output)).sum::<usize>() + output.block_len()
+        let of_term = |w: &&PackedConv| w.tile_len(output) + w.tile_shape(output).work_len();
+        let staging = weights.first().map_or(0, |w| w.staging_len(output));
+        weights.iter().map(of_term).sum::<usize>() + staging
     }
 
     /// Runs over all blocks of `out`. `sums[block][channel]` receives the epilogue's pair of sums.
@@ -145,30 +153,34 @@ impl Convolution<'_> {
 
     fn run_block(&self, engine: &Engine, block: usize, out: &mut [f32], sums: &mut [[f32; 2]], scratch: &mut [f32]) {
         let Some(first) = self.terms.first() else { return };
-        let (stencil, rows) = (first.weights.stencil, self.output.block_rows(block));
-        let (up, pixels) = (stencil.upscale(), self.output.block_pixels(block));
-        let grid_rows = rows.start / up..rows.end / up;
-        let (grid_width, grid_pixels) = (self.output.width / up, pixels / stencil.n_phases());
+        let (stencil, rows, pixels) =
+            (first.weights.stencil, self.output.block_rows(block), self.output.block_pixels(block));
+        let (up_rows, up_cols) = (stencil.rows.upscale(), stencil.cols.upscale());
+        let grid_rows = rows.start / up_rows..rows.end / up_rows;
+        let grid_width = self.output.width / up_cols;
+        let grid_pixels = grid_rows.len() * grid_width;
 
-        let (staging, mut rest) = scratch.split_at_mut(out.len());
+        let (staging, mut rest) = scratch.split_at_mut(first.weights.staging_len(self.output));
         let mut tiles: [&[f32]; MAX_TERMS] = [&[]; MAX_TERMS];
         for (term, slot) in self.terms.iter().zip(&mut tiles) {
             let (tile, behind) = rest.split_at_mut(term.weights.tile_len(self.output));
-            rest = behind;
             let (shape, rows) = (term.weights.tile_shape(self.output), grid_rows.clone());
-            engine.arch.dispatch(Pack { shape, rows, input: term.input, prologue: term.prologue, tile });
+            let (work, behind) = behind.split_at_mut(shape.work_len());
+            rest = behind;
+            engine.arch.dispatch(Pack { shape, rows, input: term.input, prologue: term.prologue, tile, work });
             *slot = tile;
         }
 
         let staged = stencil.n_phases() > 1 || self.epilogue.accumulates();
+        let phase_len = self.output.channels * grid_pixels;
         for phase in 0..stencil.n_phases() {
             let target = if staged { &mut *staging } else { &mut *out };
-            let target =
-                &mut target[phase * self.output.channels * grid_pixels..][..self.output.channels * grid_pixels];
+            let target = &mut target[phase * phase_len..][..phase_len];
             self.sweep(engine, phase, &tiles, (grid_width, grid_pixels), target);
         }
         if staged {
-            self.unstage(engine, up, (grid_width, grid_pixels), staging, out);
+            let accumulate = self.epilogue.accumulates();
+            engine.arch.dispatch(Unstage { stencil, accumulate, grid_width, phase_len, staging, out });
         }
         self.finish(engine, block, pixels, out, sums);
     }
@@ -205,37 +217,6 @@ impl Convolution<'_> {
         engine.arch.dispatch(Sweep { terms: &terms[..self.terms.len()], width, pixels, out });
     }
 
-    /// Brings staged sums `[phase][channel][grid pixel]` to their pixels, `=` or `+=`.
-    fn unstage(
-        &self,
-        engine: &Engine,
-        up: usize,
-        (grid_width, grid_pixels): (usize, usize),
-        staging: &[f32],
-        out: &mut [f32],
-    ) {
-        let accumulate = self.epilogue.accumulates();
-        let (width, channels) = (grid_width * up, self.output.channels);
-        engine.arch.dispatch(
-            #[inline(always)]
-            || {
-                for (index, out) in out.chunks_exact_mut(width).enumerate() {
-                    let (channel, row) =
-                        (index / (grid_pixels / grid_width * up), index % (grid_pixels / grid_width * up));
-                    let source = |col_phase| {
-                        let phase = row % up * up + col_phase;
-                        &staging[(phase * channels + channel) * grid_pixels + row / up * grid_width..][..grid_width]
-                    };
-                    match (up, accumulate) {
-                        (1, _) => out.iter_mut().zip(source(0)).for_each(|(to, &v)| *to += v),
-                        (_, false) => interleave(out, source(0), source(1), |to, v| *to = v),
-                        (_, true) => interleave(out, source(0), source(1), |to, v| *to += v),
-                    }
-                }
-            },
-        );
-    }
-
     fn finish(&self, engine: &Engine, block: usize, pixels: usize, out: &mut [f32], sums: &mut [[f32; 2]]) {
         match self.epilogue {
             Epilogue::Store | Epilogue::Add => {}
@@ -253,8 +234,56 @@ impl Convolution<'_> {
     }
 }
 
+/// Brings staged sums `[phase][channel][grid pixel]` to their pixels, `=` or `+=`.
+struct Unstage<'a> {
+    stencil: Stencil,
+    accumulate: bool,
+    grid_width: usize,
+    phase_len: usize,
+    staging: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Unstage<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        if self.accumulate { self.join(|to, v| *to += v) } else { self.join(|to, v| *to = v) }
+    }
+}
+
+impl Unstage<'_> {
+    #[inline(always)]
+    fn join(self, put: impl Fn(&mut f32, f32) + Copy) {
+        let Self { stencil, grid_width: width, phase_len, staging, out, .. } = self;
+        let per_point = stencil.pixels_per_point();
+        // Rows of the grid, over all channels, and the output pixels they make.
+        for (row, out) in out.chunks_exact_mut(width * per_point).enumerate() {
+            let m = |phase: usize| &staging[phase * phase_len + row * width..][..width];
+            match (stencil.rows.join, stencil.cols.join) {
+                (Join::Winograd, _) => {
+                    let (even, odd) = out.split_at_mut(width);
+                    for ((((even, odd), m_0), m_1), (m_2, m_3)) in
+                        even.iter_mut().zip(odd).zip(m(0)).zip(m(1)).zip(m(2).iter().zip(m(3)))
+                    {
+                        put(even, m_0 + (m_1 + m_2));
+                        put(odd, (m_1 - m_2) - m_3);
+                    }
+                }
+                (Join::EvenOdd, _) => {
+                    let (even, odd) = out.split_at_mut(2 * width);
+                    interleave(even, m(0), m(1), put);
+                    interleave(odd, m(2), m(3), put);
+                }
+                (Join::Whole, _) => out.iter_mut().zip(m(0)).for_each(|(to, &v)| put(to, v)),
+            }
+        }
+    }
+}
+
 #[inline(always)]
-fn interleave(out: &mut [f32], even: &[f32], odd: &[f32], mut put: impl FnMut(&mut f32, f32)) {
+fn interleave(out: &mut [f32], even: &[f32], odd: &[f32], put: impl Fn(&mut f32, f32)) {
     for ((pair, &even), &odd) in out.chunks_exact_mut(2).zip(even).zip(odd) {
         put(&mut pair[0], even);
         put(&mut pair[1], odd);
