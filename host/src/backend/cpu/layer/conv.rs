@@ -6,11 +6,10 @@
 
 use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
-use super::conv_kernel::{CHANNELS, Sweep, TileTerm};
+use super::conv_kernel::{CHANNELS, Join, Sweep, TileTerm};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
-use super::stencil::{Join, Stencil};
-use pulp::{Simd, WithSimd};
+use super::stencil::Stencil;
 use rayon::prelude::*;
 
 /// Weights of one convolution in the order in which the inner loops read them.
@@ -82,9 +81,10 @@ impl PackedConv {
         self.n_in * self.tile_shape(output).channel_stride
     }
 
-    /// Scratch values that a task needs for the sums of all phases.
+    /// Scratch values that a task needs for the sums of all phases of a few channels.
     fn staging_len(&self, output: Blocked) -> usize {
-        self.stencil.n_phases() * output.block_len() / self.stencil.pixels_per_point()
+        let grid_pixels = output.rows * output.width / self.stencil.pixels_per_point();
+        self.stencil.n_phases() * CHANNELS * grid_pixels
     }
 }
 
@@ -128,7 +128,9 @@ pub(crate) struct Convolution<'a> {
 
 /// Most terms of one convolution: the 3x3 one and the 1x1 shortcut.
 const MAX_TERMS: usize = 2;
-/// Most products of one output phase: 4x4, backwards through a doubling.
+/// Most phases.
+const MAX_PHASES: usize = 4;
+/// Most products of one phase: 4x4, backwards through a doubling.
 const MAX_PRODUCTS: usize = 16;
 
 impl Convolution<'_> {
@@ -171,50 +173,23 @@ impl Convolution<'_> {
             *slot = tile;
         }
 
-        let staged = stencil.n_phases() > 1 || self.epilogue.accumulates();
-        let phase_len = self.output.channels * grid_pixels;
-        for phase in 0..stencil.n_phases() {
-            let target = if staged { &mut *staging } else { &mut *out };
-            let target = &mut target[phase * phase_len..][..phase_len];
-            self.sweep(engine, phase, &tiles, (grid_width, grid_pixels), target);
-        }
-        if staged {
-            let accumulate = self.epilogue.accumulates();
-            engine.arch.dispatch(Unstage { stencil, accumulate, grid_width, phase_len, staging, out });
+        let accumulate = self.epilogue.accumulates();
+        let staged = stencil.n_phases() > 1 || accumulate;
+        let phases = Phases::new(self);
+        // A few channels through all phases at a time: their sums are still near when they are joined.
+        for (channels, out) in out.chunks_mut(CHANNELS * pixels).enumerate() {
+            let phase_len = out.len() / stencil.pixels_per_point();
+            for phase in 0..stencil.n_phases() {
+                let target = if staged { &mut staging[phase * phase_len..][..phase_len] } else { &mut *out };
+                let terms = phases.terms(self, &tiles, phase);
+                let terms = &terms[..self.terms.len()];
+                engine.arch.dispatch(Sweep { terms, channels, width: grid_width, pixels: grid_pixels, out: target });
+            }
+            if staged {
+                engine.arch.dispatch(Join { stencil, accumulate, width: grid_width, phase_len, staging, out });
+            }
         }
         self.finish(engine, block, pixels, out, sums);
-    }
-
-    /// Sums the products of one output phase into `out[channel][grid pixel]`.
-    fn sweep(
-        &self,
-        engine: &Engine,
-        phase: usize,
-        tiles: &[&[f32]; MAX_TERMS],
-        (width, pixels): (usize, usize),
-        out: &mut [f32],
-    ) {
-        let mut offsets = [[0; MAX_PRODUCTS]; MAX_TERMS];
-        let mut counts = [0; MAX_TERMS];
-        for ((term, offsets), count) in self.terms.iter().zip(&mut offsets).zip(&mut counts) {
-            let shape = term.weights.tile_shape(self.output);
-            for (product, offset) in term.weights.stencil.products(phase).zip(offsets) {
-                *offset = shape.offset(product.plane, product.delta);
-                *count += 1;
-            }
-        }
-        let term = |index: usize| {
-            let shape = self.terms[index].weights.tile_shape(self.output);
-            TileTerm {
-                tile: tiles[index],
-                channel_stride: shape.channel_stride,
-                row_stride: shape.row_stride,
-                offsets: &offsets[index][..counts[index]],
-                weights: &self.terms[index].weights.phases[phase],
-            }
-        };
-        let terms = [term(0), term(self.terms.len() - 1)];
-        engine.arch.dispatch(Sweep { terms: &terms[..self.terms.len()], width, pixels, out });
     }
 
     fn finish(&self, engine: &Engine, block: usize, pixels: usize, out: &mut [f32], sums: &mut [[f32; 2]]) {
@@ -234,58 +209,46 @@ impl Convolution<'_> {
     }
 }
 
-/// Brings staged sums `[phase][channel][grid pixel]` to their pixels, `=` or `+=`.
-struct Unstage<'a> {
-    stencil: Stencil,
-    accumulate: bool,
-    grid_width: usize,
-    phase_len: usize,
-    staging: &'a [f32],
-    out: &'a mut [f32],
+/// Where in the tiles of each term the products of each phase are found.
+struct Phases {
+    offsets: [[[usize; MAX_PRODUCTS]; MAX_PHASES]; MAX_TERMS],
+    counts: [[usize; MAX_PHASES]; MAX_TERMS],
 }
 
-impl WithSimd for Unstage<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        if self.accumulate { self.join(|to, v| *to += v) } else { self.join(|to, v| *to = v) }
-    }
-}
-
-impl Unstage<'_> {
-    #[inline(always)]
-    fn join(self, put: impl Fn(&mut f32, f32) + Copy) {
-        let Self { stencil, grid_width: width, phase_len, staging, out, .. } = self;
-        let per_point = stencil.pixels_per_point();
-        // Rows of the grid, over all channels, and the output pixels they make.
-        for (row, out) in out.chunks_exact_mut(width * per_point).enumerate() {
-            let m = |phase: usize| &staging[phase * phase_len + row * width..][..width];
-            match (stencil.rows.join, stencil.cols.join) {
-                (Join::Winograd, _) => {
-                    let (even, odd) = out.split_at_mut(width);
-                    for ((((even, odd), m_0), m_1), (m_2, m_3)) in
-                        even.iter_mut().zip(odd).zip(m(0)).zip(m(1)).zip(m(2).iter().zip(m(3)))
-                    {
-                        put(even, m_0 + (m_1 + m_2));
-                        put(odd, (m_1 - m_2) - m_3);
-                    }
+impl Phases {
+    fn new(convolution: &Convolution<'_>) -> Self {
+        let mut offsets = [[[0; MAX_PRODUCTS]; MAX_PHASES]; MAX_TERMS];
+        let mut counts = [[0; MAX_PHASES]; MAX_TERMS];
+        for ((term, offsets), counts) in convolution.terms.iter().zip(&mut offsets).zip(&mut counts) {
+            let (stencil, shape) = (term.weights.stencil, term.weights.tile_shape(convolution.output));
+            for (phase, (offsets, count)) in (0..stencil.n_phases()).zip(offsets.iter_mut().zip(counts)) {
+                for (product, offset) in stencil.products(phase).zip(offsets) {
+                    *offset = shape.offset(product.plane, product.delta);
+                    *count += 1;
                 }
-                (Join::EvenOdd, _) => {
-                    let (even, odd) = out.split_at_mut(2 * width);
-                    interleave(even, m(0), m(1), put);
-                    interleave(odd, m(2), m(3), put);
-                }
-                (Join::Whole, _) => out.iter_mut().zip(m(0)).for_each(|(to, &v)| put(to, v)),
             }
         }
+        Self { offsets, counts }
     }
-}
 
-#[inline(always)]
-fn interleave(out: &mut [f32], even: &[f32], odd: &[f32], put: impl Fn(&mut f32, f32)) {
-    for ((pair, &even), &odd) in out.chunks_exact_mut(2).zip(even).zip(odd) {
-        put(&mut pair[0], even);
-        put(&mut pair[1], odd);
+    /// The terms of one phase; the last is repeated where there are fewer than [`MAX_TERMS`].
+    fn terms<'a>(
+        &'a self,
+        convolution: &'a Convolution<'_>,
+        tiles: &[&'a [f32]; MAX_TERMS],
+        phase: usize,
+    ) -> [TileTerm<'a>; MAX_TERMS] {
+        let term = |index: usize| {
+            let weights = convolution.terms[index].weights;
+            let shape = weights.tile_shape(convolution.output);
+            TileTerm {
+                tile: tiles[index],
+                channel_stride: shape.channel_stride,
+                row_stride: shape.row_stride,
+                offsets: &self.offsets[index][phase][..self.counts[index][phase]],
+                weights: &weights.phases[phase],
+            }
+        };
+        [term(0), term(convolution.terms.len() - 1)]
     }
 }

@@ -104,9 +104,7 @@ impl Pack<'_> {
                         target.fill(0.0);
                         continue;
                     }
-                    target[..left].fill(0.0);
-                    target[left + shape.grid_width..].fill(0.0);
-                    let target = &mut target[left..left + shape.grid_width];
+                    let target = inside(target, left, shape.grid_width);
                     let row = if row_axis.split == Split::EvenOdd { 2 * row + row_plane } else { row };
                     if col_axis.split == Split::EvenOdd {
                         let (view, channel) = self.input.channel(channel);
@@ -136,10 +134,8 @@ impl Pack<'_> {
             }
             for (plane, tile) in tile.chunks_exact_mut(shape.plane_stride).enumerate() {
                 for (index, target) in tile.chunks_exact_mut(shape.row_stride).take(n_rows).enumerate() {
-                    target[..left].fill(0.0);
-                    target[left + width..].fill(0.0);
                     let d = |i: usize| &self.work[(2 * index + i) * width..][..width];
-                    let target = &mut target[left..left + width];
+                    let target = inside(target, left, width);
                     match plane {
                         0 => combine(simd, target, d(0), d(2), false),
                         1 => combine(simd, target, d(1), d(2), true),
@@ -150,6 +146,18 @@ impl Pack<'_> {
             }
         }
     }
+}
+
+/// The part of a tile's row that holds pixels; clears the halo, which is at most one pixel wide.
+#[inline(always)]
+fn inside(row: &mut [f32], left: usize, width: usize) -> &mut [f32] {
+    if left > 0 {
+        row[0] = 0.0;
+    }
+    if let Some(last) = row.get_mut(left + width) {
+        *last = 0.0;
+    }
+    &mut row[left..left + width]
 }
 
 /// target = a + b or a - b.
@@ -180,7 +188,12 @@ fn pack_row<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prolo
     let from = view.row(view_channel, row);
     let n = to.len();
     match prologue {
-        Prologue::Identity => to.copy_from_slice(from),
+        // A call to memcpy costs more than a row of a few vectors.
+        Prologue::Identity => for_each_vector::<S>(
+            n,
+            #[inline(always)]
+            |at, valid, _| store_first(simd, to, at, valid, load_first(simd, from, at, valid)),
+        ),
         Prologue::Norm(norm) => {
             let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
             for_each_vector::<S>(

@@ -36,7 +36,7 @@ pub(crate) enum Split {
 
 /// How phases make the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Join {
+pub(crate) enum Merge {
     /// One phase, the grid is the output's.
     Whole,
     /// Even and odd.
@@ -49,7 +49,7 @@ pub(crate) enum Join {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Axis {
     pub(crate) split: Split,
-    pub(crate) join: Join,
+    pub(crate) merge: Merge,
     /// For each phase, the neighbours it sums over.
     phases: &'static [&'static [Neighbour]],
 }
@@ -61,43 +61,44 @@ const HALF_SUM: &[(usize, f32)] = &[(0, 0.5), (1, 0.5), (2, 0.5)];
 const HALF_ALTERNATING: &[(usize, f32)] = &[(0, 0.5), (1, -0.5), (2, 0.5)];
 
 impl Axis {
-    const fn new(split: Split, join: Join, phases: &'static [&'static [Neighbour]]) -> Self {
-        Self { split, join, phases }
+    const fn new(split: Split, merge: Merge, phases: &'static [&'static [Neighbour]]) -> Self {
+        Self { split, merge, phases }
     }
 
     /// out[y] = sum_k w[k] in[y + k - 1].
-    const SAME: Self = Self::new(Split::Whole, Join::Whole, &[&[n(0, -1, ONE[0]), n(0, 0, ONE[1]), n(0, 1, ONE[2])]]);
+    const SAME: Self = Self::new(Split::Whole, Merge::Whole, &[&[n(0, -1, ONE[0]), n(0, 0, ONE[1]), n(0, 1, ONE[2])]]);
     const SAME_TRANSPOSED: Self =
-        Self::new(Split::Whole, Join::Whole, &[&[n(0, -1, ONE[2]), n(0, 0, ONE[1]), n(0, 1, ONE[0])]]);
+        Self::new(Split::Whole, Merge::Whole, &[&[n(0, -1, ONE[2]), n(0, 0, ONE[1]), n(0, 1, ONE[0])]]);
     /// The same two by F(2, 3).
     const WINOGRAD: Self = Self::new(
         Split::Winograd,
-        Join::Winograd,
+        Merge::Winograd,
         &[&[n(0, 0, ONE[0])], &[n(1, 0, HALF_SUM)], &[n(2, 0, HALF_ALTERNATING)], &[n(3, 0, ONE[2])]],
     );
     const WINOGRAD_TRANSPOSED: Self = Self::new(
         Split::Winograd,
-        Join::Winograd,
+        Merge::Winograd,
         &[&[n(0, 0, ONE[2])], &[n(1, 0, HALF_SUM)], &[n(2, 0, HALF_ALTERNATING)], &[n(3, 0, ONE[0])]],
     );
     /// out[y] = w in[y], its own transpose.
-    const POINT: Self = Self::new(Split::Whole, Join::Whole, &[&[n(0, 0, ONE[0])]]);
-    /// The same, to be joined with F(2, 3): even rows into m_0, odd rows into -m_3.
+    const POINT: Self = Self::new(Split::Whole, Merge::Whole, &[&[n(0, 0, ONE[0])]]);
+    /// The same, to be merged with F(2, 3): even rows into m_0, odd rows into -m_3.
     const POINT_WINOGRAD: Self =
-        Self::new(Split::EvenOdd, Join::Winograd, &[&[n(0, 0, ONE[0])], &[], &[], &[n(1, 0, &[(0, -1.0)])]]);
+        Self::new(Split::EvenOdd, Merge::Winograd, &[&[n(0, 0, ONE[0])], &[], &[], &[n(1, 0, &[(0, -1.0)])]]);
     /// out[y] = sum_k w[k] in[2 y + k - 1].
-    const DOWN: Self = Self::new(Split::EvenOdd, Join::Whole, &[&[n(1, -1, ONE[0]), n(0, 0, ONE[1]), n(1, 0, ONE[2])]]);
+    const DOWN: Self =
+        Self::new(Split::EvenOdd, Merge::Whole, &[&[n(1, -1, ONE[0]), n(0, 0, ONE[1]), n(1, 0, ONE[2])]]);
     const DOWN_TRANSPOSED: Self =
-        Self::new(Split::Whole, Join::EvenOdd, &[&[n(0, 0, ONE[1])], &[n(0, 0, ONE[2]), n(0, 1, ONE[0])]]);
+        Self::new(Split::Whole, Merge::EvenOdd, &[&[n(0, 0, ONE[1])], &[n(0, 0, ONE[2]), n(0, 1, ONE[0])]]);
     /// out[y] = sum_k w[k] in[floor((y + k - 1) / 2)].
     const UP: Self = Self::new(
         Split::Whole,
-        Join::EvenOdd,
+        Merge::EvenOdd,
         &[&[n(0, -1, ONE[0]), n(0, 0, LAST_TWO)], &[n(0, 0, FIRST_TWO), n(0, 1, ONE[2])]],
     );
     const UP_TRANSPOSED: Self = Self::new(
         Split::EvenOdd,
-        Join::Whole,
+        Merge::Whole,
         &[&[n(1, -1, ONE[2]), n(0, 0, LAST_TWO), n(1, 0, FIRST_TWO), n(0, 1, ONE[0])]],
     );
 
@@ -111,7 +112,7 @@ impl Axis {
 
     /// Output pixels per grid point.
     pub(crate) fn upscale(&self) -> usize {
-        if self.join == Join::Whole { 1 } else { 2 }
+        if self.merge == Merge::Whole { 1 } else { 2 }
     }
 
     /// Grid points needed before and behind each end.
