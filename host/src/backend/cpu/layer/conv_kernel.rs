@@ -119,11 +119,10 @@ impl WithSimd for Join<'_> {
         for (row, out) in out.chunks_exact_mut(width * stencil.pixels_per_point()).enumerate() {
             let m = |phase: usize| &staging[phase * phase_len + row * width..][..width];
             match stencil.rows.merge {
-                Merge::Whole => add_all(simd, out, [m(0)], [1.0], accumulate),
+                Merge::Whole => add(simd, out, m(0), accumulate),
                 Merge::Winograd => {
                     let (even, odd) = out.split_at_mut(width);
-                    add_all(simd, even, [m(1), m(2), m(0)], [1.0, 1.0, 1.0], accumulate);
-                    add_all(simd, odd, [m(1), m(2), m(3)], [1.0, -1.0, -1.0], accumulate);
+                    join_winograd(simd, even, odd, [m(0), m(1), m(2), m(3)], accumulate);
                 }
                 Merge::EvenOdd => {
                     let (even, odd) = out.split_at_mut(2 * width);
@@ -135,18 +134,37 @@ impl WithSimd for Join<'_> {
     }
 }
 
-/// out = or += sum of factor times part, in order.
+/// out = or += part.
 #[inline(always)]
-fn add_all<S: Simd, const N: usize>(simd: S, out: &mut [f32], parts: [&[f32]; N], factors: [f32; N], accumulate: bool) {
+fn add<S: Simd>(simd: S, out: &mut [f32], part: &[f32], accumulate: bool) {
     for_each_vector::<S>(
         out.len(),
         #[inline(always)]
         |at, valid, _| {
-            let mut sum = if accumulate { load_first(simd, out, at, valid) } else { simd.splat_f32s(0.0) };
-            for (part, factor) in parts.iter().zip(factors) {
-                sum = simd.mul_add_e_f32s(simd.splat_f32s(factor), load_first(simd, part, at, valid), sum);
+            let before = if accumulate { load_first(simd, out, at, valid) } else { simd.splat_f32s(0.0) };
+            store_first(simd, out, at, valid, simd.add_f32s(before, load_first(simd, part, at, valid)));
+        },
+    );
+}
+
+/// The two rows of F(2, 3), `=` or `+=`.
+#[inline(always)]
+fn join_winograd<S: Simd>(simd: S, even: &mut [f32], odd: &mut [f32], m: [&[f32]; 4], accumulate: bool) {
+    let [m_0, m_1, m_2, m_3] = m;
+    for_each_vector::<S>(
+        even.len(),
+        #[inline(always)]
+        |at, valid, _| {
+            let (m_1, m_2) = (load_first(simd, m_1, at, valid), load_first(simd, m_2, at, valid));
+            let (m_0, m_3) = (load_first(simd, m_0, at, valid), load_first(simd, m_3, at, valid));
+            let mut first = simd.add_f32s(simd.add_f32s(m_1, m_2), m_0);
+            let mut second = simd.sub_f32s(simd.sub_f32s(m_1, m_2), m_3);
+            if accumulate {
+                first = simd.add_f32s(load_first(simd, even, at, valid), first);
+                second = simd.add_f32s(load_first(simd, odd, at, valid), second);
             }
-            store_first(simd, out, at, valid, sum);
+            store_first(simd, even, at, valid, first);
+            store_first(simd, odd, at, valid, second);
         },
     );
 }
