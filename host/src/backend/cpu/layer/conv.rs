@@ -6,7 +6,7 @@
 
 use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
-use super::conv_kernel::{CHANNELS, Sweep, TileTerm};
+use super::conv_kernel::{CHANNELS, Join, Sweep, TileTerm};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
 use super::stencil::Stencil;
@@ -53,7 +53,7 @@ impl PackedConv {
                             if o >= n_out {
                                 return 0.0;
                             }
-                            product.taps().map(|(row, col)| weight(o, i, row, col)).sum()
+                            product.weight(|row, col| weight(o, i, row, col))
                         }));
                     }
                 }
@@ -66,19 +66,25 @@ impl PackedConv {
     /// Floating-point operations for an output of this layout, two for each product.
     pub(crate) fn flop(&self, output: Blocked) -> f64 {
         let products: usize = (0..self.stencil.n_phases()).map(|phase| self.stencil.products(phase).count()).sum();
-        let grid_pixels = output.height * output.width / self.stencil.n_phases();
+        let grid_pixels = output.height * output.width / self.stencil.pixels_per_point();
         2.0 * (grid_pixels * products * self.n_in * self.n_out) as f64
     }
 
     /// Geometry of the tiles for an output of this layout.
     fn tile_shape(&self, output: Blocked) -> TileShape {
-        let up = self.stencil.upscale();
-        TileShape::new(self.stencil, output.height / up, output.width / up, output.rows / up)
+        let (up_rows, up_cols) = (self.stencil.rows.upscale(), self.stencil.cols.upscale());
+        TileShape::new(self.stencil, output.height / up_rows, output.width / up_cols, output.rows / up_rows)
     }
 
     /// Scratch values that a task needs for its tile.
     fn tile_len(&self, output: Blocked) -> usize {
         self.n_in * self.tile_shape(output).channel_stride
+    }
+
+    /// Scratch values that a task needs for the sums of all phases of a few channels.
+    fn staging_len(&self, output: Blocked) -> usize {
+        let grid_pixels = output.rows * output.width / self.stencil.pixels_per_point();
+        self.stencil.n_phases() * CHANNELS * grid_pixels
     }
 }
 
@@ -122,13 +128,17 @@ pub(crate) struct Convolution<'a> {
 
 /// Most terms of one convolution: the 3x3 one and the 1x1 shortcut.
 const MAX_TERMS: usize = 2;
-/// Most products of one output phase: 4x4, backwards through a doubling.
+/// Most phases.
+const MAX_PHASES: usize = 4;
+/// Most products of one phase: 4x4, backwards through a doubling.
 const MAX_PRODUCTS: usize = 16;
 
 impl Convolution<'_> {
     /// Scratch values that a task needs.
     pub(crate) fn scratch_len(weights: &[&PackedConv], output: Blocked) -> usize {
-        weights.iter().map(|w| w.tile_len(output)).sum::<usize>() + output.block_len()
+        let of_term = |w: &&PackedConv| w.tile_len(output) + w.tile_shape(output).work_len();
+        let staging = weights.first().map_or(0, |w| w.staging_len(output));
+        weights.iter().map(of_term).sum::<usize>() + staging
     }
 
     /// Runs over all blocks of `out`. `sums[block][channel]` receives the epilogue's pair of sums.
@@ -145,95 +155,41 @@ impl Convolution<'_> {
 
     fn run_block(&self, engine: &Engine, block: usize, out: &mut [f32], sums: &mut [[f32; 2]], scratch: &mut [f32]) {
         let Some(first) = self.terms.first() else { return };
-        let (stencil, rows) = (first.weights.stencil, self.output.block_rows(block));
-        let (up, pixels) = (stencil.upscale(), self.output.block_pixels(block));
-        let grid_rows = rows.start / up..rows.end / up;
-        let (grid_width, grid_pixels) = (self.output.width / up, pixels / stencil.n_phases());
+        let (stencil, rows, pixels) =
+            (first.weights.stencil, self.output.block_rows(block), self.output.block_pixels(block));
+        let (up_rows, up_cols) = (stencil.rows.upscale(), stencil.cols.upscale());
+        let grid_rows = rows.start / up_rows..rows.end / up_rows;
+        let grid_width = self.output.width / up_cols;
+        let grid_pixels = grid_rows.len() * grid_width;
 
-        let (staging, mut rest) = scratch.split_at_mut(out.len());
+        let (staging, mut rest) = scratch.split_at_mut(first.weights.staging_len(self.output));
         let mut tiles: [&[f32]; MAX_TERMS] = [&[]; MAX_TERMS];
         for (term, slot) in self.terms.iter().zip(&mut tiles) {
             let (tile, behind) = rest.split_at_mut(term.weights.tile_len(self.output));
-            rest = behind;
             let (shape, rows) = (term.weights.tile_shape(self.output), grid_rows.clone());
-            engine.arch.dispatch(Pack { shape, rows, input: term.input, prologue: term.prologue, tile });
+            let (work, behind) = behind.split_at_mut(shape.work_len());
+            rest = behind;
+            engine.arch.dispatch(Pack { shape, rows, input: term.input, prologue: term.prologue, tile, work });
             *slot = tile;
         }
 
-        let staged = stencil.n_phases() > 1 || self.epilogue.accumulates();
-        for phase in 0..stencil.n_phases() {
-            let target = if staged { &mut *staging } else { &mut *out };
-            let target =
-                &mut target[phase * self.output.channels * grid_pixels..][..self.output.channels * grid_pixels];
-            self.sweep(engine, phase, &tiles, (grid_width, grid_pixels), target);
-        }
-        if staged {
-            self.unstage(engine, up, (grid_width, grid_pixels), staging, out);
+        let accumulate = self.epilogue.accumulates();
+        let staged = stencil.n_phases() > 1 || accumulate;
+        let phases = Phases::new(self);
+        // A few channels through all phases at a time: their sums are still near when they are joined.
+        for (channels, out) in out.chunks_mut(CHANNELS * pixels).enumerate() {
+            let phase_len = out.len() / stencil.pixels_per_point();
+            for phase in 0..stencil.n_phases() {
+                let target = if staged { &mut staging[phase * phase_len..][..phase_len] } else { &mut *out };
+                let terms = phases.terms(self, &tiles, phase);
+                let terms = &terms[..self.terms.len()];
+                engine.arch.dispatch(Sweep { terms, channels, width: grid_width, pixels: grid_pixels, out: target });
+            }
+            if staged {
+                engine.arch.dispatch(Join { stencil, accumulate, width: grid_width, phase_len, staging, out });
+            }
         }
         self.finish(engine, block, pixels, out, sums);
-    }
-
-    /// Sums the products of one output phase into `out[channel][grid pixel]`.
-    fn sweep(
-        &self,
-        engine: &Engine,
-        phase: usize,
-        tiles: &[&[f32]; MAX_TERMS],
-        (width, pixels): (usize, usize),
-        out: &mut [f32],
-    ) {
-        let mut offsets = [[0; MAX_PRODUCTS]; MAX_TERMS];
-        let mut counts = [0; MAX_TERMS];
-        for ((term, offsets), count) in self.terms.iter().zip(&mut offsets).zip(&mut counts) {
-            let shape = term.weights.tile_shape(self.output);
-            for (product, offset) in term.weights.stencil.products(phase).zip(offsets) {
-                *offset = shape.offset(product.plane, product.delta);
-                *count += 1;
-            }
-        }
-        let term = |index: usize| {
-            let shape = self.terms[index].weights.tile_shape(self.output);
-            TileTerm {
-                tile: tiles[index],
-                channel_stride: shape.channel_stride,
-                row_stride: shape.row_stride,
-                offsets: &offsets[index][..counts[index]],
-                weights: &self.terms[index].weights.phases[phase],
-            }
-        };
-        let terms = [term(0), term(self.terms.len() - 1)];
-        engine.arch.dispatch(Sweep { terms: &terms[..self.terms.len()], width, pixels, out });
-    }
-
-    /// Brings staged sums `[phase][channel][grid pixel]` to their pixels, `=` or `+=`.
-    fn unstage(
-        &self,
-        engine: &Engine,
-        up: usize,
-        (grid_width, grid_pixels): (usize, usize),
-        staging: &[f32],
-        out: &mut [f32],
-    ) {
-        let accumulate = self.epilogue.accumulates();
-        let (width, channels) = (grid_width * up, self.output.channels);
-        engine.arch.dispatch(
-            #[inline(always)]
-            || {
-                for (index, out) in out.chunks_exact_mut(width).enumerate() {
-                    let (channel, row) =
-                        (index / (grid_pixels / grid_width * up), index % (grid_pixels / grid_width * up));
-                    let source = |col_phase| {
-                        let phase = row % up * up + col_phase;
-                        &staging[(phase * channels + channel) * grid_pixels + row / up * grid_width..][..grid_width]
-                    };
-                    match (up, accumulate) {
-                        (1, _) => out.iter_mut().zip(source(0)).for_each(|(to, &v)| *to += v),
-                        (_, false) => interleave(out, source(0), source(1), |to, v| *to = v),
-                        (_, true) => interleave(out, source(0), source(1), |to, v| *to += v),
-                    }
-                }
-            },
-        );
     }
 
     fn finish(&self, engine: &Engine, block: usize, pixels: usize, out: &mut [f32], sums: &mut [[f32; 2]]) {
@@ -253,10 +209,46 @@ impl Convolution<'_> {
     }
 }
 
-#[inline(always)]
-fn interleave(out: &mut [f32], even: &[f32], odd: &[f32], mut put: impl FnMut(&mut f32, f32)) {
-    for ((pair, &even), &odd) in out.chunks_exact_mut(2).zip(even).zip(odd) {
-        put(&mut pair[0], even);
-        put(&mut pair[1], odd);
+/// Where in the tiles of each term the products of each phase are found.
+struct Phases {
+    offsets: [[[usize; MAX_PRODUCTS]; MAX_PHASES]; MAX_TERMS],
+    counts: [[usize; MAX_PHASES]; MAX_TERMS],
+}
+
+impl Phases {
+    fn new(convolution: &Convolution<'_>) -> Self {
+        let mut offsets = [[[0; MAX_PRODUCTS]; MAX_PHASES]; MAX_TERMS];
+        let mut counts = [[0; MAX_PHASES]; MAX_TERMS];
+        for ((term, offsets), counts) in convolution.terms.iter().zip(&mut offsets).zip(&mut counts) {
+            let (stencil, shape) = (term.weights.stencil, term.weights.tile_shape(convolution.output));
+            for (phase, (offsets, count)) in (0..stencil.n_phases()).zip(offsets.iter_mut().zip(counts)) {
+                for (product, offset) in stencil.products(phase).zip(offsets) {
+                    *offset = shape.offset(product.plane, product.delta);
+                    *count += 1;
+                }
+            }
+        }
+        Self { offsets, counts }
+    }
+
+    /// The terms of one phase; the last is repeated where there are fewer than [`MAX_TERMS`].
+    fn terms<'a>(
+        &'a self,
+        convolution: &'a Convolution<'_>,
+        tiles: &[&'a [f32]; MAX_TERMS],
+        phase: usize,
+    ) -> [TileTerm<'a>; MAX_TERMS] {
+        let term = |index: usize| {
+            let weights = convolution.terms[index].weights;
+            let shape = weights.tile_shape(convolution.output);
+            TileTerm {
+                tile: tiles[index],
+                channel_stride: shape.channel_stride,
+                row_stride: shape.row_stride,
+                offsets: &self.offsets[index][phase][..self.counts[index][phase]],
+                weights: &weights.phases[phase],
+            }
+        };
+        [term(0), term(convolution.terms.len() - 1)]
     }
 }

@@ -5,7 +5,7 @@ use super::super::blocked::Concat;
 use super::super::simd::{for_each_vector, load_first, store_first};
 use super::group_norm::{InputGradient, Normalisation};
 use super::silu::silu;
-use super::stencil::Stencil;
+use super::stencil::{Split, Stencil};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -29,6 +29,8 @@ pub(crate) struct TileShape {
     /// Grid rows and columns of the whole image.
     grid_height: usize,
     grid_width: usize,
+    /// Most grid rows of a tile.
+    rows: usize,
     /// Distance between rows.
     pub(crate) row_stride: usize,
     /// Distance between planes.
@@ -43,18 +45,23 @@ impl TileShape {
 
     /// Tiles of up to `rows` grid rows.
     pub(crate) fn new(stencil: Stencil, grid_height: usize, grid_width: usize, rows: usize) -> Self {
-        let (before, behind) = stencil.halo();
-        let row_stride = grid_width + before + behind;
-        let plane_stride = (rows + before + behind) * row_stride + Self::SLACK;
+        let ((above, below), (left, right)) = (stencil.rows.halo(), stencil.cols.halo());
+        let row_stride = grid_width + left + right;
+        let plane_stride = (rows + above + below) * row_stride + Self::SLACK;
         let channel_stride = stencil.n_planes() * plane_stride;
-        Self { stencil, grid_height, grid_width, row_stride, plane_stride, channel_stride }
+        Self { stencil, grid_height, grid_width, rows, row_stride, plane_stride, channel_stride }
+    }
+
+    /// Values that packing needs besides the tile: the input rows of one channel.
+    pub(crate) fn work_len(&self) -> usize {
+        if self.stencil.rows.split == Split::Winograd { (2 * self.rows + 2) * self.grid_width } else { 0 }
     }
 
     /// Where in a channel's planes the product with `plane` and `delta` finds grid point (0, 0) of the task.
     pub(crate) fn offset(&self, plane: usize, delta: (isize, isize)) -> usize {
-        let (before, _) = self.stencil.halo();
-        let shift = |delta: isize| before.saturating_add_signed(delta);
-        plane * self.plane_stride + shift(delta.0) * self.row_stride + shift(delta.1)
+        let (row, col) = (self.stencil.rows.halo().0, self.stencil.cols.halo().0);
+        let (row, col) = (row.saturating_add_signed(delta.0), col.saturating_add_signed(delta.1));
+        plane * self.plane_stride + row * self.row_stride + col
     }
 }
 
@@ -65,30 +72,43 @@ pub(crate) struct Pack<'a> {
     pub(crate) input: Concat<'a>,
     pub(crate) prologue: Prologue<'a>,
     pub(crate) tile: &'a mut [f32],
+    pub(crate) work: &'a mut [f32],
 }
 
 impl WithSimd for Pack<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        if self.shape.stencil.rows.split == Split::Winograd {
+            self.pack_winograd(simd);
+        } else {
+            self.pack_planes(simd);
+        }
+    }
+}
+
+impl Pack<'_> {
+    #[inline(always)]
+    fn pack_planes<S: Simd>(&mut self, simd: S) {
         let shape = self.shape;
-        let (before, behind) = shape.stencil.halo();
-        let tile_rows = self.rows.len() + before + behind;
+        let Stencil { rows: row_axis, cols: col_axis } = shape.stencil;
+        let ((above, below), (left, _)) = (row_axis.halo(), col_axis.halo());
+        let tile_rows = self.rows.len() + above + below;
         for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
             for (plane, tile) in tile.chunks_exact_mut(shape.plane_stride).enumerate() {
+                let (row_plane, col_plane) = shape.stencil.planes(plane);
                 for (index, target) in tile.chunks_exact_mut(shape.row_stride).take(tile_rows).enumerate() {
-                    let row = (self.rows.start + index).wrapping_sub(before);
+                    let row = (self.rows.start + index).wrapping_sub(above);
                     if row >= shape.grid_height {
                         target.fill(0.0);
                         continue;
                     }
-                    target[..before].fill(0.0);
-                    target[before + shape.grid_width..].fill(0.0);
-                    let target = &mut target[before..before + shape.grid_width];
-                    if shape.stencil.downscale() == 2 {
+                    let target = inside(target, left, shape.grid_width);
+                    let row = if row_axis.split == Split::EvenOdd { 2 * row + row_plane } else { row };
+                    if col_axis.split == Split::EvenOdd {
                         let (view, channel) = self.input.channel(channel);
-                        take_phase(target, view.row(channel, 2 * row + plane / 2), plane % 2);
+                        take_phase(target, view.row(channel, row), col_plane);
                     } else {
                         pack_row(simd, target, self.input, self.prologue, channel, row);
                     }
@@ -96,6 +116,62 @@ impl WithSimd for Pack<'_> {
             }
         }
     }
+
+    /// Packs the input rows of a channel side by side, then combines them to the four planes.
+    #[inline(always)]
+    fn pack_winograd<S: Simd>(&mut self, simd: S) {
+        let (shape, width) = (self.shape, self.shape.grid_width);
+        let left = shape.stencil.cols.halo().0;
+        let n_rows = self.rows.len();
+        for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
+            for (index, row) in self.work.chunks_exact_mut(width).take(2 * n_rows + 2).enumerate() {
+                let input_row = (2 * self.rows.start + index).wrapping_sub(1);
+                if input_row < 2 * shape.grid_height {
+                    pack_row(simd, row, self.input, self.prologue, channel, input_row);
+                } else {
+                    row.fill(0.0);
+                }
+            }
+            for (plane, tile) in tile.chunks_exact_mut(shape.plane_stride).enumerate() {
+                for (index, target) in tile.chunks_exact_mut(shape.row_stride).take(n_rows).enumerate() {
+                    let d = |i: usize| &self.work[(2 * index + i) * width..][..width];
+                    let target = inside(target, left, width);
+                    match plane {
+                        0 => combine(simd, target, d(0), d(2), false),
+                        1 => combine(simd, target, d(1), d(2), true),
+                        2 => combine(simd, target, d(2), d(1), false),
+                        _ => combine(simd, target, d(1), d(3), false),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The part of a tile's row that holds pixels; clears the halo, which is at most one pixel wide.
+#[inline(always)]
+fn inside(row: &mut [f32], left: usize, width: usize) -> &mut [f32] {
+    if left > 0 {
+        row[0] = 0.0;
+    }
+    if let Some(last) = row.get_mut(left + width) {
+        *last = 0.0;
+    }
+    &mut row[left..left + width]
+}
+
+/// target = a + b or a - b.
+#[inline(always)]
+fn combine<S: Simd>(simd: S, target: &mut [f32], a: &[f32], b: &[f32], plus: bool) {
+    for_each_vector::<S>(
+        target.len(),
+        #[inline(always)]
+        |at, valid, _| {
+            let (a, b) = (load_first(simd, a, at, valid), load_first(simd, b, at, valid));
+            let value = if plus { simd.add_f32s(a, b) } else { simd.sub_f32s(a, b) };
+            store_first(simd, target, at, valid, value);
+        },
+    );
 }
 
 /// Every second value of `source`, beginning with `phase`.
@@ -112,7 +188,12 @@ fn pack_row<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prolo
     let from = view.row(view_channel, row);
     let n = to.len();
     match prologue {
-        Prologue::Identity => to.copy_from_slice(from),
+        // A call to memcpy costs more than a row of a few vectors.
+        Prologue::Identity => for_each_vector::<S>(
+            n,
+            #[inline(always)]
+            |at, valid, _| store_first(simd, to, at, valid, load_first(simd, from, at, valid)),
+        ),
         Prologue::Norm(norm) => {
             let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
             for_each_vector::<S>(

@@ -2,6 +2,7 @@
 //!
 //! Both are convolutions with a [`Stencil`] of their own, so this file only pairs each with its transpose.
 
+use super::super::blocked::Blocked;
 use super::conv::PackedConv;
 use super::stencil::Stencil;
 use crate::unet::layers::LayerKind;
@@ -14,14 +15,15 @@ pub(crate) struct ConvPair {
 }
 
 impl ConvPair {
-    /// Packs `weights[out][in][3][3]` for a layer of kind `kind`.
-    pub(crate) fn new(kind: LayerKind, n_out: usize, n_in: usize, weights: &[f32]) -> Self {
-        let (forward, transposed) = match kind {
+    /// Packs `weights[out][in][3][3]` for a layer of kind `kind` whose output has layout `output`.
+    pub(crate) fn new(kind: LayerKind, output: Blocked, n_in: usize, weights: &[f32]) -> Self {
+        let stencils = match kind {
             LayerKind::Down => (Stencil::DOWN, Stencil::DOWN_TRANSPOSED),
             LayerKind::Up => (Stencil::UP, Stencil::UP_TRANSPOSED),
+            _ if takes_rows_in_pairs(output) => (Stencil::WINOGRAD, Stencil::WINOGRAD_TRANSPOSED),
             _ => (Stencil::SAME, Stencil::SAME_TRANSPOSED),
         };
-        Self::with_stencils((forward, transposed), n_out, n_in, 3, weights)
+        Self::with_stencils(stencils, output.channels, n_in, 3, weights)
     }
 
     /// A 1x1 convolution.
@@ -35,4 +37,14 @@ impl ConvPair {
             transposed: PackedConv::transposed(pair.1, 0..n_in, (n_out, n_in), side, weights),
         }
     }
+}
+
+/// Whether 3x3 convolutions at this layout can compute rows two by two.
+fn takes_rows_in_pairs(layout: Blocked) -> bool {
+    layout.rows.is_multiple_of(2) && layout.height.is_multiple_of(2)
+}
+
+/// The stencil of a 1x1 convolution that is added to a 3x3 one with output of this layout.
+pub(crate) fn shortcut_stencil(output: Blocked) -> Stencil {
+    if takes_rows_in_pairs(output) { Stencil::POINT_WINOGRAD } else { Stencil::POINT }
 }

@@ -1,108 +1,204 @@
-//! What a convolution reads: which planes of the input, which neighbours, which weights, for each phase of the output.
+//! What a convolution reads and multiplies, along rows and along columns.
 //!
-//! Stride 2 and nearest-neighbour doubling change the sampling rate by two. Splitting the finer grid into its four
-//! phases (even and odd rows and columns) makes every convolution here a sum over neighbours on the coarser grid:
-//! nothing is multiplied by inserted zeros, and pixels that doubling made equal are multiplied once, by the sum of their
-//! weights. A 3x3 convolution after doubling so takes 16 products for 4 pixels in place of 36.
+//! A convolution runs on a grid. Along each axis the input may be cut into planes, and the output is made of phases; each
+//! phase is a sum of products of a plane, shifted on the grid, with a combination of the kernel's weights.
+//!
+//! - Stride 2 and nearest-neighbour doubling change the sampling rate by two. With the finer side split into even and odd,
+//!   nothing is multiplied by inserted zeros, and pixels that doubling made equal are multiplied once, by the sum of their
+//!   weights: a 3x3 convolution after doubling takes 16 products for 4 pixels in place of 36.
+//! - Winograd's F(2, 3) gets two outputs of a 3-tap kernel from four products in place of six. Used along rows only, it
+//!   keeps the columns contiguous for the vectors, and its constants (1 and 1/2) hardly add to the rounding.
 
 /// One neighbour along one axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Neighbour {
-    /// Phase of the input that is read: 0 even, 1 odd, 0 where the input is not split.
     plane: usize,
-    /// Offset on the coarser grid.
+    /// Offset on the grid.
     delta: isize,
-    /// Positions of the 3-tap (or 1-tap) kernel whose weights apply, added up.
-    taps: &'static [usize],
+    /// (position in the kernel, factor): the weight is the sum.
+    taps: &'static [(usize, f32)],
 }
 
-const fn n(plane: usize, delta: isize, taps: &'static [usize]) -> Neighbour {
+const fn n(plane: usize, delta: isize, taps: &'static [(usize, f32)]) -> Neighbour {
     Neighbour { plane, delta, taps }
 }
 
-/// A convolution along one axis: for each phase of the output, the neighbours it sums over.
+/// How the input makes planes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stencil {
-    /// Input phases per axis, 1 or 2.
-    planes: usize,
+pub(crate) enum Split {
+    /// One plane, the grid is the input's.
+    Whole,
+    /// Even and odd.
+    EvenOdd,
+    /// With d_i = in[2 g - 1 + i]: d_0 - d_2, d_1 + d_2, d_2 - d_1, d_1 - d_3.
+    Winograd,
+}
+
+/// How phases make the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Merge {
+    /// One phase, the grid is the output's.
+    Whole,
+    /// Even and odd.
+    EvenOdd,
+    /// out[2 g] = m_0 + m_1 + m_2, out[2 g + 1] = m_1 - m_2 - m_3.
+    Winograd,
+}
+
+/// A convolution along one axis.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Axis {
+    pub(crate) split: Split,
+    pub(crate) merge: Merge,
+    /// For each phase, the neighbours it sums over.
     phases: &'static [&'static [Neighbour]],
 }
 
-impl Stencil {
+const ONE: [&[(usize, f32)]; 3] = [&[(0, 1.0)], &[(1, 1.0)], &[(2, 1.0)]];
+const FIRST_TWO: &[(usize, f32)] = &[(0, 1.0), (1, 1.0)];
+const LAST_TWO: &[(usize, f32)] = &[(1, 1.0), (2, 1.0)];
+const HALF_SUM: &[(usize, f32)] = &[(0, 0.5), (1, 0.5), (2, 0.5)];
+const HALF_ALTERNATING: &[(usize, f32)] = &[(0, 0.5), (1, -0.5), (2, 0.5)];
+
+impl Axis {
+    const fn new(split: Split, merge: Merge, phases: &'static [&'static [Neighbour]]) -> Self {
+        Self { split, merge, phases }
+    }
+
     /// out[y] = sum_k w[k] in[y + k - 1].
-    pub(crate) const SAME: Self = Self { planes: 1, phases: &[&[n(0, -1, &[0]), n(0, 0, &[1]), n(0, 1, &[2])]] };
-    /// Transpose of [`Stencil::SAME`].
-    pub(crate) const SAME_TRANSPOSED: Self =
-        Self { planes: 1, phases: &[&[n(0, -1, &[2]), n(0, 0, &[1]), n(0, 1, &[0])]] };
+    const SAME: Self = Self::new(Split::Whole, Merge::Whole, &[&[n(0, -1, ONE[0]), n(0, 0, ONE[1]), n(0, 1, ONE[2])]]);
+    const SAME_TRANSPOSED: Self =
+        Self::new(Split::Whole, Merge::Whole, &[&[n(0, -1, ONE[2]), n(0, 0, ONE[1]), n(0, 1, ONE[0])]]);
+    /// The same two by F(2, 3).
+    const WINOGRAD: Self = Self::new(
+        Split::Winograd,
+        Merge::Winograd,
+        &[&[n(0, 0, ONE[0])], &[n(1, 0, HALF_SUM)], &[n(2, 0, HALF_ALTERNATING)], &[n(3, 0, ONE[2])]],
+    );
+    const WINOGRAD_TRANSPOSED: Self = Self::new(
+        Split::Winograd,
+        Merge::Winograd,
+        &[&[n(0, 0, ONE[2])], &[n(1, 0, HALF_SUM)], &[n(2, 0, HALF_ALTERNATING)], &[n(3, 0, ONE[0])]],
+    );
     /// out[y] = w in[y], its own transpose.
-    pub(crate) const POINT: Self = Self { planes: 1, phases: &[&[n(0, 0, &[0])]] };
+    const POINT: Self = Self::new(Split::Whole, Merge::Whole, &[&[n(0, 0, ONE[0])]]);
+    /// The same, to be merged with F(2, 3): even rows into m_0, odd rows into -m_3.
+    const POINT_WINOGRAD: Self =
+        Self::new(Split::EvenOdd, Merge::Winograd, &[&[n(0, 0, ONE[0])], &[], &[], &[n(1, 0, &[(0, -1.0)])]]);
     /// out[y] = sum_k w[k] in[2 y + k - 1].
-    pub(crate) const DOWN: Self = Self { planes: 2, phases: &[&[n(1, -1, &[0]), n(0, 0, &[1]), n(1, 0, &[2])]] };
-    /// Transpose of [`Stencil::DOWN`].
-    pub(crate) const DOWN_TRANSPOSED: Self =
-        Self { planes: 1, phases: &[&[n(0, 0, &[1])], &[n(0, 0, &[2]), n(0, 1, &[0])]] };
+    const DOWN: Self =
+        Self::new(Split::EvenOdd, Merge::Whole, &[&[n(1, -1, ONE[0]), n(0, 0, ONE[1]), n(1, 0, ONE[2])]]);
+    const DOWN_TRANSPOSED: Self =
+        Self::new(Split::Whole, Merge::EvenOdd, &[&[n(0, 0, ONE[1])], &[n(0, 0, ONE[2]), n(0, 1, ONE[0])]]);
     /// out[y] = sum_k w[k] in[floor((y + k - 1) / 2)].
-    pub(crate) const UP: Self =
-        Self { planes: 1, phases: &[&[n(0, -1, &[0]), n(0, 0, &[1, 2])], &[n(0, 0, &[0, 1]), n(0, 1, &[2])]] };
-    /// Transpose of [`Stencil::UP`].
-    pub(crate) const UP_TRANSPOSED: Self =
-        Self { planes: 2, phases: &[&[n(1, -1, &[2]), n(0, 0, &[1, 2]), n(1, 0, &[0, 1]), n(0, 1, &[0])]] };
+    const UP: Self = Self::new(
+        Split::Whole,
+        Merge::EvenOdd,
+        &[&[n(0, -1, ONE[0]), n(0, 0, LAST_TWO)], &[n(0, 0, FIRST_TWO), n(0, 1, ONE[2])]],
+    );
+    const UP_TRANSPOSED: Self = Self::new(
+        Split::EvenOdd,
+        Merge::Whole,
+        &[&[n(1, -1, ONE[2]), n(0, 0, LAST_TWO), n(1, 0, FIRST_TWO), n(0, 1, ONE[0])]],
+    );
 
-    /// Input phases of the two axes together: 1 or 4.
-    pub(crate) fn n_planes(&self) -> usize {
-        self.planes * self.planes
+    fn n_planes(&self) -> usize {
+        match self.split {
+            Split::Whole => 1,
+            Split::EvenOdd => 2,
+            Split::Winograd => 4,
+        }
     }
 
-    /// Output phases along one axis: 1 or 2. The output is this much finer than the grid the stencil runs on.
+    /// Output pixels per grid point.
     pub(crate) fn upscale(&self) -> usize {
-        self.phases.len()
+        if self.merge == Merge::Whole { 1 } else { 2 }
     }
 
-    /// Input pixels per grid point along one axis: 1 or 2.
-    pub(crate) fn downscale(&self) -> usize {
-        self.planes
-    }
-
-    /// Grid points needed before and behind each end of an axis.
+    /// Grid points needed before and behind each end.
     pub(crate) fn halo(&self) -> (usize, usize) {
         let deltas = || self.phases.iter().flat_map(|phase| phase.iter().map(|neighbour| neighbour.delta));
         let before = deltas().min().unwrap_or(0).min(0).unsigned_abs();
         (before, deltas().max().unwrap_or(0).max(0).unsigned_abs())
     }
+}
 
-    /// The products of output phase `phase` (row phase times [`Stencil::upscale`] plus column phase).
+/// A convolution along both axes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Stencil {
+    pub(crate) rows: Axis,
+    pub(crate) cols: Axis,
+}
+
+impl Stencil {
+    const fn square(axis: Axis) -> Self {
+        Self { rows: axis, cols: axis }
+    }
+
+    pub(crate) const SAME: Self = Self::square(Axis::SAME);
+    pub(crate) const SAME_TRANSPOSED: Self = Self::square(Axis::SAME_TRANSPOSED);
+    pub(crate) const WINOGRAD: Self = Self { rows: Axis::WINOGRAD, cols: Axis::SAME };
+    pub(crate) const WINOGRAD_TRANSPOSED: Self = Self { rows: Axis::WINOGRAD_TRANSPOSED, cols: Axis::SAME_TRANSPOSED };
+    pub(crate) const POINT: Self = Self::square(Axis::POINT);
+    pub(crate) const POINT_WINOGRAD: Self = Self { rows: Axis::POINT_WINOGRAD, cols: Axis::POINT };
+    pub(crate) const DOWN: Self = Self::square(Axis::DOWN);
+    pub(crate) const DOWN_TRANSPOSED: Self = Self::square(Axis::DOWN_TRANSPOSED);
+    pub(crate) const UP: Self = Self::square(Axis::UP);
+    pub(crate) const UP_TRANSPOSED: Self = Self::square(Axis::UP_TRANSPOSED);
+
+    /// Planes of both axes together.
+    pub(crate) fn n_planes(&self) -> usize {
+        self.rows.n_planes() * self.cols.n_planes()
+    }
+
+    /// The plane along rows and the plane along columns of plane `plane`.
+    pub(crate) fn planes(&self, plane: usize) -> (usize, usize) {
+        (plane / self.cols.n_planes(), plane % self.cols.n_planes())
+    }
+
+    /// Phases of both axes together; phase = row phase times phases of a row, plus column phase.
+    pub(crate) fn n_phases(&self) -> usize {
+        self.rows.phases.len() * self.cols.phases.len()
+    }
+
+    /// Output pixels per grid point.
+    pub(crate) fn pixels_per_point(&self) -> usize {
+        self.rows.upscale() * self.cols.upscale()
+    }
+
+    /// The products of phase `phase`.
     pub(crate) fn products(&self, phase: usize) -> impl Iterator<Item = Product> + use<> {
-        let (upscale, planes) = (self.upscale(), self.planes);
-        let (rows, cols) = (self.phases[phase / upscale], self.phases[phase % upscale]);
+        let (col_phases, col_planes) = (self.cols.phases.len(), self.cols.n_planes());
+        let (rows, cols) = (self.rows.phases[phase / col_phases], self.cols.phases[phase % col_phases]);
         rows.iter().flat_map(move |row| {
             cols.iter().map(move |col| Product {
-                plane: row.plane * planes + col.plane,
+                plane: row.plane * col_planes + col.plane,
                 delta: (row.delta, col.delta),
                 row_taps: row.taps,
                 col_taps: col.taps,
             })
         })
     }
-
-    /// Output phases of the two axes together: 1 or 4.
-    pub(crate) fn n_phases(&self) -> usize {
-        self.upscale() * self.upscale()
-    }
 }
 
-/// One product of a two-dimensional stencil: input plane, offset on the grid, and the kernel positions whose sum is the weight.
+/// One product: an input plane, its shift on the grid, and the combination of kernel weights it is multiplied by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Product {
     pub(crate) plane: usize,
     pub(crate) delta: (isize, isize),
-    row_taps: &'static [usize],
-    col_taps: &'static [usize],
+    row_taps: &'static [(usize, f32)],
+    col_taps: &'static [(usize, f32)],
 }
 
 impl Product {
-    /// The kernel positions (row, column) that are added up.
-    pub(crate) fn taps(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let cols = self.col_taps;
-        self.row_taps.iter().flat_map(move |&row| cols.iter().map(move |&col| (row, col)))
+    /// The weight, where the kernel has `weight(row, col)`.
+    pub(crate) fn weight(&self, weight: impl Fn(usize, usize) -> f32) -> f32 {
+        let mut sum = 0.0;
+        for &(row, row_factor) in self.row_taps {
+            for &(col, col_factor) in self.col_taps {
+                sum += row_factor * col_factor * weight(row, col);
+            }
+        }
+        sum
     }
 }

@@ -8,7 +8,7 @@ use super::conv::{Convolution, Epilogue, PackedConv, Term};
 use super::conv_tile::Prologue;
 use super::group_norm::{GroupNorm, InputGradient, InputGradientBlock, Moments, Normalisation};
 use super::linear::Linear;
-use super::resample::ConvPair;
+use super::resample::{ConvPair, shortcut_stencil};
 use super::time_embedding::TimeEmbedding;
 use crate::unet::layers::LayerKind;
 
@@ -71,7 +71,7 @@ fn convolutions_match_f64_at_odd_sizes() {
     for (kind, size) in KINDS.into_iter().flat_map(|kind| SIZES.map(|size| (kind, size))) {
         let (input, output) = ends(kind, n_in, n_out, size);
         let x = signed(input.len(), 2);
-        let pair = ConvPair::new(kind, n_out, n_in, &weights);
+        let pair = ConvPair::new(kind, output, n_in, &weights);
         let exact = |o: usize, row: usize, col: usize| {
             let mut sum = 0.0;
             for (i, k) in (0..n_in).flat_map(|i| (0..9).map(move |k| (i, k))) {
@@ -103,7 +103,7 @@ fn transposed_convolutions_are_adjoint() {
     let weights = signed(n_out * n_in * 9, 3);
     for (kind, size) in KINDS.into_iter().flat_map(|kind| SIZES.map(|size| (kind, size))) {
         let (input, output) = ends(kind, n_in, n_out, size);
-        let pair = ConvPair::new(kind, n_out, n_in, &weights);
+        let pair = ConvPair::new(kind, output, n_in, &weights);
         let (x, y) = (signed(input.len(), 4), signed(output.len(), 5));
         for arch in all_archs() {
             let a_x = convolve(arch, &pair.forward, input, &x, output);
@@ -117,20 +117,28 @@ fn transposed_convolutions_are_adjoint() {
 
 #[test]
 fn terms_and_epilogues_add_up() {
+    // An odd height computes rows one by one, an even one two by two.
+    terms_and_epilogues((5, 19));
+    terms_and_epilogues((6, 19));
+}
+
+fn terms_and_epilogues(size: (usize, usize)) {
     let (n_in, n_out) = (4, 6);
-    let (input, output) = ends(LayerKind::Residual, n_in, n_out, (5, 19));
-    let conv = ConvPair::new(LayerKind::Residual, n_out, n_in, &signed(n_out * n_in * 9, 6));
-    let point = ConvPair::point(n_out, n_in, &signed(n_out * n_in, 7));
+    let (input, output) = ends(LayerKind::Residual, n_in, n_out, size);
+    let conv = ConvPair::new(LayerKind::Residual, output, n_in, &signed(n_out * n_in * 9, 6));
+    let point_weights = signed(n_out * n_in, 7);
+    let point = ConvPair::point(n_out, n_in, &point_weights);
+    let shortcut = PackedConv::forward(shortcut_stencil(output), n_out, n_in, 1, &point_weights);
     let (x, residual) = (signed(input.len(), 8), signed(output.len(), 9));
     let (bias, shift) = (signed(n_out, 10), signed(n_out, 11));
     for arch in all_archs() {
         let view = Concat::one(View::new(&x, input));
         let term = |weights| Term { weights, input: view, prologue: Prologue::Identity };
-        let terms = [term(&conv.forward), term(&point.forward)];
+        let terms = [term(&conv.forward), term(&shortcut)];
         let residual_view = Some(Concat::one(View::new(&residual, output)));
         let epilogue = Epilogue::Forward { bias: &bias, shift: Some(&shift), residual: residual_view };
         let (mut out, mut moments) = (vec![0.0; output.len()], vec![[0.0; 2]; output.n_blocks() * n_out]);
-        let engine = engine(arch, &[&conv.forward, &point.forward], output);
+        let engine = engine(arch, &[&conv.forward, &shortcut], output);
         Convolution { terms: &terms, output, epilogue }.run(&engine, &mut out, &mut moments);
         let first = convolve(arch, &conv.forward, input, &x, output);
         let second = convolve(arch, &point.forward, input, &x, output);

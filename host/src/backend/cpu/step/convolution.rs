@@ -27,7 +27,7 @@ impl PlainConvolution {
             _ => "",
         };
         let weights = compiler.weight(&layer.name, part);
-        let conv = ConvPair::new(layer.kind, layer.output, layer.input, weights);
+        let conv = ConvPair::new(layer.kind, compiler.layouts[step.output], layer.input, weights);
         compiler.reserve(&[&conv.forward], compiler.layouts[step.output]);
         compiler.reserve(&[&conv.transposed], compiler.layouts[step.input]);
         Self { conv, bias: compiler.bias(&layer.name, part) }
@@ -68,7 +68,8 @@ impl OutputConvolution {
     pub(super) fn new(compiler: &mut Compiler<'_>, step: &Step) -> Self {
         let layer = &step.layer;
         let norm = compiler.norm(&layer.name, ".0");
-        let conv = ConvPair::new(layer.kind, layer.output, layer.input, compiler.weight(&layer.name, ".2"));
+        let conv =
+            ConvPair::new(layer.kind, compiler.layouts[step.output], layer.input, compiler.weight(&layer.name, ".2"));
         compiler.reserve(&[&conv.forward], compiler.layouts[step.output]);
         compiler.reserve(&[&conv.transposed], compiler.layouts[step.input]);
         Self { norm, conv, bias: compiler.bias(&layer.name, ".2") }

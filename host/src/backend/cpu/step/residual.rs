@@ -11,7 +11,7 @@ use super::super::engine::Engine;
 use super::super::layer::conv::{Convolution, Epilogue, PackedConv, Term};
 use super::super::layer::conv_tile::Prologue;
 use super::super::layer::group_norm::{GroupNorm, InputGradientBlock};
-use super::super::layer::resample::ConvPair;
+use super::super::layer::resample::{ConvPair, shortcut_stencil};
 use super::super::layer::stencil::Stencil;
 use super::{Compiler, Lane};
 use crate::unet::layers::LayerKind;
@@ -40,13 +40,13 @@ struct Projection {
 }
 
 impl Projection {
-    fn new(n_out: usize, inputs: (usize, usize), weights: &[f32]) -> Self {
-        let n_in = inputs.0 + inputs.1;
+    fn new(output: Blocked, inputs: (usize, usize), weights: &[f32]) -> Self {
+        let (n_out, n_in) = (output.channels, inputs.0 + inputs.1);
         let ranges = [0..inputs.0, inputs.0..n_in];
         let transposed = ranges.into_iter().filter(|range| !range.is_empty());
         let transposed =
             transposed.map(|range| PackedConv::transposed(Stencil::POINT, range, (n_out, n_in), 1, weights)).collect();
-        Self { forward: PackedConv::forward(Stencil::POINT, n_out, n_in, 1, weights), transposed }
+        Self { forward: PackedConv::forward(shortcut_stencil(output), n_out, n_in, 1, weights), transposed }
     }
 }
 
@@ -54,17 +54,17 @@ impl ResidualBlock {
     pub(super) fn new(compiler: &mut Compiler<'_>, step: &Step) -> Self {
         let layer = &step.layer;
         let (name, n_in, n_out) = (&layer.name, layer.total_input(), layer.output);
+        let output = compiler.layouts[step.output];
         let norm1 = compiler.norm(name, ".in_layers.0");
-        let conv1 = ConvPair::new(LayerKind::Residual, n_out, n_in, compiler.weight(name, ".in_layers.2"));
+        let conv1 = ConvPair::new(LayerKind::Residual, output, n_in, compiler.weight(name, ".in_layers.2"));
         let norm2 = compiler.norm(name, ".out_layers.0");
-        let conv2 = ConvPair::new(LayerKind::Residual, n_out, n_out, compiler.weight(name, ".out_layers.3"));
+        let conv2 = ConvPair::new(LayerKind::Residual, output, n_out, compiler.weight(name, ".out_layers.3"));
         let (bias1, mut bias2) = (compiler.bias(name, ".in_layers.2"), compiler.bias(name, ".out_layers.3"));
         let projection = layer.has_projection().then(|| {
             let of_projection = compiler.bias(name, ".skip_connection");
             bias2.iter_mut().zip(of_projection).for_each(|(bias, more)| *bias += more);
-            Projection::new(n_out, (layer.input, layer.skip), compiler.weight(name, ".skip_connection"))
+            Projection::new(output, (layer.input, layer.skip), compiler.weight(name, ".skip_connection"))
         });
-        let output = compiler.layouts[step.output];
         let input = output.with_channels(n_in);
         compiler.reserve(&[&conv1.forward], output);
         compiler.reserve(&[&conv1.transposed], input);
