@@ -1,5 +1,7 @@
 //! Passes of a network and iterations of a solver allocate nothing. One test in this binary, because the allocator counts for all of it.
 
+#![allow(clippy::unwrap_used)]
+
 use gradus::backend::cpu::{CpuEvaluator, Network};
 use gradus::ct::{ParallelBeam, Projector};
 use gradus::unet::Weights;

@@ -40,7 +40,7 @@ struct Global {
 enum Command {
     /// Reconstruct a scan, or a sample or image through a simulated scan; the main job
     #[command(allow_negative_numbers = true)]
-    Reconstruct(reconstruct::Arguments),
+    Reconstruct(Box<reconstruct::Arguments>),
     /// Simulate a measured sinogram of an image
     #[command(allow_negative_numbers = true)]
     Simulate(simulate::Arguments),

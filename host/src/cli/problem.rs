@@ -41,7 +41,7 @@ pub enum Unit {
 
 impl Unit {
     /// An image in this unit, from network units.
-    pub fn from_network(self, image: &Image) -> Image {
+    pub fn express(self, image: &Image) -> Image {
         self.convert(image, network_to_hu, |value, per_unit| value * per_unit)
     }
 

@@ -14,7 +14,7 @@ const MAGNIFICATION: usize = 2;
 
 /// Writes everything; returns the folder.
 pub fn write(finished: &Finished, folder: RunFolder) -> Result<PathBuf, Failure> {
-    let image = finished.unit.from_network(&finished.result.image);
+    let image = finished.unit.express(&finished.result.image);
     let window = window(finished);
     write_npy(folder.file("image.npy"), &image).into_diagnostic()?;
     write_png16(folder.file("image.png"), &finished.result.image, window).into_diagnostic()?;
@@ -151,9 +151,9 @@ fn report(finished: &Finished, window: GreyWindow) -> Result<Report, Failure> {
 
 fn pictures(finished: &Finished, window: GreyWindow) -> Vec<Picture> {
     let truth = finished.problem.scan.truth.as_ref();
-    let ends = finished.unit.from_network(&Image { height: 1, width: 2, pixels: vec![window.lo, window.hi] });
+    let ends = finished.unit.express(&Image { height: 1, width: 2, pixels: vec![window.lo, window.hi] });
     let show = |caption: &str, image: &Image| {
-        let shown = finished.unit.from_network(image);
+        let shown = finished.unit.express(image);
         let picture = Picture::new(caption, shown, GreyWindow::of(&ends));
         // Figures of merit are those of network units, data range 1, whatever unit is shown.
         let quality = finished.quality(image).filter(|_| caption != TRUTH);
