@@ -51,7 +51,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         black_box(arch.dispatch(MultiplyAdds(200_000)));
     });
     let peak = flop / best * 1e-9;
-    println!("{arch:?}: measured FMA peak {peak:.1} GFLOP/s per thread, image {size} x {size}");
+    let name = format!("{arch:?}");
+    let name = name.split('(').next().unwrap_or_default();
+    println!("{name}: measured FMA peak {peak:.1} GFLOP/s per thread, image {size} x {size}");
 
     let n = size * size;
     let x: Vec<f32> = (0..8 * n).map(|i| ((i * 37 % 101) as f32) / 101.0).collect();

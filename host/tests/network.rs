@@ -192,6 +192,20 @@ fn the_portable_path_agrees() {
     }
 }
 
+/// The vector minimum and maximum of some machines drop NaN; the network must not.
+#[test]
+fn nan_reaches_the_energy() {
+    for (weights, height, width, t) in cases() {
+        let mut x = signed(height * width, 11);
+        x[height * width / 2] = f32::NAN;
+        for new in [Network::new, Network::portable] {
+            let mut network = new(&weights, height, width, 1).unwrap();
+            network.forward(0..1, &x, &[t]);
+            assert!(network.energy(0).is_nan());
+        }
+    }
+}
+
 #[test]
 fn sizes_that_do_not_fit_say_which_do() {
     let error = Network::new(&small(2, vec![1, 2], RESIDUAL), 12, 18, 1).unwrap_err();

@@ -1,13 +1,12 @@
-//! Stride-2 convolution down, and nearest-neighbour doubling followed by a 3x3 convolution up.
-//!
-//! Both are convolutions with a [`Stencil`] of their own, so this file only pairs each with its transpose.
+//! Which stencils a layer's convolution runs with, forward and backward: stride 2 down, nearest-neighbour doubling up, or
+//! neither, and then by rows or by pairs of rows.
 
 use super::super::blocked::Blocked;
 use super::conv::PackedConv;
 use super::stencil::Stencil;
 use crate::unet::layers::LayerKind;
 
-/// A 3x3 convolution and its transpose, at the sampling of the layer.
+/// A convolution and its transpose.
 #[derive(Debug, Clone)]
 pub(crate) struct ConvPair {
     pub(crate) forward: PackedConv,

@@ -21,7 +21,7 @@ pub(crate) enum Operation {
     Convolution(convolution::PlainConvolution),
     Output(convolution::OutputConvolution),
     Residual(Box<residual::ResidualBlock>),
-    Attention(attention::AttentionBlock),
+    Attention(Box<attention::AttentionBlock>),
 }
 
 impl Operation {
@@ -89,7 +89,7 @@ impl<'a> Compiler<'a> {
                 }
                 LayerKind::ConvOut => Operation::Output(convolution::OutputConvolution::new(self, step)),
                 LayerKind::Residual => Operation::Residual(Box::new(residual::ResidualBlock::new(self, step))),
-                LayerKind::Attention => Operation::Attention(attention::AttentionBlock::new(self, step)),
+                LayerKind::Attention => Operation::Attention(Box::new(attention::AttentionBlock::new(self, step))),
             })
             .collect()
     }
