@@ -23,7 +23,7 @@ pub(super) fn reconstruct(
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
     let (height, width) = (measurement.geometry.height, measurement.geometry.width);
-    let alpha = settings.alpha.unwrap_or(Settings::ALPHA_PER_VARIANCE * measurement.noise_std.powi(2));
+    let alpha = settings.alpha.unwrap_or(Settings::ALPHA_PER_STD * measurement.noise_std);
     let solver = settings.solver(prior.perturbation_kernel().for_solver(), alpha)?;
     let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
     let start = start(measurement, settings)?;

@@ -66,7 +66,8 @@ pub struct Settings {
     pub seed: u64,
     /// Starting point of learned methods.
     pub start: Start,
-    /// Weight `alpha` of the prior; without it, [`Settings::ALPHA_PER_VARIANCE`] times the variance of the noise.
+    /// Weight `alpha` of the prior; without it, [`Settings::ALPHA_PER_STD`] times the standard
+    /// deviation of the noise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
     /// Number of levels, one iteration each.
@@ -141,8 +142,10 @@ pub(super) enum LearnedSolver {
 }
 
 impl Settings {
-    /// `alpha` over the variance of the noise (in pixels times network units), swept on images outside the test set.
-    pub const ALPHA_PER_VARIANCE: f64 = 20.0;
+    /// `alpha` over the standard deviation of the noise (in pixels times network units), swept on images outside the
+    /// test set. In proportion to the variance, as for a posterior mode, images with little noise would not be done in
+    /// 300 iterations: what the data do not see, the prior must remove while `t` is large.
+    pub const ALPHA_PER_STD: f64 = 17.0;
     /// Weight of total variation over the variance of the noise, swept on the same images.
     pub const TV_PER_VARIANCE: f64 = 10.0;
 
