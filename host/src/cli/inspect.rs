@@ -27,7 +27,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
         .as_object()
         .into_iter()
         .flatten()
-        .map(|(key, value)| format!("{:<22}{}", key.replace('_', " "), plain(value)))
+        .map(|(key, value)| format!("{:<30}{}", key.replace('_', " "), plain(value)))
         .collect();
     terminal.say(&lines.join("\n"))?;
     Ok(End::Done)
@@ -48,7 +48,7 @@ fn describe(name: &str) -> Result<Value, Failure> {
     }
     if Sample::parse(name).is_some() {
         let subject = problem::subject(name)?;
-        return Ok(image("sample, an image", &subject.image, subject.unit.name(), Some(subject.pixel_mm)));
+        return Ok(image("sample, an image", &subject.unit.express(&subject.image), subject.unit.name(), Some(subject.pixel_mm)));
     }
     if Scan::is_at(path).into_diagnostic()? {
         return Ok(scan(&Scan::read(path).into_diagnostic()?));

@@ -26,13 +26,13 @@ struct Cli {
 #[derive(Debug, clap::Args)]
 struct Global {
     /// Threads to compute with [default: all cores]; results do not depend on it
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", help_heading = "Every command")]
     threads: Option<usize>,
     /// No progress bar and no summary
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Every command")]
     quiet: bool,
     /// Print one JSON object instead of the summary
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Every command")]
     json: bool,
 }
 

@@ -108,9 +108,13 @@ pub struct LineSearchSettings {
     pub max_trials: u32,
 }
 
+/// The paper's settings are factor 4 and c = 1e-3. Then, after one halving, a step of twice the inverse curvature still
+/// passes, which only mirrors the error, and runs can swing from side to side to their end. With c = 0.1 such a step
+/// fails; with factor 2 the next trial is the inverse curvature itself. On six images outside the test set: 32.94 dB
+/// and 837 forward passes a run in place of 32.65 dB and 1015.
 impl Default for LineSearchSettings {
     fn default() -> Self {
-        Self { first: 0.01, factor: 4.0, sufficient_decrease: 1e-3, shrink: 0.5, max_trials: 20 }
+        Self { first: 0.01, factor: 2.0, sufficient_decrease: 0.1, shrink: 0.5, max_trials: 20 }
     }
 }
 
