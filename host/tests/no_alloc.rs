@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Passes of a network and iterations of a solver allocate nothing. One test in this binary, because the allocator counts for all of it.
-=======
-//! Passes of a network allocate nothing.
->>>>>>> net
+//! Passes of a network and iterations of a solver allocate nothing once all is made.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,11 +10,8 @@ use gradus_core::{
     StepCandidate, drive,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
-<<<<<<< HEAD
-use std::ops::ControlFlow;
-=======
 use std::cell::Cell;
->>>>>>> net
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 struct Counting;
@@ -74,12 +67,8 @@ fn nothing_is_allocated_once_all_is_made() {
             passes();
         }
         let after = ALLOCATIONS.load(Ordering::Relaxed);
-<<<<<<< HEAD
-        assert_eq!(after - before, 0, "allocations in 80 passes");
-        solver_iterations_allocate_nothing(&weights);
-=======
         assert_eq!(after - before, 0, "allocations in 20 passes");
->>>>>>> net
+        solver_iterations_allocate_nothing(&weights);
     });
 }
 

@@ -48,7 +48,12 @@ fn describe(name: &str) -> Result<Value, Failure> {
     }
     if Sample::parse(name).is_some() {
         let subject = problem::subject(name)?;
-        return Ok(image("sample, an image", &subject.unit.express(&subject.image), subject.unit.name(), Some(subject.pixel_mm)));
+        return Ok(image(
+            "sample, an image",
+            &subject.unit.express(&subject.image),
+            subject.unit.name(),
+            Some(subject.pixel_mm),
+        ));
     }
     if Scan::is_at(path).into_diagnostic()? {
         return Ok(scan(&Scan::read(path).into_diagnostic()?));
