@@ -67,7 +67,6 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(End::Done) => ExitCode::SUCCESS,
         Ok(End::Unfinished) => ExitCode::from(1),
-        Err(failure) if terminal::is_broken_pipe(&failure) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("{failure:?}");
             ExitCode::from(2)

@@ -47,16 +47,12 @@ impl Terminal {
     }
 }
 
+/// Prints to standard output. A reader who has gone away has seen enough: that is no failure.
 fn print_line(text: &str) -> Result<(), Failure> {
-    writeln!(std::io::stdout().lock(), "{text}").into_diagnostic()
-}
-
-/// Whether a failure only says that the reader of our output has gone, which is none.
-pub fn is_broken_pipe(failure: &Failure) -> bool {
-    failure
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).into_diagnostic(),
+        _ => Ok(()),
+    }
 }
 
 /// Errors as plain text, without links, coloured only where a person reads them.

@@ -29,7 +29,7 @@ pub enum ReconstructError {
     #[error(transparent)]
     Tv(#[from] TvError),
     /// The settings contradict themselves.
-    #[error("settings: {0}")]
+    #[error("the settings make no sense")]
     Settings(#[from] SettingsError),
     /// The prior cannot be used on this image.
     #[error(transparent)]
