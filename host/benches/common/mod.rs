@@ -11,7 +11,7 @@ use gradus::unet::{Weights, embedded};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-pub type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 pub const N_ANGLES: usize = 60;
 
