@@ -124,9 +124,12 @@ class EnergyNetwork:
 class Astra:
     """The CPU projector of Joseph's kind ("linear") and its transpose, in buffers made once; only `run` is timed."""
 
-    def __init__(self, size, n_bins, angles):
+    def __init__(self, size, angles):
+        # Bins of equal width over the image's diagonal, as the other side's geometry has them.
+        diagonal = size * math.sqrt(2)
+        n_bins = 2 * math.ceil(diagonal / 2) + 1
         volume = astra.create_vol_geom(size, size)
-        beam = astra.create_proj_geom("parallel", 1.0, n_bins, angles)
+        beam = astra.create_proj_geom("parallel", diagonal / n_bins, n_bins, angles)
         self.image = np.zeros((size, size), np.float32)
         self.sinogram = np.zeros((len(angles), n_bins), np.float32)
         image, sinogram = astra.data2d.link("-vol", volume, self.image), astra.data2d.link("-sino", beam, self.sinogram)
@@ -151,10 +154,6 @@ class Astra:
         self.sinogram[:] = y
         self.adjoint()
         return self.image.copy()
-
-
-def n_bins(size):
-    return 2 * math.ceil(size * math.sqrt(2) / 2) + 1
 
 
 def angles():
@@ -283,7 +282,7 @@ def rivals(network, runs):
             times[f"energy, batch {batch}, 2 threads"] = median_time(runs, lambda: network.energy(x, t))
         times[f"energy and score, batch {batch}, 2 threads"] = median_time(runs, lambda: network.energy_and_score(x, t))
     for size in (128, 256):
-        operator = Astra(size, n_bins(size), angles())
+        operator = Astra(size, angles())
         operator.image[:] = np.random.default_rng(1).random((size, size))
         for name, work in (("projector", operator.forward), ("adjoint", operator.adjoint)):
             wall, cpu = time.perf_counter(), time.process_time()
@@ -316,7 +315,7 @@ def main():
     energy, score = network.energy_and_score(*(torch.from_numpy(check[k]).float() for k in ("x", "t")))
     close("energy against the golden file", -energy, check["log_density"], 1e-4)
     close("score against the golden file", score, check["score"], 1e-4)
-    operator = Astra(problem["size"], problem["n_bins"], np.array(problem["angles_rad"]))
+    operator = Astra(problem["size"], np.array(problem["angles_rad"]))
     image = np.fromfile(folder / "image.f32", "<f4").reshape(operator.image.shape)
     projected = np.fromfile(folder / "projected.f32", "<f4").reshape(operator.sinogram.shape)
     close("projector of the two sides", operator.project(image), projected, 1e-4)

@@ -7,7 +7,7 @@
 #[path = "../benches/common/mod.rs"]
 mod common;
 
-use common::{N_ANGLES, Outcome, Passes, Projections, algorithm_2, measurement, pool, prior, time};
+use common::{Outcome, Passes, Projections, algorithm_2, measurement, pool, prior, time};
 use gradus::reconstruct::{Measurement, Settings};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -94,10 +94,8 @@ fn write_problem(folder: &Path, measurement: &Measurement) -> Outcome<()> {
     write("smeared.f32", &smeared)?;
     write("sinogram.f32", &measurement.sinogram)?;
     write("start.f32", &start)?;
-    debug_assert_eq!(measurement.geometry.angles_rad.len(), N_ANGLES);
     let description = json!({
         "size": SIZE,
-        "n_bins": measurement.geometry.n_bins,
         "angles_rad": measurement.geometry.angles_rad,
         "alpha": Settings::ALPHA_PER_VARIANCE * measurement.noise_std.powi(2),
         "settings": settings,
