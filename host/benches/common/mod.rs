@@ -1,0 +1,143 @@
+//! What the benchmarks and the timing examples share: the embedded prior, an image's scan, and the work that is timed.
+#![allow(dead_code, missing_docs, unreachable_pub)] // every target uses its part of this
+
+use gradus::backend::Counters;
+use gradus::backend::cpu::Network;
+use gradus::ct::{ParallelBeam, Projector};
+use gradus::data::ellipses::ellipses;
+use gradus::reconstruct::{Measurement, Settings, reconstruct};
+use gradus::simulate::{Simulation, simulate};
+use gradus::unet::{Weights, embedded};
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+pub const N_ANGLES: usize = 60;
+
+pub fn prior() -> Outcome<Weights> {
+    Ok(Weights::from_bytes(embedded("ellipses").ok_or("no embedded prior `ellipses`")?)?)
+}
+
+/// Passes of the network over a batch of images.
+pub struct Passes {
+    network: Network,
+    x: Vec<f32>,
+    t: Vec<f32>,
+    h: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+impl Passes {
+    /// Scratch memory is for the threads of the current pool.
+    pub fn new(size: usize, batch: usize) -> Outcome<Self> {
+        let n = size * size;
+        let x: Vec<f32> = (0..batch * n).map(|i| ((i * 37 % 101) as f32) / 101.0).collect();
+        let network = Network::new(&prior()?, size, size, batch)?;
+        let mut passes = Self { network, h: x.clone(), gradient: x.clone(), t: vec![0.3; batch], x };
+        passes.score();
+        Ok(passes)
+    }
+
+    /// The energies of the batch, added up.
+    pub fn energy(&mut self) -> f64 {
+        let batch = self.t.len();
+        self.network.forward(0..batch, &self.x, &self.t);
+        (0..batch).map(|lane| self.network.energy(lane)).sum()
+    }
+
+    /// J_h^T h of the last [`Passes::energy`].
+    pub fn vjp(&mut self) -> &[f32] {
+        let batch = self.t.len();
+        for (lane, h) in self.h.chunks_exact_mut(self.network.image_len()).enumerate() {
+            h.copy_from_slice(self.network.h(lane));
+        }
+        self.network.vjp(0..batch, &self.h, &mut self.gradient);
+        &self.gradient
+    }
+
+    /// Minus the score: a forward pass and a vjp.
+    pub fn score(&mut self) -> &[f32] {
+        self.energy();
+        self.vjp()
+    }
+}
+
+/// Projections of one image, 60 views.
+pub struct Projections {
+    projector: Projector,
+    image: Vec<f32>,
+    sinogram: Vec<f32>,
+}
+
+impl Projections {
+    pub fn new(size: usize) -> Outcome<Self> {
+        let projector = Projector::new(ParallelBeam::covering(size, size, N_ANGLES))?;
+        let sinogram = vec![0.0; projector.geometry().sinogram_len()];
+        let mut projections = Self { projector, image: ellipses(1, size).pixels, sinogram };
+        projections.forward_project()?;
+        Ok(projections)
+    }
+
+    pub fn forward_project(&mut self) -> Outcome<&[f32]> {
+        self.projector.forward_project(&self.image, &mut self.sinogram)?;
+        Ok(&self.sinogram)
+    }
+
+    pub fn adjoint(&mut self) -> Outcome<&[f32]> {
+        self.projector.adjoint(&self.sinogram, &mut self.image)?;
+        Ok(&self.image)
+    }
+}
+
+/// The scan of an image of ellipses under the default noise, in network units.
+pub fn measurement(size: usize) -> Outcome<Measurement> {
+    Ok(Measurement::new(&simulate(&ellipses(1, size), 1.0, &Simulation::default())?)?)
+}
+
+/// One run of Algorithm 2.
+pub struct Run {
+    /// Mean over the iterations after the first.
+    pub seconds_per_iteration: f64,
+    pub iterations: u64,
+    /// Of all iterations.
+    pub counters: Counters,
+    /// `f` at the end.
+    pub objective: f64,
+}
+
+/// The first `iterations` iterations of Algorithm 2 with the default settings, whose schedule has 300 levels.
+pub fn algorithm_2(measurement: &Measurement, iterations: u64) -> Outcome<Run> {
+    let (mut first, mut last) = (None, Instant::now());
+    let outcome = reconstruct(measurement, &Settings::default(), Some(&prior()?), &mut |progress| {
+        last = Instant::now();
+        first.get_or_insert(last);
+        if progress.done < iterations { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    let seconds = last.duration_since(first.ok_or("no iteration was made")?).as_secs_f64();
+    Ok(Run {
+        seconds_per_iteration: seconds / (outcome.iterations - 1).max(1) as f64,
+        iterations: outcome.iterations,
+        counters: outcome.counters,
+        objective: outcome.objective.unwrap_or(f64::NAN),
+    })
+}
+
+/// Smallest and median time of `runs` calls, in seconds, after one that is not counted.
+pub fn time<R>(runs: usize, mut work: impl FnMut() -> R) -> (f64, f64) {
+    std::hint::black_box(work());
+    let mut times: Vec<f64> = (0..runs)
+        .map(|_| {
+            let start = Instant::now();
+            std::hint::black_box(work());
+            start.elapsed().as_secs_f64()
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    (times[0], times[runs / 2])
+}
+
+/// A pool of `threads` threads.
+pub fn pool(threads: usize) -> Outcome<rayon::ThreadPool> {
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?)
+}

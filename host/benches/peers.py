@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+"""Times of this program against PyTorch (network, training step) and ASTRA (projector), in one interleaved run.
+
+    python3 -m venv target/peers
+    target/peers/bin/pip install torch==2.15.0 astra-toolbox==2.5.0 numpy==2.4.6 safetensors==0.8.0
+    cargo build --release --example peer_times
+    target/peers/bin/python host/benches/peers.py
+
+Both sides work in turn, round after round; the table gives medians, and the median over rounds of the ratio of each.
+Exit status 1 when a ratio misses its bound.
+"""
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+import astra
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+N_ANGLES = 60
+
+
+class EnergyNetwork:
+    """h(x, t) of a weights file: the U-Net of guided diffusion under the "residual" parametrisation."""
+
+    def __init__(self, path):
+        with safe_open(path, "pt") as file:
+            meta = {k: json.loads(v) for k, v in file.metadata().items() if k != "provenance"}
+            self.w = {name: file.get_tensor(name) for name in file.keys()}
+        self.a, self.kernel, self.p = meta["architecture"], meta["perturbation_kernel"], meta["parametrisation"]
+        assert self.p["kind"] == "residual" and not self.a["attention_resolutions"]
+
+    def scales(self, t):
+        """gamma_t and nu_t."""
+        b0, b1 = self.kernel["beta_min"], self.kernel["beta_max"]
+        log_gamma = -t * t * (b1 - b0) / 4 - t * b0 / 2
+        return torch.exp(log_gamma), torch.sqrt(-torch.expm1(2 * log_gamma))
+
+    def conv(self, name, x, **options):
+        weight = self.w[name + ".weight"]
+        return F.conv2d(x, weight, self.w[name + ".bias"], padding=weight.shape[-1] // 2, **options)
+
+    def linear(self, name, x):
+        return F.linear(x, self.w[name + ".weight"], self.w[name + ".bias"])
+
+    def norm(self, name, x):
+        return F.group_norm(x, self.a["norm_groups"], self.w[name + ".weight"], self.w[name + ".bias"], self.a["norm_eps"])
+
+    def residual(self, name, x, embedding):
+        y = self.conv(name + ".in_layers.2", F.silu(self.norm(name + ".in_layers.0", x)))
+        y = y + self.linear(name + ".emb_layers.1", F.silu(embedding))[:, :, None, None]
+        y = self.conv(name + ".out_layers.3", F.silu(self.norm(name + ".out_layers.0", y)))
+        skip = name + ".skip_connection"
+        return y + (self.conv(skip, x) if skip + ".weight" in self.w else x)
+
+    def attention(self, name, x):
+        n, c, height, width = x.shape
+        flat = x.reshape(n, c, -1)
+        qkv = F.conv1d(self.norm(name + ".norm", flat), self.w[name + ".qkv.weight"], self.w[name + ".qkv.bias"])
+        q, k, v = qkv.chunk(3, dim=1)
+        weights = torch.softmax(torch.einsum("bct,bcs->bts", q, k) / math.sqrt(c), dim=-1)
+        mixed = torch.einsum("bts,bcs->bct", weights, v)
+        out = F.conv1d(mixed, self.w[name + ".proj_out.weight"], self.w[name + ".proj_out.bias"])
+        return (flat + out).reshape(n, c, height, width)
+
+    def unet(self, x, t):
+        half = self.a["model_channels"] // 2
+        rate = torch.exp(-math.log(self.a["max_period"]) * torch.arange(half, dtype=t.dtype) / half)
+        arguments = t[:, None] * rate
+        embedding = torch.cat([arguments.cos(), arguments.sin()], 1)
+        embedding = self.linear("time_embed.2", F.silu(self.linear("time_embed.0", embedding)))
+        y = self.conv("input_blocks.0.0", F.pixel_unshuffle(x, self.a["pixel_unshuffle"]))
+        stack, block, levels = [y], 1, len(self.a["channel_mult"])
+        for level in range(levels):
+            for _ in range(self.a["num_res_blocks"]):
+                y = self.residual(f"input_blocks.{block}.0", y, embedding)
+                stack.append(y)
+                block += 1
+            if level + 1 < levels:
+                y = self.conv(f"input_blocks.{block}.0.op", y, stride=2)
+                stack.append(y)
+                block += 1
+        y = self.residual("middle_block.0", y, embedding)
+        y = self.attention("middle_block.1", y)
+        y = self.residual("middle_block.2", y, embedding)
+        block = 0
+        for level in reversed(range(levels)):
+            for i in range(self.a["num_res_blocks"] + 1):
+                y = self.residual(f"output_blocks.{block}.0", torch.cat([y, stack.pop()], 1), embedding)
+                if level > 0 and i == self.a["num_res_blocks"]:
+                    y = self.conv(f"output_blocks.{block}.1.conv", F.interpolate(y, scale_factor=2, mode="nearest"))
+                block += 1
+        y = self.conv("out.2", F.silu(self.norm("out.0", y)))
+        return F.pixel_shuffle(y, self.a["pixel_unshuffle"])
+
+    def h(self, x, t):
+        gamma, nu = (s[:, None, None, None] for s in self.scales(t))
+        mean, spread = self.p["data_mean"], self.p["data_std"]
+        sigma = nu / gamma
+        total = torch.sqrt(sigma**2 + spread**2)
+        scaled = (x / gamma - mean) / total
+        return sigma / total * scaled - spread / total * self.unet(scaled, t)
+
+    def energy(self, x, t):
+        return 0.5 * self.h(x, t).pow(2).sum((1, 2, 3))
+
+    def energy_and_score(self, x, t, create_graph=False):
+        x = x.detach().requires_grad_()
+        energy = self.energy(x, t)
+        (gradient,) = torch.autograd.grad(energy.sum(), x, create_graph=create_graph)
+        return energy.detach(), -gradient
+
+
+class Astra:
+    """The CPU projector of Joseph's kind ("linear") and its transpose, in buffers made once; only `run` is timed."""
+
+    def __init__(self, size, angles):
+        # Bins of equal width over the image's diagonal, as the other side's geometry has them.
+        diagonal = size * math.sqrt(2)
+        n_bins = 2 * math.ceil(diagonal / 2) + 1
+        volume = astra.create_vol_geom(size, size)
+        beam = astra.create_proj_geom("parallel", diagonal / n_bins, n_bins, angles)
+        self.image = np.zeros((size, size), np.float32)
+        self.sinogram = np.zeros((len(angles), n_bins), np.float32)
+        image, sinogram = astra.data2d.link("-vol", volume, self.image), astra.data2d.link("-sino", beam, self.sinogram)
+        projector = astra.create_projector("linear", beam, volume)
+        forward, back = astra.astra_dict("FP"), astra.astra_dict("BP")
+        forward.update(ProjectorId=projector, ProjectionDataId=sinogram, VolumeDataId=image)
+        back.update(ProjectorId=projector, ProjectionDataId=sinogram, ReconstructionDataId=image)
+        self.algorithms = [astra.algorithm.create(forward), astra.algorithm.create(back)]
+
+    def forward(self):
+        astra.algorithm.run(self.algorithms[0])
+
+    def adjoint(self):
+        astra.algorithm.run(self.algorithms[1])
+
+    def project(self, x):
+        self.image[:] = x
+        self.forward()
+        return self.sinogram.copy()
+
+    def smear(self, y):
+        self.sinogram[:] = y
+        self.adjoint()
+        return self.image.copy()
+
+
+def angles():
+    return (np.arange(N_ANGLES) + 0.5) * np.pi / N_ANGLES
+
+
+def median_time(runs, work):
+    work()
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def close(name, found, expected, tolerance):
+    found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    error = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+    print(f"- {name}: relative difference {error:.1e}")
+    if not error < tolerance:
+        sys.exit(f"{name}: the two sides do not compute the same; the times would mean nothing")
+
+
+def algorithm_2(network, operator, problem, folder, iterations):
+    """The gradient-like method with the same savings: one projection a search, kept h, both scores in one batch."""
+    size, settings, alpha = problem["size"], problem["settings"], problem["alpha"]
+    search = settings["line_search"]
+    read = lambda name, shape: np.fromfile(folder / name, "<f4").reshape(shape)
+    x, y = read("start.f32", (size, size)), read("sinogram.f32", (N_ANGLES, -1))
+    levels = np.geomspace(settings["t_max"], settings["t_min"], settings["steps"])
+    t_min = torch.tensor([settings["t_min"]], dtype=torch.float32)
+    counts = {"network_forwards": 0, "network_vjps": 0, "projections": 1}
+
+    def weight(t):
+        gamma, nu = network.scales(torch.tensor(float(t), dtype=torch.float64))
+        return alpha * float(nu / gamma)
+
+    def h_with_graph(x):
+        image = torch.from_numpy(x.astype(np.float32))[None, None].requires_grad_()
+        counts["network_forwards"] += 1
+        return image, network.h(image, t_min)
+
+    dot = lambda a, b: float(np.vdot(a.astype(np.float64), b.astype(np.float64)))
+    prior = weight(settings["t_min"])
+    residual = operator.project(x) - y
+    image, h = h_with_graph(x)
+    last_step, previous, done = None, None, 0
+    start = None
+    for t in levels[:iterations]:
+        data = operator.smear(residual)
+        counts["projections"] += 1
+        # The kept graph of h(x, t_min) gives grad f without another forward pass.
+        (at_min,) = torch.autograd.grad(h, image, h.detach(), retain_graph=True)
+        gradient = data + prior * at_min.numpy()[0, 0]
+        counts["network_vjps"] += 1
+        _, score = network.energy_and_score(image.detach(), torch.tensor([t], dtype=torch.float32))
+        counts["network_forwards"] += 1
+        counts["network_vjps"] += 1
+        direction = -t * (data - weight(t) * score.numpy()[0, 0])
+        slope = dot(gradient, direction)
+        done += 1
+        if slope < 0:
+            step = search["first"] if last_step is None else last_step
+            if last_step is not None:
+                difference = previous - direction
+                quotient = last_step * dot(previous, difference) / dot(difference, difference)
+                if np.isfinite(quotient) and quotient != 0:
+                    step = min(max(search["factor"] * abs(quotient), 1e-6), 1e6)
+            projected = operator.project(direction)
+            counts["projections"] += 1
+            linear, square = dot(residual, projected), dot(projected, projected)
+            old = h.detach().double()
+            for _ in range(search["max_trials"]):
+                trial = (x + step * direction).astype(np.float32)
+                trial_image, trial_h = h_with_graph(trial)
+                new = trial_h.detach().double()
+                change = step * linear + 0.5 * step**2 * square + prior * 0.5 * float(((new - old) * (new + old)).sum())
+                if change <= search["sufficient_decrease"] * step * slope:
+                    x, image, h = trial, trial_image, trial_h
+                    residual = (residual + step * projected).astype(np.float32)
+                    previous, last_step = direction, step
+                    break
+                step *= search["shrink"]
+        # As on the other side, the first iteration is not timed.
+        start = start or time.perf_counter()
+    seconds = time.perf_counter() - start
+    objective = 0.5 * dot(residual, residual) + prior * 0.5 * float(h.detach().double().pow(2).sum())
+    return {
+        "seconds_per_iteration": seconds / max(done - 1, 1),
+        "iterations": done,
+        "counters": counts,
+        "objective": objective,
+    }
+
+
+def training_step(network, batch, n):
+    """Denoising score matching with the score as a gradient: double backward, without the optimiser."""
+    parameters = [w.requires_grad_() for w in network.w.values()]
+    generator = torch.Generator().manual_seed(1)
+    clean = torch.rand((batch, 1, n, n), generator=generator)
+    noise = torch.randn(clean.shape, generator=generator)
+    t = torch.linspace(0.01, 1, batch)
+    gamma, nu = (s[:, None, None, None] for s in network.scales(t))
+
+    def step():
+        _, score = network.energy_and_score(gamma * clean + nu * noise, t, create_graph=True)
+        return torch.autograd.grad((nu * score + noise).pow(2).mean(), parameters, allow_unused=True)
+
+    return step
+
+
+def bound(key):
+    if key.startswith("energy"):
+        return 3 if "batch 1," in key else 2
+    return 4 if "1 thread" in key else 8
+
+
+def rivals(network, runs):
+    """One round of the other side's times, under the names that `peer_times` uses."""
+    times, cores = {}, {}
+    torch.set_num_threads(2)
+    for batch in (1, 8):
+        x, t = torch.rand(batch, 1, 128, 128), torch.full((batch,), 0.3)
+        with torch.no_grad():
+            times[f"energy, batch {batch}, 2 threads"] = median_time(runs, lambda: network.energy(x, t))
+        times[f"energy and score, batch {batch}, 2 threads"] = median_time(runs, lambda: network.energy_and_score(x, t))
+    for size in (128, 256):
+        operator = Astra(size, angles())
+        operator.image[:] = np.random.default_rng(1).random((size, size))
+        for name, work in (("projector", operator.forward), ("adjoint", operator.adjoint)):
+            wall, cpu = time.perf_counter(), time.process_time()
+            seconds = median_time(runs, work)
+            cores[f"{name}, {size}"] = (time.process_time() - cpu) / (time.perf_counter() - wall)
+            for threads in (1, 2):
+                times[f"{name}, {size}, {threads} threads"] = seconds
+    return times, cores
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=11, help="runs of which each round takes the median")
+    parser.add_argument("--iterations", type=int, default=300, help="of Algorithm 2, on both sides")
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/examples/peer_times")
+    arguments = parser.parse_args()
+    torch.set_num_threads(2)
+    folder = ROOT / "target/peer_problem"
+    network = EnergyNetwork(ROOT / "host/weights/ellipses.safetensors")
+
+    def ours(*extra):
+        command = [arguments.binary, "--rounds", arguments.runs, "--iterations", arguments.iterations, *extra]
+        return json.loads(subprocess.run([str(part) for part in command], check=True, capture_output=True).stdout)
+
+    print(f"PyTorch {torch.__version__}, ASTRA {astra.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
+    ours("--problem", folder)
+    problem = json.loads((folder / "problem.json").read_text())
+    check = np.load(ROOT / "tests/golden/bootstrap_check.npz")
+    energy, score = network.energy_and_score(*(torch.from_numpy(check[k]).float() for k in ("x", "t")))
+    close("energy against the golden file", -energy, check["log_density"], 1e-4)
+    close("score against the golden file", score, check["score"], 1e-4)
+    operator = Astra(problem["size"], np.array(problem["angles_rad"]))
+    image = np.fromfile(folder / "image.f32", "<f4").reshape(operator.image.shape)
+    projected = np.fromfile(folder / "projected.f32", "<f4").reshape(operator.sinogram.shape)
+    close("projector of the two sides", operator.project(image), projected, 1e-4)
+    smeared = np.fromfile(folder / "smeared.f32", "<f4").reshape(operator.image.shape)
+    close("adjoint of the two sides", operator.smear(projected), smeared, 1e-4)
+
+    rounds = []
+    for _ in range(arguments.rounds):
+        times, cores = rivals(network, arguments.runs)
+        mine = ours()
+        theirs = algorithm_2(network, operator, problem, folder, arguments.iterations)
+        rounds.append((mine, times, cores, theirs))
+    step = training_step(network, 8, 128)
+    training = median_time(3, step)
+
+    median = statistics.median
+    print("\n| work | this program ms | peer ms | ratio | bound | |\n|---|---|---|---|---|---|")
+    missed = []
+
+    def row(name, own, other, wanted):
+        ratio = median(b / a for a, b in zip(own, other))
+        missed.extend([name] if ratio < wanted else [])
+        verdict = "ok" if ratio >= wanted else "MISSED"
+        print(f"| {name} | {median(own) * 1e3:.3f} | {median(other) * 1e3:.3f} | {ratio:.1f} | {wanted} | {verdict} |")
+
+    for key in rounds[0][1]:
+        own = [mine["seconds"][key] for mine, *_ in rounds]
+        row(key.replace("1 threads", "1 thread"), own, [times[key] for _, times, *_ in rounds], bound(key.replace("1 threads", "1 thread")))
+    own = [mine["algorithm_2"]["seconds_per_iteration"] for mine, *_ in rounds]
+    row("iteration of Algorithm 2, 2 threads", own, [theirs["seconds_per_iteration"] for *_, theirs in rounds], 5)
+    print(f"| training step, batch 8, 2 threads | not measured: no such API yet | {training * 1e3:.0f} | | 3 | |\n")
+    mine, _, cores, theirs = rounds[-1]
+    for side, run in (("this program", mine["algorithm_2"]), ("peer", theirs)):
+        print(f"- Algorithm 2, {side}: {run['iterations']} iterations, {run['counters']}, f = {run['objective']:.2f}")
+    print(f"- cores that ASTRA kept busy: { {k: round(v, 2) for k, v in cores.items()} }")
+    print(f"- load at the end {os.getloadavg()[0]:.1f}")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

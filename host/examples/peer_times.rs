@@ -1,0 +1,106 @@
+//! Times of the work that `benches/peers.py` also gives to other software, as JSON in seconds (medians).
+//!
+//! `peer_times [--rounds N] [--iterations N] [--problem FOLDER]`: the folder receives the problem that Algorithm 2 is run on, as raw
+//! little-endian `f32` files and `problem.json`, so that both sides solve the same one.
+#![allow(missing_docs)]
+
+#[path = "../benches/common/mod.rs"]
+mod common;
+
+use common::{Outcome, Passes, Projections, algorithm_2, measurement, pool, prior, time};
+use gradus::reconstruct::{Measurement, Settings};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+const SIZE: usize = 128;
+const THREADS: [usize; 2] = [1, 2];
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (mut runs, mut iterations) = (15, 300);
+    for pair in arguments.chunks(2) {
+        match pair {
+            [name, value] if name == "--rounds" => runs = value.parse()?,
+            [name, value] if name == "--iterations" => iterations = value.parse()?,
+            [name, folder] if name == "--problem" => write_problem(Path::new(folder), &measurement(SIZE)?)?,
+            _ => return Err("usage: peer_times [--rounds N] [--iterations N] [--problem FOLDER]".into()),
+        }
+    }
+    let mut times = Map::new();
+    for threads in THREADS {
+        network(&mut times, threads, runs)?;
+        projector(&mut times, threads, runs)?;
+    }
+    let run = pool(2)?.install(|| algorithm_2(&measurement(SIZE)?, iterations))?;
+    let report = json!({
+        "seconds": times,
+        "algorithm_2": {
+            "seconds_per_iteration": run.seconds_per_iteration,
+            "iterations": run.iterations,
+            "counters": run.counters,
+            "objective": run.objective,
+        },
+    });
+    println!("{report}");
+    Ok(())
+}
+
+fn network(times: &mut Map<String, Value>, threads: usize, runs: usize) -> Outcome<()> {
+    let pool = pool(threads)?;
+    for batch in [1, 8] {
+        let mut passes = pool.install(|| Passes::new(SIZE, batch))?;
+        let (_, energy) = pool.install(|| time(runs, || passes.energy()));
+        let (_, score) = pool.install(|| time(runs, || passes.score()[0]));
+        times.insert(format!("energy, batch {batch}, {threads} threads"), energy.into());
+        times.insert(format!("energy and score, batch {batch}, {threads} threads"), score.into());
+    }
+    Ok(())
+}
+
+fn projector(times: &mut Map<String, Value>, threads: usize, runs: usize) -> Outcome<()> {
+    let pool = pool(threads)?;
+    for size in [128, 256] {
+        let mut projections = pool.install(|| Projections::new(size))?;
+        let (_, forward) = pool.install(|| time(3 * runs, || projections.forward_project().is_ok()));
+        let (_, adjoint) = pool.install(|| time(3 * runs, || projections.adjoint().is_ok()));
+        times.insert(format!("projector, {size}, {threads} threads"), forward.into());
+        times.insert(format!("adjoint, {size}, {threads} threads"), adjoint.into());
+    }
+    Ok(())
+}
+
+/// What the other side needs to run Algorithm 2 on the same data from the same start, and an image with its projection.
+fn write_problem(folder: &Path, measurement: &Measurement) -> Outcome<()> {
+    let write = |name: &str, values: &[f32]| {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        std::fs::write(folder.join(name), bytes)
+    };
+    std::fs::create_dir_all(folder)?;
+    let settings = Settings::default();
+    let start: Vec<f32> = {
+        let generator = ChaCha8Rng::seed_from_u64(settings.seed);
+        StandardNormal.sample_iter(generator).take(SIZE * SIZE).collect()
+    };
+    let image = gradus::data::ellipses::ellipses(1, SIZE).pixels;
+    let mut projector = gradus::ct::Projector::new(measurement.geometry.clone())?;
+    let (mut projected, mut smeared) = (vec![0.0; measurement.sinogram.len()], vec![0.0; image.len()]);
+    projector.forward_project(&image, &mut projected)?;
+    projector.adjoint(&projected, &mut smeared)?;
+    write("image.f32", &image)?;
+    write("projected.f32", &projected)?;
+    write("smeared.f32", &smeared)?;
+    write("sinogram.f32", &measurement.sinogram)?;
+    write("start.f32", &start)?;
+    let description = json!({
+        "size": SIZE,
+        "angles_rad": measurement.geometry.angles_rad,
+        "alpha": Settings::ALPHA_PER_STD * measurement.noise_std,
+        "settings": settings,
+        "kernel": prior()?.perturbation_kernel(),
+    });
+    std::fs::write(folder.join("problem.json"), description.to_string())?;
+    Ok(())
+}
