@@ -9,8 +9,8 @@ use gradus_core::{
     Backtracking, GradientLike, Homotopy, PerturbationKernel, RegularisationWeight, Schedule, Solver, Spacing,
     StepCandidate, drive,
 };
-use std::ops::ControlFlow;
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 struct Counting;

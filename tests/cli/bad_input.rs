@@ -128,5 +128,9 @@ fn weights_of_another_architecture() {
     let mut other = weights.clone();
     other[at..at + ours.len()].copy_from_slice(b"\\\"model_channels\\\": 32");
     fs::write(dir.path().join("other.safetensors"), other).unwrap();
-    refused(dir.path(), &["reconstruct", "--prior", "other.safetensors"], &["other.safetensors", "time_embed.0.weight", "[96, 24]", "[128, 32]"]);
+    refused(
+        dir.path(),
+        &["reconstruct", "--prior", "other.safetensors"],
+        &["other.safetensors", "time_embed.0.weight", "[96, 24]", "[128, 32]"],
+    );
 }

@@ -28,10 +28,7 @@ fn the_main_job_leaves_a_complete_folder() {
 fn a_run_is_repeated_by_its_own_description_whatever_the_threads() {
     let dir = tempfile::tempdir().unwrap();
     json(&gradus(dir.path(), &[&SHORT[..], &["-o", "one", "--threads", "1"]].concat()));
-    json(&gradus(
-        dir.path(),
-        &["reconstruct", "--config", "one/run.toml", "-o", "two", "--threads", "2", "--json"],
-    ));
+    json(&gradus(dir.path(), &["reconstruct", "--config", "one/run.toml", "-o", "two", "--threads", "2", "--json"]));
     for file in ["image.npy", "trace.csv", "scan.npz", "image.png"] {
         let read = |run: &str| fs::read(dir.path().join(run).join(file)).unwrap();
         assert!(read("one") == read("two"), "{file} differs");
@@ -84,7 +81,8 @@ fn an_existing_folder_is_never_overwritten() {
 fn inspect_and_doctor_answer() {
     let dir = tempfile::tempdir().unwrap();
     json(&gradus(dir.path(), &["simulate", "spine", "-o", "scan.npz", "--photons", "1e5", "--json"]));
-    for (what, word) in [("scan.npz", "parallel beam"), ("spine", "HU"), ("ellipses", "600220"), ("ellipses:1", "128")] {
+    for (what, word) in [("scan.npz", "parallel beam"), ("spine", "HU"), ("ellipses", "600220"), ("ellipses:1", "128")]
+    {
         let description = json(&gradus(dir.path(), &["inspect", what, "--json"])).to_string();
         assert!(description.contains(word), "{description}");
     }

@@ -138,8 +138,7 @@ fn every_accepted_step_lowers_f_in_f64() {
     let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, 60).unwrap();
     let weight = RegularisationWeight::NoiseToSignal { alpha: 5.0, kernel: PerturbationKernel::VP };
     let homotopy = Homotopy { schedule, weight };
-    let mut solver =
-        GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap();
+    let mut solver = GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap();
     let judge = Judge::new(&data, solver.objective());
     let mut evaluator = evaluator(&data, solver.objective());
     let (mut last, mut steps) = (start(), 0);

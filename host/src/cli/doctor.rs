@@ -11,11 +11,8 @@ use serde_json::json;
 /// Runs the command; a failed check ends with exit code 1.
 pub fn run(terminal: &Terminal) -> Result<End, Failure> {
     let prior = prior("ellipses")?;
-    let checks = [
-        adjointness().into_diagnostic()?,
-        gradient(&prior).into_diagnostic()?,
-        same_bits(&prior).into_diagnostic()?,
-    ];
+    let checks =
+        [adjointness().into_diagnostic()?, gradient(&prior).into_diagnostic()?, same_bits(&prior).into_diagnostic()?];
     let passed = checks.iter().all(|check| check.passed());
     let (threads, simd) = (rayon::current_num_threads(), simd_name());
     terminal.report(&json!({

@@ -109,7 +109,13 @@ fn from_loaded(name: String, loaded: LoadedImage) -> Subject {
         PixelUnit::AttenuationPerMm => Unit::Attenuation(ATTENUATION_PER_UNIT.into()),
         PixelUnit::Relative => Unit::Network,
     };
-    Subject { name, image: unit.to_network(&loaded.image), pixel_mm: loaded.pixel_mm.unwrap_or(1.0), unit, dicom: loaded.dicom }
+    Subject {
+        name,
+        image: unit.to_network(&loaded.image),
+        pixel_mm: loaded.pixel_mm.unwrap_or(1.0),
+        unit,
+        dicom: loaded.dicom,
+    }
 }
 
 /// The scan that a run names: a scan file, or a sample or image that is scanned first; less views left out.

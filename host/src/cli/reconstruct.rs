@@ -9,9 +9,7 @@ use gradus::ct::Window;
 use gradus::data::image_files::{read_image, write_dicom, write_npy, write_png16};
 use gradus::image::{GreyWindow, Image};
 use gradus::metrics::{nrmse, psnr, ssim_uniform};
-use gradus::reconstruct::{
-    Measurement, Method, Reconstruction, Start, filtered_backprojection, reconstruct,
-};
+use gradus::reconstruct::{Measurement, Method, Reconstruction, Start, filtered_backprojection, reconstruct};
 use gradus_core::Status;
 use miette::IntoDiagnostic;
 use std::ops::ControlFlow;

@@ -9,9 +9,9 @@ pub use measurement::{Measurement, NoiseSource};
 pub use settings::{LineSearchSettings, Method, Settings, Start};
 
 use crate::backend::Counters;
+use crate::backend::cpu::NetworkError;
 use crate::ct::{FilteredBackprojector, GeometryError, ProjectionError, Projector, TvError, Window};
 use crate::image::Image;
-use crate::backend::cpu::NetworkError;
 use crate::unet::Weights;
 use gradus_core::{Certificate, Record, SettingsError, Status};
 use std::ops::ControlFlow;

@@ -155,8 +155,7 @@ impl Settings {
         let homotopy = Homotopy { schedule, weight };
         let search = &self.line_search;
         let first = search.first as f32;
-        let candidate =
-            StepCandidate::BarzilaiBorwein { first, factor: search.factor as f32, least: 1e-6, most: 1e6 };
+        let candidate = StepCandidate::BarzilaiBorwein { first, factor: search.factor as f32, least: 1e-6, most: 1e6 };
         let backtracking = Backtracking {
             sufficient_decrease: search.sufficient_decrease as f32,
             shrink: search.shrink as f32,

@@ -17,12 +17,10 @@ pub(super) fn reconstruct(
     let tv = TvSettings { weight, max_iterations: settings.tv_iterations as usize, ..TvSettings::default() };
     let mut image = Image::zeros(measurement.geometry.height, measurement.geometry.width);
     let total = settings.tv_iterations.into();
-    let outcome = TvReconstructor::new(projector).reconstruct(
-        &measurement.sinogram,
-        &mut image.pixels,
-        &tv,
-        |progress| observer(Progress { done: progress.iteration as u64, total, row: None, iterate: progress.image }),
-    )?;
+    let outcome =
+        TvReconstructor::new(projector).reconstruct(&measurement.sinogram, &mut image.pixels, &tv, |progress| {
+            observer(Progress { done: progress.iteration as u64, total, row: None, iterate: progress.image })
+        })?;
     let status = match outcome.end {
         TvEnd::Converged => Status::Stationary,
         TvEnd::IterationsDone => Status::ScheduleDone,

@@ -19,7 +19,8 @@ pub fn write(finished: &Finished, folder: RunFolder) -> Result<PathBuf, Failure>
     write_npy(folder.file("image.npy"), &image).into_diagnostic()?;
     write_png16(folder.file("image.png"), &finished.result.image, window).into_diagnostic()?;
     if let Some(source) = &finished.problem.dicom {
-        let derivation = format!("reconstructed by gradus {} ({})", env!("CARGO_PKG_VERSION"), finished.run.reconstruction.method);
+        let derivation =
+            format!("reconstructed by gradus {} ({})", env!("CARGO_PKG_VERSION"), finished.run.reconstruction.method);
         write_dicom(folder.file("image.dcm"), &image, source, &derivation).into_diagnostic()?;
     }
     if finished.problem.simulated {
@@ -218,7 +219,10 @@ fn scan_section(finished: &Finished) -> Section {
             ("Detector", format!("{} bins of {:.4} mm, offset {} mm", g.n_bins, g.bin_width_mm, g.detector_offset_mm)),
             ("Image", format!("{} x {} pixels of {} mm", g.height, g.width, g.pixel_mm)),
             ("Photons a bin", scan.photons.map_or_else(|| "not given".into(), |photons| photons.to_string())),
-            ("Noise of a line integral", format!("{:.4e} ({source})", m.noise_std * m.attenuation_per_unit * g.pixel_mm)),
+            (
+                "Noise of a line integral",
+                format!("{:.4e} ({source})", m.noise_std * m.attenuation_per_unit * g.pixel_mm),
+            ),
             ("Network unit 1", format!("{:.6} 1/mm", m.attenuation_per_unit)),
         ],
     )
