@@ -48,7 +48,7 @@ impl Blocked {
     }
 
     /// Where channel `channel` of block `block` begins.
-    fn start(&self, block: usize, channel: usize) -> usize {
+    pub(crate) fn start(&self, block: usize, channel: usize) -> usize {
         block * self.block_len() + channel * self.block_pixels(block)
     }
 }
@@ -114,6 +114,20 @@ pub(crate) struct Concat<'a> {
 impl<'a> Concat<'a> {
     pub(crate) fn one(first: View<'a>) -> Self {
         Self { first, second: None }
+    }
+
+    /// `channels` channels from `first` on.
+    pub(crate) fn window(&self, first: usize, channels: usize) -> Self {
+        let in_first = self.first.channels();
+        match self.second {
+            None => Self::one(self.first.window(first, channels)),
+            Some(second) if first >= in_first => Self::one(second.window(first - in_first, channels)),
+            Some(_) if first + channels <= in_first => Self::one(self.first.window(first, channels)),
+            Some(second) => {
+                let left = in_first - first;
+                Self { first: self.first.window(first, left), second: Some(second.window(0, channels - left)) }
+            }
+        }
     }
 
     /// The view that holds channel `channel`, and its number there.

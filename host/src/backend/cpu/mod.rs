@@ -11,11 +11,13 @@ pub mod network;
 mod profile;
 mod simd;
 mod step;
+pub mod training;
 mod vector;
 
 pub use evaluator::CpuEvaluator;
 pub use network::{Network, NetworkError};
 pub use profile::LayerTime;
+pub use training::TrainingNetwork;
 
 /// The instruction set that the network uses here, chosen at run time.
 #[must_use]

@@ -239,7 +239,7 @@ impl Model {
 
 /// Cuts every activation into blocks of rows: the same rows for all activations of a level, and an even number, so
 /// that a block of a finer level covers whole rows of the coarser one.
-fn layouts(plan: &Plan) -> Vec<Blocked> {
+pub(super) fn layouts(plan: &Plan) -> Vec<Blocked> {
     /// A task's tile should stay in a second-level cache of 1 MiB along with what it writes.
     const TILE_VALUES: usize = 192 * 1024;
     let widest = |level| {

@@ -265,11 +265,11 @@ impl Attention {
 }
 
 /// Softmax down the columns of `scores[row][n]` after scaling, with the log of the sum of exponentials per column.
-struct Softmax<'a> {
-    scores: &'a mut [f32],
-    n: usize,
-    scale: f32,
-    log_sums: &'a mut [f32],
+pub(crate) struct Softmax<'a> {
+    pub(crate) scores: &'a mut [f32],
+    pub(crate) n: usize,
+    pub(crate) scale: f32,
+    pub(crate) log_sums: &'a mut [f32],
 }
 
 impl WithSimd for Softmax<'_> {

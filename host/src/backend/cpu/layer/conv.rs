@@ -25,7 +25,9 @@ pub(crate) struct PackedConv {
 impl PackedConv {
     /// Packs `weights[out][in][row][col]` with `side` x `side` kernels.
     pub(crate) fn forward(stencil: Stencil, n_out: usize, n_in: usize, side: usize, weights: &[f32]) -> Self {
-        Self::pack(stencil, n_out, n_in, |o, i, row, col| weights[((o * n_in + i) * side + row) * side + col])
+        let mut packed = Self::zeros(stencil, n_out, n_in);
+        packed.repack_forward(side, weights);
+        packed
     }
 
     /// The transpose of [`PackedConv::forward`] of the same `weights`, onto input channels `inputs` only;
@@ -37,30 +39,42 @@ impl PackedConv {
         side: usize,
         weights: &[f32],
     ) -> Self {
-        let first = inputs.start;
-        Self::pack(stencil, inputs.len(), n_out, |i, o, row, col| {
-            weights[((o * n_in + first + i) * side + row) * side + col]
-        })
+        let mut packed = Self::zeros(stencil, inputs.len(), n_out);
+        packed.repack_transposed(inputs.start, n_in, side, weights);
+        packed
     }
 
-    fn pack(stencil: Stencil, n_out: usize, n_in: usize, weight: impl Fn(usize, usize, usize, usize) -> f32) -> Self {
-        let pack_phase = |phase| {
-            let mut packed = Vec::new();
+    /// All weights zero, in memory of the right size.
+    pub(crate) fn zeros(stencil: Stencil, n_out: usize, n_in: usize) -> Self {
+        let len = |phase| n_out.div_ceil(CHANNELS) * n_in * stencil.products(phase).count() * CHANNELS;
+        Self { stencil, n_in, n_out, phases: (0..stencil.n_phases()).map(|phase| vec![0.0; len(phase)]).collect() }
+    }
+
+    /// [`PackedConv::forward`] with other weights, in the same memory.
+    pub(crate) fn repack_forward(&mut self, side: usize, weights: &[f32]) {
+        let n_in = self.n_in;
+        self.pack(|o, i, row, col| weights[((o * n_in + i) * side + row) * side + col]);
+    }
+
+    /// [`PackedConv::transposed`] onto the input channels from `first` on, of `n_in`, with other weights.
+    pub(crate) fn repack_transposed(&mut self, first: usize, n_in: usize, side: usize, weights: &[f32]) {
+        self.pack(|i, o, row, col| weights[((o * n_in + first + i) * side + row) * side + col]);
+    }
+
+    fn pack(&mut self, weight: impl Fn(usize, usize, usize, usize) -> f32) {
+        let (stencil, n_in, n_out) = (self.stencil, self.n_in, self.n_out);
+        for (phase, packed) in self.phases.iter_mut().enumerate() {
+            let mut packed = packed.chunks_exact_mut(CHANNELS);
             for block in (0..n_out).step_by(CHANNELS) {
                 for i in 0..n_in {
-                    for product in stencil.products(phase) {
-                        packed.extend((block..block + CHANNELS).map(|o| {
-                            if o >= n_out {
-                                return 0.0;
-                            }
-                            product.weight(|row, col| weight(o, i, row, col))
-                        }));
+                    for (product, packed) in stencil.products(phase).zip(&mut packed) {
+                        for (o, packed) in (block..n_out).zip(packed) {
+                            *packed = product.weight(|row, col| weight(o, i, row, col));
+                        }
                     }
                 }
             }
-            packed
-        };
-        Self { stencil, n_in, n_out, phases: (0..stencil.n_phases()).map(pack_phase).collect() }
+        }
     }
 
     /// Floating-point operations for an output of this layout, two for each product.

@@ -31,8 +31,8 @@ pub(crate) struct GroupNorm {
 pub(crate) struct Normalisation {
     pub(crate) scale: Vec<f32>,
     pub(crate) shift: Vec<f32>,
-    hat_scale: Vec<f32>,
-    hat_shift: Vec<f32>,
+    pub(crate) hat_scale: Vec<f32>,
+    pub(crate) hat_shift: Vec<f32>,
 }
 
 /// A normalisation's vjp of one image as an affine map per channel: d_x = p d_z + q x + r.

@@ -12,6 +12,7 @@ pub(crate) mod resample;
 pub(crate) mod silu;
 pub(crate) mod stencil;
 pub(crate) mod time_embedding;
+pub(crate) mod weight_gradient;
 
 #[cfg(test)]
 mod tests;

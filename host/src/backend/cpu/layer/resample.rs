@@ -16,13 +16,7 @@ pub(crate) struct ConvPair {
 impl ConvPair {
     /// Packs `weights[out][in][3][3]` for a layer of kind `kind` whose output has layout `output`.
     pub(crate) fn new(kind: LayerKind, output: Blocked, n_in: usize, weights: &[f32]) -> Self {
-        let stencils = match kind {
-            LayerKind::Down => (Stencil::DOWN, Stencil::DOWN_TRANSPOSED),
-            LayerKind::Up => (Stencil::UP, Stencil::UP_TRANSPOSED),
-            _ if takes_rows_in_pairs(output) => (Stencil::WINOGRAD, Stencil::WINOGRAD_TRANSPOSED),
-            _ => (Stencil::SAME, Stencil::SAME_TRANSPOSED),
-        };
-        Self::with_stencils(stencils, output.channels, n_in, 3, weights)
+        Self::with_stencils(stencils(kind, output), output.channels, n_in, 3, weights)
     }
 
     /// A 1x1 convolution.
@@ -35,6 +29,16 @@ impl ConvPair {
             forward: PackedConv::forward(pair.0, n_out, n_in, side, weights),
             transposed: PackedConv::transposed(pair.1, 0..n_in, (n_out, n_in), side, weights),
         }
+    }
+}
+
+/// The stencil of a 3x3 convolution in a layer of kind `kind` whose output has layout `output`, and its transpose.
+pub(crate) fn stencils(kind: LayerKind, output: Blocked) -> (Stencil, Stencil) {
+    match kind {
+        LayerKind::Down => (Stencil::DOWN, Stencil::DOWN_TRANSPOSED),
+        LayerKind::Up => (Stencil::UP, Stencil::UP_TRANSPOSED),
+        _ if takes_rows_in_pairs(output) => (Stencil::WINOGRAD, Stencil::WINOGRAD_TRANSPOSED),
+        _ => (Stencil::SAME, Stencil::SAME_TRANSPOSED),
     }
 }
 

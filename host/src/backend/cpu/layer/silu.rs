@@ -27,6 +27,16 @@ pub(crate) fn silu_vjp<S: Simd>(simd: S, z: S::f32s, d_s: S::f32s) -> S::f32s {
     simd.mul_f32s(d_s, slope)
 }
 
+/// s'(z) and s''(z) = sigma(z) (1 - sigma(z)) (2 + z (1 - 2 sigma(z))).
+#[inline(always)]
+pub(crate) fn silu_slopes<S: Simd>(simd: S, z: S::f32s) -> (S::f32s, S::f32s) {
+    let (decay, sigma) = sigmoid(simd, z);
+    let rest = simd.mul_f32s(decay, sigma);
+    let slope = simd.mul_add_e_f32s(sigma, simd.mul_f32s(z, rest), sigma);
+    let bend = simd.mul_add_e_f32s(z, simd.sub_f32s(rest, sigma), simd.splat_f32s(2.0));
+    (slope, simd.mul_f32s(simd.mul_f32s(sigma, rest), bend))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::simd::tests::all_archs;

@@ -201,4 +201,13 @@ impl Product {
         }
         sum
     }
+
+    /// The transpose of [`Product::weight`]: gives each of the kernel's weights its share of `value`.
+    pub(crate) fn spread(&self, value: f32, mut add: impl FnMut(usize, usize, f32)) {
+        for &(row, row_factor) in self.row_taps {
+            for &(col, col_factor) in self.col_taps {
+                add(row, col, row_factor * col_factor * value);
+            }
+        }
+    }
 }

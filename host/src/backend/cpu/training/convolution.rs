@@ -1,0 +1,174 @@
+//! A convolution of one or two activations, with bias, time shift and residual. It is linear, so its tangent is itself
+//! without bias and shift, and both gradients go back through its transpose.
+
+use super::super::blocked::{Blocked, Concat};
+use super::super::layer::conv::{Convolution, Epilogue, PackedConv, Term};
+use super::super::layer::conv_tile::Prologue;
+use super::super::layer::stencil::Stencil;
+use super::super::layer::weight_gradient::{self, WeightGradient, fold};
+use super::lane::{Context, Inputs, Lane, Quantity};
+use crate::unet::plan::TensorId;
+use std::mem::take;
+use std::ops::Range;
+
+/// One convolution with its place on the tape.
+#[derive(Debug)]
+pub(super) struct ConvLayer {
+    pub(super) inputs: Inputs,
+    pub(super) output: TensorId,
+    pub(super) residual: Option<Inputs>,
+    /// Where this layer's time shifts begin.
+    pub(super) shift: Option<usize>,
+    /// Whether anybody wants the gradients of the inputs.
+    pub(super) goes_back: bool,
+    pub(super) side: usize,
+    pub(super) forward: PackedConv,
+    /// One for each input.
+    pub(super) transposed: Vec<PackedConv>,
+    /// In the parameters.
+    pub(super) weight: Range<usize>,
+    pub(super) bias: Range<usize>,
+    /// In the lane's gradient: `[input][product][output]`, then the bias.
+    pub(super) gradient: Range<usize>,
+}
+
+impl ConvLayer {
+    /// `n_inputs` are the channels of the inputs; `gradient` is where the lane's gradient has room.
+    pub(super) fn new(
+        (inputs, output): (Inputs, TensorId),
+        (stencil, transposed): (Stencil, Stencil),
+        (n_inputs, n_out): (&[usize], usize),
+        side: usize,
+        (weight, bias): (Range<usize>, Range<usize>),
+        gradient: usize,
+    ) -> Self {
+        let n_in = n_inputs.iter().sum();
+        let len = n_in * weight_gradient::n_products(stencil) * n_out + n_out;
+        Self {
+            inputs,
+            output,
+            residual: None,
+            shift: None,
+            goes_back: true,
+            side,
+            forward: PackedConv::zeros(stencil, n_out, n_in),
+            transposed: n_inputs.iter().map(|&n| PackedConv::zeros(transposed, n, n_out)).collect(),
+            weight,
+            bias,
+            gradient: gradient..gradient + len,
+        }
+    }
+
+    pub(super) fn gradient_len(&self) -> usize {
+        self.gradient.len()
+    }
+
+    /// Scratch of a task, and values of phases, where the output has layout `output`.
+    pub(super) fn room(&self, layouts: &[Blocked]) -> (usize, usize) {
+        let (output, stencil) = (layouts[self.output], self.forward.stencil);
+        let inputs = self.inputs.each().zip(&self.transposed);
+        let back = inputs.map(|(input, conv)| Convolution::scratch_len(&[conv], layouts[input.tensor])).max();
+        let forward = Convolution::scratch_len(&[&self.forward], output);
+        let weights = weight_gradient::scratch_len(stencil, output, 2);
+        (forward.max(back.unwrap_or(0)).max(weights), 2 * weight_gradient::phases_len(stencil, output))
+    }
+
+    /// Takes over new weights.
+    pub(super) fn repack(&mut self, parameters: &[f32]) {
+        let weights = &parameters[self.weight.clone()];
+        self.forward.repack_forward(self.side, weights);
+        let mut first = 0;
+        for transposed in &mut self.transposed {
+            transposed.repack_transposed(first, self.forward.n_in, self.side, weights);
+            first += transposed.n_out;
+        }
+    }
+
+    /// The output's value, or its tangent.
+    pub(super) fn forward(&self, context: &Context<'_>, lane: &mut Lane, quantity: Quantity) {
+        let (mut out, mut sums) = (lane.take(quantity, self.output), take(&mut lane.sums));
+        let is_value = quantity == Quantity::Value;
+        let n_out = self.forward.n_out;
+        let bias = if is_value { &context.parameters[self.bias.clone()] } else { &context.zeros[..n_out] };
+        let shift = self.shift.filter(|_| is_value).map(|first| &lane.embedding.shifts[first..first + n_out]);
+        let residual = self.residual.map(|inputs| lane.inputs(context, quantity, inputs));
+        let input = lane.inputs(context, quantity, self.inputs);
+        let terms = [Term { weights: &self.forward, input, prologue: Prologue::Identity }];
+        let epilogue = Epilogue::Forward { bias, shift, residual };
+        let convolution = Convolution { terms: &terms, output: context.layouts[self.output], epilogue };
+        convolution.run(context.engine, &mut out, &mut sums);
+        lane.put(quantity, self.output, out);
+        lane.sums = sums;
+    }
+
+    /// Gradients of the inputs and the residual from the output's, for either kind of gradient.
+    pub(super) fn backward(&self, context: &Context<'_>, lane: &mut Lane, quantity: Quantity) {
+        if let Some(residual) = self.residual {
+            self.backward_residual(context, lane, quantity, residual);
+        }
+        if !self.goes_back && quantity == Quantity::DValue {
+            return;
+        }
+        for (input, weights) in self.inputs.each().zip(&self.transposed) {
+            let (mut d_input, mut sums) = (lane.take(quantity, input.tensor), take(&mut lane.sums));
+            let d_output = Concat::one(lane.view(context, quantity, self.output));
+            let terms = [Term { weights, input: d_output, prologue: Prologue::Identity }];
+            let epilogue = if input.accumulate { Epilogue::Add } else { Epilogue::Store };
+            let convolution = Convolution { terms: &terms, output: context.layouts[input.tensor], epilogue };
+            convolution.run(context.engine, &mut d_input, &mut sums);
+            lane.put(quantity, input.tensor, d_input);
+            lane.sums = sums;
+        }
+    }
+
+    fn backward_residual(&self, context: &Context<'_>, lane: &mut Lane, quantity: Quantity, residual: Inputs) {
+        let mut first = 0;
+        for input in residual.each() {
+            let mut d_input = lane.take(quantity, input.tensor);
+            let (d_output, layout) = (lane.view(context, quantity, self.output), context.layouts[input.tensor]);
+            for (block, to) in d_input[..layout.len()].chunks_mut(layout.block_len()).enumerate() {
+                let from = d_output.block_channels(block, first, layout.channels);
+                if input.accumulate {
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+                } else {
+                    to.copy_from_slice(from);
+                }
+            }
+            first += layout.channels;
+            lane.put(quantity, input.tensor, d_input);
+        }
+    }
+
+    /// d_w from (d_value, value) and, `with_tangents`, (d_dot, dot); the bias's gradient from d_value.
+    pub(super) fn weight_gradient(&self, context: &Context<'_>, lane: &mut Lane, with_tangents: bool) {
+        let (mut gradient, mut phases) = (take(&mut lane.gradient), take(&mut lane.phases));
+        let layout = context.layouts[self.output];
+        let pair =
+            |d: Quantity, of: Quantity| (lane.view(context, d, self.output), lane.inputs(context, of, self.inputs));
+        let pairs = [pair(Quantity::DValue, Quantity::Value), pair(Quantity::DDot, Quantity::Dot)];
+        let pairs = &pairs[..1 + usize::from(with_tangents)];
+        let (d_weights, d_bias) = gradient[self.gradient.clone()].split_at_mut(self.gradient.len() - layout.channels);
+        let (stencil, n_in) = (self.forward.stencil, self.forward.n_in);
+        WeightGradient { stencil, n_in, output: layout, pairs }.run(context.engine, &mut phases, d_weights);
+        for (channel, d_bias) in d_bias.iter_mut().enumerate() {
+            let of_block = |block| pairs[0].0.block(block, channel).iter().sum::<f32>();
+            *d_bias = (0..layout.n_blocks()).map(of_block).sum();
+        }
+        if let Some(first) = self.shift {
+            lane.embedding.d_shifts[first..first + d_bias.len()].copy_from_slice(d_bias);
+        }
+        (lane.gradient, lane.phases) = (gradient, phases);
+    }
+
+    /// Adds up the lanes' gradients.
+    pub(super) fn collect(&self, lanes: &[Lane], factor: f32, gradient: &mut [f32]) {
+        let n_out = self.forward.n_out;
+        let of_lanes = lanes.iter().map(|lane| &lane.gradient[self.gradient.clone()]);
+        let shape = (n_out, self.forward.n_in);
+        let (d_weight, d_bias) = (self.weight.clone(), self.bias.clone());
+        fold(self.forward.stencil, shape, self.side, factor, of_lanes.clone(), &mut gradient[d_weight]);
+        for (o, d_bias) in gradient[d_bias].iter_mut().enumerate() {
+            *d_bias = factor * of_lanes.clone().map(|lane| lane[lane.len() - n_out + o]).sum::<f32>();
+        }
+    }
+}

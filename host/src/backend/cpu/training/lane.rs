@@ -1,0 +1,102 @@
+//! The buffers of one image in training: four numbers for every activation, and its gradient of the weights.
+
+use super::super::blocked::{Blocked, Concat, View};
+use super::super::engine::Engine;
+use super::attention::AttentionScratch;
+use super::embedding::EmbeddingState;
+use super::norm::NormState;
+use crate::unet::plan::TensorId;
+use std::mem::take;
+
+/// What is known of every activation a, where G = <h, J_h v> is the function that is differentiated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quantity {
+    /// a.
+    Value,
+    /// Its tangent J_a v.
+    Dot,
+    /// dG/d(tangent). As G is linear in the tangents, this is also the gradient of the energy with respect to a.
+    DDot,
+    /// dG/d(value); or, for a loss without tangents, the gradient of that loss.
+    DValue,
+}
+
+/// An activation, and whether the gradient that a layer gives it is `+=` or the first one, `=`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Input {
+    pub(super) tensor: TensorId,
+    pub(super) accumulate: bool,
+}
+
+/// One activation, or two side by side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inputs {
+    pub(super) first: Input,
+    pub(super) second: Option<Input>,
+}
+
+impl Inputs {
+    pub(super) fn new(first: TensorId, second: Option<TensorId>) -> Self {
+        let input = |tensor| Input { tensor, accumulate: false };
+        Self { first: input(first), second: second.map(input) }
+    }
+
+    pub(super) fn each_mut(&mut self) -> impl Iterator<Item = &mut Input> {
+        std::iter::once(&mut self.first).chain(&mut self.second)
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = Input> {
+        std::iter::once(self.first).chain(self.second)
+    }
+}
+
+/// What a layer reads besides the buffers of its lane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) layouts: &'a [Blocked],
+    pub(super) parameters: &'a [f32],
+    /// As many as any activation has channels.
+    pub(super) zeros: &'a [f32],
+}
+
+/// Everything that a training step of one image reads and writes.
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// `[quantity][tensor]`.
+    pub(super) activations: [Vec<Vec<f32>>; 4],
+    pub(super) norms: Vec<NormState>,
+    pub(super) embedding: EmbeddingState,
+    pub(super) attention: AttentionScratch,
+    /// Gradients of the layers' parameters, as the layers keep them.
+    pub(super) gradient: Vec<f32>,
+    /// Pairs of partial sums of the convolution under way.
+    pub(super) sums: Vec<[f32; 2]>,
+    /// Output gradients split into phases.
+    pub(super) phases: Vec<f32>,
+    /// Images: h, J_h v, J_h^T h, v.
+    pub(super) h: Vec<f32>,
+    pub(super) dot_h: Vec<f32>,
+    pub(super) d_image: Vec<f32>,
+    pub(super) v: Vec<f32>,
+    pub(super) loss: f64,
+}
+
+impl Lane {
+    pub(super) fn take(&mut self, quantity: Quantity, tensor: TensorId) -> Vec<f32> {
+        take(&mut self.activations[quantity as usize][tensor])
+    }
+
+    pub(super) fn put(&mut self, quantity: Quantity, tensor: TensorId, values: Vec<f32>) {
+        self.activations[quantity as usize][tensor] = values;
+    }
+
+    pub(super) fn view(&self, context: &Context<'_>, quantity: Quantity, tensor: TensorId) -> View<'_> {
+        View::new(&self.activations[quantity as usize][tensor], context.layouts[tensor])
+    }
+
+    pub(super) fn inputs(&self, context: &Context<'_>, quantity: Quantity, inputs: Inputs) -> Concat<'_> {
+        let view = |input: Input| self.view(context, quantity, input.tensor);
+        Concat { first: view(inputs.first), second: inputs.second.map(view) }
+    }
+}

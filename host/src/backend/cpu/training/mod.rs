@@ -1,0 +1,309 @@
+//! Training through the energy: losses of the score and their gradients with respect to the weights, exact, in f32.
+//!
+//! The score is s = -J_h^T h, so a loss of it has mixed second derivatives. With v = dL/ds held fixed,
+//!
+//! ```text
+//! dL/dtheta = -dG/dtheta,   G = <h, J_h v>,
+//! ```
+//!
+//! and G is a plain function of the pair (value, tangent along v) that a forward pass carries. Its gradient with respect to
+//! the tangents is what the score's own backward pass has computed, because G is linear in them; so a step is four passes
+//! of one convolution each - values, score, tangents, gradients of values - and one of the weights' gradients, of two.
+//!
+//! Everything is written out into buffers here; the solver's passes, which fuse, are in `step`.
+
+mod attention;
+mod convolution;
+mod embedding;
+mod lane;
+mod norm;
+mod norm_kernels;
+mod tape;
+
+use super::blocked::Blocked;
+use super::engine::Engine;
+use super::layer::pixel_shuffle::{shuffle, unshuffle};
+use super::network::{NetworkError, layouts};
+use crate::unet::plan::{Plan, TensorId};
+use crate::unet::{Architecture, EnergyScales, Parametrisation, PerturbationKernelSpec};
+use attention::AttentionScratch;
+use lane::{Context, Lane, Quantity};
+use pulp::Arch;
+use rayon::prelude::*;
+use tape::{Operation, Tape};
+
+/// Losses of an energy network and their gradients, for batches of images of one size.
+///
+/// Parameters and gradients are one vector each, the tensors of [`crate::unet::layers::tensors`] one behind the other.
+/// All memory is taken at construction. Results are the same bits for any number of threads.
+///
+/// ```
+/// use gradus::backend::cpu::TrainingNetwork;
+/// use gradus::unet::{Weights, layers};
+///
+/// let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors"))?;
+/// let weights = Weights::from_bytes(&bytes)?;
+/// let names = layers::tensors(weights.architecture());
+/// let parameters: Vec<f32> = names.iter().flat_map(|(name, _)| weights.values(name).to_vec()).collect();
+/// let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
+/// let mut network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, 16, 16, 1)?;
+/// let mut gradient = vec![0.0; network.n_parameters()];
+/// let (x_t, z) = ([0.3; 256], [0.1; 256]);
+/// let loss = network.score_matching_loss(&parameters, &x_t, &[0.1], &z, &mut gradient);
+/// assert!(loss > 0.0 && gradient.iter().any(|g| *g != 0.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct TrainingNetwork {
+    operations: Vec<Operation>,
+    shared: Shared,
+    lanes: Vec<Lane>,
+}
+
+/// What the lanes share and no step changes.
+#[derive(Debug)]
+struct Shared {
+    embedding: embedding::Embedding,
+    engine: Engine,
+    layouts: Vec<Blocked>,
+    zeros: Vec<f32>,
+    output: TensorId,
+    pixel_unshuffle: usize,
+    perturbation_kernel: PerturbationKernelSpec,
+    parametrisation: Parametrisation,
+    image_len: usize,
+    n_parameters: usize,
+}
+
+/// One image of a batch.
+#[derive(Clone, Copy)]
+struct Sample<'a> {
+    x: &'a [f32],
+    t: f64,
+    z: &'a [f32],
+    batch: f64,
+}
+
+impl TrainingNetwork {
+    /// A network for batches of up to `lanes` images of `height` x `width` pixels.
+    ///
+    /// # Errors
+    /// `Plan`, when the sides are not multiples of what the architecture needs, or the architecture is impossible.
+    pub fn new(
+        architecture: &Architecture,
+        parametrisation: Parametrisation,
+        kernel: PerturbationKernelSpec,
+        height: usize,
+        width: usize,
+        lanes: usize,
+    ) -> Result<Self, NetworkError> {
+        let plan = Plan::new(architecture, height, width)?;
+        let tape = Tape::new(architecture, &plan, layouts(&plan));
+        let image_len = architecture.in_channels * height * width;
+        let lanes = (0..lanes).map(|_| new_lane(&tape, image_len)).collect();
+        let most_channels = tape.layouts.iter().map(|layout| layout.channels).max().unwrap_or(0);
+        let shared = Shared {
+            embedding: tape.embedding,
+            engine: Engine::new(Arch::new(), tape.scratch_len),
+            layouts: tape.layouts,
+            zeros: vec![0.0; most_channels],
+            output: plan.output(),
+            pixel_unshuffle: architecture.pixel_unshuffle,
+            perturbation_kernel: kernel,
+            parametrisation,
+            image_len,
+            n_parameters: tape.n_parameters,
+        };
+        Ok(Self { operations: tape.operations, shared, lanes })
+    }
+
+    /// Length of the parameters and of their gradient.
+    #[must_use]
+    pub fn n_parameters(&self) -> usize {
+        self.shared.n_parameters
+    }
+
+    /// Denoising score matching: the mean over images of |nu_t s(x_t, t) + z|^2, summed over pixels, and its gradient.
+    ///
+    /// `x_t` = gamma_t x_0 + nu_t z and `z` hold the images one after the other, `t` their smoothing levels in (0, 1].
+    /// Overwrites `gradient`.
+    ///
+    /// # Panics
+    /// When there are more images than lanes, or a slice has another length than they ask for.
+    pub fn score_matching_loss(
+        &mut self,
+        parameters: &[f32],
+        x_t: &[f32],
+        t: &[f32],
+        z: &[f32],
+        gradient: &mut [f32],
+    ) -> f64 {
+        // The gradient is that of -G.
+        self.step(parameters, (x_t, t, z), -1.0, gradient, Shared::score_matching)
+    }
+
+    /// The denoiser's loss: the mean over images of |h(x_t, t) - z|^2, summed over pixels, and its gradient.
+    ///
+    /// It has the same minimiser where h can be what it likes, and no second derivatives. Otherwise as
+    /// [`TrainingNetwork::score_matching_loss`].
+    ///
+    /// # Panics
+    /// As there.
+    pub fn denoising_loss(
+        &mut self,
+        parameters: &[f32],
+        x_t: &[f32],
+        t: &[f32],
+        z: &[f32],
+        gradient: &mut [f32],
+    ) -> f64 {
+        self.step(parameters, (x_t, t, z), 1.0, gradient, Shared::denoising)
+    }
+
+    fn step(
+        &mut self,
+        parameters: &[f32],
+        (x, t, z): (&[f32], &[f32], &[f32]),
+        factor: f32,
+        gradient: &mut [f32],
+        loss: fn(&Shared, &[Operation], &[f32], &mut Lane, Sample<'_>),
+    ) -> f64 {
+        let Self { operations, shared, lanes } = self;
+        let (n, lanes) = (shared.image_len, &mut lanes[..t.len()]);
+        assert_eq!(x.len(), lanes.len() * n, "one image per smoothing level");
+        assert_eq!(z.len(), x.len(), "as much noise as images");
+        assert_eq!(parameters.len(), shared.n_parameters, "one value per weight");
+        assert_eq!(gradient.len(), shared.n_parameters, "one gradient per weight");
+        let batch = lanes.len() as f64;
+        rayon::scope(|_| {
+            operations.par_iter_mut().for_each(|operation| operation.repack(parameters));
+            let samples = x.par_chunks(n).zip(z.par_chunks(n)).zip(t);
+            lanes.par_iter_mut().zip(samples).for_each(|(lane, ((x, z), &t))| {
+                loss(shared, operations, parameters, lane, Sample { x, t: f64::from(t), z, batch });
+            });
+        });
+        gradient.fill(0.0);
+        operations.iter().for_each(|operation| operation.collect(lanes, factor, gradient));
+        shared.embedding.collect(lanes.iter().map(|lane| &lane.embedding), factor, gradient);
+        lanes.iter().map(|lane| lane.loss).sum::<f64>() / batch
+    }
+}
+
+impl Shared {
+    fn context<'a>(&'a self, parameters: &'a [f32]) -> Context<'a> {
+        Context { engine: &self.engine, layouts: &self.layouts, parameters, zeros: &self.zeros }
+    }
+
+    fn scales(&self, t: f64) -> EnergyScales {
+        EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(t))
+    }
+
+    fn score_matching(&self, operations: &[Operation], parameters: &[f32], lane: &mut Lane, sample: Sample<'_>) {
+        let (context, scales) = (self.context(parameters), self.scales(sample.t));
+        self.values(&context, operations, lane, sample, scales);
+        self.energy_gradient(&context, operations, lane, scales);
+        let std = self.perturbation_kernel.at(sample.t).std as f32;
+        let mut loss = 0.0;
+        for ((v, d), z) in lane.v.iter_mut().zip(&lane.d_image).zip(sample.z) {
+            let residual = z - std * d;
+            loss += f64::from(residual).powi(2);
+            *v = 2.0 * std / sample.batch as f32 * residual;
+        }
+        lane.loss = loss;
+        self.tangents(&context, operations, lane, scales);
+        self.seed(lane, Quantity::DValue, scales.output, |lane| &lane.dot_h);
+        for operation in operations.iter().rev() {
+            operation.backward_value(&context, lane, true);
+        }
+        self.embedding.backward(parameters, &mut lane.embedding);
+    }
+
+    fn denoising(&self, operations: &[Operation], parameters: &[f32], lane: &mut Lane, sample: Sample<'_>) {
+        let (context, scales) = (self.context(parameters), self.scales(sample.t));
+        self.values(&context, operations, lane, sample, scales);
+        let mut loss = 0.0;
+        for ((v, h), z) in lane.v.iter_mut().zip(&lane.h).zip(sample.z) {
+            let residual = h - z;
+            loss += f64::from(residual).powi(2);
+            *v = 2.0 / sample.batch as f32 * residual;
+        }
+        lane.loss = loss;
+        self.seed(lane, Quantity::DValue, scales.output, |lane| &lane.v);
+        for operation in operations.iter().rev() {
+            operation.backward_value(&context, lane, false);
+        }
+        self.embedding.backward(parameters, &mut lane.embedding);
+    }
+
+    /// h, and every value on the way.
+    fn values(
+        &self,
+        context: &Context<'_>,
+        operations: &[Operation],
+        lane: &mut Lane,
+        sample: Sample<'_>,
+        scales: EnergyScales,
+    ) {
+        let EnergyScales { input_scale, input_shift, skip, output } = scales;
+        self.embedding.forward(context.parameters, sample.t, &mut lane.embedding);
+        let input = &mut lane.activations[Quantity::Value as usize][0];
+        let (side, ends) = (self.pixel_unshuffle, self.layouts[0]);
+        unshuffle(ends, side, (input_scale as f32, input_shift as f32), sample.x, input);
+        operations.iter().for_each(|operation| operation.forward(context, lane, Quantity::Value));
+        let u = &lane.activations[Quantity::Value as usize][self.output];
+        let on_x = ((skip * input_scale) as f32, sample.x);
+        shuffle(ends, side, (output as f32, u), on_x, (skip * input_shift) as f32, &mut lane.h);
+    }
+
+    /// J_h^T h, minus the score, and the gradients of all tangents.
+    fn energy_gradient(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, scales: EnergyScales) {
+        let EnergyScales { input_scale, skip, output, .. } = scales;
+        self.seed(lane, Quantity::DDot, output, |lane| &lane.h);
+        operations.iter().rev().for_each(|operation| operation.backward_tangent(context, lane));
+        let d_input = &lane.activations[Quantity::DDot as usize][0];
+        let on_h = ((skip * input_scale) as f32, &lane.h[..]);
+        let scale = input_scale as f32;
+        shuffle(self.layouts[0], self.pixel_unshuffle, (scale, d_input), on_h, 0.0, &mut lane.d_image);
+    }
+
+    /// J_h v, and every tangent on the way.
+    fn tangents(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, scales: EnergyScales) {
+        let EnergyScales { input_scale, skip, output, .. } = scales;
+        let (side, ends) = (self.pixel_unshuffle, self.layouts[0]);
+        let input = &mut lane.activations[Quantity::Dot as usize][0];
+        unshuffle(ends, side, (input_scale as f32, 0.0), &lane.v, input);
+        operations.iter().for_each(|operation| operation.forward(context, lane, Quantity::Dot));
+        let u = &lane.activations[Quantity::Dot as usize][self.output];
+        let on_v = ((skip * input_scale) as f32, &lane.v[..]);
+        shuffle(ends, side, (output as f32, u), on_v, 0.0, &mut lane.dot_h);
+    }
+
+    /// The gradient of the network's output from that of h.
+    fn seed(&self, lane: &mut Lane, quantity: Quantity, output: f64, d_h: fn(&Lane) -> &[f32]) {
+        let mut d_output = lane.take(quantity, self.output);
+        unshuffle(self.layouts[0], self.pixel_unshuffle, (output as f32, 0.0), d_h(lane), &mut d_output);
+        lane.put(quantity, self.output, d_output);
+    }
+}
+
+fn new_lane(tape: &Tape, image_len: usize) -> Lane {
+    let zeros = |n: usize| vec![0.0; n];
+    let norms = tape.operations.iter().filter_map(|operation| match operation {
+        Operation::Norm(layer) => Some(layer.state(&tape.layouts)),
+        _ => None,
+    });
+    Lane {
+        activations: std::array::from_fn(|_| tape.layouts.iter().map(|layout| zeros(layout.len())).collect()),
+        norms: norms.collect(),
+        embedding: tape.embedding.state(),
+        attention: AttentionScratch::new(tape.attention.0, tape.attention.1),
+        gradient: zeros(tape.gradient_len),
+        sums: vec![[0.0; 2]; tape.layouts.iter().map(|l| l.n_blocks() * l.channels).max().unwrap_or(0)],
+        phases: zeros(tape.phases_len),
+        h: zeros(image_len),
+        dot_h: zeros(image_len),
+        d_image: zeros(image_len),
+        v: zeros(image_len),
+        loss: 0.0,
+    }
+}

@@ -1,0 +1,265 @@
+//! Group normalisation, with SiLU behind it or without: value, tangent, and the gradients of both.
+//!
+//! In a group of N values, with x^ = (x - mean) r, z = g x^ + b and y = s(z):
+//!
+//! ```text
+//! dot_x^ = r (dot_x - mean(dot_x) - x^ A),          A = mean(x^ dot_x),      dot_y = s' g dot_x^.
+//! ```
+//!
+//! Given d_dot_y and d_y, with d = g d_dot_z, e = g d_z, B = mean(x^ d), M = mean(dot_x), D = mean(d):
+//!
+//! ```text
+//! d_dot_z = s' d_dot_y,                             d_dot_x = r (d - D - x^ B),
+//! d_z = s' d_y + s'' dot_z d_dot_y,                 d_g = sum(d_z x^ + d_dot_z dot_x^),   d_b = sum(d_z),
+//! d_x = r (e + w - mean(e + w) - x^ mean(x^ (e + w))) - r x^ mean(d dot_x^),
+//! w = -r (A d + B dot_x),  mean(w) = -r (A D + B M),  mean(x^ w) = -2 r A B.
+//! ```
+//!
+//! (x^ varies with x as dot_x^ does with dot_x, which gives e + w its first factor; the last term is that of r.)
+
+use super::super::blocked::{Blocked, View};
+use super::super::layer::group_norm::{GroupNorm, Moments, Normalisation};
+use super::lane::{Context, Inputs, Lane, Quantity};
+use super::norm_kernels::{Activate, ChannelMoments, InputGradient, TangentSums, ValueGradient, run_blocks};
+use crate::unet::plan::TensorId;
+use std::mem::take;
+use std::ops::Range;
+
+/// One normalisation with its place on the tape.
+#[derive(Debug)]
+pub(super) struct NormLayer {
+    /// Which of the lane's states is its own.
+    pub(super) number: usize,
+    pub(super) inputs: Inputs,
+    pub(super) output: TensorId,
+    /// Whether a SiLU follows.
+    pub(super) silu: bool,
+    pub(super) norm: GroupNorm,
+    /// In the parameters.
+    pub(super) gain: Range<usize>,
+    pub(super) bias: Range<usize>,
+    /// In the lane's gradient: gains, then biases.
+    pub(super) gradient: Range<usize>,
+}
+
+/// Means over a group.
+#[derive(Debug, Clone, Copy, Default)]
+struct GroupMeans {
+    /// M and A of the tangent.
+    dot: f64,
+    dot_hat: f64,
+    /// D and B of the tangent's gradient.
+    d: f64,
+    d_hat: f64,
+}
+
+/// What one image leaves at a normalisation.
+#[derive(Debug, Default)]
+pub(super) struct NormState {
+    pub(super) value: Normalisation,
+    /// dot_x^ = p dot_x + q x + r, per channel.
+    pub(super) dot_hat: Vec<[f32; 3]>,
+    means: Vec<GroupMeans>,
+    /// d_x = p d_z + q x + r + s d_dot_z + t dot_x, per channel.
+    d_x: Vec<[f32; 5]>,
+    /// d_dot_z, laid out like the output.
+    d_dot_z: Vec<f32>,
+    sums: Vec<[f32; 3]>,
+    moments: Vec<[f32; 2]>,
+}
+
+impl NormLayer {
+    pub(super) fn state(&self, layouts: &[Blocked]) -> NormState {
+        let (layout, channels) = (layouts[self.output], self.gain.len());
+        NormState {
+            value: Normalisation::new(channels),
+            dot_hat: vec![[0.0; 3]; channels],
+            means: vec![GroupMeans::default(); self.norm.groups],
+            d_x: vec![[0.0; 5]; channels],
+            d_dot_z: vec![0.0; layout.len()],
+            sums: vec![[0.0; 3]; layout.n_blocks() * channels],
+            moments: vec![[0.0; 2]; layout.n_blocks() * channels],
+        }
+    }
+
+    /// Takes over new weights.
+    pub(super) fn repack(&mut self, parameters: &[f32]) {
+        self.norm.gain.copy_from_slice(&parameters[self.gain.clone()]);
+        self.norm.bias.copy_from_slice(&parameters[self.bias.clone()]);
+    }
+
+    /// Channels of group `group`.
+    fn channels(&self, group: usize) -> Range<usize> {
+        let per_group = self.gain.len() / self.norm.groups;
+        group * per_group..(group + 1) * per_group
+    }
+
+    /// Values in a group.
+    fn group_len(&self, context: &Context<'_>) -> f64 {
+        (context.layouts[self.output].len() / self.norm.groups) as f64
+    }
+
+    /// The output's value.
+    pub(super) fn forward(&self, context: &Context<'_>, lane: &mut Lane) {
+        let layout = context.layouts[self.output];
+        let (mut y, mut state) = (lane.take(Quantity::Value, self.output), take(&mut lane.norms[self.number]));
+        let x = lane.inputs(context, Quantity::Value, self.inputs);
+        run_blocks(layout, &mut y, &mut state.moments, |block, pixels, _, moments| {
+            context.engine.arch.dispatch(ChannelMoments { x, block, pixels, moments });
+        });
+        state.value.forward(&self.norm, Moments { layout, values: &state.moments }, None);
+        let NormState { value, dot_hat, sums, .. } = &mut state;
+        run_blocks(layout, &mut y, sums, |block, pixels, y, _| {
+            let (gain, silu) = (&self.norm.gain[..], self.silu);
+            let task = Activate { norm: value, dot_hat, gain, silu, x, dot_x: None, block, pixels, out: y };
+            context.engine.arch.dispatch(task);
+        });
+        lane.norms[self.number] = state;
+        lane.put(Quantity::Value, self.output, y);
+    }
+
+    /// The output's tangent.
+    pub(super) fn tangent(&self, context: &Context<'_>, lane: &mut Lane) {
+        let layout = context.layouts[self.output];
+        let (mut dot_y, mut state) = (lane.take(Quantity::Dot, self.output), take(&mut lane.norms[self.number]));
+        let x = lane.inputs(context, Quantity::Value, self.inputs);
+        let dot_x = lane.inputs(context, Quantity::Dot, self.inputs);
+        let NormState { value, dot_hat, means, sums, .. } = &mut state;
+        run_blocks(layout, &mut dot_y, sums, |block, pixels, _, sums| {
+            context.engine.arch.dispatch(TangentSums { norm: value, x, dot_x, block, pixels, sums });
+        });
+        let n = self.group_len(context);
+        for (group, means) in means.iter_mut().enumerate() {
+            let [dot, hat, _] = total(sums, self.gain.len(), self.channels(group), |_| 1.0);
+            (means.dot, means.dot_hat) = (dot / n, hat / n);
+            for channel in self.channels(group) {
+                let (r, offset) = (f64::from(value.hat_scale[channel]), f64::from(value.hat_shift[channel]));
+                let constant = -r * (means.dot + offset * means.dot_hat);
+                dot_hat[channel] = [r as f32, (-r * r * means.dot_hat) as f32, constant as f32];
+            }
+        }
+        run_blocks(layout, &mut dot_y, sums, |block, pixels, dot_y, _| {
+            let (gain, silu) = (&self.norm.gain[..], self.silu);
+            let dot_x = Some(dot_x);
+            let task = Activate { norm: value, dot_hat, gain, silu, x, dot_x, block, pixels, out: dot_y };
+            context.engine.arch.dispatch(task);
+        });
+        lane.norms[self.number] = state;
+        lane.put(Quantity::Dot, self.output, dot_y);
+    }
+
+    /// d_dot_x from d_dot_y.
+    pub(super) fn backward_tangent(&self, context: &Context<'_>, lane: &mut Lane) {
+        let layout = context.layouts[self.output];
+        let mut state = take(&mut lane.norms[self.number]);
+        let x = lane.inputs(context, Quantity::Value, self.inputs);
+        let NormState { value, dot_hat, means, d_x, d_dot_z, sums, .. } = &mut state;
+        d_dot_z.copy_from_slice(&lane.activations[Quantity::DDot as usize][self.output]);
+        run_blocks(layout, d_dot_z, sums, |block, pixels, d_z, sums| {
+            let (norm, gain, silu, second) = (&*value, &self.norm.gain[..], self.silu, None);
+            let task = ValueGradient { norm, dot_hat, gain, silu, x, second, block, pixels, d_z, sums };
+            context.engine.arch.dispatch(task);
+        });
+        let n = self.group_len(context);
+        for (group, means) in means.iter_mut().enumerate() {
+            let gain = |channel: usize| f64::from(self.norm.gain[channel]);
+            let [d, hat, _] = total(sums, self.gain.len(), self.channels(group), gain);
+            (means.d, means.d_hat) = (d / n, hat / n);
+            for c in self.channels(group) {
+                let (r, offset) = (f64::from(value.hat_scale[c]), f64::from(value.hat_shift[c]));
+                let constant = -r * (means.d + offset * means.d_hat);
+                d_x[c] = [r * gain(c), -r * r * means.d_hat, constant, 0.0, 0.0].map(|v| v as f32);
+            }
+        }
+        lane.norms[self.number] = state;
+        self.backward_inputs(context, lane, Quantity::DDot, false);
+    }
+
+    /// d_x, and the gradients of gain and bias, from d_y and, `with_tangents`, all that went before.
+    pub(super) fn backward_value(&self, context: &Context<'_>, lane: &mut Lane, with_tangents: bool) {
+        let layout = context.layouts[self.output];
+        let (mut state, mut d_z) = (take(&mut lane.norms[self.number]), lane.take(Quantity::DValue, self.output));
+        let x = lane.inputs(context, Quantity::Value, self.inputs);
+        let dot_x = lane.inputs(context, Quantity::Dot, self.inputs);
+        let d_dot_y = lane.view(context, Quantity::DDot, self.output);
+        let NormState { value, dot_hat, means, d_x, d_dot_z, sums, .. } = &mut state;
+        let d_dot_z = View::new(d_dot_z, layout);
+        let second = with_tangents.then_some((dot_x, d_dot_y, d_dot_z));
+        run_blocks(layout, &mut d_z, sums, |block, pixels, d_z, sums| {
+            let (norm, gain, silu) = (&*value, &self.norm.gain[..], self.silu);
+            let task = ValueGradient { norm, dot_hat, gain, silu, x, second, block, pixels, d_z, sums };
+            context.engine.arch.dispatch(task);
+        });
+        let n = self.group_len(context);
+        let channels = self.gain.len();
+        for (group, means) in means.iter().enumerate() {
+            let gain = |channel: usize| f64::from(self.norm.gain[channel]);
+            let [e, e_hat, d_dot] = total(sums, channels, self.channels(group), gain).map(|sum| sum / n);
+            let GroupMeans { dot, dot_hat, d, d_hat } = if with_tangents { *means } else { GroupMeans::default() };
+            for c in self.channels(group) {
+                let (r, offset) = (f64::from(value.hat_scale[c]), f64::from(value.hat_shift[c]));
+                let on_hat = r * (e_hat - 2.0 * r * dot_hat * d_hat + d_dot);
+                let constant = -on_hat * offset - r * (e - r * (dot_hat * d + d_hat * dot));
+                let on_tangents = [-r * r * dot_hat * gain(c), -r * r * d_hat];
+                d_x[c] = [r * gain(c), -on_hat * r, constant, on_tangents[0], on_tangents[1]].map(|v| v as f32);
+            }
+        }
+        let (d_gain, d_bias) = lane.gradient[self.gradient.clone()].split_at_mut(channels);
+        for (c, (d_gain, d_bias)) in d_gain.iter_mut().zip(d_bias).enumerate() {
+            let [plain, hat, dot] = total(sums, channels, c..c + 1, |_| 1.0);
+            (*d_gain, *d_bias) = ((hat + dot) as f32, plain as f32);
+        }
+        lane.norms[self.number] = state;
+        lane.put(Quantity::DValue, self.output, d_z);
+        self.backward_inputs(context, lane, Quantity::DValue, with_tangents);
+    }
+
+    /// d_x = or += p d_z + q x + r + s d_dot_z + t dot_x, input by input.
+    fn backward_inputs(&self, context: &Context<'_>, lane: &mut Lane, quantity: Quantity, with_tangents: bool) {
+        let (output, mut first) = (context.layouts[self.output], 0);
+        let state = take(&mut lane.norms[self.number]);
+        let d_dot_z = View::new(&state.d_dot_z, output);
+        for input in self.inputs.each() {
+            let layout = context.layouts[input.tensor];
+            let mut d_x = lane.take(quantity, input.tensor);
+            let d_z = if quantity == Quantity::DDot { d_dot_z } else { lane.view(context, quantity, self.output) };
+            let x = lane.view(context, Quantity::Value, input.tensor);
+            let dot_x = lane.view(context, Quantity::Dot, input.tensor);
+            let channels = layout.channels;
+            let second = with_tangents.then_some((d_dot_z.window(first, channels), dot_x));
+            let coefficients = &state.d_x[first..first + channels];
+            let (d_z, accumulate) = (d_z.window(first, channels), input.accumulate);
+            run_blocks::<()>(layout, &mut d_x, &mut [(); 0], |block, pixels, out, _| {
+                let task = InputGradient { coefficients, d_z, x, second, accumulate, block, pixels, out };
+                context.engine.arch.dispatch(task);
+            });
+            lane.put(quantity, input.tensor, d_x);
+            first += channels;
+        }
+        lane.norms[self.number] = state;
+    }
+
+    /// Adds up the lanes' gradients.
+    pub(super) fn collect(&self, lanes: &[Lane], factor: f32, gradient: &mut [f32]) {
+        let channels = self.gain.len();
+        for (first, range) in [(0, self.gain.clone()), (channels, self.bias.clone())] {
+            for (c, out) in gradient[range].iter_mut().enumerate() {
+                let of_lane = |lane: &Lane| lane.gradient[self.gradient.start + first + c];
+                *out = factor * lanes.iter().map(of_lane).sum::<f32>();
+            }
+        }
+    }
+}
+
+/// Weighted sums over the channels of a group and all blocks, of `[block][channel]`.
+fn total(sums: &[[f32; 3]], channels: usize, range: Range<usize>, weight: impl Fn(usize) -> f64) -> [f64; 3] {
+    let mut total = [0.0; 3];
+    for block in sums.chunks_exact(channels) {
+        for c in range.clone() {
+            for (total, &sum) in total.iter_mut().zip(&block[c]) {
+                *total += weight(c) * f64::from(sum);
+            }
+        }
+    }
+    total
+}

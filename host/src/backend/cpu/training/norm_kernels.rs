@@ -1,0 +1,258 @@
+//! The elementwise loops of a normalisation in training, one block of rows at a time.
+
+use super::super::blocked::{Blocked, Concat, View};
+use super::super::layer::group_norm::Normalisation;
+use super::super::layer::silu::{silu, silu_slopes};
+use super::super::simd::{Sum, for_each_vector, load_first, store_first};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Calls `task(block, pixels, values, sums)` for every block of an activation; `sums` has one entry for each channel
+/// of each block, or is empty.
+pub(super) fn run_blocks<T: Send>(
+    layout: Blocked,
+    values: &mut [f32],
+    sums: &mut [T],
+    task: impl Fn(usize, usize, &mut [f32], &mut [T]) + Sync,
+) {
+    let blocks = values[..layout.len()].par_chunks_mut(layout.block_len()).enumerate();
+    if sums.is_empty() {
+        blocks.for_each(|(block, values)| task(block, layout.block_pixels(block), values, &mut []));
+    } else {
+        let sums = sums.par_chunks_mut(layout.channels);
+        blocks.zip(sums).for_each(|((block, values), sums)| task(block, layout.block_pixels(block), values, sums));
+    }
+}
+
+/// Channel `channel` of a block.
+#[inline(always)]
+fn plane<'a>(x: Concat<'a>, block: usize, channel: usize) -> &'a [f32] {
+    let (view, channel) = x.channel(channel);
+    view.block(block, channel)
+}
+
+/// Mean and sum of squared deviations of every channel.
+pub(super) struct ChannelMoments<'a> {
+    pub(super) x: Concat<'a>,
+    pub(super) block: usize,
+    pub(super) pixels: usize,
+    pub(super) moments: &'a mut [[f32; 2]],
+}
+
+impl WithSimd for ChannelMoments<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (channel, moments) in self.moments.iter_mut().enumerate() {
+            let x = plane(self.x, self.block, channel);
+            let mut sum = Sum::zero(simd);
+            for_each_vector::<S>(
+                self.pixels,
+                #[inline(always)]
+                |at, valid, part| sum.add(simd, part, valid, load_first(simd, x, at, valid)),
+            );
+            let mean = (sum.total() / self.pixels as f64) as f32;
+            let (centre, mut squares) = (simd.splat_f32s(mean), Sum::zero(simd));
+            for_each_vector::<S>(
+                self.pixels,
+                #[inline(always)]
+                |at, valid, part| {
+                    let d = simd.sub_f32s(load_first(simd, x, at, valid), centre);
+                    squares.add_product(simd, part, valid, d, d);
+                },
+            );
+            *moments = [mean, squares.total() as f32];
+        }
+    }
+}
+
+/// Sums of dot_x and dot_x x^.
+pub(super) struct TangentSums<'a> {
+    pub(super) norm: &'a Normalisation,
+    pub(super) x: Concat<'a>,
+    pub(super) dot_x: Concat<'a>,
+    pub(super) block: usize,
+    pub(super) pixels: usize,
+    pub(super) sums: &'a mut [[f32; 3]],
+}
+
+impl WithSimd for TangentSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (channel, sums) in self.sums.iter_mut().enumerate() {
+            let (x, dot_x) = (plane(self.x, self.block, channel), plane(self.dot_x, self.block, channel));
+            let scale = simd.splat_f32s(self.norm.hat_scale[channel]);
+            let shift = simd.splat_f32s(self.norm.hat_shift[channel]);
+            let (mut plain, mut hat) = (Sum::zero(simd), Sum::zero(simd));
+            for_each_vector::<S>(
+                self.pixels,
+                #[inline(always)]
+                |at, valid, part| {
+                    let dot_x = load_first(simd, dot_x, at, valid);
+                    plain.add(simd, part, valid, dot_x);
+                    let x_hat = simd.mul_add_e_f32s(load_first(simd, x, at, valid), scale, shift);
+                    hat.add_product(simd, part, valid, dot_x, x_hat);
+                },
+            );
+            *sums = [plain.total() as f32, hat.total() as f32, 0.0];
+        }
+    }
+}
+
+/// out = s(z), or with `dot_x` its tangent s'(z) dot_z.
+pub(super) struct Activate<'a> {
+    pub(super) norm: &'a Normalisation,
+    pub(super) dot_hat: &'a [[f32; 3]],
+    pub(super) gain: &'a [f32],
+    pub(super) silu: bool,
+    pub(super) x: Concat<'a>,
+    pub(super) dot_x: Option<Concat<'a>>,
+    pub(super) block: usize,
+    pub(super) pixels: usize,
+    pub(super) out: &'a mut [f32],
+}
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { norm, silu: with_silu, .. } = self;
+        for (channel, out) in self.out.chunks_exact_mut(self.pixels).enumerate() {
+            let x = plane(self.x, self.block, channel);
+            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
+            let Some(dot_x) = self.dot_x else {
+                for_each_vector::<S>(
+                    self.pixels,
+                    #[inline(always)]
+                    |at, valid, _| {
+                        let z = simd.mul_add_e_f32s(load_first(simd, x, at, valid), scale, shift);
+                        store_first(simd, out, at, valid, if with_silu { silu(simd, z) } else { z });
+                    },
+                );
+                continue;
+            };
+            let dot_x = plane(dot_x, self.block, channel);
+            let [p, q, r] = self.dot_hat[channel].map(|v| simd.splat_f32s(v * self.gain[channel]));
+            for_each_vector::<S>(
+                self.pixels,
+                #[inline(always)]
+                |at, valid, _| {
+                    let (x, dot_x) = (load_first(simd, x, at, valid), load_first(simd, dot_x, at, valid));
+                    let mut dot = simd.mul_add_e_f32s(p, dot_x, simd.mul_add_e_f32s(q, x, r));
+                    if with_silu {
+                        dot = simd.mul_f32s(dot, silu_slopes(simd, simd.mul_add_e_f32s(x, scale, shift)).0);
+                    }
+                    store_first(simd, out, at, valid, dot);
+                },
+            );
+        }
+    }
+}
+
+/// d_z from d_y, in place: s'(z) d_y, and with `second` = (dot_x, d_dot_y, d_dot_z) also s''(z) dot_z d_dot_y.
+/// Sums of d_z, d_z x^ and d_dot_z dot_x^.
+pub(super) struct ValueGradient<'a> {
+    pub(super) norm: &'a Normalisation,
+    pub(super) dot_hat: &'a [[f32; 3]],
+    pub(super) gain: &'a [f32],
+    pub(super) silu: bool,
+    pub(super) x: Concat<'a>,
+    pub(super) second: Option<(Concat<'a>, View<'a>, View<'a>)>,
+    pub(super) block: usize,
+    pub(super) pixels: usize,
+    pub(super) d_z: &'a mut [f32],
+    pub(super) sums: &'a mut [[f32; 3]],
+}
+
+impl WithSimd for ValueGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { norm, silu, block, pixels, .. } = self;
+        for (channel, (d, sums)) in self.d_z.chunks_exact_mut(pixels).zip(self.sums).enumerate() {
+            let x = plane(self.x, block, channel);
+            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
+            let hat_scale = simd.splat_f32s(norm.hat_scale[channel]);
+            let hat_shift = simd.splat_f32s(norm.hat_shift[channel]);
+            let [p, q, r] = self.dot_hat[channel].map(|v| simd.splat_f32s(v));
+            let gain = simd.splat_f32s(self.gain[channel]);
+            let second = self.second.map(|(dot_x, d_dot_y, d_dot_z)| {
+                (plane(dot_x, block, channel), d_dot_y.block(block, channel), d_dot_z.block(block, channel))
+            });
+            let (mut plain, mut hat, mut dot) = (Sum::zero(simd), Sum::zero(simd), Sum::zero(simd));
+            for_each_vector::<S>(
+                pixels,
+                #[inline(always)]
+                |at, valid, part| {
+                    let x = load_first(simd, x, at, valid);
+                    let mut d_z = load_first(simd, d, at, valid);
+                    let (slope, bend) = if silu {
+                        silu_slopes(simd, simd.mul_add_e_f32s(x, scale, shift))
+                    } else {
+                        (simd.splat_f32s(1.0), simd.splat_f32s(0.0))
+                    };
+                    d_z = simd.mul_f32s(d_z, slope);
+                    if let Some((dot_x, d_dot_y, d_dot_z)) = second {
+                        let dot_x = load_first(simd, dot_x, at, valid);
+                        let dot_hat = simd.mul_add_e_f32s(p, dot_x, simd.mul_add_e_f32s(q, x, r));
+                        let bent = simd.mul_f32s(bend, load_first(simd, d_dot_y, at, valid));
+                        d_z = simd.mul_add_e_f32s(bent, simd.mul_f32s(gain, dot_hat), d_z);
+                        dot.add_product(simd, part, valid, load_first(simd, d_dot_z, at, valid), dot_hat);
+                    }
+                    store_first(simd, d, at, valid, d_z);
+                    plain.add(simd, part, valid, d_z);
+                    hat.add_product(simd, part, valid, d_z, simd.mul_add_e_f32s(x, hat_scale, hat_shift));
+                },
+            );
+            *sums = [plain.total(), hat.total(), dot.total()].map(|v| v as f32);
+        }
+    }
+}
+
+/// out = or += p d_z + q x + r, and with `second` = (d_dot_z, dot_x) also s d_dot_z + t dot_x.
+pub(super) struct InputGradient<'a> {
+    /// (p, q, r, s, t) per channel of x.
+    pub(super) coefficients: &'a [[f32; 5]],
+    pub(super) d_z: View<'a>,
+    pub(super) x: View<'a>,
+    pub(super) second: Option<(View<'a>, View<'a>)>,
+    pub(super) accumulate: bool,
+    pub(super) block: usize,
+    pub(super) pixels: usize,
+    pub(super) out: &'a mut [f32],
+}
+
+impl WithSimd for InputGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let block = self.block;
+        for (channel, out) in self.out.chunks_exact_mut(self.pixels).enumerate() {
+            let (d_z, x) = (self.d_z.block(block, channel), self.x.block(block, channel));
+            let second = self.second.map(|(d_dot, dot)| (d_dot.block(block, channel), dot.block(block, channel)));
+            let [p, q, r, s, t] = self.coefficients[channel].map(|v| simd.splat_f32s(v));
+            for_each_vector::<S>(
+                self.pixels,
+                #[inline(always)]
+                |at, valid, _| {
+                    let mut d_x = simd.mul_add_e_f32s(q, load_first(simd, x, at, valid), r);
+                    d_x = simd.mul_add_e_f32s(p, load_first(simd, d_z, at, valid), d_x);
+                    if let Some((d_dot, dot)) = second {
+                        d_x = simd.mul_add_e_f32s(s, load_first(simd, d_dot, at, valid), d_x);
+                        d_x = simd.mul_add_e_f32s(t, load_first(simd, dot, at, valid), d_x);
+                    }
+                    if self.accumulate {
+                        d_x = simd.add_f32s(d_x, load_first(simd, out, at, valid));
+                    }
+                    store_first(simd, out, at, valid, d_x);
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Losses and gradients of training, against PyTorch in float64 and against their own definition.
+#![allow(clippy::unwrap_used)]
+
+use gradus::backend::cpu::{Network, TrainingNetwork};
+use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Tensor, Weights, layers};
+
+const VP: PerturbationKernelSpec = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
+const RESIDUAL: Parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
+
+/// Numbers in [-1, 1) from a fixed sequence.
+fn signed(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    };
+    (0..n).map(|_| draw()).collect()
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// A network of the paper's kind.
+fn paper() -> Architecture {
+    Architecture {
+        in_channels: 1,
+        out_channels: 1,
+        pixel_unshuffle: 1,
+        model_channels: 32,
+        channel_mult: vec![1, 2],
+        num_res_blocks: 1,
+        attention_resolutions: vec![2],
+        middle_attention: true,
+        num_heads: 1,
+        norm_groups: 32,
+        norm_eps: 1e-5,
+        max_period: 0.005,
+    }
+}
+
+/// A small network with all kinds of layers, two heads, and channel counts that fit no vector.
+fn small(pixel_unshuffle: usize, channel_mult: Vec<usize>) -> Architecture {
+    Architecture {
+        pixel_unshuffle,
+        model_channels: 10,
+        channel_mult,
+        num_res_blocks: 2,
+        num_heads: 2,
+        norm_groups: 5,
+        ..paper()
+    }
+}
+
+/// Random weights in the order of the tensors.
+fn random(architecture: &Architecture) -> Vec<f32> {
+    let tensors = layers::tensors(architecture).into_iter().enumerate();
+    tensors
+        .flat_map(|(seed, (name, shape))| {
+            let fan_in = shape[1..].iter().product::<usize>() as f32;
+            let centre = f32::from(shape.len() == 1 && name.ends_with("weight"));
+            let scale = fan_in.sqrt().max(2.0);
+            signed(shape.iter().product(), seed as u64).into_iter().map(move |v| centre + v / scale)
+        })
+        .collect()
+}
+
+/// (architecture, parametrisation, height, width) with odd coarse levels, and with the widths 2, 1.
+fn cases() -> Vec<(Architecture, Parametrisation, usize, usize)> {
+    vec![
+        (small(2, vec![1, 2]), RESIDUAL, 12, 20),
+        (small(1, vec![1, 2, 2]), Parametrisation::Norm, 12, 20),
+        (small(1, vec![2, 1]), RESIDUAL, 10, 6),
+        (small(1, vec![1]), Parametrisation::Norm, 7, 3),
+    ]
+}
+
+type Loss = fn(&mut TrainingNetwork, &[f32], &[f32], &[f32], &[f32], &mut [f32]) -> f64;
+
+/// Both losses, with their gradients.
+const LOSSES: [Loss; 2] = [TrainingNetwork::score_matching_loss, TrainingNetwork::denoising_loss];
+
+#[test]
+fn the_paper_loss_and_every_gradient_match() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/paper_unet.npz");
+    let mut archive = npyz::npz::NpzArchive::open(path).unwrap();
+    let mut array = |name: &str| {
+        let file = archive.by_name(name).unwrap().unwrap();
+        match file.dtype() {
+            npyz::DType::Plain(kind) if kind.to_string().contains("f4") => {
+                file.into_vec::<f32>().unwrap().into_iter().map(f64::from).collect::<Vec<f64>>()
+            }
+            _ => file.into_vec::<f64>().unwrap(),
+        }
+    };
+    let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
+    let architecture = paper();
+    let tensors = layers::tensors(&architecture);
+    let parameters: Vec<f32> = tensors.iter().flat_map(|(name, _)| single(array(&format!("w:{name}")))).collect();
+    let (x, t, z) = (single(array("x")), single(array("t")), single(array("z")));
+    let mut network = TrainingNetwork::new(&architecture, Parametrisation::Norm, VP, 16, 24, 2).unwrap();
+    let mut gradient = vec![f32::NAN; network.n_parameters()];
+    let loss = network.score_matching_loss(&parameters, &x, &t, &z, &mut gradient);
+    let expected = array("dsm_loss")[0];
+    println!("loss {loss}, expected {expected}");
+    assert!((loss / expected - 1.0).abs() < 1e-4);
+
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let whole = norm(&mut gradient.iter().map(|&g| f64::from(g)));
+    let (mut rest, mut worst, mut n_zero) = (&gradient[..], 0.0_f64, 0);
+    for (name, _) in tensors {
+        let exact = array(&format!("g:{name}"));
+        let (found, behind) = rest.split_at(exact.len());
+        rest = behind;
+        let difference = norm(&mut found.iter().zip(&exact).map(|(&f, e)| f64::from(f) - e));
+        let expected = norm(&mut exact.iter().copied());
+        if expected < 1e-10 * whole {
+            // With one channel a group, a norm takes away any constant added before it: the gradient is 0, here and in
+            // PyTorch up to rounding.
+            assert!(name.contains("bias") || name.contains("emb_layers"), "{name}");
+            println!("{name}: 0, found {:.1e} of the whole gradient", difference / whole);
+            assert!(difference < 1e-6 * whole, "{name}");
+            n_zero += 1;
+            continue;
+        }
+        worst = worst.max(difference / expected);
+        assert!(difference < 1e-4 * expected, "{name}: {:.1e}", difference / expected);
+    }
+    println!("worst {worst:.1e}; {n_zero} vanish");
+    assert!(rest.is_empty() && n_zero < 16);
+}
+
+#[test]
+fn losses_are_those_of_the_solver_network() {
+    for (architecture, parametrisation, height, width) in cases() {
+        let (n, parameters) = (height * width, random(&architecture));
+        let (x, t, z) = (signed(2 * n, 1), [0.2, 0.7], signed(2 * n, 2));
+        let mut rest = &parameters[..];
+        let tensors = layers::tensors(&architecture).into_iter().map(|(name, shape)| {
+            let (data, behind) = rest.split_at(shape.iter().product());
+            rest = behind;
+            (name, Tensor { shape, data: data.to_vec() })
+        });
+        let tensors = tensors.collect();
+        let weights = Weights::new(architecture.clone(), VP, parametrisation, String::new(), tensors).unwrap();
+        let mut solver = Network::new(&weights, height, width, 2).unwrap();
+        solver.forward(0..2, &x, &t);
+        let h = [solver.h(0), solver.h(1)].concat();
+        let mut d = vec![0.0; 2 * n];
+        solver.vjp(0..2, &h, &mut d);
+        let std = |i: usize| VP.at(f64::from(t[i / n])).std;
+        let score_matching: f64 = (0..2 * n).map(|i| (f64::from(z[i]) - std(i) * f64::from(d[i])).powi(2)).sum();
+        let denoising: f64 = (0..2 * n).map(|i| f64::from(h[i] - z[i]).powi(2)).sum();
+        let mut network = TrainingNetwork::new(&architecture, parametrisation, VP, height, width, 2).unwrap();
+        let mut gradient = vec![0.0; parameters.len()];
+        for (loss, expected) in LOSSES.into_iter().zip([score_matching / 2.0, denoising / 2.0]) {
+            let found = loss(&mut network, &parameters, &x, &t, &z, &mut gradient);
+            assert!((found / expected - 1.0).abs() < 1e-5, "{found} {expected}");
+        }
+    }
+}
+
+/// L(theta + s d) - L(theta) - s <g, d> falls with the square of s.
+#[test]
+fn losses_leave_a_second_order_remainder() {
+    for (architecture, parametrisation, height, width) in cases() {
+        let (n, parameters) = (height * width, random(&architecture));
+        let (x, t, z) = (signed(2 * n, 3), [0.2, 0.7], signed(2 * n, 4));
+        let mut network = TrainingNetwork::new(&architecture, parametrisation, VP, height, width, 2).unwrap();
+        let (mut gradient, mut unused) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
+        for loss in LOSSES {
+            let mut at =
+                |parameters: &[f32], gradient: &mut [f32]| loss(&mut network, parameters, &x, &t, &z, gradient);
+            let value = at(&parameters, &mut gradient);
+            // A random direction with a part along the gradient, where the second derivative is far from nothing.
+            let length = dot(&gradient, &gradient).sqrt() as f32;
+            let noise = signed(parameters.len(), 5);
+            let spread = dot(&noise, &noise).sqrt() as f32;
+            let direction: Vec<f32> = gradient.iter().zip(noise).map(|(g, r)| g / length + r / spread).collect();
+            let mut remainder = |step: f32| {
+                let moved: Vec<f32> = parameters.iter().zip(&direction).map(|(p, d)| p + step * d).collect();
+                let by: Vec<f32> = moved.iter().zip(&parameters).map(|(m, p)| m - p).collect();
+                (at(&moved, &mut unused) - value - dot(&by, &gradient)).abs()
+            };
+            let remainders = [0.04, 0.02, 0.01].map(&mut remainder);
+            println!("loss {value}, remainders {remainders:?}");
+            for pair in remainders.windows(2) {
+                let order = (pair[0] / pair[1]).log2();
+                println!("order {order}");
+            }
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let (architecture, height, width, lanes) = (small(2, vec![1, 2]), 36, 40, 3);
+    let n = height * width;
+    let parameters = random(&architecture);
+    let (x, t, z) = (signed(lanes * n, 6), [0.01, 0.3, 0.9], signed(lanes * n, 7));
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut network = TrainingNetwork::new(&architecture, RESIDUAL, VP, height, width, lanes).unwrap();
+            LOSSES.map(|loss| {
+                let mut gradient = vec![0.0; parameters.len()];
+                let value = loss(&mut network, &parameters, &x, &t, &z, &mut gradient);
+                (value.to_bits(), gradient.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+            })
+        })
+    };
+    let one = run(1);
+    assert!(one == run(2) && one == run(3));
+}
