@@ -6,7 +6,7 @@ use std::time::Instant;
 
 const WEIGHTS: &[u8] = include_bytes!("../weights/ellipses.safetensors");
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let mut arguments = std::env::args().skip(1);
     let mut argument = |or: usize| arguments.next().map_or(Ok(or), |text| text.parse());
     let (size, batch) = (argument(128)?, argument(8)?);
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 "{threads:7} {:17.1} {:7.1} {:10.2} {:40.1} {:7.1} {:8.2}",
                 score[0], score[1], an_image[0], denoiser[0], denoiser[1], an_image[1]
             );
-            Ok::<(), Box<dyn std::error::Error>>(())
+            Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
         })?;
     }
     Ok(())
