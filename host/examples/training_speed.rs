@@ -6,7 +6,7 @@ use std::time::Instant;
 
 const WEIGHTS: &[u8] = include_bytes!("../weights/ellipses.safetensors");
 
-fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let mut argument = |or: usize| arguments.next().map_or(Ok(or), |text| text.parse());
     let (size, batch) = (argument(128)?, argument(8)?);
@@ -21,9 +21,10 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("threads   score matching ms a step (min, median), an image   denoising ms a step, an image");
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
+        let new = || TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, batch);
+        let mut network = pool.install(new)?;
         pool.install(|| {
-            let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
-            let mut network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, batch)?;
             let losses = [TrainingNetwork::score_matching_loss, TrainingNetwork::denoising_loss];
             let [score, denoiser] = losses.map(|loss| {
                 let mut times: Vec<f64> = (0..8)
@@ -41,8 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
                 "{threads:7} {:17.1} {:7.1} {:10.2} {:40.1} {:7.1} {:8.2}",
                 score[0], score[1], an_image[0], denoiser[0], denoiser[1], an_image[1]
             );
-            Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
-        })?;
+        });
     }
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use gradus::backend::cpu::{CpuEvaluator, Network};
+use gradus::backend::cpu::{CpuEvaluator, Network, TrainingNetwork};
 use gradus::ct::{ParallelBeam, Projector};
-use gradus::unet::Weights;
+use gradus::unet::{Weights, layers};
 use gradus_core::{
     Backtracking, GradientLike, Homotopy, PerturbationKernel, RegularisationWeight, Schedule, Solver, Spacing,
     StepCandidate, drive,
@@ -69,6 +69,7 @@ fn nothing_is_allocated_once_all_is_made() {
         let after = ALLOCATIONS.load(Ordering::Relaxed);
         assert_eq!(after - before, 0, "allocations in 20 passes");
         solver_iterations_allocate_nothing(&weights);
+        training_steps_allocate_nothing(&weights);
     });
 }
 
@@ -93,4 +94,25 @@ fn solver_iterations_allocate_nothing(weights: &Weights) {
     .unwrap();
     assert!(counts.len() > 50);
     assert_eq!(counts.last().unwrap() - counts[2], 0, "allocations in {} iterations", counts.len() - 3);
+}
+
+/// Both losses; the first step may grow the pool's queues.
+fn training_steps_allocate_nothing(weights: &Weights) {
+    let (size, lanes) = (32, 3);
+    let names = layers::tensors(weights.architecture());
+    let parameters: Vec<f32> = names.iter().flat_map(|(name, _)| weights.values(name).to_vec()).collect();
+    let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
+    let mut network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, lanes).unwrap();
+    let (x, z, t) = (vec![0.25; lanes * size * size], vec![0.5; lanes * size * size], [0.1, 0.5, 0.9]);
+    let mut gradient = vec![0.0; parameters.len()];
+    let mut step = || {
+        network.score_matching_loss(&parameters, &x, &t, &z, &mut gradient);
+        network.denoising_loss(&parameters, &x, &t[..], &z, &mut gradient);
+    };
+    step();
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    for _ in 0..5 {
+        step();
+    }
+    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "allocations in 10 training steps");
 }

@@ -307,3 +307,63 @@ fn new_lane(tape: &Tape, image_len: usize) -> Lane {
         loss: 0.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::lane::{Input, Inputs};
+    use super::*;
+    use crate::unet::architecture::tests::small;
+    use crate::unet::weights::tests::random;
+
+    fn dot(a: &[f32], b: &[f32]) -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    }
+
+    /// Activations that an operation reads, and the one it writes.
+    fn ends(operation: &Operation) -> (Vec<TensorId>, TensorId) {
+        let of = |inputs: Inputs| inputs.each().map(|input: Input| input.tensor).collect::<Vec<_>>();
+        match operation {
+            Operation::Convolution(layer) => {
+                (layer.residual.into_iter().flat_map(of).chain(of(layer.inputs)).collect(), layer.output)
+            }
+            Operation::Norm(layer) => (of(layer.inputs), layer.output),
+            Operation::Attention(layer) => (vec![layer.qkv], layer.mixed),
+        }
+    }
+
+    /// <J u, v> = <u, J^T v> for every operation of a network.
+    #[test]
+    fn tangents_and_gradients_of_every_layer_are_adjoint() {
+        let parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
+        let weights = random(&small(), parametrisation);
+        let names = crate::unet::layers::tensors(&small());
+        let parameters: Vec<f32> = names.iter().flat_map(|(name, _)| weights.values(name).to_vec()).collect();
+        let kernel = *weights.perturbation_kernel();
+        let mut network = TrainingNetwork::new(&small(), parametrisation, kernel, 20, 28, 1).unwrap();
+        let wave = |n: usize, step: f32| (0..n).map(|i| (i as f32 * step).sin()).collect::<Vec<f32>>();
+        let (x, z) = (wave(560, 0.37), wave(560, 0.73));
+        let mut gradient = vec![0.0; parameters.len()];
+        network.score_matching_loss(&parameters, &x, &[0.2], &z, &mut gradient);
+        let TrainingNetwork { operations, shared, lanes } = &mut network;
+        let (context, lane) = (shared.context(&parameters), &mut lanes[0]);
+        for operation in operations.iter() {
+            let (mut inputs, output) = ends(operation);
+            inputs.sort_unstable();
+            inputs.dedup();
+            for &input in &inputs {
+                let n = lane.activations[0][input].len();
+                lane.put(Quantity::Dot, input, wave(n, 0.31 + input as f32));
+                lane.put(Quantity::DDot, input, vec![0.0; n]);
+            }
+            operation.forward(&context, lane, Quantity::Dot);
+            let v = wave(lane.activations[0][output].len(), 0.83);
+            lane.put(Quantity::DDot, output, v.clone());
+            operation.backward_tangent(&context, lane);
+            let [_, dots, d_dots, _] = &lane.activations;
+            let forward = dot(&dots[output], &v);
+            let backward: f64 = inputs.iter().map(|&input| dot(&dots[input], &d_dots[input])).sum();
+            let scale = (dot(&dots[output], &dots[output]) * dot(&v, &v)).sqrt();
+            assert!((forward - backward).abs() < 1e-5 * scale, "{operation:?}: {forward} {backward} of {scale}");
+        }
+    }
+}
