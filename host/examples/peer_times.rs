@@ -7,7 +7,7 @@
 #[path = "../benches/common/mod.rs"]
 mod common;
 
-use common::{Outcome, Passes, Projections, algorithm_2, measurement, pool, prior, time};
+use common::{Outcome, Passes, Projections, Training, algorithm_2, measurement, pool, prior, time};
 use gradus::reconstruct::{Measurement, Settings};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -33,6 +33,7 @@ fn main() -> Outcome<()> {
     for threads in THREADS {
         network(&mut times, threads, runs)?;
         projector(&mut times, threads, runs)?;
+        training(&mut times, threads, runs)?;
     }
     let run = pool(2)?.install(|| algorithm_2(&measurement(SIZE)?, iterations))?;
     let report = json!({
@@ -69,6 +70,14 @@ fn projector(times: &mut Map<String, Value>, threads: usize, runs: usize) -> Out
         times.insert(format!("projector, {size}, {threads} threads"), forward.into());
         times.insert(format!("adjoint, {size}, {threads} threads"), adjoint.into());
     }
+    Ok(())
+}
+
+fn training(times: &mut Map<String, Value>, threads: usize, runs: usize) -> Outcome<()> {
+    let pool = pool(threads)?;
+    let mut training = pool.install(|| Training::new(SIZE, 8))?;
+    let (_, step) = pool.install(|| time(runs / 4 + 1, || training.score_matching()));
+    times.insert(format!("training step, batch 8, {threads} threads"), step.into());
     Ok(())
 }
 

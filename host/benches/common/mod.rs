@@ -2,12 +2,12 @@
 #![allow(dead_code, missing_docs, unreachable_pub)] // every target uses its part of this
 
 use gradus::backend::Counters;
-use gradus::backend::cpu::Network;
+use gradus::backend::cpu::{Network, TrainingNetwork};
 use gradus::ct::{ParallelBeam, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::reconstruct::{Measurement, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::{Weights, embedded};
+use gradus::unet::{Weights, embedded, layers};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -60,6 +60,49 @@ impl Passes {
     pub fn score(&mut self) -> &[f32] {
         self.energy();
         self.vjp()
+    }
+}
+
+/// Losses of the prior's network on a batch of images, with their gradients.
+pub struct Training {
+    network: TrainingNetwork,
+    parameters: Vec<f32>,
+    gradient: Vec<f32>,
+    x: Vec<f32>,
+    z: Vec<f32>,
+    t: Vec<f32>,
+}
+
+impl Training {
+    /// Scratch memory is for the threads of the current pool.
+    pub fn new(size: usize, batch: usize) -> Outcome<Self> {
+        let weights = prior()?;
+        let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
+        let network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, batch)?;
+        let names = layers::tensors(weights.architecture());
+        let parameters: Vec<f32> = names.iter().flat_map(|(name, _)| weights.values(name).to_vec()).collect();
+        let wave = |period: usize, scale: f32, shift: f32| {
+            (0..batch * size * size).map(|i| (i * 37 % period) as f32 * scale - shift).collect()
+        };
+        let gradient = vec![0.0; parameters.len()];
+        Ok(Self {
+            network,
+            parameters,
+            gradient,
+            x: wave(101, 0.01, 0.0),
+            z: wave(103, 0.02, 1.0),
+            t: vec![0.3; batch],
+        })
+    }
+
+    pub fn score_matching(&mut self) -> f64 {
+        let Self { network, parameters, gradient, x, z, t } = self;
+        network.score_matching_loss(parameters, x, t, z, gradient)
+    }
+
+    pub fn denoising(&mut self) -> f64 {
+        let Self { network, parameters, gradient, x, z, t } = self;
+        network.denoising_loss(parameters, x, t, z, gradient)
     }
 }
 
