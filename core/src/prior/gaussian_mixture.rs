@@ -7,6 +7,7 @@ use core::fmt;
 
 /// One Gaussian `N(mean, variance I)` in `D` dimensions.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Component<const D: usize> {
     /// Weight; the weights of a mixture need not add up to one.
     pub weight: f32,
@@ -21,6 +22,7 @@ pub struct Component<const D: usize> {
 /// Diffused to time `t`, component `k` is `N(gamma_t m_k, (gamma_t^2 v_k + nu_t^2) I)`, so density, energy and score are
 /// exact at every level.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GaussianMixture<const K: usize, const D: usize> {
     components: [Component<D>; K],
     kernel: PerturbationKernel,
@@ -28,6 +30,7 @@ pub struct GaussianMixture<const K: usize, const D: usize> {
 
 /// Why a mixture cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum MixtureError {
     /// There is no component, or no dimension.
     Empty,
