@@ -24,7 +24,7 @@ pub struct Component<const D: usize> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GaussianMixture<const K: usize, const D: usize> {
-    components: [Component<D>; K],
+    pub(super) components: [Component<D>; K],
     kernel: PerturbationKernel,
 }
 
@@ -53,13 +53,14 @@ impl fmt::Display for MixtureError {
 impl core::error::Error for MixtureError {}
 
 /// A component at time `t`.
-#[derive(Clone, Copy)]
-struct Diffused {
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Diffused {
     /// `gamma_t`.
-    scale: f32,
-    variance: f32,
+    pub(super) scale: f32,
+    pub(super) variance: f32,
     /// `ln(weight) - D/2 ln(2 pi variance)`.
-    ln_peak: f32,
+    pub(super) ln_peak: f32,
 }
 
 impl<const K: usize, const D: usize> GaussianMixture<K, D> {
@@ -86,7 +87,7 @@ impl<const K: usize, const D: usize> GaussianMixture<K, D> {
         Self { components, kernel }
     }
 
-    fn diffused(&self, t: f32) -> [Diffused; K] {
+    pub(super) fn diffused(&self, t: f32) -> [Diffused; K] {
         let (scale, noise) = (self.kernel.mean_scale(t), self.kernel.variance(t));
         let half_dimension = 0.5 * sum([1.0; D]);
         self.components.map(|component| {
@@ -156,7 +157,7 @@ impl<const K: usize, const D: usize> GaussianMixture<K, D> {
 }
 
 /// `x - gamma_t m`, coordinate by coordinate.
-fn offsets<'a, const D: usize>(
+pub(super) fn offsets<'a, const D: usize>(
     x: &'a [f32; D],
     component: &'a Component<D>,
     at: &Diffused,
