@@ -63,13 +63,13 @@ macro_rules! from {
 
 from!(
     ScanError => Scan, SettingsError => Settings, ScheduleError => Settings, AnswerError => Answer,
-    StateError => State, MixtureError => Prior, WrongLength => Length
+    StateError => State, MixtureError => Prior, WrongLength => Length, NotPlanar => Point
 );
 
-impl From<DriveError<NotPlanar>> for Fault {
-    fn from(error: DriveError<NotPlanar>) -> Self {
+impl<E: Into<Self>> From<DriveError<E>> for Fault {
+    fn from(error: DriveError<E>) -> Self {
         match error {
-            DriveError::Evaluator(error) => Self::Point(error),
+            DriveError::Evaluator(error) => error.into(),
             DriveError::Answer(error) => Self::Answer(error),
         }
     }

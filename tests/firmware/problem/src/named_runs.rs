@@ -1,7 +1,7 @@
 //! The runs by name, good and bad: what the image is asked for on its command line.
 
 use crate::fault::Fault;
-use crate::projector::{N_PIXELS, N_RAYS, VIEWS, View};
+use crate::projector::{N_RAYS, VIEWS, View};
 use crate::run::{Observer, Reconstruction, reconstruction_solver, toy_trajectory};
 use crate::scan::measure;
 use crate::scanner::Memory;
@@ -50,8 +50,8 @@ pub const BAD: [(&str, &str); 7] = [
 /// For the [`BAD`] runs, each with its own.
 pub fn run(name: &str, buffers: &mut Buffers, observer: &mut impl Observer) -> Result<Status, Fault> {
     let Buffers { memory, measured } = buffers;
-    let mut image = [0.0; N_PIXELS];
-    measure(&mut image, measured);
+    measure(&mut memory.kept.iterate, measured);
+    memory.kept.iterate.fill(0.0);
     let all = VIEWS.as_slice();
     match name {
         "toy" => toy_trajectory(observer),
