@@ -1,7 +1,7 @@
 //! What the docs state, measured: instructions, bytes of memory, depth of the stack.
 
-use crate::clock::Clock;
-use crate::stack;
+use super::clock::Clock;
+use super::stack;
 use core::hint::black_box;
 use core::mem::size_of;
 use core::ops::ControlFlow;
