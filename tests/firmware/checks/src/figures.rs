@@ -55,7 +55,7 @@ fn sizes(image: &PathBuf) -> (u32, u32) {
     let text = binutils("size", &[], image);
     let numbers: Vec<u32> =
         text.lines().nth(1).unwrap_or_default().split_whitespace().map_while(|n| n.parse().ok()).collect();
-    let [text, data, bss, _] = numbers[..] else { panic!("`size` printed {text}") };
+    let [text, data, bss, ..] = numbers[..] else { panic!("`size` printed {text}") };
     (text + data, data + bss)
 }
 
