@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)] // every target uses its part of this
 
 use gradus::backend::Counters;
-use gradus::backend::cpu::{Network, TrainingNetwork};
+use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::ct::{ParallelBeam, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::reconstruct::{Measurement, Settings, reconstruct};
@@ -71,6 +71,7 @@ pub struct Training {
     x: Vec<f32>,
     z: Vec<f32>,
     t: Vec<f32>,
+    weights: Vec<f32>,
 }
 
 impl Training {
@@ -96,13 +97,13 @@ impl Training {
     }
 
     pub fn score_matching(&mut self) -> f64 {
-        let Self { network, parameters, gradient, x, z, t } = self;
-        network.score_matching_loss(parameters, x, t, z, gradient)
+        let Self { network, parameters, gradient, x, z, t, weights } = self;
+        network.score_matching_loss(parameters, TrainingBatch { x_t: x, z, t, weights }, gradient)
     }
 
     pub fn denoising(&mut self) -> f64 {
-        let Self { network, parameters, gradient, x, z, t } = self;
-        network.denoising_loss(parameters, x, t, z, gradient)
+        let Self { network, parameters, gradient, x, z, t, weights } = self;
+        network.denoising_loss(parameters, TrainingBatch { x_t: x, z, t, weights }, gradient)
     }
 }
 
