@@ -86,14 +86,8 @@ impl Training {
             (0..batch * size * size).map(|i| (i * 37 % period) as f32 * scale - shift).collect()
         };
         let gradient = vec![0.0; parameters.len()];
-        Ok(Self {
-            network,
-            parameters,
-            gradient,
-            x: wave(101, 0.01, 0.0),
-            z: wave(103, 0.02, 1.0),
-            t: vec![0.3; batch],
-        })
+        let (x, z) = (wave(101, 0.01, 0.0), wave(103, 0.02, 1.0));
+        Ok(Self { network, parameters, gradient, x, z, t: vec![0.3; batch], weights: vec![1.0; batch] })
     }
 
     pub fn score_matching(&mut self) -> f64 {

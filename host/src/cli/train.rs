@@ -15,16 +15,17 @@ use std::sync::atomic::Ordering;
 
 /// What to train, or which run to go on with.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("what").required(true))]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub struct Arguments {
     /// A training run described by a TOML file
     #[arg(value_name = "CONFIG", group = "what")]
     config: Option<PathBuf>,
     /// A training run that comes with the program: ellipses or ct
-    #[arg(long, value_name = "NAME", group = "what")]
+    #[arg(long, value_name = "NAME", group = "what", conflicts_with = "config")]
     preset: Option<String>,
-    /// Go on with the run in this folder, from its last checkpoint
-    #[arg(long, value_name = "RUN", group = "what", conflicts_with_all = ["output", "data", "validation_data"])]
+    /// Go on with the run in this folder, from its last checkpoint; with CONFIG or --preset, under a description with more
+    /// or other phases to come
+    #[arg(long, value_name = "RUN", group = "what", conflicts_with = "output")]
     resume: Option<PathBuf>,
     /// Folder of the training slices: npz or npy stacks, DICOM files
     #[arg(long, value_name = "FOLDER")]
@@ -40,7 +41,7 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let (mut trainer, folder) = match &arguments.resume {
-        Some(folder) => (resume(folder)?, folder.clone()),
+        Some(folder) => (arguments.resume(folder)?, folder.clone()),
         None => {
             let trainer = Trainer::new(arguments.training_config()?).into_diagnostic()?;
             let folder = RunFolder::place(arguments.output.as_deref(), &format!("train-{}", arguments.name()))?;
@@ -97,16 +98,19 @@ fn line(row: &ValidationRow) -> String {
     format!("step {}: {reconstruction}denoising {}", row.step, denoising.collect::<Vec<_>>().join(", "))
 }
 
-fn resume(folder: &Path) -> Result<Trainer, Failure> {
-    let path = folder.join(CHECKPOINT);
-    let bytes = std::fs::read(&path).map_err(|source| TrainError::Read { path: path.clone(), source }).into_diagnostic()?;
-    Trainer::resume(&bytes).into_diagnostic().wrap_err_with(|| format!("cannot go on from {}", path.display()))
-}
-
 impl Arguments {
     fn name(&self) -> String {
         let stem = self.config.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
         self.preset.clone().or(stem).unwrap_or_default()
+    }
+
+    fn resume(&self, folder: &Path) -> Result<Trainer, Failure> {
+        let path = folder.join(CHECKPOINT);
+        let read = |source| TrainError::Read { path: path.clone(), source };
+        let bytes = std::fs::read(&path).map_err(read).into_diagnostic()?;
+        let is_longer = self.preset.is_some() || self.config.is_some();
+        let longer = is_longer.then(|| self.training_config()).transpose()?;
+        Trainer::resume(&bytes, longer).into_diagnostic().wrap_err_with(|| format!("cannot go on from {}", path.display()))
     }
 
     fn training_config(&self) -> Result<TrainingConfig, Failure> {

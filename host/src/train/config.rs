@@ -23,9 +23,6 @@ pub struct TrainingConfig {
     /// The diffusion.
     #[serde(default = "default_perturbation_kernel")]
     pub perturbation_kernel: PerturbationKernelSpec,
-    /// How t is drawn, and how its losses are weighted.
-    #[serde(default)]
-    pub smoothing: Smoothing,
     /// Adam, clipping, averaging.
     #[serde(default)]
     pub optimiser: OptimiserConfig,
@@ -159,6 +156,9 @@ pub struct Phase {
     /// Steps of the warm-up.
     #[serde(default)]
     pub warm_up: u64,
+    /// How t is drawn, and how its losses are weighted.
+    #[serde(default)]
+    pub smoothing: Smoothing,
 }
 
 /// A training loss.
@@ -224,6 +224,24 @@ impl TrainingConfig {
         None
     }
 
+    /// Whether a run under `self` that has made `steps` steps is also one under `longer`, so that it may go on under it:
+    /// all that decides those steps is the same.
+    #[must_use]
+    pub fn is_begin_of(&self, longer: &Self, steps: u64) -> bool {
+        let fixed = |config: &Self| Self {
+            phase: Vec::new(),
+            checkpoint_every_s: 0.0,
+            validation: ValidationConfig::default(),
+            ..config.clone()
+        };
+        let mut ends = self.phase.iter().scan(0, |end, phase| {
+            *end += phase.steps;
+            Some(*end)
+        });
+        let begun = ends.by_ref().take_while(|end| *end < steps).count() + 1;
+        fixed(self) == fixed(longer) && self.phase.iter().take(begun).eq(longer.phase.iter().take(begun))
+    }
+
     /// Checks every number.
     ///
     /// # Errors
@@ -235,14 +253,8 @@ impl TrainingConfig {
             parametrisation.validate().map_err(|error| fault("parametrisation", error, "a parametrisation"))?;
         }
         let positive = |field: &str, value: f64| check(field, value, value > 0.0 && value.is_finite(), "positive");
-        let share = |field: &str, value: f64| check(field, value, (0.0..=1.0).contains(&value), "from 0 to 1");
         let decay = |field: &str, value: f64| check(field, value, (0.0..1.0).contains(&value), "at least 0, below 1");
         positive("checkpoint_every_s", self.checkpoint_every_s)?;
-        let Smoothing { t_min, t_max, log_uniform_share, weight_exponent } = self.smoothing;
-        check("smoothing.t_min", t_min, t_min > 0.0 && t_min <= t_max, "positive and at most `smoothing.t_max`")?;
-        check("smoothing.t_max", t_max, t_max <= 1.0, "at most 1")?;
-        share("smoothing.log_uniform_share", log_uniform_share)?;
-        share("smoothing.weight_exponent", weight_exponent)?;
         let optimiser = &self.optimiser;
         decay("optimiser.beta_1", optimiser.beta_1)?;
         decay("optimiser.beta_2", optimiser.beta_2)?;
@@ -269,7 +281,13 @@ impl TrainingConfig {
         let (rate, last) = (phase.learning_rate, phase.final_learning_rate);
         check(&field("learning_rate"), rate, rate > 0.0 && rate.is_finite(), "positive")?;
         check(&field("final_learning_rate"), last, (0.0..=rate).contains(&last), "from 0 to `learning_rate`")?;
-        check(&field("warm_up"), phase.warm_up, phase.warm_up <= phase.steps, "at most `steps`")
+        check(&field("warm_up"), phase.warm_up, phase.warm_up <= phase.steps, "at most `steps`")?;
+        let Smoothing { t_min, t_max, log_uniform_share, weight_exponent } = phase.smoothing;
+        let share = |name: &str, value: f64| check(&field(name), value, (0.0..=1.0).contains(&value), "from 0 to 1");
+        check(&field("smoothing.t_min"), t_min, t_min > 0.0 && t_min <= t_max, "positive and at most `t_max`")?;
+        check(&field("smoothing.t_max"), t_max, t_max <= 1.0, "at most 1")?;
+        share("smoothing.log_uniform_share", log_uniform_share)?;
+        share("smoothing.weight_exponent", weight_exponent)
     }
 
     fn size_fits(&self, field: &str, size: usize) -> Result<(), ConfigError> {
@@ -307,12 +325,25 @@ mod tests {
             change(&mut changed);
             changed.validate().unwrap_err().field
         };
-        assert_eq!(named(|c| c.smoothing.t_min = 0.0), "smoothing.t_min");
+        assert_eq!(named(|c| c.phase[1].smoothing.t_min = 0.0), "phase[1].smoothing.t_min");
         assert_eq!(named(|c| c.optimiser.beta_2 = 1.0), "optimiser.beta_2");
         assert_eq!(named(|c| c.phase.clear()), "phase");
         assert_eq!(named(|c| c.phase[0].crop = 30), "phase[0].crop");
         assert_eq!(named(|c| c.phase[1].learning_rate = f64::NAN), "phase[1].learning_rate");
         assert_eq!(named(|c| c.network.norm_groups = 7), "network");
+    }
+
+    #[test]
+    fn a_run_may_go_on_under_more_phases_only() {
+        let config: TrainingConfig = toml::from_str(preset("ellipses").unwrap()).unwrap();
+        let mut longer = config.clone();
+        longer.phase.push(config.phase[1].clone());
+        longer.validation.images += 1;
+        assert!(config.is_begin_of(&longer, config.total_steps()));
+        longer.phase[1].learning_rate *= 2.0;
+        assert!(config.is_begin_of(&longer, config.phase[0].steps));
+        assert!(!config.is_begin_of(&longer, config.phase[0].steps + 1));
+        assert!(!config.is_begin_of(&TrainingConfig { seed: 2, ..config.clone() }, 0));
     }
 
     #[test]

@@ -89,7 +89,8 @@ impl Images {
     }
 
     /// `n` validation images, of slices evenly from all; fewer if there are not as many.
-    pub(super) fn validation(&self, n: usize) -> Vec<Image> {
+    #[must_use]
+    pub fn validation(&self, n: usize) -> Vec<Image> {
         match self {
             Self::Ellipses { size } => (0..n as u64).map(|k| ellipses(VALIDATION_SEEDS | k, *size)).collect(),
             Self::Slices { size, validation, .. } => {

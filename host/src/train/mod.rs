@@ -57,6 +57,9 @@ pub enum TrainError {
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A longer description that does not continue the run.
+    #[error("the run made its steps under another description; only later phases, validation and checkpoints may change")]
+    AnotherRun,
     /// The weights cannot be put together.
     #[error(transparent)]
     Weights(#[from] WeightsError),

@@ -58,12 +58,18 @@ impl Trainer {
         Ok(Self { images, checkpoint: Checkpoint { config, state, history, data }, workspace: None })
     }
 
-    /// A run where its checkpoint left it.
+    /// A run where its checkpoint left it; under a `longer` description, if one is given.
     ///
     /// # Errors
-    /// `Checkpoint`, `Config`, `Images`.
-    pub fn resume(bytes: &[u8]) -> Result<Self, TrainError> {
-        let checkpoint = Checkpoint::from_bytes(bytes)?;
+    /// `Checkpoint`, `Config`, `Images`; `AnotherRun`, when the steps so far are not those of the longer description.
+    pub fn resume(bytes: &[u8], longer: Option<TrainingConfig>) -> Result<Self, TrainError> {
+        let mut checkpoint = Checkpoint::from_bytes(bytes)?;
+        if let Some(longer) = longer {
+            if !checkpoint.config.is_begin_of(&longer, checkpoint.state.steps) {
+                return Err(TrainError::AnotherRun);
+            }
+            checkpoint.config = longer;
+        }
         checkpoint.config.validate()?;
         let images = Images::open(&checkpoint.config.data)?;
         Ok(Self { images, checkpoint, workspace: None })
@@ -165,7 +171,7 @@ impl Trainer {
             images,
             seed: config.seed,
             crop: *crop,
-            smoothing: &config.smoothing,
+            smoothing: &phase.smoothing,
             kernel: config.perturbation_kernel,
             parametrisation,
         };
