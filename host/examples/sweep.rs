@@ -1,11 +1,12 @@
 //! Quality of Algorithm 2 over the weight of the prior, the last level and the number of steps, on ellipses:
 //! `cargo run --release --example sweep -- PRIOR FIRST_SEED N_IMAGES ALPHAS_PER_STD T_MINS STEPS`, lists with commas, such as
-//! `sweep ellipses 101 6 8.5,17,34 0.001,0.003 100,300`. Prints mean PSNR, SSIM and time of each combination.
+//! `sweep ellipses 101 6 8.5,17,34 0.001,0.003 100,300`. Prints mean PSNR and SSIM of each
+//! combination, of the result and of the mean of what it could be a diffused version of at t_min.
 #![allow(missing_docs)]
 
 use gradus::data::ellipses::ellipses;
 use gradus::metrics::{psnr, ssim_uniform};
-use gradus::reconstruct::{Measurement, Settings, reconstruct};
+use gradus::reconstruct::{Measurement, Settings, denoise, reconstruct};
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::{Weights, embedded};
 use std::ops::ControlFlow;
@@ -24,23 +25,29 @@ fn main() -> Outcome<()> {
     };
     let (first, n): (u64, u64) = (first.parse()?, n.parse()?);
     println!("{prior}, ellipses:{first} to {}", first + n - 1);
-    println!("alpha/std   t_min   steps   PSNR dB   SSIM    s an image");
+    println!("alpha/std   t_min   steps   PSNR dB   SSIM   denoised once: PSNR dB   SSIM   s an image");
     for &alpha in &numbers(alphas)? {
         for &t_min in &numbers(t_mins)? {
             for &steps in &numbers(steps)? {
                 let start = Instant::now();
-                let (mut quality, mut similarity) = (0.0, 0.0);
+                let mut quality = [0.0; 4];
                 for seed in first..first + n {
                     let truth = ellipses(seed, 128);
                     let measurement = Measurement::new(&simulate(&truth, 1.0, &Simulation::default())?)?;
                     let alpha = Some(alpha * measurement.noise_std);
                     let settings = Settings { alpha, t_min, steps: steps as u32, ..Settings::default() };
                     let run = reconstruct(&measurement, &settings, Some(&weights), &mut |_| ControlFlow::Continue(()))?;
-                    quality += psnr(&truth, &run.image, 1.0)? / n as f64;
-                    similarity += ssim_uniform(&truth, &run.image, 1.0)? / n as f64;
+                    let denoised = denoise(&weights, &run.image, t_min)?;
+                    for (sums, image) in quality.chunks_exact_mut(2).zip([&run.image, &denoised]) {
+                        sums[0] += psnr(&truth, image, 1.0)? / n as f64;
+                        sums[1] += ssim_uniform(&truth, image, 1.0)? / n as f64;
+                    }
                 }
                 let seconds = start.elapsed().as_secs_f64() / n as f64;
-                println!("{alpha:9} {t_min:7} {steps:7} {quality:9.2} {similarity:6.3} {seconds:13.1}");
+                let [plain, plain_ssim, once, once_ssim] = quality;
+                println!(
+                    "{alpha:9} {t_min:7} {steps:7} {plain:9.2} {plain_ssim:6.3} {once:23.2} {once_ssim:6.3} {seconds:12.1}"
+                );
             }
         }
     }

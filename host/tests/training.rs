@@ -151,7 +151,8 @@ fn losses_are_those_of_the_solver_network() {
         solver.vjp(0..2, &h, &mut d);
         let std = |i: usize| VP.at(f64::from(t[i / n])).std;
         let weights = [0.5, 3.0];
-        let sum = |term: &dyn Fn(usize) -> f64| (0..2 * n).map(|i| f64::from(weights[i / n]) * term(i).powi(2)).sum::<f64>();
+        let sum =
+            |term: &dyn Fn(usize) -> f64| (0..2 * n).map(|i| f64::from(weights[i / n]) * term(i).powi(2)).sum::<f64>();
         let score_matching = sum(&|i| f64::from(z[i]) - std(i) * f64::from(d[i]));
         let denoising = sum(&|i| f64::from(h[i] - z[i]));
         let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &weights };

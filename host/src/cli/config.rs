@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 pub struct RunConfig {
     /// A scan, an image or the name of a sample.
     pub input: String,
-    /// The name of an embedded prior, or a weights file.
-    pub prior: String,
+    /// The name of an embedded prior, or a weights file; without it, the one that suits the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prior: Option<String>,
     /// Use every N-th view of the scan.
     pub every_view: usize,
     /// Where the rotation axis meets the detector, from its middle, in place of what the scan says.
@@ -33,7 +34,7 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self {
             input: "ellipses:1".to_owned(),
-            prior: "ellipses".to_owned(),
+            prior: None,
             every_view: 1,
             detector_offset_mm: None,
             truth: None,

@@ -82,7 +82,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     }))?;
     terminal.say(&match ended {
         RunEnd::Done => format!("{} steps; weights in {}", trainer.steps_done(), folder.display()),
-        RunEnd::Stopped => format!("stopped after step {}; go on with --resume {}", trainer.steps_done(), folder.display()),
+        RunEnd::Stopped => {
+            format!("stopped after step {}; go on with --resume {}", trainer.steps_done(), folder.display())
+        }
     })?;
     Ok(if ended == RunEnd::Done { End::Done } else { End::Unfinished })
 }
@@ -110,14 +112,17 @@ impl Arguments {
         let bytes = std::fs::read(&path).map_err(read).into_diagnostic()?;
         let is_longer = self.preset.is_some() || self.config.is_some();
         let longer = is_longer.then(|| self.training_config()).transpose()?;
-        Trainer::resume(&bytes, longer).into_diagnostic().wrap_err_with(|| format!("cannot go on from {}", path.display()))
+        Trainer::resume(&bytes, longer)
+            .into_diagnostic()
+            .wrap_err_with(|| format!("cannot go on from {}", path.display()))
     }
 
     fn training_config(&self) -> Result<TrainingConfig, Failure> {
         let (name, text) = match (&self.preset, &self.config) {
             (Some(name), _) => {
                 let known = PRESETS.join(", ");
-                let text = preset(name).ok_or_else(|| miette!("there is no preset {name:?}; the presets are {known}"))?;
+                let text =
+                    preset(name).ok_or_else(|| miette!("there is no preset {name:?}; the presets are {known}"))?;
                 (name.clone(), text.to_owned())
             }
             (None, path) => {

@@ -28,6 +28,8 @@ pub struct Scan {
     pub noise_std: Option<f64>,
     /// Attenuation in 1/mm of a pixel whose value is 1 in network units; `None` where the file does not say.
     pub attenuation_per_unit_per_mm: Option<f64>,
+    /// The embedded prior that suits the object, where it is known.
+    pub prior: Option<String>,
     /// Free text: where the data come from.
     pub note: String,
     /// What had to be assumed in reading; not stored.

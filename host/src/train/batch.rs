@@ -39,12 +39,7 @@ impl Batch {
     /// The first `n` images.
     pub(super) fn first(&self, n: usize) -> TrainingBatch<'_> {
         let pixels = n * (self.x_t.len() / self.t.len());
-        TrainingBatch {
-            x_t: &self.x_t[..pixels],
-            z: &self.z[..pixels],
-            t: &self.t[..n],
-            weights: &self.weights[..n],
-        }
+        TrainingBatch { x_t: &self.x_t[..pixels], z: &self.z[..pixels], t: &self.t[..n], weights: &self.weights[..n] }
     }
 
     /// Fills the batch with the samples from number `first` on.
@@ -78,11 +73,8 @@ impl Sampler<'_> {
     fn level(&self, rng: &mut ChaCha8Rng) -> f32 {
         let Smoothing { t_min, t_max, log_uniform_share, .. } = *self.smoothing;
         let (kind, u) = (uniform(rng), uniform(rng));
-        let t = if kind < log_uniform_share {
-            t_min * libm::pow(t_max / t_min, u)
-        } else {
-            t_min + (t_max - t_min) * u
-        };
+        let t =
+            if kind < log_uniform_share { t_min * libm::pow(t_max / t_min, u) } else { t_min + (t_max - t_min) * u };
         t as f32
     }
 

@@ -136,7 +136,8 @@ impl Images {
             Self::Slices { size, training, .. } => {
                 let (slices, patients) = (training.n_slices(), training.patients.len());
                 let collections: Vec<&str> = training.collections.iter().map(String::as_str).collect();
-                let from = if collections.is_empty() { String::new() } else { format!(" of {}", collections.join("; ")) };
+                let from =
+                    if collections.is_empty() { String::new() } else { format!(" of {}", collections.join("; ")) };
                 format!("{slices} slices of {size} x {size} from {patients} patients, sampled evenly{from}")
             }
         }

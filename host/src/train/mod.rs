@@ -58,7 +58,9 @@ pub enum TrainError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A longer description that does not continue the run.
-    #[error("the run made its steps under another description; only later phases, validation and checkpoints may change")]
+    #[error(
+        "the run made its steps under another description; only later phases, validation and checkpoints may change"
+    )]
     AnotherRun,
     /// The weights cannot be put together.
     #[error(transparent)]

@@ -28,7 +28,8 @@ pub fn denoising_db(weights: &Weights, images: &[Image]) -> Result<[f64; LEVELS.
     let Some(Image { height, width, .. }) = images.first() else { return Ok([f64::NAN; LEVELS.len()]) };
     let mut network = Network::new(weights, *height, *width, LEVELS.len())?;
     let n = network.image_len();
-    let (mut x_t, mut h, mut d) = (vec![0.0; LEVELS.len() * n], vec![0.0; LEVELS.len() * n], vec![0.0; LEVELS.len() * n]);
+    let (mut x_t, mut h, mut d) =
+        (vec![0.0; LEVELS.len() * n], vec![0.0; LEVELS.len() * n], vec![0.0; LEVELS.len() * n]);
     let mut sums = [0.0; LEVELS.len()];
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let kernels = LEVELS.map(|t| weights.perturbation_kernel().at(t));
