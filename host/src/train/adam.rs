@@ -59,7 +59,7 @@ pub(super) fn learning_rate(phase: &Phase, step: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::Loss;
+    use super::super::config::{Loss, Smoothing};
     use super::*;
 
     /// The first steps on two weights, worked out from the paper's Algorithm 1 in f64.
@@ -98,17 +98,16 @@ mod tests {
 
     #[test]
     fn the_rate_rises_and_falls() {
-        let (loss, images_at_a_time) = (Loss::Denoising, None);
-        let (learning_rate_, final_learning_rate) = (1.0, 0.1);
         let phase = Phase {
-            loss,
-            images_at_a_time,
+            loss: Loss::Denoising,
+            images_at_a_time: None,
             steps: 110,
             batch: 1,
             crop: 8,
-            learning_rate: learning_rate_,
-            final_learning_rate,
+            learning_rate: 1.0,
+            final_learning_rate: 0.1,
             warm_up: 10,
+            smoothing: Smoothing::default(),
         };
         let rates: Vec<f64> = (0..110).map(|step| learning_rate(&phase, step)).collect();
         assert!((rates[4] - 0.5).abs() < 1e-12 && rates[9] == 1.0 && rates[10] == 1.0);
