@@ -6,7 +6,7 @@
 
 use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
-use super::conv_kernel::{CHANNELS, Join, Sweep, TileTerm};
+use super::conv_kernel::{CHANNELS, Join, Sweep, TileTerm, channels_at_a_time};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
 use super::stencil::Stencil;
@@ -98,7 +98,7 @@ impl PackedConv {
     /// Scratch values that a task needs for the sums of all phases of a few channels.
     fn staging_len(&self, output: Blocked) -> usize {
         let grid_pixels = output.rows * output.width / self.stencil.pixels_per_point();
-        self.stencil.n_phases() * CHANNELS * grid_pixels
+        self.stencil.n_phases() * channels_at_a_time(grid_pixels) * grid_pixels
     }
 }
 
@@ -143,7 +143,7 @@ pub(crate) struct Convolution<'a> {
 /// Most terms of one convolution: the 3x3 one and the 1x1 shortcut.
 const MAX_TERMS: usize = 2;
 /// Most phases.
-const MAX_PHASES: usize = 4;
+const MAX_PHASES: usize = 6;
 /// Most products of one phase: 4x4, backwards through a doubling.
 const MAX_PRODUCTS: usize = 16;
 
@@ -191,13 +191,15 @@ impl Convolution<'_> {
         let staged = stencil.n_phases() > 1 || accumulate;
         let phases = Phases::new(self);
         // A few channels through all phases at a time: their sums are still near when they are joined.
-        for (channels, out) in out.chunks_mut(CHANNELS * pixels).enumerate() {
+        let n_channels = channels_at_a_time(grid_pixels);
+        for (chunk, out) in out.chunks_mut(n_channels * pixels).enumerate() {
+            let block = chunk * n_channels / CHANNELS;
             let phase_len = out.len() / stencil.pixels_per_point();
             for phase in 0..stencil.n_phases() {
                 let target = if staged { &mut staging[phase * phase_len..][..phase_len] } else { &mut *out };
                 let terms = phases.terms(self, &tiles, phase);
                 let terms = &terms[..self.terms.len()];
-                engine.arch.dispatch(Sweep { terms, channels, width: grid_width, pixels: grid_pixels, out: target });
+                engine.arch.dispatch(Sweep { terms, block, width: grid_width, pixels: grid_pixels, out: target });
             }
             if staged {
                 engine.arch.dispatch(Join { stencil, accumulate, width: grid_width, phase_len, staging, out });

@@ -6,6 +6,7 @@ use super::super::simd::{for_each_vector, load_first, store_first};
 use super::group_norm::{InputGradient, Normalisation};
 use super::silu::silu;
 use super::stencil::{Split, Stencil};
+use super::winograd::{ROWS, planes, point_planes};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -54,7 +55,16 @@ impl TileShape {
 
     /// Values that packing needs besides the tile: the input rows of one channel.
     pub(crate) fn work_len(&self) -> usize {
-        if self.stencil.rows.split == Split::Winograd { (2 * self.rows + 2) * self.grid_width } else { 0 }
+        match self.stencil.rows.split {
+            Split::Winograd => (ROWS * self.rows + 2) * self.grid_width,
+            Split::WinogradPoint => ROWS * self.rows * self.grid_width,
+            Split::Whole | Split::EvenOdd => 0,
+        }
+    }
+
+    /// Sets what stands behind the last row of every plane to zero.
+    pub(crate) fn clear_slack(&self, tile: &mut [f32]) {
+        tile.chunks_exact_mut(self.plane_stride).for_each(|plane| plane[self.plane_stride - Self::SLACK..].fill(0.0));
     }
 
     /// Where in a channel's planes the product with `plane` and `delta` finds grid point (0, 0) of the task.
@@ -80,10 +90,20 @@ impl WithSimd for Pack<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        if self.shape.stencil.rows.split == Split::Winograd {
-            self.pack_winograd(simd);
-        } else {
-            self.pack_planes(simd);
+        match self.shape.stencil.rows.split {
+            Split::Winograd => self.pack_winograd(
+                simd,
+                1,
+                #[inline(always)]
+                |d| planes(simd, d),
+            ),
+            Split::WinogradPoint => self.pack_winograd(
+                simd,
+                0,
+                #[inline(always)]
+                |d| point_planes(simd, d),
+            ),
+            Split::Whole | Split::EvenOdd => self.pack_planes(simd),
         }
     }
 }
@@ -117,32 +137,50 @@ impl Pack<'_> {
         }
     }
 
-    /// Packs the input rows of a channel side by side, then combines them to the four planes.
+    /// Packs the input rows of a channel side by side, then combines every `N` of them, of which neighbours share
+    /// 2 `halo`, to `P` planes.
     #[inline(always)]
-    fn pack_winograd<S: Simd>(&mut self, simd: S) {
+    fn pack_winograd<S: Simd, const N: usize, const P: usize>(
+        &mut self,
+        simd: S,
+        halo: usize,
+        combine: impl Fn([S::f32s; N]) -> [S::f32s; P],
+    ) {
         let (shape, width) = (self.shape, self.shape.grid_width);
         let left = shape.stencil.cols.halo().0;
         let n_rows = self.rows.len();
         for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
-            for (index, row) in self.work.chunks_exact_mut(width).take(2 * n_rows + 2).enumerate() {
-                let input_row = (2 * self.rows.start + index).wrapping_sub(1);
-                if input_row < 2 * shape.grid_height {
+            for (index, row) in self.work.chunks_exact_mut(width).take(ROWS * n_rows + 2 * halo).enumerate() {
+                let input_row = (ROWS * self.rows.start + index).wrapping_sub(halo);
+                if input_row < ROWS * shape.grid_height {
                     pack_row(simd, row, self.input, self.prologue, channel, input_row);
                 } else {
                     row.fill(0.0);
                 }
             }
-            for (plane, tile) in tile.chunks_exact_mut(shape.plane_stride).enumerate() {
-                for (index, target) in tile.chunks_exact_mut(shape.row_stride).take(n_rows).enumerate() {
-                    let d = |i: usize| &self.work[(2 * index + i) * width..][..width];
-                    let target = inside(target, left, width);
-                    match plane {
-                        0 => combine(simd, target, d(0), d(2), false),
-                        1 => combine(simd, target, d(1), d(2), true),
-                        2 => combine(simd, target, d(2), d(1), false),
-                        _ => combine(simd, target, d(1), d(3), false),
-                    }
+            for index in 0..n_rows {
+                for plane in 0..P {
+                    inside(
+                        &mut tile[plane * shape.plane_stride + index * shape.row_stride..][..shape.row_stride],
+                        left,
+                        width,
+                    );
                 }
+                let work = &self.work[ROWS * index * width..][..N * width];
+                let target = index * shape.row_stride + left;
+                for_each_vector::<S>(
+                    width,
+                    #[inline(always)]
+                    |at, valid, _| {
+                        let mut d = [simd.splat_f32s(0.0); N];
+                        for (i, d) in d.iter_mut().enumerate() {
+                            *d = load_first(simd, work, i * width + at, valid);
+                        }
+                        for (plane, value) in combine(d).into_iter().enumerate() {
+                            store_first(simd, tile, plane * shape.plane_stride + target + at, valid, value);
+                        }
+                    },
+                );
             }
         }
     }
@@ -158,20 +196,6 @@ fn inside(row: &mut [f32], left: usize, width: usize) -> &mut [f32] {
         *last = 0.0;
     }
     &mut row[left..left + width]
-}
-
-/// target = a + b or a - b.
-#[inline(always)]
-fn combine<S: Simd>(simd: S, target: &mut [f32], a: &[f32], b: &[f32], plus: bool) {
-    for_each_vector::<S>(
-        target.len(),
-        #[inline(always)]
-        |at, valid, _| {
-            let (a, b) = (load_first(simd, a, at, valid), load_first(simd, b, at, valid));
-            let value = if plus { simd.add_f32s(a, b) } else { simd.sub_f32s(a, b) };
-            store_first(simd, target, at, valid, value);
-        },
-    );
 }
 
 /// Every second value of `source`, beginning with `phase`.

@@ -70,7 +70,7 @@ impl ConvLayer {
         let back = inputs.map(|(input, conv)| Convolution::scratch_len(&[conv], layouts[input.tensor])).max();
         let forward = Convolution::scratch_len(&[&self.forward], output);
         let weights = weight_gradient::scratch_len(stencil, output, 2);
-        (forward.max(back.unwrap_or(0)).max(weights), 2 * weight_gradient::phases_len(stencil, output))
+        (forward.max(back.unwrap_or(0)).max(weights), weight_gradient::room(stencil, output, 2))
     }
 
     /// Takes over new weights.
@@ -149,11 +149,7 @@ impl ConvLayer {
         let pairs = &pairs[..1 + usize::from(with_tangents)];
         let (d_weights, d_bias) = gradient[self.gradient.clone()].split_at_mut(self.gradient.len() - layout.channels);
         let (stencil, n_in) = (self.forward.stencil, self.forward.n_in);
-        WeightGradient { stencil, n_in, output: layout, pairs }.run(context.engine, &mut phases, d_weights);
-        for (channel, d_bias) in d_bias.iter_mut().enumerate() {
-            let of_block = |block| pairs[0].0.block(block, channel).iter().sum::<f32>();
-            *d_bias = (0..layout.n_blocks()).map(of_block).sum();
-        }
+        WeightGradient { stencil, n_in, output: layout, pairs }.run(context.engine, &mut phases, d_weights, d_bias);
         if let Some(first) = self.shift {
             lane.embedding.d_shifts[first..first + d_bias.len()].copy_from_slice(d_bias);
         }

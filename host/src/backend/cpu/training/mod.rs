@@ -181,10 +181,10 @@ impl TrainingNetwork {
             lanes.par_iter_mut().zip(samples).for_each(|(lane, ((x, z), &t))| {
                 loss(shared, operations, parameters, lane, Sample { x, t: f64::from(t), z, batch });
             });
+            gradient.fill(0.0);
+            operations.iter().for_each(|operation| operation.collect(lanes, factor, gradient));
+            shared.embedding.collect(lanes.iter().map(|lane| &lane.embedding), factor, gradient);
         });
-        gradient.fill(0.0);
-        operations.iter().for_each(|operation| operation.collect(lanes, factor, gradient));
-        shared.embedding.collect(lanes.iter().map(|lane| &lane.embedding), factor, gradient);
         lanes.iter().map(|lane| lane.loss).sum::<f64>() / batch
     }
 }
