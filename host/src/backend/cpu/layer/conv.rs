@@ -227,6 +227,8 @@ impl Convolution<'_> {
 
 /// Where in the tiles of each term the products of each phase are found.
 struct Phases {
+    /// Distances between channels and between rows.
+    strides: [(usize, usize); MAX_TERMS],
     offsets: [[[usize; MAX_PRODUCTS]; MAX_PHASES]; MAX_TERMS],
     counts: [[usize; MAX_PHASES]; MAX_TERMS],
 }
@@ -235,8 +237,11 @@ impl Phases {
     fn new(convolution: &Convolution<'_>) -> Self {
         let mut offsets = [[[0; MAX_PRODUCTS]; MAX_PHASES]; MAX_TERMS];
         let mut counts = [[0; MAX_PHASES]; MAX_TERMS];
-        for ((term, offsets), counts) in convolution.terms.iter().zip(&mut offsets).zip(&mut counts) {
+        let mut strides = [(0, 0); MAX_TERMS];
+        let targets = offsets.iter_mut().zip(&mut counts).zip(&mut strides);
+        for (term, ((offsets, counts), strides)) in convolution.terms.iter().zip(targets) {
             let (stencil, shape) = (term.weights.stencil, term.weights.tile_shape(convolution.output));
+            *strides = (shape.channel_stride, shape.row_stride);
             for (phase, (offsets, count)) in (0..stencil.n_phases()).zip(offsets.iter_mut().zip(counts)) {
                 for (product, offset) in stencil.products(phase).zip(offsets) {
                     *offset = shape.offset(product.plane, product.delta);
@@ -244,7 +249,7 @@ impl Phases {
                 }
             }
         }
-        Self { offsets, counts }
+        Self { strides, offsets, counts }
     }
 
     /// The terms of one phase; the last is repeated where there are fewer than [`MAX_TERMS`].
@@ -256,11 +261,11 @@ impl Phases {
     ) -> [TileTerm<'a>; MAX_TERMS] {
         let term = |index: usize| {
             let weights = convolution.terms[index].weights;
-            let shape = weights.tile_shape(convolution.output);
+            let (channel_stride, row_stride) = self.strides[index];
             TileTerm {
                 tile: tiles[index],
-                channel_stride: shape.channel_stride,
-                row_stride: shape.row_stride,
+                channel_stride,
+                row_stride,
                 offsets: &self.offsets[index][phase][..self.counts[index][phase]],
                 weights: &weights.phases[phase],
             }

@@ -32,6 +32,8 @@ pub(crate) struct TileShape {
     grid_width: usize,
     /// Most grid rows of a tile.
     rows: usize,
+    /// Grid rows above and columns left of those of the task.
+    halo: (usize, usize),
     /// Distance between rows.
     pub(crate) row_stride: usize,
     /// Distance between planes.
@@ -50,14 +52,15 @@ impl TileShape {
         let row_stride = grid_width + left + right;
         let plane_stride = (rows + above + below) * row_stride + Self::SLACK;
         let channel_stride = stencil.n_planes() * plane_stride;
-        Self { stencil, grid_height, grid_width, rows, row_stride, plane_stride, channel_stride }
+        let halo = (above, left);
+        Self { stencil, grid_height, grid_width, rows, halo, row_stride, plane_stride, channel_stride }
     }
 
-    /// Values that packing needs besides the tile: the input rows of one channel.
+    /// Values that packing needs besides the tile: a row of zeros and the input rows of one channel.
     pub(crate) fn work_len(&self) -> usize {
         match self.stencil.rows.split {
-            Split::Winograd => (ROWS * self.rows + 2) * self.grid_width,
-            Split::WinogradPoint => ROWS * self.rows * self.grid_width,
+            Split::Winograd => (ROWS * self.rows + 3) * self.grid_width,
+            Split::WinogradPoint => (ROWS * self.rows + 1) * self.grid_width,
             Split::Whole | Split::EvenOdd => 0,
         }
     }
@@ -69,7 +72,7 @@ impl TileShape {
 
     /// Where in a channel's planes the product with `plane` and `delta` finds grid point (0, 0) of the task.
     pub(crate) fn offset(&self, plane: usize, delta: (isize, isize)) -> usize {
-        let (row, col) = (self.stencil.rows.halo().0, self.stencil.cols.halo().0);
+        let (row, col) = self.halo;
         let (row, col) = (row.saturating_add_signed(delta.0), col.saturating_add_signed(delta.1));
         plane * self.plane_stride + row * self.row_stride + col
     }
@@ -137,8 +140,8 @@ impl Pack<'_> {
         }
     }
 
-    /// Packs the input rows of a channel side by side, then combines every `N` of them, of which neighbours share
-    /// 2 `halo`, to `P` planes.
+    /// Combines every `N` input rows of a channel, of which neighbours share 2 `halo`, to `P` planes. Where something
+    /// comes before the convolution, the rows are first packed side by side.
     #[inline(always)]
     fn pack_winograd<S: Simd, const N: usize, const P: usize>(
         &mut self,
@@ -147,17 +150,25 @@ impl Pack<'_> {
         combine: impl Fn([S::f32s; N]) -> [S::f32s; P],
     ) {
         let (shape, width) = (self.shape, self.shape.grid_width);
-        let left = shape.stencil.cols.halo().0;
-        let n_rows = self.rows.len();
+        let left = shape.halo.1;
+        let (first, n_rows) = (ROWS * self.rows.start, self.rows.len());
         for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
-            for (index, row) in self.work.chunks_exact_mut(width).take(ROWS * n_rows + 2 * halo).enumerate() {
-                let input_row = (ROWS * self.rows.start + index).wrapping_sub(halo);
-                if input_row < ROWS * shape.grid_height {
-                    pack_row(simd, row, self.input, self.prologue, channel, input_row);
-                } else {
-                    row.fill(0.0);
+            let input_row = |index: usize| {
+                let row = (first + index).wrapping_sub(halo);
+                (row < ROWS * shape.grid_height).then_some(row)
+            };
+            let is_plain = matches!(self.prologue, Prologue::Identity);
+            let (zeros, rows) = self.work.split_at_mut(width);
+            zeros.fill(0.0);
+            if !is_plain {
+                for (index, to) in rows.chunks_exact_mut(width).take(ROWS * n_rows + 2 * halo).enumerate() {
+                    match input_row(index) {
+                        Some(row) => pack_row(simd, to, self.input, self.prologue, channel, row),
+                        None => to.fill(0.0),
+                    }
                 }
             }
+            let (view, view_channel) = self.input.channel(channel);
             for index in 0..n_rows {
                 for plane in 0..P {
                     inside(
@@ -166,15 +177,23 @@ impl Pack<'_> {
                         width,
                     );
                 }
-                let work = &self.work[ROWS * index * width..][..N * width];
+                let mut sources = [&*zeros; N];
+                for (i, source) in sources.iter_mut().enumerate() {
+                    let index = ROWS * index + i;
+                    if !is_plain {
+                        *source = &rows[index * width..][..width];
+                    } else if let Some(row) = input_row(index) {
+                        *source = view.row(view_channel, row);
+                    }
+                }
                 let target = index * shape.row_stride + left;
                 for_each_vector::<S>(
                     width,
                     #[inline(always)]
                     |at, valid, _| {
                         let mut d = [simd.splat_f32s(0.0); N];
-                        for (i, d) in d.iter_mut().enumerate() {
-                            *d = load_first(simd, work, i * width + at, valid);
+                        for (d, source) in d.iter_mut().zip(sources) {
+                            *d = load_first(simd, source, at, valid);
                         }
                         for (plane, value) in combine(d).into_iter().enumerate() {
                             store_first(simd, tile, plane * shape.plane_stride + target + at, valid, value);
