@@ -86,19 +86,24 @@ impl ConvLayer {
 
     /// The output's value, or its tangent.
     pub(super) fn forward(&self, context: &Context<'_>, lane: &mut Lane, quantity: Quantity) {
-        let (mut out, mut sums) = (lane.take(quantity, self.output), take(&mut lane.sums));
         let is_value = quantity == Quantity::Value;
+        let sums = if is_value { &mut lane.moments[self.output] } else { &mut lane.sums };
+        let mut sums = take(sums);
+        let mut out = lane.take(quantity, self.output);
         let n_out = self.forward.n_out;
         let bias = if is_value { &context.parameters[self.bias.clone()] } else { &context.zeros[..n_out] };
         let shift = self.shift.filter(|_| is_value).map(|first| &lane.embedding.shifts[first..first + n_out]);
         let residual = self.residual.map(|inputs| lane.inputs(context, quantity, inputs));
         let input = lane.inputs(context, quantity, self.inputs);
         let terms = [Term { weights: &self.forward, input, prologue: Prologue::Identity }];
-        let epilogue = Epilogue::Forward { bias, shift, residual };
+        let epilogue = match residual {
+            None if !is_value => Epilogue::Store,
+            _ => Epilogue::Forward { bias, shift, residual },
+        };
         let convolution = Convolution { terms: &terms, output: context.layouts[self.output], epilogue };
         convolution.run(context.engine, &mut out, &mut sums);
         lane.put(quantity, self.output, out);
-        lane.sums = sums;
+        *(if is_value { &mut lane.moments[self.output] } else { &mut lane.sums }) = sums;
     }
 
     /// Gradients of the inputs and the residual from the output's, for either kind of gradient.

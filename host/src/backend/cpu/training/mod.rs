@@ -298,6 +298,7 @@ fn new_lane(tape: &Tape, image_len: usize) -> Lane {
         embedding: tape.embedding.state(),
         attention: AttentionScratch::new(tape.attention.0, tape.attention.1),
         gradient: zeros(tape.gradient_len),
+        moments: tape.layouts.iter().map(|layout| vec![[0.0; 2]; layout.n_blocks() * layout.channels]).collect(),
         sums: vec![[0.0; 2]; tape.layouts.iter().map(|l| l.n_blocks() * l.channels).max().unwrap_or(0)],
         phases: zeros(tape.phases_len),
         h: zeros(image_len),
