@@ -182,10 +182,10 @@ impl TrainingNetwork {
                 let sample = Sample { x, t: f64::from(t), z, weight: share * f64::from(weight) };
                 loss(shared, operations, parameters, lane, sample);
             });
+            gradient.fill(0.0);
+            operations.iter().for_each(|operation| operation.collect(lanes, factor, gradient));
+            shared.embedding.collect(lanes.iter().map(|lane| &lane.embedding), factor, gradient);
         });
-        gradient.fill(0.0);
-        operations.iter().for_each(|operation| operation.collect(lanes, factor, gradient));
-        shared.embedding.collect(lanes.iter().map(|lane| &lane.embedding), factor, gradient);
         lanes.iter().map(|lane| lane.loss).sum()
     }
 }
@@ -299,6 +299,7 @@ fn new_lane(tape: &Tape, image_len: usize) -> Lane {
         embedding: tape.embedding.state(),
         attention: AttentionScratch::new(tape.attention.0, tape.attention.1),
         gradient: zeros(tape.gradient_len),
+        moments: tape.layouts.iter().map(|layout| vec![[0.0; 2]; layout.n_blocks() * layout.channels]).collect(),
         sums: vec![[0.0; 2]; tape.layouts.iter().map(|l| l.n_blocks() * l.channels).max().unwrap_or(0)],
         phases: zeros(tape.phases_len),
         h: zeros(image_len),
