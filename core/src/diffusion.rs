@@ -4,9 +4,11 @@
 //! clean image.
 
 use crate::math::{exp, exp_m1, ln, sqrt};
+use crate::state::words;
 
 /// The transition kernel of the forward diffusion.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PerturbationKernel {
     /// Variance preserving: `ln gamma_t = -t^2 (beta_max - beta_min)/4 - t beta_min/2`, `nu_t^2 = 1 - gamma_t^2`.
     VariancePreserving {
@@ -57,6 +59,11 @@ impl PerturbationKernel {
         sqrt(self.variance(t))
     }
 }
+
+words!(enum PerturbationKernel {
+    0 = VariancePreserving { beta_min: beta_min, beta_max: beta_max },
+    1 = VarianceExploding { sigma: sigma }
+});
 
 #[cfg(test)]
 mod tests {

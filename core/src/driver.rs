@@ -10,6 +10,7 @@ use core::ops::ControlFlow;
 
 /// Why a run broke off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DriveError<E> {
     /// The evaluator failed.
     Evaluator(E),
@@ -55,6 +56,7 @@ pub fn drive<S: Solver, E: Evaluator>(
 
 /// A slice has not the length that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct WrongLength {
     /// The length it must have.
     pub expected: usize,
@@ -70,8 +72,45 @@ impl fmt::Display for WrongLength {
 
 impl core::error::Error for WrongLength {}
 
+/// The four vectors of [`Buffers`] in a run under way, each of the dimension of the problem.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Vectors<'a> {
+    /// `x`.
+    pub iterate: &'a [f32],
+    /// `grad f(x)`, where the solver has had it computed.
+    pub gradient: &'a [f32],
+    /// `d`, likewise.
+    pub direction: &'a [f32],
+    /// `d'`, the direction of the last update.
+    pub previous: &'a [f32],
+    /// Whether there was an update.
+    pub has_previous: bool,
+}
+
+/// `x`, `grad f`; `d`, `d'`.
+type Quarters<'a> = ((&'a mut [f32], &'a mut [f32]), (&'a mut [f32], &'a mut [f32]));
+
+/// Four vectors of length `n` from the start of `memory`.
+fn quarters(memory: &mut [f32], n: usize) -> Option<Quarters<'_>> {
+    let (x, rest) = memory.split_at_mut_checked(n)?;
+    let (gradient, rest) = rest.split_at_mut_checked(n)?;
+    let (direction, rest) = rest.split_at_mut_checked(n)?;
+    Some(((x, gradient), (direction, rest)))
+}
+
+fn copy(from: &[f32], to: &mut [f32]) -> Result<(), WrongLength> {
+    let (expected, found) = (to.len(), from.len());
+    if expected != found {
+        return Err(WrongLength { expected, found });
+    }
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    Ok(())
+}
+
 /// The plain evaluator: vectors in one slice that the caller owns.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Buffers<'a, P> {
     problem: &'a mut P,
     objective: Level,
@@ -100,10 +139,38 @@ impl<'a, P: Problem> Buffers<'a, P> {
             return Err(WrongLength { expected, found });
         }
         memory.fill(0.0);
-        let (x, rest) = memory.split_at_mut(n);
-        let (gradient, rest) = rest.split_at_mut(n);
-        let (direction, previous) = rest.split_at_mut(n);
+        let ((x, gradient), (direction, previous)) = quarters(memory, n).ok_or(WrongLength { expected, found })?;
         Ok(Self { problem, objective, x, gradient, direction, previous, has_previous: false })
+    }
+
+    /// Goes on with saved [`vectors`](Self::vectors), for a solver that was saved at the same request.
+    ///
+    /// # Errors
+    /// [`WrongLength`] when `memory` or one of the vectors does not suit the dimension of the problem.
+    pub fn resume(
+        problem: &'a mut P,
+        memory: &'a mut [f32],
+        objective: Level,
+        saved: &Vectors<'_>,
+    ) -> Result<Self, WrongLength> {
+        let buffers = Self::new(problem, memory, objective)?;
+        copy(saved.iterate, buffers.x)?;
+        copy(saved.gradient, buffers.gradient)?;
+        copy(saved.direction, buffers.direction)?;
+        copy(saved.previous, buffers.previous)?;
+        Ok(Self { has_previous: saved.has_previous, ..buffers })
+    }
+
+    /// What [`resume`](Self::resume) needs beside the solver's own state.
+    #[must_use]
+    pub fn vectors(&self) -> Vectors<'_> {
+        Vectors {
+            iterate: self.x,
+            gradient: self.gradient,
+            direction: self.direction,
+            previous: self.previous,
+            has_previous: self.has_previous,
+        }
     }
 
     /// Sets the starting point.
@@ -111,11 +178,7 @@ impl<'a, P: Problem> Buffers<'a, P> {
     /// # Errors
     /// [`WrongLength`] when `x` has not the dimension of the problem.
     pub fn set_iterate(&mut self, x: &[f32]) -> Result<(), WrongLength> {
-        let (expected, found) = (self.x.len(), x.len());
-        if expected != found {
-            return Err(WrongLength { expected, found });
-        }
-        self.x.copy_from_slice(x);
+        copy(x, self.x)?;
         self.has_previous = false;
         Ok(())
     }
@@ -148,7 +211,7 @@ impl<P: Problem> Evaluator for Buffers<'_, P> {
             self.problem.gradient(self.x, self.objective, self.gradient)?;
         }
         if level == self.objective {
-            self.direction.copy_from_slice(self.gradient);
+            self.direction.iter_mut().zip(self.gradient.iter()).for_each(|(d, gradient)| *d = *gradient);
         } else {
             self.problem.gradient(self.x, level, self.direction)?;
         }

@@ -56,6 +56,7 @@ pub mod prior;
 pub mod problem;
 pub mod schedule;
 pub mod solver;
+pub mod state;
 pub mod step_size;
 pub mod toy;
 pub mod trace;
@@ -69,5 +70,6 @@ pub use schedule::{Homotopy, Level, RegularisationWeight, Schedule, ScheduleErro
 pub use solver::{
     Answer, AnswerError, Directional, FlowStep, GradientLike, GraduatedFlow, Request, SettingsError, Solver, Status,
 };
+pub use state::StateError;
 pub use step_size::StepCandidate;
 pub use trace::{Certificate, Outcome, Record};

@@ -1,7 +1,10 @@
 //! Armijo-Goldstein backtracking: the first of `lambda, tau lambda, tau^2 lambda, ...` that descends enough.
 
+use crate::state::words;
+
 /// Settings of the backtracking \[Armijo 1966\].
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Backtracking {
     /// `c` in `f(x + lambda d) - f(x) <= c lambda <grad f, d>`, between 0 and 1.
     pub sufficient_decrease: f32,
@@ -25,6 +28,7 @@ impl Backtracking {
 
 /// What a trial meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Verdict {
     /// The trial passed: take this step.
     Accept,
@@ -36,6 +40,7 @@ pub enum Verdict {
 
 /// A search under way.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LineSearch {
     step: f32,
     slope: f32,
@@ -79,6 +84,9 @@ impl LineSearch {
         Verdict::Shorten
     }
 }
+
+words!(struct Backtracking { sufficient_decrease, shrink, max_trials });
+words!(struct LineSearch { step, slope, trials });
 
 #[cfg(test)]
 mod tests {

@@ -42,6 +42,7 @@ pub const fn real(count: u32) -> f32 {
 
 /// A running sum in about twice the precision of `f32`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Sum {
     sum: f32,
     lost: f32,

@@ -2,10 +2,12 @@
 
 use crate::diffusion::PerturbationKernel;
 use crate::math::{exp, ln, real};
+use crate::state::{Reader, StateError, Words, Writer, words};
 use core::fmt;
 
 /// How the levels of a [`Schedule`] are spaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Spacing {
     /// Equal differences.
     Linear,
@@ -15,6 +17,7 @@ pub enum Spacing {
 
 /// Smoothing levels `t_max = t_1 > ... > t_I = t_min` \[FKD24, Algorithm 1\].
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Schedule {
     t_max: f32,
     t_min: f32,
@@ -24,6 +27,7 @@ pub struct Schedule {
 
 /// Why a schedule cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ScheduleError {
     /// A schedule needs at least one level; two when `t_max` differs from `t_min`.
     TooShort,
@@ -102,6 +106,7 @@ impl Schedule {
 
 /// `alpha_t`, the weight of the prior at level `t`.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum RegularisationWeight {
     /// `alpha_t = alpha`.
     Constant(f32),
@@ -127,6 +132,7 @@ impl RegularisationWeight {
 
 /// One member `F(., t)` of the homotopy.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Level {
     /// Smoothing level `t`.
     pub t: f32,
@@ -136,6 +142,7 @@ pub struct Level {
 
 /// The family `F(x, t) = 1/2 |A x - y|^2 + alpha_t R(x, t)` along a schedule.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Homotopy {
     /// The levels.
     pub schedule: Schedule,
@@ -158,6 +165,25 @@ impl Homotopy {
 
     fn at(&self, t: f32) -> Level {
         Level { t, prior_weight: self.weight.at(t) }
+    }
+}
+
+words!(enum Spacing { 0 = Linear {}, 1 = Logarithmic {} });
+words!(enum RegularisationWeight { 0 = Constant { 0: alpha }, 1 = NoiseToSignal { alpha: alpha, kernel: kernel } });
+words!(struct Homotopy { schedule, weight });
+
+/// Read through [`Schedule::new`], so that an impossible schedule is refused here too.
+impl Words for Schedule {
+    fn write(&self, out: &mut Writer<'_>) {
+        self.spacing.write(out);
+        self.t_max.write(out);
+        self.t_min.write(out);
+        self.len.write(out);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
+        let (spacing, t_max, t_min) = (Words::read(input)?, Words::read(input)?, Words::read(input)?);
+        Self::new(spacing, t_max, t_min, Words::read(input)?).map_err(|error| StateError::Settings(error.into()))
     }
 }
 

@@ -1,9 +1,11 @@
 //! The first step length that a line search tries.
 
 use crate::solver::Directional;
+use crate::state::words;
 
 /// How the candidate of the line search is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum StepCandidate {
     /// The same length in every iteration.
     Constant(f32),
@@ -53,6 +55,11 @@ impl StepCandidate {
         }
     }
 }
+
+words!(enum StepCandidate {
+    0 = Constant { 0: length },
+    1 = BarzilaiBorwein { first: first, factor: factor, least: least, most: most }
+});
 
 #[cfg(test)]
 mod tests {

@@ -40,6 +40,7 @@ const fn component(mean: [f32; 2], variance: f32) -> Component<2> {
 
 /// The problem.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Toy {
     prior: GaussianMixture<5, 2>,
 }
@@ -97,6 +98,7 @@ pub fn gradient_like(t_max: f32, len: u32) -> Result<GradientLike, SettingsError
 
 /// A slice is not a point of the plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct NotPlanar;
 
 impl fmt::Display for NotPlanar {

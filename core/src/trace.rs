@@ -1,7 +1,10 @@
 //! What happened in each iteration, and what that certifies.
 
+use crate::state::words;
+
 /// How an iteration ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Outcome {
     /// A step was taken.
     Step,
@@ -13,6 +16,7 @@ pub enum Outcome {
 
 /// The record of one iteration. Norms are Euclidean, in units of the problem.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Record {
     /// Index of the level in the schedule, counted from 0.
     pub iteration: u32,
@@ -51,6 +55,7 @@ impl Record {
 
 /// What a run has shown of the conditions of Theorem 3.2.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Certificate {
     /// Steps taken.
     pub steps: u32,
@@ -110,6 +115,11 @@ impl Certificate {
         self.ascending_steps == 0 && self.least_cosine > 0.0
     }
 }
+
+words!(enum Outcome { 0 = Step {}, 1 = NotDescent {}, 2 = NoTrialPassed {} });
+words!(struct Record {
+    iteration, t, outcome, step, trials, gradient_norm, direction_norm, slope, change
+});
 
 #[cfg(test)]
 mod tests {

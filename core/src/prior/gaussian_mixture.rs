@@ -7,6 +7,7 @@ use core::fmt;
 
 /// One Gaussian `N(mean, variance I)` in `D` dimensions.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Component<const D: usize> {
     /// Weight; the weights of a mixture need not add up to one.
     pub weight: f32,
@@ -21,13 +22,15 @@ pub struct Component<const D: usize> {
 /// Diffused to time `t`, component `k` is `N(gamma_t m_k, (gamma_t^2 v_k + nu_t^2) I)`, so density, energy and score are
 /// exact at every level.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GaussianMixture<const K: usize, const D: usize> {
-    components: [Component<D>; K],
+    pub(super) components: [Component<D>; K],
     kernel: PerturbationKernel,
 }
 
 /// Why a mixture cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum MixtureError {
     /// There is no component, or no dimension.
     Empty,
@@ -50,13 +53,14 @@ impl fmt::Display for MixtureError {
 impl core::error::Error for MixtureError {}
 
 /// A component at time `t`.
-#[derive(Clone, Copy)]
-struct Diffused {
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Diffused {
     /// `gamma_t`.
-    scale: f32,
-    variance: f32,
+    pub(super) scale: f32,
+    pub(super) variance: f32,
     /// `ln(weight) - D/2 ln(2 pi variance)`.
-    ln_peak: f32,
+    pub(super) ln_peak: f32,
 }
 
 impl<const K: usize, const D: usize> GaussianMixture<K, D> {
@@ -83,7 +87,7 @@ impl<const K: usize, const D: usize> GaussianMixture<K, D> {
         Self { components, kernel }
     }
 
-    fn diffused(&self, t: f32) -> [Diffused; K] {
+    pub(super) fn diffused(&self, t: f32) -> [Diffused; K] {
         let (scale, noise) = (self.kernel.mean_scale(t), self.kernel.variance(t));
         let half_dimension = 0.5 * sum([1.0; D]);
         self.components.map(|component| {
@@ -153,7 +157,7 @@ impl<const K: usize, const D: usize> GaussianMixture<K, D> {
 }
 
 /// `x - gamma_t m`, coordinate by coordinate.
-fn offsets<'a, const D: usize>(
+pub(super) fn offsets<'a, const D: usize>(
     x: &'a [f32; D],
     component: &'a Component<D>,
     at: &Diffused,

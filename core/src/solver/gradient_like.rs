@@ -4,6 +4,7 @@ use super::request::{Answer, AnswerError, Directional, Request, Status, finite};
 use super::{SettingsError, Solver, check_weights};
 use crate::line_search::{Backtracking, LineSearch, Verdict};
 use crate::schedule::{Homotopy, Level};
+use crate::state::{Reader, StateError, WORD, Words, Writer, words};
 use crate::step_size::StepCandidate;
 use crate::trace::{Outcome, Record};
 
@@ -22,6 +23,7 @@ use crate::trace::{Outcome, Record};
 /// Every accepted step lowers `f`; every limit point is stationary (Theorem 3.2). On a schedule whose levels are all
 /// `t_min` this is gradient descent on `f` itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GradientLike {
     homotopy: Homotopy,
     candidate: StepCandidate,
@@ -35,6 +37,7 @@ pub struct GradientLike {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     Direction,
     LineSearch { search: LineSearch, direction: Directional },
@@ -83,6 +86,50 @@ impl GradientLike {
     #[must_use]
     pub const fn with_max_iterations(self, max_iterations: u32) -> Self {
         Self { max_iterations, ..self }
+    }
+
+    /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 9, candidate 5, line search 3, tolerance and limit 2,
+    /// progress 4 and at most 11 words of the line of the algorithm.
+    pub const BYTES: usize = 35 * WORD;
+
+    const TAG: [u8; WORD] = *b"GL01";
+
+    /// The state, to be resumed at this request by [`from_bytes`](Self::from_bytes).
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let out = &mut Writer::new(&mut bytes, Self::TAG);
+        self.homotopy.write(out);
+        self.candidate.write(out);
+        self.backtracking.write(out);
+        self.tolerance.to_bits().write(out); // may be infinite
+        self.max_iterations.write(out);
+        self.i.write(out);
+        self.new_iterate.write(out);
+        self.last_step.write(out);
+        self.state.write(out);
+        bytes
+    }
+
+    /// The solver whose state was saved: it asks the same request again, and goes on with the same bits.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        let mut input = Reader::new(bytes, Self::BYTES, Self::TAG)?;
+        let words = &mut input;
+        let (homotopy, candidate, backtracking) = (Words::read(words)?, Words::read(words)?, Words::read(words)?);
+        let fresh = Self::new(homotopy, candidate, backtracking, f32::from_bits(Words::read(words)?))?;
+        let solver = Self {
+            max_iterations: Words::read(words)?,
+            i: Words::read(words)?,
+            new_iterate: Words::read(words)?,
+            last_step: Words::read(words)?,
+            state: Words::read(words)?,
+            ..fresh
+        };
+        input.end()?;
+        Ok(solver)
     }
 
     fn level(&self) -> Level {
@@ -174,3 +221,10 @@ impl Solver for GradientLike {
         self.homotopy.objective()
     }
 }
+
+words!(enum State {
+    0 = Direction {},
+    1 = LineSearch { search: search, direction: direction },
+    2 = Update { 0: record },
+    3 = Done { 0: status }
+});

@@ -4,11 +4,13 @@ use super::request::{Answer, AnswerError, Directional, Request, Status, finite};
 use super::{SettingsError, Solver, check_weights};
 use crate::line_search::{Backtracking, LineSearch, Verdict};
 use crate::schedule::{Homotopy, Level};
+use crate::state::{Reader, StateError, WORD, Words, Writer, words};
 use crate::step_size::StepCandidate;
 use crate::trace::{Outcome, Record};
 
 /// How the flow chooses `lambda_i`.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum FlowStep {
     /// The same length in every iteration, untested.
     Constant(f32),
@@ -27,6 +29,7 @@ pub enum FlowStep {
 ///
 /// Nothing forces `d_i` to descend on `f`; each [`Record`] says whether it did.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GraduatedFlow {
     homotopy: Homotopy,
     rule: FlowStep,
@@ -37,6 +40,7 @@ pub struct GraduatedFlow {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     Direction,
     LineSearch { search: LineSearch, backtracking: Backtracking, direction: Directional },
@@ -62,6 +66,45 @@ impl GraduatedFlow {
             return Err(SettingsError::Backtracking);
         }
         Ok(Self { homotopy, rule, i: 0, new_iterate: true, last_step: None, state: State::Direction })
+    }
+
+    /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 9, rule at most 9, progress 4 and at most 12 words of the
+    /// line of the algorithm.
+    pub const BYTES: usize = 35 * WORD;
+
+    const TAG: [u8; WORD] = *b"GF01";
+
+    /// The state, to be resumed at this request by [`from_bytes`](Self::from_bytes).
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let out = &mut Writer::new(&mut bytes, Self::TAG);
+        self.homotopy.write(out);
+        self.rule.write(out);
+        self.i.write(out);
+        self.new_iterate.write(out);
+        self.last_step.write(out);
+        self.state.write(out);
+        bytes
+    }
+
+    /// The solver whose state was saved: it asks the same request again, and goes on with the same bits.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        let mut input = Reader::new(bytes, Self::BYTES, Self::TAG)?;
+        let words = &mut input;
+        let fresh = Self::new(Words::read(words)?, Words::read(words)?)?;
+        let solver = Self {
+            i: Words::read(words)?,
+            new_iterate: Words::read(words)?,
+            last_step: Words::read(words)?,
+            state: Words::read(words)?,
+            ..fresh
+        };
+        input.end()?;
+        Ok(solver)
     }
 
     fn level(&self) -> Level {
@@ -157,3 +200,11 @@ impl Solver for GraduatedFlow {
         self.homotopy.objective()
     }
 }
+
+words!(enum FlowStep { 0 = Constant { 0: length }, 1 = LineSearch { 0: candidate, 1: backtracking } });
+words!(enum State {
+    0 = Direction {},
+    1 = LineSearch { search: search, backtracking: backtracking, direction: direction },
+    2 = Update { 0: record },
+    3 = Done { 0: status }
+});

@@ -36,6 +36,7 @@ pub trait Solver {
 
 /// Why a solver cannot be built from the settings given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SettingsError {
     /// The candidate step can be zero, negative or not finite, or its bounds are crossed.
     StepCandidate,

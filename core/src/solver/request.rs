@@ -1,11 +1,13 @@
 //! What a solver asks and what it is told.
 
 use crate::schedule::Level;
+use crate::state::words;
 use crate::trace::{Outcome, Record};
 use core::fmt;
 
 /// What the solver needs next.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Request {
     /// Compute `d = -t grad F(x, t)` and answer with [`Answer::Direction`].
     Direction {
@@ -30,6 +32,7 @@ pub enum Request {
 
 /// Products of the direction just computed. All are zero by default.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Directional {
     /// `|grad f(x)|^2`.
     pub gradient_norm_sq: f32,
@@ -76,6 +79,7 @@ impl Directional {
 
 /// What the solver is told.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Answer {
     /// To [`Request::Direction`].
     Direction(Directional),
@@ -87,6 +91,7 @@ pub enum Answer {
 
 /// Why an answer was refused. The solver still waits for the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum AnswerError {
     /// It is not of the kind that was asked for, or the run has ended.
     NotAsked,
@@ -114,6 +119,7 @@ pub(super) fn finite(value: f32) -> Result<f32, AnswerError> {
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Status {
     /// `|grad f(x)|` is at most the tolerance.
     Stationary,
@@ -135,3 +141,8 @@ impl fmt::Display for Status {
         })
     }
 }
+
+words!(enum Status { 0 = Stationary {}, 1 = ScheduleDone {}, 2 = NoStep {}, 3 = Stopped {} });
+words!(struct Directional {
+    gradient_norm_sq, slope, direction_norm_sq, previous_dot_difference, difference_norm_sq
+});
