@@ -38,7 +38,8 @@ impl StepCandidate {
                 // s = last * d_{i-1}, so <s, g> = last * <d_{i-1}, g>.
                 let quotient = last * direction.previous_dot_difference / direction.difference_norm_sq;
                 let length = factor * quotient.abs();
-                if length.is_finite() && length > 0.0 { length.clamp(least, most) } else { last }
+                // Not `clamp`, which holds a panic for crossed bounds.
+                if length.is_finite() && length > 0.0 { length.max(least).min(most) } else { last }
             }
         }
     }

@@ -1,0 +1,71 @@
+//! What the images share: a panic handler that nothing calls, and solvers whose inputs the compiler cannot see.
+#![no_std]
+
+use core::hint::black_box;
+use cortex_m_semihosting::debug;
+use gradus_core::{
+    Answer, Backtracking, Directional, Homotopy, PerturbationKernel, RegularisationWeight, Request, Schedule,
+    ScheduleError, Spacing, StepCandidate,
+};
+
+/// Never called: the checks find no panic in the image. It would end the run in failure.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    exit(false)
+}
+
+/// Leaves QEMU with exit code 0 or 1.
+pub fn exit(success: bool) -> ! {
+    debug::exit(if success { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+/// Settings of which any may be chosen at run time, as far as the compiler knows.
+///
+/// # Errors
+/// Never: the schedule is possible.
+pub fn settings(n_levels: u32) -> Result<(Homotopy, StepCandidate, Backtracking), ScheduleError> {
+    let weight = RegularisationWeight::NoiseToSignal { alpha: 2.0, kernel: PerturbationKernel::VP };
+    let schedule = Schedule::new(black_box(Spacing::Logarithmic), black_box(1.0), black_box(0.01), n_levels)?;
+    let homotopy = Homotopy { schedule, weight: black_box(weight) };
+    Ok((homotopy, black_box(StepCandidate::BARZILAI_BORWEIN), black_box(Backtracking::DEFAULT)))
+}
+
+/// Answers as from a problem, but without one: a direction that descends, trials of which only the shortest of
+/// `n_trials` passes, and updates.
+#[derive(Debug)]
+pub struct NoProblem {
+    n_trials: u32,
+    asked: u32,
+}
+
+impl NoProblem {
+    /// A line search takes `n_trials` trials, at least 1.
+    pub const fn new(n_trials: u32) -> Self {
+        Self { n_trials, asked: 0 }
+    }
+
+    /// The answer to `request`.
+    pub fn answer(&mut self, request: Request) -> Answer {
+        let answer = match request {
+            Request::Direction { .. } => {
+                self.asked = 0;
+                Answer::Direction(Directional {
+                    gradient_norm_sq: 4.0,
+                    slope: -1.0,
+                    direction_norm_sq: 2.0,
+                    previous_dot_difference: 1.0,
+                    difference_norm_sq: 3.0,
+                })
+            }
+            Request::Change { step } => {
+                self.asked = self.asked.wrapping_add(1);
+                Answer::Change(if self.asked < self.n_trials { step } else { -step })
+            }
+            Request::Update { .. } | Request::Done(_) => Answer::Updated,
+        };
+        black_box(answer)
+    }
+}
