@@ -36,28 +36,28 @@ fn projections() -> Projections {
     Projections::new(64).unwrap()
 }
 
-#[library_benchmark(config = at_most(20_567_108))]
+#[library_benchmark(config = at_most(18_756_962))]
 #[bench::size_32(setup = passes)]
 fn network_forward(mut passes: Passes) -> Passes {
     black_box(passes.energy());
     passes
 }
 
-#[library_benchmark(config = at_most(20_966_425))]
+#[library_benchmark(config = at_most(18_692_857))]
 #[bench::size_32(setup = passes)]
 fn network_vjp(mut passes: Passes) -> Passes {
     black_box(passes.vjp());
     passes
 }
 
-#[library_benchmark(config = at_most(8_120_993))]
+#[library_benchmark(config = at_most(8_120_415))]
 #[bench::size_64(setup = projections)]
 fn projector_forward(mut projections: Projections) -> Projections {
     black_box(projections.forward_project().unwrap());
     projections
 }
 
-#[library_benchmark(config = at_most(12_499_909))]
+#[library_benchmark(config = at_most(12_499_995))]
 #[bench::size_64(setup = projections)]
 fn projector_adjoint(mut projections: Projections) -> Projections {
     black_box(projections.adjoint().unwrap());

@@ -8,4 +8,5 @@ pub mod metrics;
 pub mod reconstruct;
 pub mod report;
 pub mod simulate;
+pub mod train;
 pub mod unet;

@@ -67,6 +67,7 @@ pub fn simulate(image: &Image, pixel_mm: f64, simulation: &Simulation) -> Result
         noise_std,
         photons: simulation.photons,
         attenuation_per_unit_per_mm: Some(ATTENUATION_PER_UNIT.into()),
+        prior: None,
         note: String::new(),
         warnings: Vec::new(),
     })

@@ -188,7 +188,7 @@ fn the_portable_path_agrees() {
         let portable = h_and_score(Network::portable(&weights, 32, 40, 1).unwrap(), &x, t);
         let errors = (difference(&fast.0, &portable.0), difference(&fast.1, &portable.1));
         println!("t = {t}: portable h differs by {:.1e}, score by {:.1e}", errors.0, errors.1);
-        assert!(errors.0 < 1e-6 && errors.1 < 1e-6);
+        assert!(errors.0 < 2e-6 && errors.1 < 2e-6, "{errors:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use gradus::backend::cpu::{CpuEvaluator, Network, TrainingNetwork};
+use gradus::backend::cpu::{CpuEvaluator, Network, TrainingBatch, TrainingNetwork};
 use gradus::ct::{ParallelBeam, Projector};
 use gradus::unet::{Weights, layers};
 use gradus_core::{
@@ -104,10 +104,11 @@ fn training_steps_allocate_nothing(weights: &Weights) {
     let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
     let mut network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, lanes).unwrap();
     let (x, z, t) = (vec![0.25; lanes * size * size], vec![0.5; lanes * size * size], [0.1, 0.5, 0.9]);
+    let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &[1.0; 3] };
     let mut gradient = vec![0.0; parameters.len()];
     let mut step = || {
-        network.score_matching_loss(&parameters, &x, &t, &z, &mut gradient);
-        network.denoising_loss(&parameters, &x, &t[..], &z, &mut gradient);
+        network.score_matching_loss(&parameters, batch, &mut gradient);
+        network.denoising_loss(&parameters, batch, &mut gradient);
     };
     step();
     let before = ALLOCATIONS.load(Ordering::Relaxed);

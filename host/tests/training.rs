@@ -1,7 +1,7 @@
 //! Losses and gradients of training, against PyTorch in float64 and against their own definition.
 #![allow(clippy::unwrap_used)]
 
-use gradus::backend::cpu::{Network, TrainingNetwork};
+use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Tensor, Weights, layers};
 
 const VP: PerturbationKernelSpec = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
@@ -75,7 +75,7 @@ fn cases() -> Vec<(Architecture, Parametrisation, usize, usize)> {
     ]
 }
 
-type Loss = fn(&mut TrainingNetwork, &[f32], &[f32], &[f32], &[f32], &mut [f32]) -> f64;
+type Loss = fn(&mut TrainingNetwork, &[f32], TrainingBatch<'_>, &mut [f32]) -> f64;
 
 /// Both losses, with their gradients.
 const LOSSES: [Loss; 2] = [TrainingNetwork::score_matching_loss, TrainingNetwork::denoising_loss];
@@ -100,7 +100,8 @@ fn the_paper_loss_and_every_gradient_match() {
     let (x, t, z) = (single(array("x")), single(array("t")), single(array("z")));
     let mut network = TrainingNetwork::new(&architecture, Parametrisation::Norm, VP, 16, 24, 2).unwrap();
     let mut gradient = vec![f32::NAN; network.n_parameters()];
-    let loss = network.score_matching_loss(&parameters, &x, &t, &z, &mut gradient);
+    let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &[1.0; 2] };
+    let loss = network.score_matching_loss(&parameters, batch, &mut gradient);
     let expected = array("dsm_loss")[0];
     println!("loss {loss}, expected {expected}");
     assert!((loss / expected - 1.0).abs() < 1e-4);
@@ -149,12 +150,16 @@ fn losses_are_those_of_the_solver_network() {
         let mut d = vec![0.0; 2 * n];
         solver.vjp(0..2, &h, &mut d);
         let std = |i: usize| VP.at(f64::from(t[i / n])).std;
-        let score_matching: f64 = (0..2 * n).map(|i| (f64::from(z[i]) - std(i) * f64::from(d[i])).powi(2)).sum();
-        let denoising: f64 = (0..2 * n).map(|i| f64::from(h[i] - z[i]).powi(2)).sum();
+        let weights = [0.5, 3.0];
+        let sum =
+            |term: &dyn Fn(usize) -> f64| (0..2 * n).map(|i| f64::from(weights[i / n]) * term(i).powi(2)).sum::<f64>();
+        let score_matching = sum(&|i| f64::from(z[i]) - std(i) * f64::from(d[i]));
+        let denoising = sum(&|i| f64::from(h[i] - z[i]));
+        let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &weights };
         let mut network = TrainingNetwork::new(&architecture, parametrisation, VP, height, width, 2).unwrap();
         let mut gradient = vec![0.0; parameters.len()];
         for (loss, expected) in LOSSES.into_iter().zip([score_matching / 2.0, denoising / 2.0]) {
-            let found = loss(&mut network, &parameters, &x, &t, &z, &mut gradient);
+            let found = loss(&mut network, &parameters, batch, &mut gradient);
             assert!((found / expected - 1.0).abs() < 1e-5, "{found} {expected}");
         }
     }
@@ -170,7 +175,8 @@ fn losses_leave_a_second_order_remainder() {
         let mut network = TrainingNetwork::new(&architecture, parametrisation, VP, height, width, 2).unwrap();
         let (mut gradient, mut unused) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
         for (loss, z) in [(LOSSES[0], &noise), (LOSSES[1], &noise), (LOSSES[1], &none)] {
-            let mut at = |parameters: &[f32], gradient: &mut [f32]| loss(&mut network, parameters, &x, &t, z, gradient);
+            let batch = TrainingBatch { x_t: &x, z, t: &t, weights: &[1.5, 0.5] };
+            let mut at = |parameters: &[f32], gradient: &mut [f32]| loss(&mut network, parameters, batch, gradient);
             let value = at(&parameters, &mut gradient);
             // A random direction with a part along the gradient, where the second derivative is far from nothing.
             let length = dot(&gradient, &gradient).sqrt() as f32;
@@ -204,7 +210,8 @@ fn any_number_of_threads_gives_the_same_bits() {
             let mut network = TrainingNetwork::new(&architecture, RESIDUAL, VP, height, width, lanes).unwrap();
             LOSSES.map(|loss| {
                 let mut gradient = vec![0.0; parameters.len()];
-                let value = loss(&mut network, &parameters, &x, &t, &z, &mut gradient);
+                let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &[1.0; 3] };
+                let value = loss(&mut network, &parameters, batch, &mut gradient);
                 (value.to_bits(), gradient.into_iter().map(f32::to_bits).collect::<Vec<_>>())
             })
         })

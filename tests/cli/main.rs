@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod runs;
+mod training;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -46,6 +46,17 @@ fn a_simulated_scan_reconstructs_like_the_sample_itself() {
 }
 
 #[test]
+fn an_array_of_an_archive_is_an_image() {
+    let dir = tempfile::tempdir().unwrap();
+    json(&gradus(dir.path(), &["simulate", "spine", "-o", "scan.npz", "--json"]));
+    let fbp = |input: &str| json(&gradus(dir.path(), &["reconstruct", input, "--method", "fbp", "--json"]));
+    assert!(fbp("scan.npz:truth")["psnr"].as_f64().unwrap() > 15.0);
+    // Scans say what prior suits them.
+    json(&gradus(dir.path(), &["reconstruct", "scan.npz", "--steps", "2", "-o", "out", "--json"]));
+    assert!(fs::read_to_string(dir.path().join("out/run.toml")).unwrap().contains("prior = \"ct\""));
+}
+
+#[test]
 fn every_method_and_both_samples_run() {
     let dir = tempfile::tempdir().unwrap();
     let quality = |method: &str, input: &str| {

@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub)] // every target uses its part of this
 
 use gradus::backend::Counters;
-use gradus::backend::cpu::{Network, TrainingNetwork};
+use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::ct::{ParallelBeam, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::reconstruct::{Measurement, Settings, reconstruct};
@@ -71,6 +71,7 @@ pub struct Training {
     x: Vec<f32>,
     z: Vec<f32>,
     t: Vec<f32>,
+    weights: Vec<f32>,
 }
 
 impl Training {
@@ -85,24 +86,18 @@ impl Training {
             (0..batch * size * size).map(|i| (i * 37 % period) as f32 * scale - shift).collect()
         };
         let gradient = vec![0.0; parameters.len()];
-        Ok(Self {
-            network,
-            parameters,
-            gradient,
-            x: wave(101, 0.01, 0.0),
-            z: wave(103, 0.02, 1.0),
-            t: vec![0.3; batch],
-        })
+        let (x, z) = (wave(101, 0.01, 0.0), wave(103, 0.02, 1.0));
+        Ok(Self { network, parameters, gradient, x, z, t: vec![0.3; batch], weights: vec![1.0; batch] })
     }
 
     pub fn score_matching(&mut self) -> f64 {
-        let Self { network, parameters, gradient, x, z, t } = self;
-        network.score_matching_loss(parameters, x, t, z, gradient)
+        let Self { network, parameters, gradient, x, z, t, weights } = self;
+        network.score_matching_loss(parameters, TrainingBatch { x_t: x, z, t, weights }, gradient)
     }
 
     pub fn denoising(&mut self) -> f64 {
-        let Self { network, parameters, gradient, x, z, t } = self;
-        network.denoising_loss(parameters, x, t, z, gradient)
+        let Self { network, parameters, gradient, x, z, t, weights } = self;
+        network.denoising_loss(parameters, TrainingBatch { x_t: x, z, t, weights }, gradient)
     }
 }
 

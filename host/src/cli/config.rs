@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 pub struct RunConfig {
     /// A scan, an image or the name of a sample.
     pub input: String,
-    /// The name of an embedded prior, or a weights file.
-    pub prior: String,
+    /// The name of an embedded prior, or a weights file; without it, the one that suits the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prior: Option<String>,
     /// Use every N-th view of the scan.
     pub every_view: usize,
     /// Where the rotation axis meets the detector, from its middle, in place of what the scan says.
@@ -33,7 +34,7 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self {
             input: "ellipses:1".to_owned(),
-            prior: "ellipses".to_owned(),
+            prior: None,
             every_view: 1,
             detector_offset_mm: None,
             truth: None,
@@ -48,22 +49,26 @@ impl RunConfig {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| miette!("cannot read the run {name}: {error}"))?;
-        toml::from_str(&text).map_err(|error| {
-            let labels = error.span().map(|span| LabeledSpan::at(span, error.message().to_owned()));
-            miette!(
-                labels = labels.into_iter().collect::<Vec<_>>(),
-                help = "README.md lists the fields; `gradus reconstruct` writes a complete run.toml into its folder",
-                "{name} does not describe a run: {}",
-                error.message()
-            )
-            .with_source_code(NamedSource::new(name, text))
-        })
+        let help = "README.md lists the fields; `gradus reconstruct` writes a complete run.toml into its folder";
+        toml::from_str(&text).map_err(|error| toml_failure(&name, text.clone(), &error, "a run", help))
     }
 
     /// The run as TOML.
     pub fn to_toml(&self) -> Result<String, Failure> {
         toml::to_string(self).map_err(|error| miette!("cannot write the run as TOML: {error}"))
     }
+}
+
+/// What is wrong with the TOML `text` of `name`, which should describe `what`, and where.
+pub fn toml_failure(name: &str, text: String, error: &toml::de::Error, what: &str, help: &'static str) -> Failure {
+    let labels = error.span().map(|span| LabeledSpan::at(span, error.message().to_owned()));
+    miette!(
+        labels = labels.into_iter().collect::<Vec<_>>(),
+        help = help,
+        "{name} does not describe {what}: {}",
+        error.message()
+    )
+    .with_source_code(NamedSource::new(name, text))
 }
 
 #[cfg(test)]

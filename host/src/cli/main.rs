@@ -8,6 +8,7 @@ mod reconstruct;
 mod run_folder;
 mod simulate;
 mod terminal;
+mod train;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ enum Command {
     /// Simulate a measured sinogram of an image
     #[command(allow_negative_numbers = true)]
     Simulate(simulate::Arguments),
+    /// Train a prior, or go on with a training run
+    Train(train::Arguments),
     /// Say what a scan, an image or a weights file contains and whether it is usable
     Inspect(inspect::Arguments),
     /// Name the devices found and check each backend on this machine
@@ -89,6 +92,7 @@ fn run(cli: &Cli) -> Result<End, Failure> {
     match &cli.command {
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &terminal),
         Command::Simulate(arguments) => simulate::run(arguments, &terminal),
+        Command::Train(arguments) => train::run(arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(arguments, &terminal),
         Command::Doctor => doctor::run(&terminal),
     }

@@ -59,6 +59,11 @@ impl Unit {
         Image { pixels: image.pixels.iter().map(convert).collect(), ..*image }
     }
 
+    /// The embedded prior for images in this unit.
+    pub fn prior(self) -> &'static str {
+        if self == Self::Hounsfield { "ct" } else { "ellipses" }
+    }
+
     /// How it is named in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -141,10 +146,14 @@ fn whole_problem(input: &str, simulation: &Simulation) -> Result<Problem, Failur
         return Ok(Problem { name: stem(input), scan, unit, dicom: None, simulated: false });
     }
     let subject = subject(input)?;
-    let scan = simulate(&subject.image, subject.pixel_mm, simulation)
-        .into_diagnostic()
-        .wrap_err_with(|| format!("cannot scan {input}"))?;
+    let scan = scanned(&subject, simulation).wrap_err_with(|| format!("cannot scan {input}"))?;
     Ok(Problem { name: subject.name, scan, unit: Some(subject.unit), dicom: subject.dicom, simulated: true })
+}
+
+/// A scan of the subject, which says what prior suits it.
+pub fn scanned(subject: &Subject, simulation: &Simulation) -> Result<Scan, Failure> {
+    let scan = simulate(&subject.image, subject.pixel_mm, simulation).into_diagnostic()?;
+    Ok(Scan { prior: Some(subject.unit.prior().to_owned()), ..scan })
 }
 
 /// The prior of this name, embedded or in a file.

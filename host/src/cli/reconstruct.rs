@@ -35,7 +35,8 @@ pub struct Arguments {
     /// Method [default: gradient-like]
     #[arg(long, value_enum)]
     method: Option<Method>,
-    /// Prior: the name of an embedded one (ellipses) or a weights file [default: ellipses]
+    /// Prior: the name of an embedded one (ellipses, ct) or a weights file [default: ct for images in HU and for scans
+    /// that do not say what suits them, ellipses otherwise]
     #[arg(long, value_name = "NAME|FILE")]
     prior: Option<String>,
     /// Weight of the prior [default: from the noise]
@@ -90,7 +91,6 @@ impl Arguments {
         let mut run = self.config.as_deref().map_or_else(|| Ok(RunConfig::default()), RunConfig::read)?;
         let set = &mut run.reconstruction;
         replace(&mut run.input, &self.input);
-        replace(&mut run.prior, &self.prior);
         replace(&mut set.method, &self.method);
         replace(&mut set.steps, &self.steps);
         replace(&mut set.t_max, &self.t_max);
@@ -103,6 +103,7 @@ impl Arguments {
         replace(&mut run.every_view, &self.every_view);
         run.detector_offset_mm = self.detector_offset_mm.or(run.detector_offset_mm);
         run.truth = self.truth.clone().or(run.truth);
+        run.prior = self.prior.clone().or(run.prior);
         set.alpha = self.alpha.or(set.alpha);
         set.constant_step = self.constant_step.or(set.constant_step);
         set.tv_weight = self.tv_weight.or(set.tv_weight);
@@ -193,9 +194,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     Ok(if finished.reached_goal() { End::Done } else { End::Unfinished })
 }
 
-fn compute(run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Result<Finished, Failure> {
+fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Result<Finished, Failure> {
+    let prior = if run.reconstruction.method.is_learned() {
+        // A scan that does not say what suits it is taken to be of a body.
+        let named = run.prior.take().or_else(|| problem.scan.prior.clone());
+        Some(problem::prior(run.prior.insert(named.unwrap_or_else(|| "ct".to_owned())))?)
+    } else {
+        None
+    };
     let settings = &run.reconstruction;
-    let prior = if settings.method.is_learned() { Some(problem::prior(&run.prior)?) } else { None };
     let measurement = Measurement::new(&problem.scan).into_diagnostic()?;
     let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
     let fbp = filtered_backprojection(&measurement, settings.window).into_diagnostic()?;

@@ -1,10 +1,10 @@
 //! `gradus simulate`: an image in, a measured sinogram with its geometry out.
 
-use crate::problem::subject;
+use crate::problem::{scanned, subject};
 use crate::reconstruct::replace;
 use crate::terminal::Terminal;
 use crate::{End, Failure};
-use gradus::simulate::{Simulation, simulate};
+use gradus::simulate::Simulation;
 use miette::{IntoDiagnostic, miette};
 use serde_json::json;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     arguments.simulation.apply(&mut simulation);
     replace(&mut simulation.seed, &arguments.seed);
     let subject = subject(&arguments.image)?;
-    let scan = simulate(&subject.image, subject.pixel_mm, &simulation).into_diagnostic()?;
+    let scan = scanned(&subject, &simulation)?;
     scan.write(path).into_diagnostic()?;
     let (n_angles, n_bins) = (scan.geometry.angles_rad.len(), scan.geometry.n_bins);
     terminal.report(&json!({

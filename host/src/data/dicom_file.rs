@@ -47,6 +47,12 @@ impl DicomSource {
         self.text(tags::SERIES_INSTANCE_UID).unwrap_or_default()
     }
 
+    /// Identifier of the patient.
+    #[must_use]
+    pub fn patient_id(&self) -> Option<String> {
+        self.text(tags::PATIENT_ID)
+    }
+
     /// Place of the slice along the normal of its plane in mm: Image Position times (row direction x column direction).
     fn place_mm(&self) -> Option<f64> {
         let [x, y, z] = self.numbers(tags::IMAGE_POSITION_PATIENT)?;

@@ -76,14 +76,19 @@ impl Ellipse {
         let (sine, cosine) = libm::sincos(self.rotation_rad);
         let [a2, b2] = self.half_axes.map(|half_axis| half_axis * half_axis);
         let coordinate = |k: usize| -1.0 + 2.0 * k as f64 / (size - 1) as f64;
-        for (i, row) in values.chunks_exact_mut(size).enumerate() {
+        // No pixel farther from the centre than the longer half axis belongs; one pixel more at both ends covers rounding.
+        let reach = self.half_axes[0].abs().max(self.half_axes[1].abs());
+        let pixel = |x: f64| ((x + 1.0) / 2.0 * (size - 1) as f64).max(0.0) as usize;
+        let around = |centre: f64| pixel(centre - reach).saturating_sub(1)..(pixel(centre + reach) + 3).min(size);
+        let (rows, cols) = (around(self.centre[0]), around(self.centre[1]));
+        for i in rows {
             let u = coordinate(i) - self.centre[0];
-            for (j, pixel) in row.iter_mut().enumerate() {
+            for j in cols.clone() {
                 let v = coordinate(j) - self.centre[1];
                 let along = cosine * u + sine * v;
                 let across = cosine * v - sine * u;
                 if along * along / a2 + across * across / b2 <= 1.0 {
-                    *pixel += self.value;
+                    values[i * size + j] += self.value;
                 }
             }
         }

@@ -83,15 +83,16 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<LoadedImage, ImageError> {
     decode(path, bytes, &selection).at(path)
 }
 
-/// Reads all slices of a stack `[slice][row][col]` in a `.npy` or `.npz` file, named as for [`read_image`].
+/// Reads all slices of a file: those of a stack `[slice][row][col]` in npy or npz, named as for [`read_image`], or its one
+/// image. Pixels may be NaN or infinite, so that a slice can be left out and the others used.
 ///
 /// # Errors
 /// As [`read_image`].
-pub fn read_stack(path: impl AsRef<Path>) -> Result<Vec<Image>, ImageError> {
+pub fn read_slices(path: impl AsRef<Path>) -> Result<Vec<LoadedImage>, ImageError> {
     let selection = Selection::parse(path.as_ref());
     let path = &selection.path;
     let bytes = fs::read(path).map_err(ImageProblem::Read).at(path)?;
-    decode_stack(path, bytes, &selection).at(path)
+    decode_slices(path, bytes, &selection).at(path)
 }
 
 /// Reads an image with its stored numbers: TIFF integers are not scaled to fractions of white.
@@ -205,7 +206,10 @@ fn decode(path: &Path, bytes: Vec<u8>, selection: &Selection) -> Result<LoadedIm
             let array = Array::parse(&bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
             relative(plane(&array, selection.slice, "npy")?)
         }
-        Format::Npz => from_archive(bytes, selection)?,
+        Format::Npz => {
+            let (array, unit, pixel_mm) = from_archive(bytes, selection)?;
+            LoadedImage { image: plane(&array, selection.slice, "npz")?, unit, pixel_mm, dicom: None }
+        }
         Format::Png => relative(png_file::decode(&bytes)?),
         Format::Tiff => {
             let tiff_file::Tiff { mut image, white } = tiff_file::decode(&bytes)?;
@@ -217,7 +221,8 @@ fn decode(path: &Path, bytes: Vec<u8>, selection: &Selection) -> Result<LoadedIm
     checked(loaded)
 }
 
-fn from_archive(bytes: Vec<u8>, selection: &Selection) -> Result<LoadedImage, ImageProblem> {
+/// The array that is meant, the unit that its name gives, and the side of a pixel.
+fn from_archive(bytes: Vec<u8>, selection: &Selection) -> Result<(Array, PixelUnit, Option<f64>), ImageProblem> {
     let damaged = |cause| ImageProblem::damaged("npz", cause);
     let mut archive = Archive::parse(bytes).map_err(damaged)?;
     let (name, array) = pick_array(&mut archive, selection.array.as_deref())?;
@@ -230,7 +235,7 @@ fn from_archive(bytes: Vec<u8>, selection: &Selection) -> Result<LoadedImage, Im
         name if name.starts_with("mu") || name.starts_with("attenuation") => PixelUnit::AttenuationPerMm,
         _ => PixelUnit::Relative,
     };
-    Ok(LoadedImage { image: plane(&array, selection.slice, "npz")?, unit, pixel_mm, dicom: None })
+    Ok((array, unit, pixel_mm))
 }
 
 /// The array called `name`, or the only one with two or more axes.
@@ -278,22 +283,23 @@ fn plane(array: &Array, index: Option<usize>, format: &'static str) -> Result<Im
     Ok(Image { height, width, pixels })
 }
 
-fn decode_stack(path: &Path, bytes: Vec<u8>, selection: &Selection) -> Result<Vec<Image>, ImageProblem> {
-    let array = match Format::of(path, &bytes) {
-        Some(Format::Npy) => Array::parse(&bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?,
-        Some(Format::Npz) => {
-            let mut archive = Archive::parse(bytes).map_err(|cause| ImageProblem::damaged("npz", cause))?;
-            pick_array(&mut archive, selection.array.as_deref())?.1
+fn decode_slices(path: &Path, bytes: Vec<u8>, selection: &Selection) -> Result<Vec<LoadedImage>, ImageProblem> {
+    let (array, unit, pixel_mm) = match Format::of(path, &bytes) {
+        Some(Format::Npy) => {
+            let array = Array::parse(&bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
+            (array, PixelUnit::Relative, None)
         }
-        _ => return Err(ImageProblem::unsupported("no stack", "a stack is an npy or npz array [slice][row][col]")),
+        Some(Format::Npz) if selection.slice.is_none() => from_archive(bytes, selection)?,
+        _ => return decode(path, bytes, selection).map(|only| vec![only]),
     };
-    let &[_, height, width] = array.shape().as_slice() else {
-        return Err(ImageProblem::Shape { found: array.shape() });
+    let shape = array.shape();
+    let (&[.., height, width], 2..=3) = (shape.as_slice(), shape.len()) else {
+        return Err(ImageProblem::Shape { found: shape });
     };
     let values = array.values().map_err(|cause| ImageProblem::damaged("npy", cause))?;
     let slices = values.chunks_exact((height * width).max(1));
     let images = slices.map(|slice| Image { height, width, pixels: slice.iter().map(|&v| v as f32).collect() });
-    images.map(|image| check_image(&image).map(|()| image)).collect()
+    Ok(images.map(|image| LoadedImage { image, unit, pixel_mm, dicom: None }).collect())
 }
 
 fn checked(loaded: LoadedImage) -> Result<LoadedImage, ImageProblem> {

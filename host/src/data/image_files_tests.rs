@@ -98,9 +98,9 @@ fn stacks_come_slice_by_slice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     fs::write(&path, archive(&[("hu256", &[3, 4, 5]), ("z", &[3])])).unwrap();
-    let slices = read_stack(&path).unwrap();
+    let slices = read_slices(&path).unwrap();
     assert_eq!(slices.len(), 3);
-    assert_eq!(slices[1].pixels[0], 20.0);
+    assert_eq!((slices[1].image.pixels[0], slices[1].unit), (20.0, PixelUnit::HounsfieldUnits));
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Scan {
     pub noise_std: Option<f64>,
     /// Attenuation in 1/mm of a pixel whose value is 1 in network units; `None` where the file does not say.
     pub attenuation_per_unit_per_mm: Option<f64>,
+    /// The embedded prior that suits the object, where it is known.
+    pub prior: Option<String>,
     /// Free text: where the data come from.
     pub note: String,
     /// What had to be assumed in reading; not stored.
@@ -125,7 +127,7 @@ impl Scan {
     }
 
     /// Whether `path` is a folder, a `scan.toml`, or an npz archive with a sinogram or angles in it; an archive without
-    /// either is an image.
+    /// either is an image, and so is an array of one that is named by `FILE.npz:NAME`.
     ///
     /// # Errors
     /// [`ScanError`] when the file cannot be read.
@@ -133,6 +135,9 @@ impl Scan {
         let path = path.as_ref();
         if path.is_dir() || path.file_name().is_some_and(|name| name == SCAN_TOML) {
             return Ok(true);
+        }
+        if !path.exists() {
+            return Ok(false);
         }
         let bytes = fs::read(path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(path)?;
         Ok(scan_npz::holds_scan(bytes))

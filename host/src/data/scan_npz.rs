@@ -7,7 +7,7 @@ use crate::image::Image;
 
 /// Longest side of an image grid that a file may ask for.
 const LARGEST_SIDE: f64 = 65_536.0;
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "sinogram",
     "angles_rad",
     "height",
@@ -19,6 +19,7 @@ const FIELDS: [&str; 12] = [
     "photons",
     "noise_std",
     "attenuation_per_unit_per_mm",
+    "prior",
     "note",
 ];
 /// Our names and those of other programs for the same thing.
@@ -47,6 +48,11 @@ impl Fields {
             [value] => Ok(Some(*value)),
             _ => Err(ScanProblem::Shape { field, found: array.shape(), expected: "a single number".into() }),
         }
+    }
+
+    fn text(&mut self, field: &'static str) -> Result<Option<String>, ScanProblem> {
+        let Some(array) = self.array(field)? else { return Ok(None) };
+        array.text().map(Some).map_err(damaged)
     }
 
     /// The scalar, or `assumed` with a warning.
@@ -115,10 +121,8 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
         bin_width_mm,
         detector_offset_mm: fields.detector_offset_mm(n_bins, bin_width_mm)?,
     };
-    let note = match fields.array("note")? {
-        Some(text) => text.text().map_err(damaged)?,
-        None => String::new(),
-    };
+    let prior = fields.text("prior")?;
+    let note = fields.text("note")?.unwrap_or_default();
     let scan = Scan {
         geometry,
         sinogram: sinogram.pixels,
@@ -126,6 +130,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
         photons: fields.scalar("photons")?,
         noise_std: fields.scalar("noise_std")?,
         attenuation_per_unit_per_mm: fields.scalar("attenuation_per_unit_per_mm")?,
+        prior,
         note,
         warnings: with_unused(fields),
     };
@@ -188,6 +193,9 @@ fn encode_fields(scan: &Scan) -> Result<Vec<u8>, Cause> {
     }
     if let Some(truth) = &scan.truth {
         writer.numbers("truth", &[truth.height, truth.width], &truth.pixels)?;
+    }
+    if let Some(prior) = &scan.prior {
+        writer.text("prior", prior)?;
     }
     writer.text("note", &scan.note)?;
     writer.finish()

@@ -21,6 +21,7 @@ fn scan() -> Scan {
         photons: Some(1e5),
         noise_std: Some(0.1 + 0.2),
         attenuation_per_unit_per_mm: Some(0.081_358_58),
+        prior: Some("ct".into()),
         note: "{\"made by\": \"a test, Größe 1 µm\"}".into(),
         warnings: Vec::new(),
     }
@@ -36,7 +37,7 @@ fn decoded(build: impl FnOnce(&mut ArchiveWriter)) -> Result<Scan, ScanProblem> 
 fn npz_comes_back_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("scan.npz");
-    let bare = Scan { truth: None, photons: None, noise_std: None, note: String::new(), ..scan() };
+    let bare = Scan { truth: None, photons: None, noise_std: None, prior: None, note: String::new(), ..scan() };
     for scan in [scan(), bare] {
         scan.write(&path).unwrap();
         let first = fs::read(&path).unwrap();

@@ -28,6 +28,7 @@ struct Description {
     photons: Option<f64>,
     noise_std: Option<f64>,
     attenuation_per_unit_per_mm: Option<f64>,
+    prior: Option<String>,
     #[serde(default)]
     note: String,
 }
@@ -77,6 +78,7 @@ pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
         photons: description.photons,
         noise_std: description.noise_std,
         attenuation_per_unit_per_mm: description.attenuation_per_unit_per_mm,
+        prior: description.prior,
         note: description.note,
         warnings,
     };

@@ -1,10 +1,12 @@
 //! Reconstruction: a measurement and settings in, an image with the trace of how it came about out.
 
+mod denoise;
 mod learned;
 mod measurement;
 mod settings;
 mod total_variation;
 
+pub use denoise::denoise;
 pub use measurement::{Measurement, NoiseSource};
 pub use settings::{LineSearchSettings, Method, Settings, Start};
 

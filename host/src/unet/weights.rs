@@ -170,7 +170,7 @@ impl Weights {
             .iter()
             .map(|(name, tensor, data)| Ok((*name, TensorView::new(Dtype::F32, tensor.shape.clone(), data)?)))
             .collect::<Result<_, SafeTensorError>>()?;
-        Ok(safetensors::serialize(views, Some(metadata))?)
+        Ok(with_sorted_metadata(safetensors::serialize(views, Some(metadata))?))
     }
 
     /// The network's shape.
@@ -226,6 +226,25 @@ fn check_names(needed: &[(String, Vec<usize>)], tensors: &BTreeMap<String, Tenso
     }
 }
 
+/// The same safetensors file with its metadata in the order of their keys, so that equal contents are equal bytes.
+///
+/// The file begins with the length of its JSON header, to which spaces are added; another order does not change it.
+pub(crate) fn with_sorted_metadata(mut file: Vec<u8>) -> Vec<u8> {
+    const LENGTH: usize = size_of::<u64>();
+    let length = file.first_chunk().map_or(0, |bytes: &[u8; LENGTH]| u64::from_le_bytes(*bytes) as usize);
+    let Some(header) = file.get_mut(LENGTH..LENGTH + length) else { return file };
+    let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(header) else { return file };
+    if let Some(metadata) = json.get_mut("__metadata__").and_then(serde_json::Value::as_object_mut) {
+        metadata.sort_keys();
+    }
+    let sorted = json.to_string();
+    if sorted.len() <= header.len() {
+        header.fill(b' ');
+        header[..sorted.len()].copy_from_slice(sorted.as_bytes());
+    }
+    file
+}
+
 fn parse<T: serde::de::DeserializeOwned>(
     metadata: &HashMap<String, String>,
     key: &'static str,
@@ -272,7 +291,9 @@ pub(crate) mod tests {
     #[test]
     fn a_file_comes_back_bit_for_bit() {
         let weights = random(&small(), Parametrisation::Residual { data_mean: 0.1, data_std: 0.5 });
-        assert_eq!(Weights::from_bytes(&weights.to_bytes().unwrap()).unwrap(), weights);
+        let bytes = weights.to_bytes().unwrap();
+        assert_eq!(Weights::from_bytes(&bytes).unwrap(), weights);
+        assert!((0..10).all(|_| weights.to_bytes().unwrap() == bytes), "the order of the metadata differs");
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod vector;
 pub use evaluator::CpuEvaluator;
 pub use network::{Network, NetworkError};
 pub use profile::LayerTime;
-pub use training::TrainingNetwork;
+pub use training::{TrainingBatch, TrainingNetwork};
 
 /// The instruction set that the network uses here, chosen at run time.
 #[must_use]

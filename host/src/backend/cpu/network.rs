@@ -247,8 +247,8 @@ pub(super) fn layouts(plan: &Plan) -> Vec<Blocked> {
         inputs.map(|step| step.layer.total_input().max(step.layer.output)).max().unwrap_or(1)
     };
     let rows = |level: usize, width: usize| {
-        let fits = |rows: &usize| widest(level) * (rows + 2) * (width + 2) <= TILE_VALUES;
-        [8, 4].into_iter().find(fits).unwrap_or(2)
+        let fits = |rows: usize| widest(level) * (rows + 2) * (width + 2) <= TILE_VALUES;
+        if fits(8) { 8 } else { 4 }
     };
     plan.tensors.iter().map(|&shape| Blocked::new(shape, rows(shape.level, shape.width))).collect()
 }
@@ -277,9 +277,9 @@ mod tests {
     #[test]
     fn vector_widths_agree_bit_for_bit() {
         let weights = random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 });
-        let x: Vec<f32> = (0..12 * 20).map(|i| (i as f32 * 0.37).sin()).collect();
+        let x: Vec<f32> = (0..16 * 24).map(|i| (i as f32 * 0.37).sin()).collect();
         let results = all_archs().into_iter().filter(|arch| !matches!(arch, Arch::Scalar)).map(|arch| {
-            let mut network = Network::with_arch(&weights, 12, 20, 1, arch).unwrap();
+            let mut network = Network::with_arch(&weights, 16, 24, 1, arch).unwrap();
             network.forward(0..1, &x, &[0.2]);
             let h = network.h(0).to_vec();
             let mut gradient = vec![0.0; x.len()];

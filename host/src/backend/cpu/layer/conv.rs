@@ -6,7 +6,7 @@
 
 use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
-use super::conv_kernel::{CHANNELS, Join, Sweep, TileTerm};
+use super::conv_kernel::{CHANNELS, Join, Sweep, TileTerm, channels_at_a_time};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
 use super::stencil::Stencil;
@@ -98,7 +98,7 @@ impl PackedConv {
     /// Scratch values that a task needs for the sums of all phases of a few channels.
     fn staging_len(&self, output: Blocked) -> usize {
         let grid_pixels = output.rows * output.width / self.stencil.pixels_per_point();
-        self.stencil.n_phases() * CHANNELS * grid_pixels
+        self.stencil.n_phases() * channels_at_a_time(grid_pixels) * grid_pixels
     }
 }
 
@@ -143,7 +143,7 @@ pub(crate) struct Convolution<'a> {
 /// Most terms of one convolution: the 3x3 one and the 1x1 shortcut.
 const MAX_TERMS: usize = 2;
 /// Most phases.
-const MAX_PHASES: usize = 4;
+const MAX_PHASES: usize = 6;
 /// Most products of one phase: 4x4, backwards through a doubling.
 const MAX_PRODUCTS: usize = 16;
 
@@ -191,13 +191,15 @@ impl Convolution<'_> {
         let staged = stencil.n_phases() > 1 || accumulate;
         let phases = Phases::new(self);
         // A few channels through all phases at a time: their sums are still near when they are joined.
-        for (channels, out) in out.chunks_mut(CHANNELS * pixels).enumerate() {
+        let n_channels = channels_at_a_time(grid_pixels);
+        for (chunk, out) in out.chunks_mut(n_channels * pixels).enumerate() {
+            let block = chunk * n_channels / CHANNELS;
             let phase_len = out.len() / stencil.pixels_per_point();
             for phase in 0..stencil.n_phases() {
                 let target = if staged { &mut staging[phase * phase_len..][..phase_len] } else { &mut *out };
                 let terms = phases.terms(self, &tiles, phase);
                 let terms = &terms[..self.terms.len()];
-                engine.arch.dispatch(Sweep { terms, channels, width: grid_width, pixels: grid_pixels, out: target });
+                engine.arch.dispatch(Sweep { terms, block, width: grid_width, pixels: grid_pixels, out: target });
             }
             if staged {
                 engine.arch.dispatch(Join { stencil, accumulate, width: grid_width, phase_len, staging, out });
@@ -225,6 +227,8 @@ impl Convolution<'_> {
 
 /// Where in the tiles of each term the products of each phase are found.
 struct Phases {
+    /// Distances between channels and between rows.
+    strides: [(usize, usize); MAX_TERMS],
     offsets: [[[usize; MAX_PRODUCTS]; MAX_PHASES]; MAX_TERMS],
     counts: [[usize; MAX_PHASES]; MAX_TERMS],
 }
@@ -233,8 +237,11 @@ impl Phases {
     fn new(convolution: &Convolution<'_>) -> Self {
         let mut offsets = [[[0; MAX_PRODUCTS]; MAX_PHASES]; MAX_TERMS];
         let mut counts = [[0; MAX_PHASES]; MAX_TERMS];
-        for ((term, offsets), counts) in convolution.terms.iter().zip(&mut offsets).zip(&mut counts) {
+        let mut strides = [(0, 0); MAX_TERMS];
+        let targets = offsets.iter_mut().zip(&mut counts).zip(&mut strides);
+        for (term, ((offsets, counts), strides)) in convolution.terms.iter().zip(targets) {
             let (stencil, shape) = (term.weights.stencil, term.weights.tile_shape(convolution.output));
+            *strides = (shape.channel_stride, shape.row_stride);
             for (phase, (offsets, count)) in (0..stencil.n_phases()).zip(offsets.iter_mut().zip(counts)) {
                 for (product, offset) in stencil.products(phase).zip(offsets) {
                     *offset = shape.offset(product.plane, product.delta);
@@ -242,7 +249,7 @@ impl Phases {
                 }
             }
         }
-        Self { offsets, counts }
+        Self { strides, offsets, counts }
     }
 
     /// The terms of one phase; the last is repeated where there are fewer than [`MAX_TERMS`].
@@ -254,11 +261,11 @@ impl Phases {
     ) -> [TileTerm<'a>; MAX_TERMS] {
         let term = |index: usize| {
             let weights = convolution.terms[index].weights;
-            let shape = weights.tile_shape(convolution.output);
+            let (channel_stride, row_stride) = self.strides[index];
             TileTerm {
                 tile: tiles[index],
-                channel_stride: shape.channel_stride,
-                row_stride: shape.row_stride,
+                channel_stride,
+                row_stride,
                 offsets: &self.offsets[index][phase][..self.counts[index][phase]],
                 weights: &weights.phases[phase],
             }

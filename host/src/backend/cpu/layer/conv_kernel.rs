@@ -3,6 +3,7 @@
 
 use super::super::simd::{for_each_vector, load, load_first, store_first};
 use super::stencil::{Merge, Stencil};
+use super::winograd::{PLANES, ROWS, join};
 use pulp::{Simd, WithSimd};
 
 /// Output channels summed at a time; packed weights are padded to a multiple of it.
@@ -24,12 +25,17 @@ pub(crate) struct TileTerm<'a> {
 /// out[channel][pixel] = sum over terms, input channels and products, in this order for every pixel.
 pub(crate) struct Sweep<'a> {
     pub(crate) terms: &'a [TileTerm<'a>],
-    /// Which block of [`CHANNELS`] output channels; the last may have fewer in `out`.
-    pub(crate) channels: usize,
+    /// Which block of [`CHANNELS`] output channels is the first in `out`; the last may have fewer.
+    pub(crate) block: usize,
     /// Pixels per row and per channel of the output.
     pub(crate) width: usize,
     pub(crate) pixels: usize,
     pub(crate) out: &'a mut [f32],
+}
+
+/// Output channels that are best summed at a time: more where there are few pixels, by [`Sweep`]'s choice of sums.
+pub(crate) fn channels_at_a_time(pixels: usize) -> usize {
+    if pixels <= 32 { 2 * CHANNELS } else { CHANNELS }
 }
 
 impl WithSimd for Sweep<'_> {
@@ -37,40 +43,50 @@ impl WithSimd for Sweep<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let n_vectors = self.width.div_ceil(S::F32_LANES) * (self.pixels / self.width);
         // 24 accumulators of 32 registers, or 12 of 16.
-        if S::REGISTER_COUNT >= 32 { sweep::<S, 4>(simd, self) } else { sweep::<S, 2>(simd, self) }
+        if S::REGISTER_COUNT < 32 {
+            sweep::<S, 2, 1>(simd, self);
+        } else if n_vectors <= 2 && self.out.len() > CHANNELS * self.pixels {
+            sweep::<S, 2, 2>(simd, self);
+        } else {
+            sweep::<S, 4, 1>(simd, self);
+        }
     }
 }
 
+/// `N` vectors of `BLOCKS` blocks of channels at a time.
 #[inline(always)]
-fn sweep<S: Simd, const N: usize>(simd: S, task: Sweep<'_>) {
-    let Sweep { terms, channels, width, pixels, out } = task;
+fn sweep<S: Simd, const N: usize, const BLOCKS: usize>(simd: S, task: Sweep<'_>) {
+    let Sweep { terms, block, width, pixels, out } = task;
     let per_row = width.div_ceil(S::F32_LANES);
     let n_vectors = per_row * (pixels / width);
-    for first in (0..n_vectors).step_by(N) {
-        // The last group repeats its last vector where fewer than N are left.
-        let mut at = [(0, 0); N];
-        for (j, at) in at.iter_mut().enumerate() {
-            let vector = (first + j).min(n_vectors - 1);
-            *at = (vector / per_row, vector % per_row * S::F32_LANES);
-        }
-        let sums = accumulate::<S, N>(simd, terms, channels, &at);
-        for (sums, out) in sums.iter().zip(out.chunks_mut(pixels)) {
-            for (sum, (row, col)) in sums.iter().zip(at) {
-                store_first(simd, out, row * width + col, S::F32_LANES.min(width - col), *sum);
+    for (chunk, out) in out.chunks_mut(BLOCKS * CHANNELS * pixels).enumerate() {
+        for first in (0..n_vectors).step_by(N) {
+            // The last group repeats its last vector where fewer than N are left.
+            let mut at = [(0, 0); N];
+            for (j, at) in at.iter_mut().enumerate() {
+                let vector = (first + j).min(n_vectors - 1);
+                *at = (vector / per_row, vector % per_row * S::F32_LANES);
+            }
+            let sums = accumulate::<S, N, BLOCKS>(simd, terms, block + chunk * BLOCKS, &at);
+            for (sums, out) in sums.iter().flatten().zip(out.chunks_mut(pixels)) {
+                for (sum, (row, col)) in sums.iter().zip(at) {
+                    store_first(simd, out, row * width + col, S::F32_LANES.min(width - col), *sum);
+                }
             }
         }
     }
 }
 
 #[inline(always)]
-fn accumulate<S: Simd, const N: usize>(
+fn accumulate<S: Simd, const N: usize, const BLOCKS: usize>(
     simd: S,
     terms: &[TileTerm<'_>],
     block: usize,
     at: &[(usize, usize); N],
-) -> [[S::f32s; N]; CHANNELS] {
-    let mut sums = [[simd.splat_f32s(0.0); N]; CHANNELS];
+) -> [[[S::f32s; N]; CHANNELS]; BLOCKS] {
+    let mut sums = [[[simd.splat_f32s(0.0); N]; CHANNELS]; BLOCKS];
     for term in terms {
         let mut base = [0; N];
         for (base, (row, col)) in base.iter_mut().zip(at) {
@@ -78,19 +94,24 @@ fn accumulate<S: Simd, const N: usize>(
         }
         let n_inputs = term.tile.len() / term.channel_stride;
         let per_block = n_inputs * term.offsets.len() * CHANNELS;
-        let mut weights = term.weights[block * per_block..][..per_block].chunks_exact(CHANNELS);
+        let weights = &term.weights[block * per_block..][..BLOCKS * per_block];
+        let mut first = 0;
         for tile in term.tile.chunks_exact(term.channel_stride) {
-            for (&offset, weights) in term.offsets.iter().zip(&mut weights) {
+            for &offset in term.offsets {
                 let mut x = [simd.splat_f32s(0.0); N];
                 for (x, base) in x.iter_mut().zip(base) {
                     *x = load::<S>(tile, base + offset);
                 }
-                for (sums, &weight) in sums.iter_mut().zip(weights) {
-                    let weight = simd.splat_f32s(weight);
-                    for (sum, x) in sums.iter_mut().zip(x) {
-                        *sum = simd.mul_add_e_f32s(weight, x, *sum);
+                for (b, sums) in sums.iter_mut().enumerate() {
+                    let weights = &weights[b * per_block + first..][..CHANNELS];
+                    for (sums, &weight) in sums.iter_mut().zip(weights) {
+                        let weight = simd.splat_f32s(weight);
+                        for (sum, x) in sums.iter_mut().zip(x) {
+                            *sum = simd.mul_add_e_f32s(weight, x, *sum);
+                        }
                     }
                 }
+                first += CHANNELS;
             }
         }
     }
@@ -120,10 +141,7 @@ impl WithSimd for Join<'_> {
             let m = |phase: usize| &staging[phase * phase_len + row * width..][..width];
             match stencil.rows.merge {
                 Merge::Whole => add(simd, out, m(0), accumulate),
-                Merge::Winograd => {
-                    let (even, odd) = out.split_at_mut(width);
-                    join_winograd(simd, even, odd, [m(0), m(1), m(2), m(3)], accumulate);
-                }
+                Merge::Winograd => join_winograd(simd, out, std::array::from_fn(m), accumulate),
                 Merge::EvenOdd => {
                     let (even, odd) = out.split_at_mut(2 * width);
                     interleave(even, m(0), m(1), accumulate);
@@ -147,24 +165,24 @@ fn add<S: Simd>(simd: S, out: &mut [f32], part: &[f32], accumulate: bool) {
     );
 }
 
-/// The two rows of F(2, 3), `=` or `+=`.
+/// The four rows of F(4, 3), `=` or `+=`.
 #[inline(always)]
-fn join_winograd<S: Simd>(simd: S, even: &mut [f32], odd: &mut [f32], m: [&[f32]; 4], accumulate: bool) {
-    let [m_0, m_1, m_2, m_3] = m;
+fn join_winograd<S: Simd>(simd: S, out: &mut [f32], m: [&[f32]; PLANES], accumulate: bool) {
+    let width = out.len() / ROWS;
     for_each_vector::<S>(
-        even.len(),
+        width,
         #[inline(always)]
         |at, valid, _| {
-            let (m_1, m_2) = (load_first(simd, m_1, at, valid), load_first(simd, m_2, at, valid));
-            let (m_0, m_3) = (load_first(simd, m_0, at, valid), load_first(simd, m_3, at, valid));
-            let mut first = simd.add_f32s(simd.add_f32s(m_1, m_2), m_0);
-            let mut second = simd.sub_f32s(simd.sub_f32s(m_1, m_2), m_3);
-            if accumulate {
-                first = simd.add_f32s(load_first(simd, even, at, valid), first);
-                second = simd.add_f32s(load_first(simd, odd, at, valid), second);
+            let mut sums = [simd.splat_f32s(0.0); PLANES];
+            for (sum, m) in sums.iter_mut().zip(m) {
+                *sum = load_first(simd, m, at, valid);
             }
-            store_first(simd, even, at, valid, first);
-            store_first(simd, odd, at, valid, second);
+            for (row, mut value) in join(simd, sums).into_iter().enumerate() {
+                if accumulate {
+                    value = simd.add_f32s(load_first(simd, out, row * width + at, valid), value);
+                }
+                store_first(simd, out, row * width + at, valid, value);
+            }
         },
     );
 }

@@ -6,6 +6,7 @@ use super::super::simd::{for_each_vector, load_first, store_first};
 use super::group_norm::{InputGradient, Normalisation};
 use super::silu::silu;
 use super::stencil::{Split, Stencil};
+use super::winograd::{ROWS, planes, point_planes};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -31,6 +32,8 @@ pub(crate) struct TileShape {
     grid_width: usize,
     /// Most grid rows of a tile.
     rows: usize,
+    /// Grid rows above and columns left of those of the task.
+    halo: (usize, usize),
     /// Distance between rows.
     pub(crate) row_stride: usize,
     /// Distance between planes.
@@ -49,17 +52,27 @@ impl TileShape {
         let row_stride = grid_width + left + right;
         let plane_stride = (rows + above + below) * row_stride + Self::SLACK;
         let channel_stride = stencil.n_planes() * plane_stride;
-        Self { stencil, grid_height, grid_width, rows, row_stride, plane_stride, channel_stride }
+        let halo = (above, left);
+        Self { stencil, grid_height, grid_width, rows, halo, row_stride, plane_stride, channel_stride }
     }
 
-    /// Values that packing needs besides the tile: the input rows of one channel.
+    /// Values that packing needs besides the tile: a row of zeros and the input rows of one channel.
     pub(crate) fn work_len(&self) -> usize {
-        if self.stencil.rows.split == Split::Winograd { (2 * self.rows + 2) * self.grid_width } else { 0 }
+        match self.stencil.rows.split {
+            Split::Winograd => (ROWS * self.rows + 3) * self.grid_width,
+            Split::WinogradPoint => (ROWS * self.rows + 1) * self.grid_width,
+            Split::Whole | Split::EvenOdd => 0,
+        }
+    }
+
+    /// Sets what stands behind the last row of every plane to zero.
+    pub(crate) fn clear_slack(&self, tile: &mut [f32]) {
+        tile.chunks_exact_mut(self.plane_stride).for_each(|plane| plane[self.plane_stride - Self::SLACK..].fill(0.0));
     }
 
     /// Where in a channel's planes the product with `plane` and `delta` finds grid point (0, 0) of the task.
     pub(crate) fn offset(&self, plane: usize, delta: (isize, isize)) -> usize {
-        let (row, col) = (self.stencil.rows.halo().0, self.stencil.cols.halo().0);
+        let (row, col) = self.halo;
         let (row, col) = (row.saturating_add_signed(delta.0), col.saturating_add_signed(delta.1));
         plane * self.plane_stride + row * self.row_stride + col
     }
@@ -80,10 +93,20 @@ impl WithSimd for Pack<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        if self.shape.stencil.rows.split == Split::Winograd {
-            self.pack_winograd(simd);
-        } else {
-            self.pack_planes(simd);
+        match self.shape.stencil.rows.split {
+            Split::Winograd => self.pack_winograd(
+                simd,
+                1,
+                #[inline(always)]
+                |d| planes(simd, d),
+            ),
+            Split::WinogradPoint => self.pack_winograd(
+                simd,
+                0,
+                #[inline(always)]
+                |d| point_planes(simd, d),
+            ),
+            Split::Whole | Split::EvenOdd => self.pack_planes(simd),
         }
     }
 }
@@ -117,32 +140,66 @@ impl Pack<'_> {
         }
     }
 
-    /// Packs the input rows of a channel side by side, then combines them to the four planes.
+    /// Combines every `N` input rows of a channel, of which neighbours share 2 `halo`, to `P` planes. Where something
+    /// comes before the convolution, the rows are first packed side by side.
     #[inline(always)]
-    fn pack_winograd<S: Simd>(&mut self, simd: S) {
+    fn pack_winograd<S: Simd, const N: usize, const P: usize>(
+        &mut self,
+        simd: S,
+        halo: usize,
+        combine: impl Fn([S::f32s; N]) -> [S::f32s; P],
+    ) {
         let (shape, width) = (self.shape, self.shape.grid_width);
-        let left = shape.stencil.cols.halo().0;
-        let n_rows = self.rows.len();
+        let left = shape.halo.1;
+        let (first, n_rows) = (ROWS * self.rows.start, self.rows.len());
         for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
-            for (index, row) in self.work.chunks_exact_mut(width).take(2 * n_rows + 2).enumerate() {
-                let input_row = (2 * self.rows.start + index).wrapping_sub(1);
-                if input_row < 2 * shape.grid_height {
-                    pack_row(simd, row, self.input, self.prologue, channel, input_row);
-                } else {
-                    row.fill(0.0);
-                }
-            }
-            for (plane, tile) in tile.chunks_exact_mut(shape.plane_stride).enumerate() {
-                for (index, target) in tile.chunks_exact_mut(shape.row_stride).take(n_rows).enumerate() {
-                    let d = |i: usize| &self.work[(2 * index + i) * width..][..width];
-                    let target = inside(target, left, width);
-                    match plane {
-                        0 => combine(simd, target, d(0), d(2), false),
-                        1 => combine(simd, target, d(1), d(2), true),
-                        2 => combine(simd, target, d(2), d(1), false),
-                        _ => combine(simd, target, d(1), d(3), false),
+            let input_row = |index: usize| {
+                let row = (first + index).wrapping_sub(halo);
+                (row < ROWS * shape.grid_height).then_some(row)
+            };
+            let is_plain = matches!(self.prologue, Prologue::Identity);
+            let (zeros, rows) = self.work.split_at_mut(width);
+            zeros.fill(0.0);
+            if !is_plain {
+                for (index, to) in rows.chunks_exact_mut(width).take(ROWS * n_rows + 2 * halo).enumerate() {
+                    match input_row(index) {
+                        Some(row) => pack_row(simd, to, self.input, self.prologue, channel, row),
+                        None => to.fill(0.0),
                     }
                 }
+            }
+            let (view, view_channel) = self.input.channel(channel);
+            for index in 0..n_rows {
+                for plane in 0..P {
+                    inside(
+                        &mut tile[plane * shape.plane_stride + index * shape.row_stride..][..shape.row_stride],
+                        left,
+                        width,
+                    );
+                }
+                let mut sources = [&*zeros; N];
+                for (i, source) in sources.iter_mut().enumerate() {
+                    let index = ROWS * index + i;
+                    if !is_plain {
+                        *source = &rows[index * width..][..width];
+                    } else if let Some(row) = input_row(index) {
+                        *source = view.row(view_channel, row);
+                    }
+                }
+                let target = index * shape.row_stride + left;
+                for_each_vector::<S>(
+                    width,
+                    #[inline(always)]
+                    |at, valid, _| {
+                        let mut d = [simd.splat_f32s(0.0); N];
+                        for (d, source) in d.iter_mut().zip(sources) {
+                            *d = load_first(simd, source, at, valid);
+                        }
+                        for (plane, value) in combine(d).into_iter().enumerate() {
+                            store_first(simd, tile, plane * shape.plane_stride + target + at, valid, value);
+                        }
+                    },
+                );
             }
         }
     }
@@ -158,20 +215,6 @@ fn inside(row: &mut [f32], left: usize, width: usize) -> &mut [f32] {
         *last = 0.0;
     }
     &mut row[left..left + width]
-}
-
-/// target = a + b or a - b.
-#[inline(always)]
-fn combine<S: Simd>(simd: S, target: &mut [f32], a: &[f32], b: &[f32], plus: bool) {
-    for_each_vector::<S>(
-        target.len(),
-        #[inline(always)]
-        |at, valid, _| {
-            let (a, b) = (load_first(simd, a, at, valid), load_first(simd, b, at, valid));
-            let value = if plus { simd.add_f32s(a, b) } else { simd.sub_f32s(a, b) };
-            store_first(simd, target, at, valid, value);
-        },
-    );
 }
 
 /// Every second value of `source`, beginning with `phase`.

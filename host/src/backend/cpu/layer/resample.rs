@@ -1,9 +1,10 @@
 //! Which stencils a layer's convolution runs with, forward and backward: stride 2 down, nearest-neighbour doubling up, or
-//! neither, and then by rows or by pairs of rows.
+//! neither, and then by rows or by fours of rows.
 
 use super::super::blocked::Blocked;
 use super::conv::PackedConv;
 use super::stencil::Stencil;
+use super::winograd::ROWS;
 use crate::unet::layers::LayerKind;
 
 /// A convolution and its transpose.
@@ -37,17 +38,17 @@ pub(crate) fn stencils(kind: LayerKind, output: Blocked) -> (Stencil, Stencil) {
     match kind {
         LayerKind::Down => (Stencil::DOWN, Stencil::DOWN_TRANSPOSED),
         LayerKind::Up => (Stencil::UP, Stencil::UP_TRANSPOSED),
-        _ if takes_rows_in_pairs(output) => (Stencil::WINOGRAD, Stencil::WINOGRAD_TRANSPOSED),
+        _ if takes_rows_in_fours(output) => (Stencil::WINOGRAD, Stencil::WINOGRAD_TRANSPOSED),
         _ => (Stencil::SAME, Stencil::SAME_TRANSPOSED),
     }
 }
 
-/// Whether 3x3 convolutions at this layout can compute rows two by two.
-fn takes_rows_in_pairs(layout: Blocked) -> bool {
-    layout.rows.is_multiple_of(2) && layout.height.is_multiple_of(2)
+/// Whether 3x3 convolutions at this layout can compute rows four by four.
+fn takes_rows_in_fours(layout: Blocked) -> bool {
+    layout.rows.is_multiple_of(ROWS) && layout.height.is_multiple_of(ROWS)
 }
 
 /// The stencil of a 1x1 convolution that is added to a 3x3 one with output of this layout.
 pub(crate) fn shortcut_stencil(output: Blocked) -> Stencil {
-    if takes_rows_in_pairs(output) { Stencil::POINT_WINOGRAD } else { Stencil::POINT }
+    if takes_rows_in_fours(output) { Stencil::POINT_WINOGRAD } else { Stencil::POINT }
 }

@@ -6,8 +6,10 @@
 //! - Stride 2 and nearest-neighbour doubling change the sampling rate by two. With the finer side split into even and odd,
 //!   nothing is multiplied by inserted zeros, and pixels that doubling made equal are multiplied once, by the sum of their
 //!   weights: a 3x3 convolution after doubling takes 16 products for 4 pixels in place of 36.
-//! - Winograd's F(2, 3) gets two outputs of a 3-tap kernel from four products in place of six. Used along rows only, it
-//!   keeps the columns contiguous for the vectors, and its constants (1 and 1/2) hardly add to the rounding.
+//! - Winograd's F(4, 3) gets four outputs of a 3-tap kernel from six products in place of twelve. Used along rows only, it
+//!   keeps the columns contiguous for the vectors, and hardly adds to the rounding.
+
+use super::winograd::{A, B, PLANES, POINT_PLANES, ROWS};
 
 /// One neighbour along one axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,8 +32,10 @@ pub(crate) enum Split {
     Whole,
     /// Even and odd.
     EvenOdd,
-    /// With d_i = in[2 g - 1 + i]: d_0 - d_2, d_1 + d_2, d_2 - d_1, d_1 - d_3.
+    /// By [`super::winograd::planes`].
     Winograd,
+    /// By [`super::winograd::point_planes`].
+    WinogradPoint,
 }
 
 /// How phases make the output.
@@ -41,7 +45,7 @@ pub(crate) enum Merge {
     Whole,
     /// Even and odd.
     EvenOdd,
-    /// out[2 g] = m_0 + m_1 + m_2, out[2 g + 1] = m_1 - m_2 - m_3.
+    /// By [`super::winograd::join`].
     Winograd,
 }
 
@@ -57,8 +61,18 @@ pub(crate) struct Axis {
 const ONE: [&[(usize, f32)]; 3] = [&[(0, 1.0)], &[(1, 1.0)], &[(2, 1.0)]];
 const FIRST_TWO: &[(usize, f32)] = &[(0, 1.0), (1, 1.0)];
 const LAST_TWO: &[(usize, f32)] = &[(1, 1.0), (2, 1.0)];
-const HALF_SUM: &[(usize, f32)] = &[(0, 0.5), (1, 0.5), (2, 0.5)];
-const HALF_ALTERNATING: &[(usize, f32)] = &[(0, 0.5), (1, -0.5), (2, 0.5)];
+/// The kernel's value at a point of F(4, 3), with the factor that belongs to the point: -2/3 for a, 1/6 for b.
+const fn at_point(point: f32, factor: f32) -> [(usize, f32); 3] {
+    [(0, factor), (1, factor * point), (2, factor * point * point)]
+}
+const AT_A: &[(usize, f32)] = &at_point(A, -2.0 / 3.0);
+const AT_MINUS_A: &[(usize, f32)] = &at_point(-A, -2.0 / 3.0);
+const AT_B: &[(usize, f32)] = &at_point(B, 1.0 / 6.0);
+const AT_MINUS_B: &[(usize, f32)] = &at_point(-B, 1.0 / 6.0);
+/// The same for the kernel turned round.
+const fn turned(taps: &[(usize, f32)]) -> [(usize, f32); 3] {
+    [(2, taps[0].1), (1, taps[1].1), (0, taps[2].1)]
+}
 
 impl Axis {
     const fn new(split: Split, merge: Merge, phases: &'static [&'static [Neighbour]]) -> Self {
@@ -69,22 +83,39 @@ impl Axis {
     const SAME: Self = Self::new(Split::Whole, Merge::Whole, &[&[n(0, -1, ONE[0]), n(0, 0, ONE[1]), n(0, 1, ONE[2])]]);
     const SAME_TRANSPOSED: Self =
         Self::new(Split::Whole, Merge::Whole, &[&[n(0, -1, ONE[2]), n(0, 0, ONE[1]), n(0, 1, ONE[0])]]);
-    /// The same two by F(2, 3).
+    /// The same two by F(4, 3).
     const WINOGRAD: Self = Self::new(
         Split::Winograd,
         Merge::Winograd,
-        &[&[n(0, 0, ONE[0])], &[n(1, 0, HALF_SUM)], &[n(2, 0, HALF_ALTERNATING)], &[n(3, 0, ONE[2])]],
+        &[
+            &[n(0, 0, ONE[0])],
+            &[n(1, 0, AT_A)],
+            &[n(2, 0, AT_MINUS_A)],
+            &[n(3, 0, AT_B)],
+            &[n(4, 0, AT_MINUS_B)],
+            &[n(5, 0, ONE[2])],
+        ],
     );
     const WINOGRAD_TRANSPOSED: Self = Self::new(
         Split::Winograd,
         Merge::Winograd,
-        &[&[n(0, 0, ONE[2])], &[n(1, 0, HALF_SUM)], &[n(2, 0, HALF_ALTERNATING)], &[n(3, 0, ONE[0])]],
+        &[
+            &[n(0, 0, ONE[2])],
+            &[n(1, 0, &turned(AT_A))],
+            &[n(2, 0, &turned(AT_MINUS_A))],
+            &[n(3, 0, &turned(AT_B))],
+            &[n(4, 0, &turned(AT_MINUS_B))],
+            &[n(5, 0, ONE[0])],
+        ],
     );
     /// out[y] = w in[y], its own transpose.
     const POINT: Self = Self::new(Split::Whole, Merge::Whole, &[&[n(0, 0, ONE[0])]]);
-    /// The same, to be merged with F(2, 3): even rows into m_0, odd rows into -m_3.
-    const POINT_WINOGRAD: Self =
-        Self::new(Split::EvenOdd, Merge::Winograd, &[&[n(0, 0, ONE[0])], &[], &[], &[n(1, 0, &[(0, -1.0)])]]);
+    /// The same, to be merged with F(4, 3).
+    const POINT_WINOGRAD: Self = Self::new(
+        Split::WinogradPoint,
+        Merge::Winograd,
+        &[&[n(0, 0, ONE[0])], &[n(1, 0, ONE[0])], &[n(2, 0, ONE[0])], &[], &[], &[n(3, 0, ONE[0])]],
+    );
     /// out[y] = sum_k w[k] in[2 y + k - 1].
     const DOWN: Self =
         Self::new(Split::EvenOdd, Merge::Whole, &[&[n(1, -1, ONE[0]), n(0, 0, ONE[1]), n(1, 0, ONE[2])]]);
@@ -106,13 +137,18 @@ impl Axis {
         match self.split {
             Split::Whole => 1,
             Split::EvenOdd => 2,
-            Split::Winograd => 4,
+            Split::Winograd => PLANES,
+            Split::WinogradPoint => POINT_PLANES,
         }
     }
 
     /// Output pixels per grid point.
     pub(crate) fn upscale(&self) -> usize {
-        if self.merge == Merge::Whole { 1 } else { 2 }
+        match self.merge {
+            Merge::Whole => 1,
+            Merge::EvenOdd => 2,
+            Merge::Winograd => ROWS,
+        }
     }
 
     /// Grid points needed before and behind each end.

@@ -8,16 +8,23 @@
 
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::engine::Engine;
-use super::super::simd::load_first;
+use super::super::simd::{Sum, for_each_vector, load, load_first, store_first};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::stencil::{Merge, Stencil};
+use super::winograd;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Input channels of one task.
 const INPUTS: usize = 4;
 /// Output channels summed at a time.
 const OUTPUTS: usize = 6;
+/// Grid pixels whose products are summed in registers; the input's then stay in the first-level cache from one group of
+/// outputs to the next.
+const PIXELS: usize = 512;
+/// Values of a cache line of 64 bytes.
+const LINE: usize = 16;
 
 /// The weight gradient of one convolution.
 #[derive(Clone, Copy)]
@@ -35,9 +42,25 @@ pub(crate) fn n_products(stencil: Stencil) -> usize {
     (0..stencil.n_phases()).map(|phase| stencil.products(phase).count()).sum()
 }
 
-/// Values of d_out when split into phases, for one pair.
-pub(crate) fn phases_len(stencil: Stencil, output: Blocked) -> usize {
-    stencil.n_phases() * output.len() / stencil.pixels_per_point()
+/// Values of one pair's d_out when split into phases.
+fn phases_len(stencil: Stencil, output: Blocked) -> usize {
+    let (height, width) = grid(stencil, output);
+    stencil.n_phases() * output.channels * height * padded(width)
+}
+
+/// Values of the phases of `pairs` pairs, with room to begin at a cache line.
+pub(crate) fn room(stencil: Stencil, output: Blocked, pairs: usize) -> usize {
+    pairs * phases_len(stencil, output) + LINE
+}
+
+/// Grid rows and columns.
+fn grid(stencil: Stencil, output: Blocked) -> (usize, usize) {
+    (output.height / stencil.rows.upscale(), output.width / stencil.cols.upscale())
+}
+
+/// Distance of the rows of a phase: `width` and zeros up to the next cache line, so that no vector straddles two.
+fn padded(width: usize) -> usize {
+    width.next_multiple_of(LINE)
 }
 
 /// Scratch values that a task needs for `pairs` pairs.
@@ -48,17 +71,24 @@ pub(crate) fn scratch_len(stencil: Stencil, output: Blocked, pairs: usize) -> us
 
 /// The whole image in one tile.
 fn tile_shape(stencil: Stencil, output: Blocked) -> TileShape {
-    let (height, width) = (output.height / stencil.rows.upscale(), output.width / stencil.cols.upscale());
+    let (height, width) = grid(stencil, output);
     TileShape::new(stencil, height, width, height)
 }
 
 impl WeightGradient<'_> {
-    /// out `[input][product][output]` = the sum over all pairs; `phases` has room for all of them.
-    pub(crate) fn run(&self, engine: &Engine, phases: &mut [f32], out: &mut [f32]) {
+    /// out `[input][product][output]` = the sum over all pairs, d_bias = the sums of the first pair's d_out.
+    ///
+    /// `phases` is memory of [`room`] values.
+    pub(crate) fn run(&self, engine: &Engine, phases: &mut [f32], out: &mut [f32], d_bias: &mut [f32]) {
         let (stencil, n_out) = (self.stencil, self.output.channels);
         let len = phases_len(stencil, self.output);
-        for ((d_out, _), phases) in self.pairs.iter().zip(phases.chunks_exact_mut(len)) {
-            split(stencil, self.output, *d_out, phases);
+        let first = phases.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        let phases = &mut phases[first..];
+        for ((d_out, _), phases) in self.pairs.iter().zip(phases.chunks_exact_mut(len)).rev() {
+            let channels = phases.par_chunks_mut(len / n_out).zip(d_bias.par_iter_mut()).enumerate();
+            channels.for_each(|(channel, (phases, sum))| {
+                *sum = engine.arch.dispatch(SplitChannel { stencil, d_out: *d_out, channel, phases });
+            });
         }
         let phases = &*phases;
         let per_input = n_products(stencil) * n_out;
@@ -71,18 +101,18 @@ impl WeightGradient<'_> {
         let (shape, n) = (tile_shape(self.stencil, self.output), INPUTS.min(self.n_in - first));
         let (work, tiles) = scratch.split_at_mut(shape.work_len());
         let tile_len = n * shape.channel_stride;
-        let height = self.output.height / self.stencil.rows.upscale();
+        let grid = grid(self.stencil, self.output);
         for ((_, input), tile) in self.pairs.iter().zip(tiles.chunks_exact_mut(tile_len)) {
             let (input, prologue) = (input.window(first, n), Prologue::Identity);
-            engine.arch.dispatch(Pack { shape, rows: 0..height, input, prologue, tile, work });
+            engine.arch.dispatch(Pack { shape, rows: 0..grid.0, input, prologue, tile, work });
+            shape.clear_slack(tile);
         }
-        let width = self.output.width / self.stencil.cols.upscale();
         let phases = &phases[..self.pairs.len() * phases_len(self.stencil, self.output)];
         let tiles = &tiles[..self.pairs.len() * tile_len];
         engine.arch.dispatch(Correlate {
             stencil: self.stencil,
             shape,
-            grid: (height, width),
+            grid,
             n_pairs: self.pairs.len(),
             n_out: self.output.channels,
             n_in: n,
@@ -93,34 +123,61 @@ impl WeightGradient<'_> {
     }
 }
 
-/// Splits d_out into `[phase][output][grid pixel]`: the transpose of joining the phases.
-fn split(stencil: Stencil, layout: Blocked, d_out: View<'_>, phases: &mut [f32]) {
-    let (up_rows, up_cols) = (stencil.rows.upscale(), stencil.cols.upscale());
-    let (height, width) = (layout.height / up_rows, layout.width / up_cols);
-    let (grid, channels) = (height * width, layout.channels);
-    let start = |phase: usize, channel: usize, row: usize| (phase * channels + channel) * grid + row * width;
-    for (channel, row) in (0..channels).flat_map(|channel| (0..height).map(move |row| (channel, row))) {
-        match stencil.rows.merge {
-            Merge::Whole => phases[start(0, channel, row)..][..width].copy_from_slice(d_out.row(channel, row)),
-            Merge::EvenOdd => {
-                for phase in 0..4 {
-                    let source = d_out.row(channel, 2 * row + phase / 2).chunks_exact(2);
-                    let target = &mut phases[start(phase, channel, row)..][..width];
-                    target.iter_mut().zip(source).for_each(|(to, pair)| *to = pair[phase % 2]);
-                }
+/// Splits a channel of d_out into `[phase][grid pixel]`, the transpose of joining the phases, and sums it.
+struct SplitChannel<'a> {
+    stencil: Stencil,
+    d_out: View<'a>,
+    channel: usize,
+    phases: &'a mut [f32],
+}
+
+impl WithSimd for SplitChannel<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        let Self { stencil, d_out, channel, phases } = self;
+        let (layout, n_rows) = (d_out.layout(), stencil.rows.upscale());
+        let (grid, (height, width)) = (phases.len() / stencil.n_phases(), grid(stencil, layout));
+        let mut sum = Sum::zero(simd);
+        for group in 0..height {
+            let start = |phase: usize| phase * grid + group * padded(width);
+            for phase in 0..stencil.n_phases() {
+                phases[start(phase) + width..start(phase) + padded(width)].fill(0.0);
             }
-            Merge::Winograd => {
-                let (even, odd) = (d_out.row(channel, 2 * row), d_out.row(channel, 2 * row + 1));
-                phases[start(0, channel, row)..][..width].copy_from_slice(even);
-                let mut combine = |phase: usize, f: fn(f32, f32) -> f32| {
-                    let target = &mut phases[start(phase, channel, row)..][..width];
-                    target.iter_mut().zip(even.iter().zip(odd)).for_each(|(to, (&even, &odd))| *to = f(even, odd));
-                };
-                combine(1, |even, odd| even + odd);
-                combine(2, |even, odd| even - odd);
-                combine(3, |_, odd| -odd);
+            let row = |index: usize| d_out.row(channel, n_rows * group + index);
+            match stencil.rows.merge {
+                Merge::Whole => phases[start(0)..][..width].copy_from_slice(row(0)),
+                Merge::EvenOdd => {
+                    for phase in 0..4 {
+                        let target = &mut phases[start(phase)..][..width];
+                        let source = row(phase / 2).chunks_exact(2);
+                        target.iter_mut().zip(source).for_each(|(to, pair)| *to = pair[phase % 2]);
+                    }
+                }
+                Merge::Winograd => for_each_vector::<S>(
+                    width,
+                    #[inline(always)]
+                    |at, valid, _| {
+                        let mut d = [simd.splat_f32s(0.0); winograd::ROWS];
+                        for (index, d) in d.iter_mut().enumerate() {
+                            *d = load_first(simd, row(index), at, valid);
+                        }
+                        for (phase, m) in winograd::split(simd, d).into_iter().enumerate() {
+                            store_first(simd, phases, start(phase) + at, valid, m);
+                        }
+                    },
+                ),
+            }
+            for index in 0..n_rows {
+                for_each_vector::<S>(
+                    layout.width,
+                    #[inline(always)]
+                    |at, valid, part| sum.add(simd, part, valid, load_first(simd, row(index), at, valid)),
+                );
             }
         }
+        sum.total() as f32
     }
 }
 
@@ -132,7 +189,7 @@ struct Correlate<'a> {
     n_pairs: usize,
     n_out: usize,
     n_in: usize,
-    /// `[pair][phase][output][grid pixel]`.
+    /// `[pair][output][phase][grid pixel]`.
     phases: &'a [f32],
     /// `[pair][input][channel_stride]`.
     tiles: &'a [f32],
@@ -152,9 +209,11 @@ impl WithSimd for Correlate<'_> {
 impl Correlate<'_> {
     #[inline(always)]
     fn correlate<S: Simd, const N: usize>(self, simd: S) {
-        let (grid_pixels, n_products) = (self.grid.0 * self.grid.1, n_products(self.stencil));
+        let (n_phases, n_products) = (self.stencil.n_phases(), n_products(self.stencil));
+        let grid_pixels = self.grid.0 * padded(self.grid.1);
+        let n_rows = (PIXELS / self.grid.1).max(1);
         let mut first_product = 0;
-        for phase in 0..self.stencil.n_phases() {
+        for phase in 0..n_phases {
             let in_phase = self.stencil.products(phase).count();
             let mut offsets = [0; 16];
             for (offset, product) in offsets.iter_mut().zip(self.stencil.products(phase)) {
@@ -172,15 +231,19 @@ impl Correlate<'_> {
                         (input * n_products + first_product + product) * self.n_out,
                     );
                 }
-                for output in (0..self.n_out).step_by(OUTPUTS) {
-                    let mut rows = [0; OUTPUTS];
-                    for (i, row) in rows.iter_mut().enumerate() {
-                        *row = (phase * self.n_out + (output + i).min(self.n_out - 1)) * grid_pixels;
-                    }
-                    let sums = self.sums::<S, N>(simd, &rows, &starts);
-                    for (sums, o) in sums.iter().zip(output..self.n_out) {
-                        for (&sum, &(_, target)) in sums.iter().zip(&starts).take(n_columns - column) {
-                            self.out[target + o] = simd.reduce_sum_f32s(sum);
+                for first in (0..self.grid.0).step_by(n_rows) {
+                    let grid_rows = first..(first + n_rows).min(self.grid.0);
+                    for output in (0..self.n_out).step_by(OUTPUTS) {
+                        let mut rows = [0; OUTPUTS];
+                        for (i, row) in rows.iter_mut().enumerate() {
+                            *row = ((output + i).min(self.n_out - 1) * n_phases + phase) * grid_pixels;
+                        }
+                        let sums = self.sums::<S, N>(simd, grid_rows.clone(), &rows, &starts);
+                        for (sums, o) in sums.iter().zip(output..self.n_out) {
+                            for (&sum, &(_, target)) in sums.iter().zip(&starts).take(n_columns - column) {
+                                let before = if first > 0 { self.out[target + o] } else { 0.0 };
+                                self.out[target + o] = before + simd.reduce_sum_f32s(sum);
+                            }
                         }
                     }
                 }
@@ -193,22 +256,22 @@ impl Correlate<'_> {
     fn sums<S: Simd, const N: usize>(
         &self,
         simd: S,
+        grid_rows: Range<usize>,
         rows: &[usize; OUTPUTS],
         starts: &[(usize, usize); N],
     ) -> [[S::f32s; N]; OUTPUTS] {
-        let (height, width) = self.grid;
+        let width = padded(self.grid.1);
         let mut sums = [[simd.splat_f32s(0.0); N]; OUTPUTS];
         let pairs = self.phases.chunks_exact(self.phases.len() / self.n_pairs);
         for (phases, tile) in pairs.zip(self.tiles.chunks_exact(self.tiles.len() / self.n_pairs)) {
-            for row in 0..height {
+            for row in grid_rows.clone() {
                 for col in (0..width).step_by(S::F32_LANES) {
-                    let valid = S::F32_LANES.min(width - col);
                     let mut x = [simd.splat_f32s(0.0); N];
                     for (x, start) in x.iter_mut().zip(starts) {
-                        *x = load_first(simd, tile, start.0 + row * self.shape.row_stride + col, valid);
+                        *x = load::<S>(tile, start.0 + row * self.shape.row_stride + col);
                     }
                     for (sums, start) in sums.iter_mut().zip(rows) {
-                        let d = load_first(simd, phases, start + row * width + col, valid);
+                        let d = load::<S>(phases, start + row * width + col);
                         for (sum, x) in sums.iter_mut().zip(x) {
                             *sum = simd.mul_add_e_f32s(d, x, *sum);
                         }
@@ -226,21 +289,27 @@ pub(crate) fn fold<'a>(
     (n_out, n_in): (usize, usize),
     side: usize,
     factor: f32,
-    lanes: impl Iterator<Item = &'a [f32]> + Clone,
+    lanes: impl Iterator<Item = &'a [f32]> + Clone + Sync,
     d_w: &mut [f32],
 ) {
-    d_w.fill(0.0);
-    let n_products = n_products(stencil);
-    for i in 0..n_in {
-        let products = (0..stencil.n_phases()).flat_map(|phase| stencil.products(phase));
-        for (index, product) in products.enumerate() {
-            let start = (i * n_products + index) * n_out;
-            for o in 0..n_out {
-                let sum: f32 = lanes.clone().map(|lane| lane[start + o]).sum();
-                product.spread(factor * sum, |row, col, share| {
-                    d_w[((o * n_in + i) * side + row) * side + col] += share;
-                });
+    /// Outputs of one task.
+    const OUTPUTS: usize = 16;
+    let (n_products, per_output) = (n_products(stencil), n_in * side * side);
+    d_w.par_chunks_mut(OUTPUTS * per_output).enumerate().for_each(|(chunk, d_w)| {
+        d_w.fill(0.0);
+        for i in 0..n_in {
+            let products = (0..stencil.n_phases()).flat_map(|phase| stencil.products(phase));
+            for (index, product) in products.enumerate() {
+                let start = (i * n_products + index) * n_out + chunk * OUTPUTS;
+                let mut sums = [0.0; OUTPUTS];
+                for lane in lanes.clone() {
+                    let values = &lane[start..][..d_w.len() / per_output];
+                    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+                }
+                for (d_w, sum) in d_w.chunks_exact_mut(per_output).zip(sums) {
+                    product.spread(factor * sum, |row, col, share| d_w[(i * side + row) * side + col] += share);
+                }
             }
         }
-    }
+    });
 }

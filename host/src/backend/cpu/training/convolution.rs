@@ -70,7 +70,7 @@ impl ConvLayer {
         let back = inputs.map(|(input, conv)| Convolution::scratch_len(&[conv], layouts[input.tensor])).max();
         let forward = Convolution::scratch_len(&[&self.forward], output);
         let weights = weight_gradient::scratch_len(stencil, output, 2);
-        (forward.max(back.unwrap_or(0)).max(weights), 2 * weight_gradient::phases_len(stencil, output))
+        (forward.max(back.unwrap_or(0)).max(weights), weight_gradient::room(stencil, output, 2))
     }
 
     /// Takes over new weights.
@@ -86,19 +86,24 @@ impl ConvLayer {
 
     /// The output's value, or its tangent.
     pub(super) fn forward(&self, context: &Context<'_>, lane: &mut Lane, quantity: Quantity) {
-        let (mut out, mut sums) = (lane.take(quantity, self.output), take(&mut lane.sums));
         let is_value = quantity == Quantity::Value;
+        let sums = if is_value { &mut lane.moments[self.output] } else { &mut lane.sums };
+        let mut sums = take(sums);
+        let mut out = lane.take(quantity, self.output);
         let n_out = self.forward.n_out;
         let bias = if is_value { &context.parameters[self.bias.clone()] } else { &context.zeros[..n_out] };
         let shift = self.shift.filter(|_| is_value).map(|first| &lane.embedding.shifts[first..first + n_out]);
         let residual = self.residual.map(|inputs| lane.inputs(context, quantity, inputs));
         let input = lane.inputs(context, quantity, self.inputs);
         let terms = [Term { weights: &self.forward, input, prologue: Prologue::Identity }];
-        let epilogue = Epilogue::Forward { bias, shift, residual };
+        let epilogue = match residual {
+            None if !is_value => Epilogue::Store,
+            _ => Epilogue::Forward { bias, shift, residual },
+        };
         let convolution = Convolution { terms: &terms, output: context.layouts[self.output], epilogue };
         convolution.run(context.engine, &mut out, &mut sums);
         lane.put(quantity, self.output, out);
-        lane.sums = sums;
+        *(if is_value { &mut lane.moments[self.output] } else { &mut lane.sums }) = sums;
     }
 
     /// Gradients of the inputs and the residual from the output's, for either kind of gradient.
@@ -149,11 +154,7 @@ impl ConvLayer {
         let pairs = &pairs[..1 + usize::from(with_tangents)];
         let (d_weights, d_bias) = gradient[self.gradient.clone()].split_at_mut(self.gradient.len() - layout.channels);
         let (stencil, n_in) = (self.forward.stencil, self.forward.n_in);
-        WeightGradient { stencil, n_in, output: layout, pairs }.run(context.engine, &mut phases, d_weights);
-        for (channel, d_bias) in d_bias.iter_mut().enumerate() {
-            let of_block = |block| pairs[0].0.block(block, channel).iter().sum::<f32>();
-            *d_bias = (0..layout.n_blocks()).map(of_block).sum();
-        }
+        WeightGradient { stencil, n_in, output: layout, pairs }.run(context.engine, &mut phases, d_weights, d_bias);
         if let Some(first) = self.shift {
             lane.embedding.d_shifts[first..first + d_bias.len()].copy_from_slice(d_bias);
         }

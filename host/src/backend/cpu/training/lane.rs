@@ -70,7 +70,9 @@ pub(super) struct Lane {
     pub(super) attention: AttentionScratch,
     /// Gradients of the layers' parameters, as the layers keep them.
     pub(super) gradient: Vec<f32>,
-    /// Pairs of partial sums of the convolution under way.
+    /// Mean and sum of squared deviations of every activation's value that a convolution made, `[tensor]`.
+    pub(super) moments: Vec<Vec<[f32; 2]>>,
+    /// Those of the convolution under way that makes something else.
     pub(super) sums: Vec<[f32; 2]>,
     /// Output gradients split into phases.
     pub(super) phases: Vec<f32>,

@@ -38,7 +38,7 @@ use tape::{Operation, Tape};
 /// All memory is taken at construction. Results are the same bits for any number of threads.
 ///
 /// ```
-/// use gradus::backend::cpu::TrainingNetwork;
+/// use gradus::backend::cpu::{TrainingBatch, TrainingNetwork};
 /// use gradus::unet::{Weights, layers};
 ///
 /// let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors"))?;
@@ -48,8 +48,8 @@ use tape::{Operation, Tape};
 /// let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
 /// let mut network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, 16, 16, 1)?;
 /// let mut gradient = vec![0.0; network.n_parameters()];
-/// let (x_t, z) = ([0.3; 256], [0.1; 256]);
-/// let loss = network.score_matching_loss(&parameters, &x_t, &[0.1], &z, &mut gradient);
+/// let batch = TrainingBatch { x_t: &[0.3; 256], z: &[0.1; 256], t: &[0.1], weights: &[1.0] };
+/// let loss = network.score_matching_loss(&parameters, batch, &mut gradient);
 /// assert!(loss > 0.0 && gradient.iter().any(|g| *g != 0.0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -81,7 +81,21 @@ struct Sample<'a> {
     x: &'a [f32],
     t: f64,
     z: &'a [f32],
-    batch: f64,
+    /// Its loss counts this much in the mean.
+    weight: f64,
+}
+
+/// Images of a step: of each, x_t = gamma_t x_0 + nu_t z and z one after the other, t in (0, 1], and the weight of its loss.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainingBatch<'a> {
+    /// Diffused images, in network units.
+    pub x_t: &'a [f32],
+    /// Their noise.
+    pub z: &'a [f32],
+    /// Their smoothing levels.
+    pub t: &'a [f32],
+    /// Factors on their losses.
+    pub weights: &'a [f32],
 }
 
 impl TrainingNetwork {
@@ -123,69 +137,56 @@ impl TrainingNetwork {
         self.shared.n_parameters
     }
 
-    /// Denoising score matching: the mean over images of |nu_t s(x_t, t) + z|^2, summed over pixels, and its gradient.
-    ///
-    /// `x_t` = gamma_t x_0 + nu_t z and `z` hold the images one after the other, `t` their smoothing levels in (0, 1].
-    /// Overwrites `gradient`.
+    /// Denoising score matching: the weighted mean over images of |nu_t s(x_t, t) + z|^2, summed over pixels, and its
+    /// gradient, which overwrites `gradient`.
     ///
     /// # Panics
     /// When there are more images than lanes, or a slice has another length than they ask for.
-    pub fn score_matching_loss(
-        &mut self,
-        parameters: &[f32],
-        x_t: &[f32],
-        t: &[f32],
-        z: &[f32],
-        gradient: &mut [f32],
-    ) -> f64 {
+    pub fn score_matching_loss(&mut self, parameters: &[f32], batch: TrainingBatch<'_>, gradient: &mut [f32]) -> f64 {
         // The gradient is that of -G.
-        self.step(parameters, (x_t, t, z), -1.0, gradient, Shared::score_matching)
+        self.step(parameters, batch, -1.0, gradient, Shared::score_matching)
     }
 
-    /// The denoiser's loss: the mean over images of |h(x_t, t) - z|^2, summed over pixels, and its gradient.
+    /// The denoiser's loss: the weighted mean over images of |h(x_t, t) - z|^2, summed over pixels, and its gradient.
     ///
     /// It has the same minimiser where h can be what it likes, and no second derivatives. Otherwise as
     /// [`TrainingNetwork::score_matching_loss`].
     ///
     /// # Panics
     /// As there.
-    pub fn denoising_loss(
-        &mut self,
-        parameters: &[f32],
-        x_t: &[f32],
-        t: &[f32],
-        z: &[f32],
-        gradient: &mut [f32],
-    ) -> f64 {
-        self.step(parameters, (x_t, t, z), 1.0, gradient, Shared::denoising)
+    pub fn denoising_loss(&mut self, parameters: &[f32], batch: TrainingBatch<'_>, gradient: &mut [f32]) -> f64 {
+        self.step(parameters, batch, 1.0, gradient, Shared::denoising)
     }
 
     fn step(
         &mut self,
         parameters: &[f32],
-        (x, t, z): (&[f32], &[f32], &[f32]),
+        batch: TrainingBatch<'_>,
         factor: f32,
         gradient: &mut [f32],
         loss: fn(&Shared, &[Operation], &[f32], &mut Lane, Sample<'_>),
     ) -> f64 {
         let Self { operations, shared, lanes } = self;
+        let TrainingBatch { x_t, z, t, weights } = batch;
         let (n, lanes) = (shared.image_len, &mut lanes[..t.len()]);
-        assert_eq!(x.len(), lanes.len() * n, "one image per smoothing level");
-        assert_eq!(z.len(), x.len(), "as much noise as images");
+        assert_eq!(x_t.len(), lanes.len() * n, "one image per smoothing level");
+        assert_eq!(z.len(), x_t.len(), "as much noise as images");
+        assert_eq!(weights.len(), t.len(), "one weight per image");
         assert_eq!(parameters.len(), shared.n_parameters, "one value per weight");
         assert_eq!(gradient.len(), shared.n_parameters, "one gradient per weight");
-        let batch = lanes.len() as f64;
+        let share = 1.0 / lanes.len() as f64;
         rayon::scope(|_| {
             operations.par_iter_mut().for_each(|operation| operation.repack(parameters));
-            let samples = x.par_chunks(n).zip(z.par_chunks(n)).zip(t);
-            lanes.par_iter_mut().zip(samples).for_each(|(lane, ((x, z), &t))| {
-                loss(shared, operations, parameters, lane, Sample { x, t: f64::from(t), z, batch });
+            let samples = x_t.par_chunks(n).zip(z.par_chunks(n)).zip(t.par_iter().zip(weights));
+            lanes.par_iter_mut().zip(samples).for_each(|(lane, ((x, z), (&t, &weight)))| {
+                let sample = Sample { x, t: f64::from(t), z, weight: share * f64::from(weight) };
+                loss(shared, operations, parameters, lane, sample);
             });
+            gradient.fill(0.0);
+            operations.iter().for_each(|operation| operation.collect(lanes, factor, gradient));
+            shared.embedding.collect(lanes.iter().map(|lane| &lane.embedding), factor, gradient);
         });
-        gradient.fill(0.0);
-        operations.iter().for_each(|operation| operation.collect(lanes, factor, gradient));
-        shared.embedding.collect(lanes.iter().map(|lane| &lane.embedding), factor, gradient);
-        lanes.iter().map(|lane| lane.loss).sum::<f64>() / batch
+        lanes.iter().map(|lane| lane.loss).sum()
     }
 }
 
@@ -207,9 +208,9 @@ impl Shared {
         for ((v, d), z) in lane.v.iter_mut().zip(&lane.d_image).zip(sample.z) {
             let residual = z - std * d;
             loss += f64::from(residual).powi(2);
-            *v = 2.0 * std / sample.batch as f32 * residual;
+            *v = 2.0 * std * sample.weight as f32 * residual;
         }
-        lane.loss = loss;
+        lane.loss = sample.weight * loss;
         self.tangents(&context, operations, lane, scales);
         self.seed(lane, Quantity::DValue, scales.output, |lane| &lane.dot_h);
         for operation in operations.iter().rev() {
@@ -225,9 +226,9 @@ impl Shared {
         for ((v, h), z) in lane.v.iter_mut().zip(&lane.h).zip(sample.z) {
             let residual = h - z;
             loss += f64::from(residual).powi(2);
-            *v = 2.0 / sample.batch as f32 * residual;
+            *v = 2.0 * sample.weight as f32 * residual;
         }
-        lane.loss = loss;
+        lane.loss = sample.weight * loss;
         self.seed(lane, Quantity::DValue, scales.output, |lane| &lane.v);
         for operation in operations.iter().rev() {
             operation.backward_value(&context, lane, false);
@@ -298,6 +299,7 @@ fn new_lane(tape: &Tape, image_len: usize) -> Lane {
         embedding: tape.embedding.state(),
         attention: AttentionScratch::new(tape.attention.0, tape.attention.1),
         gradient: zeros(tape.gradient_len),
+        moments: tape.layouts.iter().map(|layout| vec![[0.0; 2]; layout.n_blocks() * layout.channels]).collect(),
         sums: vec![[0.0; 2]; tape.layouts.iter().map(|l| l.n_blocks() * l.channels).max().unwrap_or(0)],
         phases: zeros(tape.phases_len),
         h: zeros(image_len),
@@ -343,7 +345,8 @@ mod tests {
         let wave = |n: usize, step: f32| (0..n).map(|i| (i as f32 * step).sin()).collect::<Vec<f32>>();
         let (x, z) = (wave(560, 0.37), wave(560, 0.73));
         let mut gradient = vec![0.0; parameters.len()];
-        network.score_matching_loss(&parameters, &x, &[0.2], &z, &mut gradient);
+        let batch = TrainingBatch { x_t: &x, z: &z, t: &[0.2], weights: &[1.0] };
+        network.score_matching_loss(&parameters, batch, &mut gradient);
         let TrainingNetwork { operations, shared, lanes } = &mut network;
         let (context, lane) = (shared.context(&parameters), &mut lanes[0]);
         for operation in operations.iter() {

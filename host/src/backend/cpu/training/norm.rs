@@ -19,8 +19,8 @@
 
 use super::super::blocked::{Blocked, View};
 use super::super::layer::group_norm::{GroupNorm, Moments, Normalisation};
-use super::lane::{Context, Inputs, Lane, Quantity};
-use super::norm_kernels::{Activate, ChannelMoments, InputGradient, TangentSums, ValueGradient, run_blocks};
+use super::lane::{Context, Input, Inputs, Lane, Quantity};
+use super::norm_kernels::{Activate, InputGradient, TangentSums, ValueGradient, run_blocks};
 use crate::unet::plan::TensorId;
 use std::mem::take;
 use std::ops::Range;
@@ -65,7 +65,6 @@ pub(super) struct NormState {
     /// d_dot_z, laid out like the output.
     d_dot_z: Vec<f32>,
     sums: Vec<[f32; 3]>,
-    moments: Vec<[f32; 2]>,
 }
 
 impl NormLayer {
@@ -78,7 +77,6 @@ impl NormLayer {
             d_x: vec![[0.0; 5]; channels],
             d_dot_z: vec![0.0; layout.len()],
             sums: vec![[0.0; 3]; layout.n_blocks() * channels],
-            moments: vec![[0.0; 2]; layout.n_blocks() * channels],
         }
     }
 
@@ -104,12 +102,13 @@ impl NormLayer {
         let layout = context.layouts[self.output];
         let (mut y, mut state) = (lane.take(Quantity::Value, self.output), take(&mut lane.norms[self.number]));
         let x = lane.inputs(context, Quantity::Value, self.inputs);
-        run_blocks(layout, &mut y, &mut state.moments, |block, pixels, _, moments| {
-            context.engine.arch.dispatch(ChannelMoments { x, block, pixels, moments });
-        });
-        state.value.forward(&self.norm, Moments { layout, values: &state.moments }, None);
-        let NormState { value, dot_hat, sums, .. } = &mut state;
-        run_blocks(layout, &mut y, sums, |block, pixels, y, _| {
+        let moments = |input: Input| {
+            let (layout, values) = (context.layouts[input.tensor], &lane.moments[input.tensor][..]);
+            Moments { layout, values }
+        };
+        state.value.forward(&self.norm, moments(self.inputs.first), self.inputs.second.map(moments));
+        let NormState { value, dot_hat, .. } = &state;
+        run_blocks::<()>(layout, &mut y, &mut [], |block, pixels, y, _| {
             let (gain, silu) = (&self.norm.gain[..], self.silu);
             let task = Activate { norm: value, dot_hat, gain, silu, x, dot_x: None, block, pixels, out: y };
             context.engine.arch.dispatch(task);
@@ -154,10 +153,10 @@ impl NormLayer {
         let mut state = take(&mut lane.norms[self.number]);
         let x = lane.inputs(context, Quantity::Value, self.inputs);
         let NormState { value, dot_hat, means, d_x, d_dot_z, sums, .. } = &mut state;
-        d_dot_z.copy_from_slice(&lane.activations[Quantity::DDot as usize][self.output]);
+        let d_y = Some(lane.view(context, Quantity::DDot, self.output));
         run_blocks(layout, d_dot_z, sums, |block, pixels, d_z, sums| {
             let (norm, gain, silu, second) = (&*value, &self.norm.gain[..], self.silu, None);
-            let task = ValueGradient { norm, dot_hat, gain, silu, x, second, block, pixels, d_z, sums };
+            let task = ValueGradient { norm, dot_hat, gain, silu, x, second, d_y, block, pixels, d_z, sums };
             context.engine.arch.dispatch(task);
         });
         let n = self.group_len(context);
@@ -184,10 +183,10 @@ impl NormLayer {
         let d_dot_y = lane.view(context, Quantity::DDot, self.output);
         let NormState { value, dot_hat, means, d_x, d_dot_z, sums, .. } = &mut state;
         let d_dot_z = View::new(d_dot_z, layout);
-        let second = with_tangents.then_some((dot_x, d_dot_y, d_dot_z));
+        let (second, d_y) = (with_tangents.then_some((dot_x, d_dot_y, d_dot_z)), None);
         run_blocks(layout, &mut d_z, sums, |block, pixels, d_z, sums| {
             let (norm, gain, silu) = (&*value, &self.norm.gain[..], self.silu);
-            let task = ValueGradient { norm, dot_hat, gain, silu, x, second, block, pixels, d_z, sums };
+            let task = ValueGradient { norm, dot_hat, gain, silu, x, second, d_y, block, pixels, d_z, sums };
             context.engine.arch.dispatch(task);
         });
         let n = self.group_len(context);

@@ -31,42 +31,6 @@ fn plane<'a>(x: Concat<'a>, block: usize, channel: usize) -> &'a [f32] {
     view.block(block, channel)
 }
 
-/// Mean and sum of squared deviations of every channel.
-pub(super) struct ChannelMoments<'a> {
-    pub(super) x: Concat<'a>,
-    pub(super) block: usize,
-    pub(super) pixels: usize,
-    pub(super) moments: &'a mut [[f32; 2]],
-}
-
-impl WithSimd for ChannelMoments<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        for (channel, moments) in self.moments.iter_mut().enumerate() {
-            let x = plane(self.x, self.block, channel);
-            let mut sum = Sum::zero(simd);
-            for_each_vector::<S>(
-                self.pixels,
-                #[inline(always)]
-                |at, valid, part| sum.add(simd, part, valid, load_first(simd, x, at, valid)),
-            );
-            let mean = (sum.total() / self.pixels as f64) as f32;
-            let (centre, mut squares) = (simd.splat_f32s(mean), Sum::zero(simd));
-            for_each_vector::<S>(
-                self.pixels,
-                #[inline(always)]
-                |at, valid, part| {
-                    let d = simd.sub_f32s(load_first(simd, x, at, valid), centre);
-                    squares.add_product(simd, part, valid, d, d);
-                },
-            );
-            *moments = [mean, squares.total() as f32];
-        }
-    }
-}
-
 /// Sums of dot_x and dot_x x^.
 pub(super) struct TangentSums<'a> {
     pub(super) norm: &'a Normalisation,
@@ -153,7 +117,7 @@ impl WithSimd for Activate<'_> {
     }
 }
 
-/// d_z from d_y, in place: s'(z) d_y, and with `second` = (dot_x, d_dot_y, d_dot_z) also s''(z) dot_z d_dot_y.
+/// d_z from d_y, which is given or stands in its place: s'(z) d_y, and with `second` = (dot_x, d_dot_y, d_dot_z) also s''(z) dot_z d_dot_y.
 /// Sums of d_z, d_z x^ and d_dot_z dot_x^.
 pub(super) struct ValueGradient<'a> {
     pub(super) norm: &'a Normalisation,
@@ -162,6 +126,7 @@ pub(super) struct ValueGradient<'a> {
     pub(super) silu: bool,
     pub(super) x: Concat<'a>,
     pub(super) second: Option<(Concat<'a>, View<'a>, View<'a>)>,
+    pub(super) d_y: Option<View<'a>>,
     pub(super) block: usize,
     pub(super) pixels: usize,
     pub(super) d_z: &'a mut [f32],
@@ -181,6 +146,7 @@ impl WithSimd for ValueGradient<'_> {
             let hat_shift = simd.splat_f32s(norm.hat_shift[channel]);
             let [p, q, r] = self.dot_hat[channel].map(|v| simd.splat_f32s(v));
             let gain = simd.splat_f32s(self.gain[channel]);
+            let d_y = self.d_y.map(|d_y| d_y.block(block, channel));
             let second = self.second.map(|(dot_x, d_dot_y, d_dot_z)| {
                 (plane(dot_x, block, channel), d_dot_y.block(block, channel), d_dot_z.block(block, channel))
             });
@@ -190,7 +156,7 @@ impl WithSimd for ValueGradient<'_> {
                 #[inline(always)]
                 |at, valid, part| {
                     let x = load_first(simd, x, at, valid);
-                    let mut d_z = load_first(simd, d, at, valid);
+                    let mut d_z = load_first(simd, d_y.unwrap_or(d), at, valid);
                     let (slope, bend) = if silu {
                         silu_slopes(simd, simd.mul_add_e_f32s(x, scale, shift))
                     } else {

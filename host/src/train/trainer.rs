@@ -1,0 +1,272 @@
+//! One training run in memory: its steps, its validation, its weights.
+
+use super::TrainError;
+use super::adam::{OptimiserState, learning_rate};
+use super::batch::{Batch, Sampler};
+use super::checkpoint::Checkpoint;
+use super::config::{Loss, Phase, TrainingConfig};
+use super::history::{History, ValidationRow};
+use super::images::Images;
+use super::{initial, validation};
+use crate::backend::cpu::{TrainingBatch, TrainingNetwork};
+use crate::unet::{Parametrisation, Tensor, Weights, layers};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::time::Instant;
+
+/// Images worked on at a time where the configuration does not say.
+const IMAGES_AT_A_TIME: usize = 8;
+/// A network that knows nothing has a weighted loss of a few per pixel.
+const LARGEST_LOSS: f64 = 1e3;
+
+/// A training run between two steps.
+///
+/// Step k is a function of the configuration, k and the state before it, so a run that is continued from a checkpoint
+/// gives the same bits as one that was never stopped, with any number of threads.
+#[derive(Debug)]
+pub struct Trainer {
+    images: Images,
+    checkpoint: Checkpoint,
+    /// The network of the current phase.
+    workspace: Option<Workspace>,
+}
+
+#[derive(Debug)]
+struct Workspace {
+    crop: usize,
+    network: TrainingNetwork,
+    batch: Batch,
+    /// Of a few images, and of all.
+    part: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+impl Trainer {
+    /// A run at its start.
+    ///
+    /// # Errors
+    /// `Config`, `Images`.
+    pub fn new(config: TrainingConfig) -> Result<Self, TrainError> {
+        config.validate()?;
+        let images = Images::open(&config.data)?;
+        let data = match config.parametrisation {
+            Some(Parametrisation::Residual { data_mean, data_std }) => (data_mean, data_std),
+            _ => images.moments(config.seed),
+        };
+        let parameters = initial::parameters(&config.network, &mut ChaCha8Rng::seed_from_u64(config.seed));
+        let (state, history) = (OptimiserState::new(parameters), History::default());
+        Ok(Self { images, checkpoint: Checkpoint { config, state, history, data }, workspace: None })
+    }
+
+    /// A run where its checkpoint left it; under a `longer` description, if one is given.
+    ///
+    /// # Errors
+    /// `Checkpoint`, `Config`, `Images`; `AnotherRun`, when the steps so far are not those of the longer description.
+    pub fn resume(bytes: &[u8], longer: Option<TrainingConfig>) -> Result<Self, TrainError> {
+        let mut checkpoint = Checkpoint::from_bytes(bytes)?;
+        if let Some(longer) = longer {
+            if !checkpoint.config.is_begin_of(&longer, checkpoint.state.steps) {
+                return Err(TrainError::AnotherRun);
+            }
+            checkpoint.config = longer;
+        }
+        checkpoint.config.validate()?;
+        let images = Images::open(&checkpoint.config.data)?;
+        Ok(Self { images, checkpoint, workspace: None })
+    }
+
+    /// The state, for [`Trainer::resume`].
+    ///
+    /// # Errors
+    /// `Checkpoint`.
+    pub fn checkpoint(&self) -> Result<Vec<u8>, TrainError> {
+        Ok(self.checkpoint.to_bytes()?)
+    }
+
+    /// The run's description.
+    #[must_use]
+    pub fn config(&self) -> &TrainingConfig {
+        &self.checkpoint.config
+    }
+
+    /// The images.
+    #[must_use]
+    pub fn images(&self) -> &Images {
+        &self.images
+    }
+
+    /// The rows so far.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.checkpoint.history
+    }
+
+    /// Steps done.
+    #[must_use]
+    pub fn steps_done(&self) -> u64 {
+        self.checkpoint.state.steps
+    }
+
+    /// Whether all phases are done.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.steps_done() >= self.config().total_steps()
+    }
+
+    fn parametrisation(&self) -> Parametrisation {
+        let (data_mean, data_std) = self.checkpoint.data;
+        self.config().parametrisation.unwrap_or(Parametrisation::Residual { data_mean, data_std })
+    }
+
+    /// One step of the optimiser; returns its loss per pixel. Nothing happens when all phases are done.
+    ///
+    /// # Errors
+    /// `Diverged`, when the loss or its gradient is not finite, or the loss is beyond all reason; the state is then as it was before.
+    /// `Network`, when the crop does not fit the network.
+    pub fn step(&mut self) -> Result<f64, TrainError> {
+        let start = Instant::now();
+        let done = self.steps_done();
+        let Some((phase, step, first)) = self.config().at(done) else { return Ok(f64::NAN) };
+        let phase = phase.clone();
+        self.prepare(&phase)?;
+        let loss = self.gradient(&phase, first);
+        let Some(workspace) = &self.workspace else { return Ok(f64::NAN) };
+        let squares = workspace.gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>();
+        let norm = squares.sqrt();
+        if !norm.is_finite() || loss.is_nan() || loss > LARGEST_LOSS {
+            return Err(TrainError::Diverged { step: done + 1, loss, gradient_norm: norm });
+        }
+        let rate = learning_rate(&phase, step);
+        let Checkpoint { config, state, history, .. } = &mut self.checkpoint;
+        state.step(&config.optimiser, rate, &workspace.gradient, norm);
+        history.observe(done + 1, loss, norm, rate, start.elapsed().as_secs_f64());
+        Ok(loss)
+    }
+
+    /// Makes the buffers of a phase.
+    fn prepare(&mut self, phase: &Phase) -> Result<(), TrainError> {
+        let lanes = phase.images_at_a_time.unwrap_or(IMAGES_AT_A_TIME).min(phase.batch);
+        let fits = |w: &Workspace| w.crop == phase.crop && w.batch.t.len() == lanes;
+        if self.workspace.as_ref().is_some_and(fits) {
+            return Ok(());
+        }
+        // Before the new one, which may be large.
+        self.workspace = None;
+        let (parametrisation, config) = (self.parametrisation(), self.config());
+        let (kernel, crop) = (config.perturbation_kernel, phase.crop);
+        let network = TrainingNetwork::new(&config.network, parametrisation, kernel, crop, crop, lanes)?;
+        let zeros = vec![0.0; network.n_parameters()];
+        let batch = Batch::new(lanes, crop);
+        self.workspace = Some(Workspace { crop, network, batch, part: zeros.clone(), gradient: zeros });
+        Ok(())
+    }
+
+    /// Loss per pixel of the samples from number `first` on, and its gradient.
+    fn gradient(&mut self, phase: &Phase, first: u64) -> f64 {
+        let parametrisation = self.parametrisation();
+        let Self { images, checkpoint, workspace } = self;
+        let Some(Workspace { crop, network, batch, part, gradient }) = workspace else { return f64::NAN };
+        let config = &checkpoint.config;
+        let sampler = Sampler {
+            images,
+            seed: config.seed,
+            crop: *crop,
+            smoothing: &phase.smoothing,
+            kernel: config.perturbation_kernel,
+            parametrisation,
+        };
+        gradient.fill(0.0);
+        let (mut loss, mut done) = (0.0, 0);
+        while done < phase.batch {
+            batch.fill(&sampler, first + done as u64);
+            let n = batch.t.len().min(phase.batch - done);
+            let share = n as f64 / (phase.batch * *crop * *crop) as f64;
+            let samples = batch.first(n);
+            loss += share * Self::loss(network, phase.loss, &checkpoint.state.parameters, samples, part);
+            gradient.iter_mut().zip(&*part).for_each(|(sum, g)| *sum += share as f32 * g);
+            done += n;
+        }
+        loss
+    }
+
+    fn loss(
+        network: &mut TrainingNetwork,
+        loss: Loss,
+        parameters: &[f32],
+        batch: TrainingBatch<'_>,
+        gradient: &mut [f32],
+    ) -> f64 {
+        match loss {
+            Loss::Denoising => network.denoising_loss(parameters, batch, gradient),
+            Loss::ScoreMatching => network.score_matching_loss(parameters, batch, gradient),
+        }
+    }
+
+    /// Whether a validation is due after the steps done.
+    #[must_use]
+    pub fn validation_is_due(&self) -> bool {
+        let (done, config) = (self.steps_done(), self.config());
+        let last = self.history().validations.last().map_or(0, |row| row.step);
+        let mut ends = config.phase.iter().scan(0, |end, phase| {
+            *end += phase.steps;
+            Some(*end)
+        });
+        done > last && (done.is_multiple_of(config.validation.every_steps) || ends.any(|end| end == done))
+    }
+
+    /// Validates the averaged weights and adds a row to the history.
+    ///
+    /// # Errors
+    /// `Network`, `Validation`.
+    pub fn validate(&mut self) -> Result<ValidationRow, TrainError> {
+        let weights = self.weights()?;
+        let config = &self.checkpoint.config.validation;
+        let row = ValidationRow {
+            step: self.steps_done(),
+            denoising_db: validation::denoising_db(&weights, &self.images.validation(config.images))?,
+            reconstruction_db: validation::reconstruction_db(&weights, config, &self.images)
+                .map_err(TrainError::Validation)?,
+        };
+        self.checkpoint.history.validations.push(row);
+        Ok(row)
+    }
+
+    /// The averaged weights.
+    ///
+    /// # Errors
+    /// `Weights`.
+    pub fn weights(&self) -> Result<Weights, TrainError> {
+        let config = self.config();
+        let mut rest = &self.checkpoint.state.average[..];
+        let tensors = layers::tensors(&config.network).into_iter().map(|(name, shape)| {
+            let (data, after) = rest.split_at(shape.iter().product());
+            rest = after;
+            (name, Tensor { shape, data: data.to_vec() })
+        });
+        let tensors = tensors.collect();
+        let (network, kernel) = (config.network.clone(), config.perturbation_kernel);
+        Ok(Weights::new(network, kernel, self.parametrisation(), self.provenance(), tensors)?)
+    }
+
+    /// What the weights come from, and how.
+    fn provenance(&self) -> String {
+        let config = self.config();
+        let phases = config.phase.iter().map(|phase| {
+            let loss = match phase.loss {
+                Loss::Denoising => "denoising",
+                Loss::ScoreMatching => "score matching",
+            };
+            format!("{} steps of {loss} on {} crops of {} pixels", phase.steps, phase.batch, phase.crop)
+        });
+        format!(
+            "gradus {} train; {}; seed {}; {} of {} steps: {}; moving average {}",
+            env!("CARGO_PKG_VERSION"),
+            self.images.description(),
+            config.seed,
+            self.steps_done(),
+            config.total_steps(),
+            phases.collect::<Vec<_>>().join(", then "),
+            config.optimiser.average_decay,
+        )
+    }
+}
