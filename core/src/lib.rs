@@ -27,7 +27,7 @@
 //!
 //! No heap, no `unsafe`, no panic: sizes are checked when things are built, ends are statuses, and a NaN or infinity
 //! in an answer is an error, never a step. All arithmetic is `f32` with `libm`, so the same run gives the same bits on
-//! every target; sums are compensated.
+//! every target; sums are compensated. The page [`firmware`] says what this costs on a microcontroller.
 //!
 //! \[FKD24\] Fernsel, Kereta, Denker: Convergence Properties of Score-Based Models for Linear Inverse Problems Using
 //! Graduated Optimisation, MLSP 2024, arXiv:2404.18699.
@@ -50,6 +50,7 @@ extern crate std;
 
 pub mod diffusion;
 pub mod driver;
+pub mod firmware;
 pub mod line_search;
 pub mod math;
 pub mod prior;

@@ -55,7 +55,7 @@ fn sizes(image: &PathBuf) -> (u32, u32) {
     let text = binutils("size", &[], image);
     let numbers: Vec<u32> =
         text.lines().nth(1).unwrap_or_default().split_whitespace().map_while(|n| n.parse().ok()).collect();
-    let [text, data, bss, _] = numbers[..] else { panic!("`size` printed {text}") };
+    let [text, data, bss, ..] = numbers[..] else { panic!("`size` printed {text}") };
     (text + data, data + bss)
 }
 
@@ -94,7 +94,8 @@ pub fn measured() -> Vec<Figure> {
         bytes("RAM: a `Record` in a ring", count("ram-record")),
         bytes("stack: Algorithm 2 alone, and what measures it", count("stack-solver")),
         bytes("stack: the reconstruction, its prior of 1.1 kB included", count("stack-reconstruction")),
-        instructions("solver, an iteration with one trial", count("trial-1")),
+        instructions("solver, mean iteration with one trial", count("trial-1")),
+        instructions("solver, longest iteration with one trial", count("trial-1-longest")),
         instructions("solver, each further trial", trial),
         instructions("solver, `to_bytes` and `from_bytes`", count("save-restore")),
         instructions("`Buffers`, a pixel in an iteration", count("vectors-per-pixel")),

@@ -38,7 +38,7 @@ const COMPONENTS: [Component<PATCH_PIXELS>; N_COMPONENTS] = {
             [GREY * k as f32; PATCH_PIXELS]
         } else {
             let edges = k - N_FLAT;
-            edge(1 + edges / 4, edges % 2 == 0, edges % 4 < 2)
+            edge(1 + edges / 4, edges.is_multiple_of(2), edges % 4 < 2)
         };
         k += 1;
     }
