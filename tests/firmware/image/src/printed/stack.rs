@@ -3,6 +3,7 @@
 use cortex_m_rt::STACK_PAINT_VALUE;
 
 #[expect(unsafe_code, reason = "symbols of the linker script")]
+// SAFETY: cortex-m-rt's linker script defines both; only their addresses are taken.
 unsafe extern "C" {
     static _stack_end: u32;
     static _stack_start: u32;
