@@ -14,15 +14,31 @@ fail() { printf 'firmware: %s\n' "$1" >&2; exit 1; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 export DEBIAN_FRONTEND=noninteractive
 
+# The figures are those of these versions.
+compiler="rustc-web=1.96.0+dfsg1-1~deb12u2 rust-web-src=1.96.0+dfsg1-1~deb12u2 binutils-arm-none-eabi=2.40-2+18+b1"
+libraries="libfdt1 libcapstone4 libpmem1 librdmacm1 libibverbs1 libslirp0 libvdeplug2"
+qemu_packages="qemu-system-arm=1:7.2+dfsg-7+deb12u18+b3 qemu-system-common=1:7.2+dfsg-7+deb12u18+b3
+    qemu-system-data=1:7.2+dfsg-7+deb12u18"
+
+# is_installed NAME[=VERSION]
+is_installed() {
+    local found
+    found=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "${1%%=*}" 2>/dev/null) || return 1
+    case $1 in
+    *=*) [ "$found" = "installed ${1#*=}" ] ;;
+    *) [ "${found%% *}" = installed ] ;;
+    esac
+}
+
 install_packages() {
-    local packages="rustc-web rust-web-src binutils-arm-none-eabi
-        libfdt1 libcapstone4 libpmem1 librdmacm1 libibverbs1 libslirp0 libvdeplug2"
-    # shellcheck disable=SC2086
-    dpkg -s $packages >/dev/null 2>&1 && return
-    command -v apt-get >/dev/null || fail "needs Debian's packages: $packages"
+    local package missing=""
+    for package in $compiler $libraries; do is_installed "$package" || missing+=" $package"; done
+    [ -z "$missing" ] && return
+    command -v apt-get >/dev/null || fail "needs Debian's packages:$missing"
     as_root apt-get update -qq
     # shellcheck disable=SC2086
-    as_root apt-get install -qq -y --no-install-recommends $packages >/dev/null || fail "apt-get could not install"
+    as_root apt-get install -qq -y --no-install-recommends --allow-downgrades $missing >/dev/null ||
+        fail "apt-get could not install$missing"
 }
 
 # Unpacked beside the build, not installed: the package would displace other parts of QEMU.
@@ -30,9 +46,8 @@ unpack_qemu() {
     qemu=$out/qemu/usr/bin/qemu-system-arm
     [ -x "$qemu" ] && return
     mkdir -p "$out/debs" && rm -f "$out"/debs/*.deb
-    [ "$(id -u)" = 0 ] && apt-get update -qq
-    (cd "$out/debs" && apt-get download -qq qemu-system-arm qemu-system-common qemu-system-data) ||
-        fail "apt-get could not download QEMU"
+    # shellcheck disable=SC2086
+    (cd "$out/debs" && apt-get download -qq $qemu_packages) || fail "apt-get could not download $qemu_packages"
     for package in "$out"/debs/*.deb; do dpkg -x "$package" "$out/qemu"; done
 }
 

@@ -148,7 +148,7 @@ impl<const K: usize, const D: usize> GaussianMixture<K, D> {
         let diffused = self.diffused(t);
         let mut ln_shares = self.exponents(x, &diffused);
         let largest = greatest(&ln_shares);
-        let ln_total = ln(sum(ln_shares.map(|exponent| exp(exponent - largest))));
+        let ln_total = ln(sum(ln_shares.iter().map(|exponent| exp(exponent - largest))));
         ln_shares.iter_mut().for_each(|exponent| *exponent = (*exponent - largest) - ln_total);
         let (mut growths, mut moved) = ([0.0; K], ln_shares);
         let terms = self.components.iter().zip(&diffused).zip(&ln_shares);
@@ -166,7 +166,7 @@ impl<const K: usize, const D: usize> GaussianMixture<K, D> {
             return -ln_1p(growth);
         }
         let largest = greatest(&moved);
-        -largest - ln(sum(moved.map(|exponent| exp(exponent - largest))))
+        -largest - ln(sum(moved.iter().map(|exponent| exp(exponent - largest))))
     }
 }
 
