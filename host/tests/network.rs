@@ -1,60 +1,16 @@
 //! What a network promises whatever its weights: derivatives, determinism, lanes, sizes.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::{RESIDUAL, dot, random, signed, small};
 use gradus::backend::cpu::{Network, NetworkError};
-use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, PlanError, Tensor, Weights, layers};
+use gradus::unet::{PlanError, Weights};
 
-/// Numbers in [-1, 1) from a fixed sequence.
-fn signed(n: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut draw = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-    };
-    (0..n).map(|_| draw()).collect()
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-}
-
-/// A small network with random weights, all kinds of layers, and channel counts that fit no vector.
-fn small(pixel_unshuffle: usize, channel_mult: Vec<usize>, parametrisation: Parametrisation) -> Weights {
-    let architecture = Architecture {
-        in_channels: 1,
-        out_channels: 1,
-        pixel_unshuffle,
-        model_channels: 10,
-        channel_mult,
-        num_res_blocks: 2,
-        attention_resolutions: vec![2],
-        middle_attention: true,
-        num_heads: 2,
-        norm_groups: 5,
-        norm_eps: 1e-5,
-        max_period: 0.005,
-    };
-    let tensors = layers::tensors(&architecture).into_iter().enumerate().map(|(seed, (name, shape))| {
-        let fan_in = shape[1..].iter().product::<usize>() as f32;
-        let centre = f32::from(shape.len() == 1 && name.ends_with("weight"));
-        let scale = fan_in.sqrt().max(2.0);
-        let data = signed(shape.iter().product(), seed as u64).iter().map(|v| centre + v / scale).collect();
-        (name, Tensor { shape, data })
-    });
-    let kernel = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
-    Weights::new(architecture.clone(), kernel, parametrisation, String::new(), tensors.collect()).unwrap()
-}
-
-const RESIDUAL: Parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
-
-/// (weights, height, width, smoothing level) of networks with odd coarse levels, and with the widths 2, 1.
+/// The shared cases, each with a smoothing level.
 fn cases() -> Vec<(Weights, usize, usize, f32)> {
-    vec![
-        (small(2, vec![1, 2], RESIDUAL), 12, 20, 0.2),
-        (small(1, vec![1, 2, 2], Parametrisation::Norm), 12, 20, 0.7),
-        (small(1, vec![2, 1], RESIDUAL), 10, 6, 0.05),
-        (small(1, vec![1], Parametrisation::Norm), 7, 3, 0.4),
-    ]
+    let levels = [0.2, 0.7, 0.05, 0.4];
+    common::cases().into_iter().zip(levels).map(|((weights, height, width), t)| (weights, height, width, t)).collect()
 }
 
 #[test]
@@ -115,7 +71,7 @@ fn score_leaves_a_second_order_remainder() {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let weights = small(2, vec![1, 2], RESIDUAL);
+    let weights = random(&small(2, vec![1, 2]), RESIDUAL);
     let (height, width, lanes) = (36, 40, 3);
     let n = height * width;
     let (x, t) = (signed(lanes * n, 6), [0.01, 0.3, 0.9]);
@@ -137,7 +93,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 
 #[test]
 fn lanes_keep_their_activations_and_do_not_mix() {
-    let weights = small(2, vec![1, 2], RESIDUAL);
+    let weights = random(&small(2, vec![1, 2]), RESIDUAL);
     let (height, width) = (12, 16);
     let n = height * width;
     let (x, v) = (signed(2 * n, 7), signed(2 * n, 8));
@@ -208,6 +164,6 @@ fn nan_reaches_the_energy() {
 
 #[test]
 fn sizes_that_do_not_fit_say_which_do() {
-    let error = Network::new(&small(2, vec![1, 2], RESIDUAL), 12, 18, 1).unwrap_err();
+    let error = Network::new(&random(&small(2, vec![1, 2]), RESIDUAL), 12, 18, 1).unwrap_err();
     assert_eq!(error, NetworkError::Plan(PlanError::Size { height: 12, width: 18, multiple: 4 }));
 }

@@ -1,8 +1,11 @@
 //! The network against values that PyTorch computed in float64.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::{VP, paper};
 use gradus::backend::cpu::Network;
-use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Tensor, Weights};
+use gradus::unet::{Parametrisation, Tensor, Weights};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
@@ -78,20 +81,6 @@ fn check(weights: &Weights, archive: &mut Archive) {
 
 #[test]
 fn the_paper_network_matches() {
-    let architecture = Architecture {
-        in_channels: 1,
-        out_channels: 1,
-        pixel_unshuffle: 1,
-        model_channels: 32,
-        channel_mult: vec![1, 2],
-        num_res_blocks: 1,
-        attention_resolutions: vec![2],
-        middle_attention: true,
-        num_heads: 1,
-        norm_groups: 32,
-        norm_eps: 1e-5,
-        max_period: 0.005,
-    };
     let mut archive = open("paper_unet.npz");
     let names: Vec<String> = archive.array_names().filter(|n| n.starts_with("w:")).map(str::to_owned).collect();
     let mut tensors = BTreeMap::new();
@@ -99,8 +88,7 @@ fn the_paper_network_matches() {
         let (shape, values) = array(&mut archive, &name);
         tensors.insert(name[2..].to_owned(), Tensor { shape, data: single(&values) });
     }
-    let kernel = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
-    let weights = Weights::new(architecture, kernel, Parametrisation::Norm, String::new(), tensors).unwrap();
+    let weights = Weights::new(paper(), VP, Parametrisation::Norm, String::new(), tensors).unwrap();
     check(&weights, &mut archive);
 }
 

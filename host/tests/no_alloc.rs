@@ -4,7 +4,7 @@
 
 use gradus::backend::cpu::{CpuEvaluator, Network, TrainingBatch, TrainingNetwork};
 use gradus::ct::{ParallelBeam, Projector};
-use gradus::unet::{Weights, layers};
+use gradus::unet::Weights;
 use gradus_core::{
     Backtracking, GradientLike, Homotopy, PerturbationKernel, RegularisationWeight, Schedule, Solver, Spacing,
     StepCandidate, drive,
@@ -99,8 +99,7 @@ fn solver_iterations_allocate_nothing(weights: &Weights) {
 /// Both losses; the first step may grow the pool's queues.
 fn training_steps_allocate_nothing(weights: &Weights) {
     let (size, lanes) = (32, 3);
-    let names = layers::tensors(weights.architecture());
-    let parameters: Vec<f32> = names.iter().flat_map(|(name, _)| weights.values(name).to_vec()).collect();
+    let parameters = weights.parameters();
     let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
     let mut network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, lanes).unwrap();
     let (x, z, t) = (vec![0.25; lanes * size * size], vec![0.5; lanes * size * size], [0.1, 0.5, 0.9]);

@@ -1,79 +1,11 @@
 //! Losses and gradients of training, against PyTorch in float64 and against their own definition.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::{RESIDUAL, VP, cases, dot, paper, random, signed, small};
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
-use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Tensor, Weights, layers};
-
-const VP: PerturbationKernelSpec = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
-const RESIDUAL: Parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
-
-/// Numbers in [-1, 1) from a fixed sequence.
-fn signed(n: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut draw = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-    };
-    (0..n).map(|_| draw()).collect()
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-}
-
-/// A network of the paper's kind.
-fn paper() -> Architecture {
-    Architecture {
-        in_channels: 1,
-        out_channels: 1,
-        pixel_unshuffle: 1,
-        model_channels: 32,
-        channel_mult: vec![1, 2],
-        num_res_blocks: 1,
-        attention_resolutions: vec![2],
-        middle_attention: true,
-        num_heads: 1,
-        norm_groups: 32,
-        norm_eps: 1e-5,
-        max_period: 0.005,
-    }
-}
-
-/// A small network with all kinds of layers, two heads, and channel counts that fit no vector.
-fn small(pixel_unshuffle: usize, channel_mult: Vec<usize>) -> Architecture {
-    Architecture {
-        pixel_unshuffle,
-        model_channels: 10,
-        channel_mult,
-        num_res_blocks: 2,
-        num_heads: 2,
-        norm_groups: 5,
-        ..paper()
-    }
-}
-
-/// Random weights in the order of the tensors.
-fn random(architecture: &Architecture) -> Vec<f32> {
-    let tensors = layers::tensors(architecture).into_iter().enumerate();
-    tensors
-        .flat_map(|(seed, (name, shape))| {
-            let fan_in = shape[1..].iter().product::<usize>() as f32;
-            let centre = f32::from(shape.len() == 1 && name.ends_with("weight"));
-            let scale = fan_in.sqrt().max(2.0);
-            signed(shape.iter().product(), seed as u64).into_iter().map(move |v| centre + v / scale)
-        })
-        .collect()
-}
-
-/// (architecture, parametrisation, height, width) with odd coarse levels, and with the widths 2, 1.
-fn cases() -> Vec<(Architecture, Parametrisation, usize, usize)> {
-    vec![
-        (small(2, vec![1, 2]), RESIDUAL, 12, 20),
-        (small(1, vec![1, 2, 2]), Parametrisation::Norm, 12, 20),
-        (small(1, vec![2, 1]), RESIDUAL, 10, 6),
-        (small(1, vec![1]), Parametrisation::Norm, 7, 3),
-    ]
-}
+use gradus::unet::{Parametrisation, layers};
 
 type Loss = fn(&mut TrainingNetwork, &[f32], TrainingBatch<'_>, &mut [f32]) -> f64;
 
@@ -133,30 +65,23 @@ fn the_paper_loss_and_every_gradient_match() {
 
 #[test]
 fn losses_are_those_of_the_solver_network() {
-    for (architecture, parametrisation, height, width) in cases() {
-        let (n, parameters) = (height * width, random(&architecture));
+    for (weights, height, width) in cases() {
+        let (n, parameters) = (height * width, weights.parameters());
         let (x, t, z) = (signed(2 * n, 1), [0.2, 0.7], signed(2 * n, 2));
-        let mut rest = &parameters[..];
-        let tensors = layers::tensors(&architecture).into_iter().map(|(name, shape)| {
-            let (data, behind) = rest.split_at(shape.iter().product());
-            rest = behind;
-            (name, Tensor { shape, data: data.to_vec() })
-        });
-        let tensors = tensors.collect();
-        let weights = Weights::new(architecture.clone(), VP, parametrisation, String::new(), tensors).unwrap();
         let mut solver = Network::new(&weights, height, width, 2).unwrap();
         solver.forward(0..2, &x, &t);
         let h = [solver.h(0), solver.h(1)].concat();
         let mut d = vec![0.0; 2 * n];
         solver.vjp(0..2, &h, &mut d);
         let std = |i: usize| VP.at(f64::from(t[i / n])).std;
-        let weights = [0.5, 3.0];
+        let factors = [0.5, 3.0];
         let sum =
-            |term: &dyn Fn(usize) -> f64| (0..2 * n).map(|i| f64::from(weights[i / n]) * term(i).powi(2)).sum::<f64>();
+            |term: &dyn Fn(usize) -> f64| (0..2 * n).map(|i| f64::from(factors[i / n]) * term(i).powi(2)).sum::<f64>();
         let score_matching = sum(&|i| f64::from(z[i]) - std(i) * f64::from(d[i]));
         let denoising = sum(&|i| f64::from(h[i] - z[i]));
-        let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &weights };
-        let mut network = TrainingNetwork::new(&architecture, parametrisation, VP, height, width, 2).unwrap();
+        let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &factors };
+        let mut network =
+            TrainingNetwork::new(weights.architecture(), *weights.parametrisation(), VP, height, width, 2).unwrap();
         let mut gradient = vec![0.0; parameters.len()];
         for (loss, expected) in LOSSES.into_iter().zip([score_matching / 2.0, denoising / 2.0]) {
             let found = loss(&mut network, &parameters, batch, &mut gradient);
@@ -168,11 +93,12 @@ fn losses_are_those_of_the_solver_network() {
 /// L(theta + s d) - L(theta) - s <g, d> falls with the square of s; the energy is half the denoiser's loss without noise.
 #[test]
 fn losses_leave_a_second_order_remainder() {
-    for (architecture, parametrisation, height, width) in cases() {
-        let (n, parameters) = (height * width, random(&architecture));
+    for (weights, height, width) in cases() {
+        let (n, parameters) = (height * width, weights.parameters());
         let (x, t, noise) = (signed(2 * n, 3), [0.1, 0.4], signed(2 * n, 4));
         let none = vec![0.0; 2 * n];
-        let mut network = TrainingNetwork::new(&architecture, parametrisation, VP, height, width, 2).unwrap();
+        let mut network =
+            TrainingNetwork::new(weights.architecture(), *weights.parametrisation(), VP, height, width, 2).unwrap();
         let (mut gradient, mut unused) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
         for (loss, z) in [(LOSSES[0], &noise), (LOSSES[1], &noise), (LOSSES[1], &none)] {
             let batch = TrainingBatch { x_t: &x, z, t: &t, weights: &[1.5, 0.5] };
@@ -202,7 +128,7 @@ fn losses_leave_a_second_order_remainder() {
 fn any_number_of_threads_gives_the_same_bits() {
     let (architecture, height, width, lanes) = (small(2, vec![1, 2]), 36, 40, 3);
     let n = height * width;
-    let parameters = random(&architecture);
+    let parameters = random(&architecture, RESIDUAL).parameters();
     let (x, t, z) = (signed(lanes * n, 6), [0.01, 0.3, 0.9], signed(lanes * n, 7));
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

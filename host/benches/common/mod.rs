@@ -7,7 +7,7 @@ use gradus::ct::{ParallelBeam, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::reconstruct::{Measurement, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::{Weights, embedded, layers};
+use gradus::unet::{Weights, embedded};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -80,8 +80,7 @@ impl Training {
         let weights = prior()?;
         let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
         let network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, batch)?;
-        let names = layers::tensors(weights.architecture());
-        let parameters: Vec<f32> = names.iter().flat_map(|(name, _)| weights.values(name).to_vec()).collect();
+        let parameters = weights.parameters();
         let wave = |period: usize, scale: f32, shift: f32| {
             (0..batch * size * size).map(|i| (i * 37 % period) as f32 * scale - shift).collect()
         };

@@ -70,11 +70,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
         if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.finish_and_clear();
-    let kept = format!("{} holds the last good state; go on with --resume {}", CHECKPOINT, folder.display());
-    let ended = ended.map_err(|error| match error {
-        TrainError::Diverged { .. } | TrainError::Write { .. } => miette!(help = kept.clone(), "{}", causes(&error)),
-        error => miette!("{}", causes(&error)),
-    })?;
+    let kept = || format!("the run has stopped; {CHECKPOINT} in {} holds its last good state", folder.display());
+    let ended = ended.into_diagnostic().wrap_err_with(kept)?;
     let validation = trainer.history().validations.last();
     terminal.report(&json!({
         "output": folder, "steps": trainer.steps_done(), "done": ended == RunEnd::Done, "skipped": skipped.len(),
@@ -87,11 +84,6 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
         }
     })?;
     Ok(if ended == RunEnd::Done { End::Done } else { End::Unfinished })
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn line(row: &ValidationRow) -> String {

@@ -9,7 +9,7 @@ use super::history::{History, ValidationRow};
 use super::images::Images;
 use super::{initial, validation};
 use crate::backend::cpu::{TrainingBatch, TrainingNetwork};
-use crate::unet::{Parametrisation, Tensor, Weights, layers};
+use crate::unet::{Parametrisation, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::time::Instant;
@@ -128,9 +128,8 @@ impl Trainer {
         let done = self.steps_done();
         let Some((phase, step, first)) = self.config().at(done) else { return Ok(f64::NAN) };
         let phase = phase.clone();
-        self.prepare(&phase)?;
-        let loss = self.gradient(&phase, first);
-        let Some(workspace) = &self.workspace else { return Ok(f64::NAN) };
+        let mut workspace = self.prepare(&phase)?;
+        let loss = self.gradient(&mut workspace, &phase, first);
         let squares = workspace.gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>();
         let norm = squares.sqrt();
         if !norm.is_finite() || loss.is_nan() || loss > LARGEST_LOSS {
@@ -139,41 +138,38 @@ impl Trainer {
         let rate = learning_rate(&phase, step);
         let Checkpoint { config, state, history, .. } = &mut self.checkpoint;
         state.step(&config.optimiser, rate, &workspace.gradient, norm);
+        self.workspace = Some(workspace);
         history.observe(done + 1, loss, norm, rate, start.elapsed().as_secs_f64());
         Ok(loss)
     }
 
-    /// Makes the buffers of a phase.
-    fn prepare(&mut self, phase: &Phase) -> Result<(), TrainError> {
+    /// The buffers of the phase, those of the last step where they fit.
+    fn prepare(&mut self, phase: &Phase) -> Result<Workspace, TrainError> {
         let lanes = phase.images_at_a_time.unwrap_or(IMAGES_AT_A_TIME).min(phase.batch);
-        let fits = |w: &Workspace| w.crop == phase.crop && w.batch.t.len() == lanes;
-        if self.workspace.as_ref().is_some_and(fits) {
-            return Ok(());
+        let crop = phase.crop;
+        // What does not fit is dropped here, before the new one, which may be large.
+        if let Some(workspace) = self.workspace.take().filter(|w| w.crop == crop && w.batch.t.len() == lanes) {
+            return Ok(workspace);
         }
-        // Before the new one, which may be large.
-        self.workspace = None;
         let (parametrisation, config) = (self.parametrisation(), self.config());
-        let (kernel, crop) = (config.perturbation_kernel, phase.crop);
+        let kernel = config.perturbation_kernel;
         let network = TrainingNetwork::new(&config.network, parametrisation, kernel, crop, crop, lanes)?;
         let zeros = vec![0.0; network.n_parameters()];
         let batch = Batch::new(lanes, crop);
-        self.workspace = Some(Workspace { crop, network, batch, part: zeros.clone(), gradient: zeros });
-        Ok(())
+        Ok(Workspace { crop, network, batch, part: zeros.clone(), gradient: zeros })
     }
 
     /// Loss per pixel of the samples from number `first` on, and its gradient.
-    fn gradient(&mut self, phase: &Phase, first: u64) -> f64 {
-        let parametrisation = self.parametrisation();
-        let Self { images, checkpoint, workspace } = self;
-        let Some(Workspace { crop, network, batch, part, gradient }) = workspace else { return f64::NAN };
-        let config = &checkpoint.config;
+    fn gradient(&self, workspace: &mut Workspace, phase: &Phase, first: u64) -> f64 {
+        let Workspace { crop, network, batch, part, gradient } = workspace;
+        let Checkpoint { config, state, .. } = &self.checkpoint;
         let sampler = Sampler {
-            images,
+            images: &self.images,
             seed: config.seed,
             crop: *crop,
             smoothing: &phase.smoothing,
             kernel: config.perturbation_kernel,
-            parametrisation,
+            parametrisation: self.parametrisation(),
         };
         gradient.fill(0.0);
         let (mut loss, mut done) = (0.0, 0);
@@ -182,7 +178,7 @@ impl Trainer {
             let n = batch.t.len().min(phase.batch - done);
             let share = n as f64 / (phase.batch * *crop * *crop) as f64;
             let samples = batch.first(n);
-            loss += share * Self::loss(network, phase.loss, &checkpoint.state.parameters, samples, part);
+            loss += share * Self::loss(network, phase.loss, &state.parameters, samples, part);
             gradient.iter_mut().zip(&*part).for_each(|(sum, g)| *sum += share as f32 * g);
             done += n;
         }
@@ -237,15 +233,9 @@ impl Trainer {
     /// `Weights`.
     pub fn weights(&self) -> Result<Weights, TrainError> {
         let config = self.config();
-        let mut rest = &self.checkpoint.state.average[..];
-        let tensors = layers::tensors(&config.network).into_iter().map(|(name, shape)| {
-            let (data, after) = rest.split_at(shape.iter().product());
-            rest = after;
-            (name, Tensor { shape, data: data.to_vec() })
-        });
-        let tensors = tensors.collect();
         let (network, kernel) = (config.network.clone(), config.perturbation_kernel);
-        Ok(Weights::new(network, kernel, self.parametrisation(), self.provenance(), tensors)?)
+        let average = &self.checkpoint.state.average;
+        Ok(Weights::from_parameters(network, kernel, self.parametrisation(), self.provenance(), average)?)
     }
 
     /// What the weights come from, and how.

@@ -124,6 +124,35 @@ impl Weights {
         Ok(Self { architecture, perturbation_kernel, parametrisation, provenance, tensors })
     }
 
+    /// A description and its tensors as one vector, in the order of [`layers::tensors`]: the inverse of
+    /// [`Weights::parameters`].
+    ///
+    /// # Errors
+    /// As [`Weights::new`]; `Shape`, when the vector is too short.
+    pub fn from_parameters(
+        architecture: Architecture,
+        perturbation_kernel: PerturbationKernelSpec,
+        parametrisation: Parametrisation,
+        provenance: String,
+        parameters: &[f32],
+    ) -> Result<Self, WeightsError> {
+        architecture.validate()?;
+        let mut rest = parameters;
+        let tensors = layers::tensors(&architecture).into_iter().map(|(name, shape)| {
+            let (data, after) = rest.split_at(shape.iter().product::<usize>().min(rest.len()));
+            rest = after;
+            (name, Tensor { shape, data: data.to_vec() })
+        });
+        let tensors = tensors.collect();
+        Self::new(architecture, perturbation_kernel, parametrisation, provenance, tensors)
+    }
+
+    /// All tensors as one vector, in the order of [`layers::tensors`]: what training works on.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<f32> {
+        layers::tensors(&self.architecture).iter().flat_map(|(name, _)| self.values(name)).copied().collect()
+    }
+
     /// Reads a safetensors file from memory.
     ///
     /// # Errors
@@ -293,6 +322,13 @@ pub(crate) mod tests {
         let weights = random(&small(), Parametrisation::Residual { data_mean: 0.1, data_std: 0.5 });
         let bytes = weights.to_bytes().unwrap();
         assert_eq!(Weights::from_bytes(&bytes).unwrap(), weights);
+        let rebuilt = |parameters: &[f32]| {
+            let (kernel, parametrisation) = (weights.perturbation_kernel, weights.parametrisation);
+            Weights::from_parameters(small(), kernel, parametrisation, String::new(), parameters)
+        };
+        let parameters = weights.parameters();
+        assert_eq!(rebuilt(&parameters).unwrap(), weights);
+        assert!(matches!(rebuilt(&parameters[1..]), Err(WeightsError::Shape { .. })));
         assert!((0..10).all(|_| weights.to_bytes().unwrap() == bytes), "the order of the metadata differs");
     }
 

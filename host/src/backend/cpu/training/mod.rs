@@ -39,12 +39,11 @@ use tape::{Operation, Tape};
 ///
 /// ```
 /// use gradus::backend::cpu::{TrainingBatch, TrainingNetwork};
-/// use gradus::unet::{Weights, layers};
+/// use gradus::unet::Weights;
 ///
 /// let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors"))?;
 /// let weights = Weights::from_bytes(&bytes)?;
-/// let names = layers::tensors(weights.architecture());
-/// let parameters: Vec<f32> = names.iter().flat_map(|(name, _)| weights.values(name).to_vec()).collect();
+/// let parameters = weights.parameters();
 /// let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
 /// let mut network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, 16, 16, 1)?;
 /// let mut gradient = vec![0.0; network.n_parameters()];
@@ -338,8 +337,7 @@ mod tests {
     fn tangents_and_gradients_of_every_layer_are_adjoint() {
         let parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
         let weights = random(&small(), parametrisation);
-        let names = crate::unet::layers::tensors(&small());
-        let parameters: Vec<f32> = names.iter().flat_map(|(name, _)| weights.values(name).to_vec()).collect();
+        let parameters = weights.parameters();
         let kernel = *weights.perturbation_kernel();
         let mut network = TrainingNetwork::new(&small(), parametrisation, kernel, 20, 28, 1).unwrap();
         let wave = |n: usize, step: f32| (0..n).map(|i| (i as f32 * step).sin()).collect::<Vec<f32>>();
