@@ -20,7 +20,7 @@
 //! | solver | see above; `Copy`, no pointers |
 //! | [`Buffers`](crate::Buffers) | 16 a pixel: `x`, `grad f`, `d`, the previous `d` |
 //! | your operator | as you like; the 32 x 32 image of the tests keeps 8 a ray and 4 a pixel more |
-//! | [`GaussianMixture`](crate::GaussianMixture) | `4 K (D + 2)` and its kernel; its functions take `4 K (D + 4)` of stack at most |
+//! | [`GaussianMixture`](crate::GaussianMixture) | `4 K (D + 2)` and its kernel; its functions take `4 K (D + 8)` of stack at most |
 //! | trace | one [`Record`](crate::Record) a slot of a ring of your choice |
 //!
 //! # Instructions in an iteration
