@@ -8,6 +8,9 @@ use crate::trace::Record;
 use core::fmt;
 use core::ops::ControlFlow;
 
+mod preconditioned;
+pub use preconditioned::{PreconditionedBuffers, drive_preconditioned};
+
 /// Why a run broke off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -2,10 +2,11 @@
 //!
 //! Minimises `f(x) = F(x, t_min)` with `F(x, t) = 1/2 |A x - y|^2 + alpha_t R(x, t)`, where `R(., t)` is minus the
 //! logarithm of the data distribution diffused to time `t`: convex for large `t`, the wanted prior for small `t`
-//! \[FKD24, eq. 8 and 15\]. Two algorithms follow the minimiser down:
+//! \[FKD24, eq. 8 and 15\]. Three algorithms follow the minimiser down:
 //!
 //! * [`GraduatedFlow`], Algorithm 1: one step along `d = -t grad F(x, t)` at each level of a schedule;
-//! * [`GradientLike`], Algorithm 2: the same, and every step is a descent step of `f` by the test of Armijo.
+//! * [`GradientLike`], Algorithm 2: the same, and every step is a descent step of `f` by the test of Armijo;
+//! * [`Preconditioned`]: the same tests, along directions for which the data term is solved, in a few steps.
 //!
 //! A solver is a state machine over scalars ([`Solver`]). It asks ([`Request`]) for directions, differences of `f` and
 //! updates, is told numbers ([`Answer`]) and never sees a vector, so vectors may live in RAM, on a GPU or behind a DMA
@@ -29,8 +30,13 @@
 //! in an answer is an error, never a step. All arithmetic is `f32` with `libm`, so the same run gives the same bits on
 //! every target; sums are compensated. The page [`firmware`] says what this costs on a microcontroller.
 //!
+//! \[Efr11\] Efron: Tweedie's Formula and Selection Bias, J. Amer. Statist. Assoc. 106, 2011.
+//!
 //! \[FKD24\] Fernsel, Kereta, Denker: Convergence Properties of Score-Based Models for Linear Inverse Problems Using
 //! Graduated Optimisation, MLSP 2024, arXiv:2404.18699.
+//!
+//! \[HS52\] Hestenes, Stiefel: Methods of Conjugate Gradients for Solving Linear Systems, J. Res. Natl. Bur. Stand. 49,
+//! 1952.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -63,13 +69,14 @@ pub mod toy;
 pub mod trace;
 
 pub use diffusion::PerturbationKernel;
-pub use driver::{Buffers, DriveError, WrongLength, drive};
+pub use driver::{Buffers, DriveError, PreconditionedBuffers, WrongLength, drive, drive_preconditioned};
 pub use line_search::Backtracking;
 pub use prior::GaussianMixture;
-pub use problem::{Evaluator, Problem};
+pub use problem::{Evaluator, LinearModel, PreconditionedEvaluator, Problem};
 pub use schedule::{Homotopy, Level, RegularisationWeight, Schedule, ScheduleError, Spacing};
 pub use solver::{
-    Answer, AnswerError, Directional, FlowStep, GradientLike, GraduatedFlow, Request, SettingsError, Solver, Status,
+    Answer, AnswerError, Directional, FlowStep, GradientLike, GraduatedFlow, Preconditioned, PreconditionedAnswer,
+    PreconditionedRequest, Request, SettingsError, Solver, Status,
 };
 pub use state::StateError;
 pub use step_size::StepCandidate;

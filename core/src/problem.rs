@@ -49,3 +49,41 @@ pub trait Problem {
     /// When the computation fails.
     fn change(&mut self, x: &[f32], d: &[f32], step: f32, level: Level) -> Result<f32, Self::Error>;
 }
+
+/// An [`Evaluator`] that also solves for the directions of [`crate::Preconditioned`]: it keeps the vectors `g = grad
+/// F(x, t)`, `r`, `p` and `d` of the conjugate gradient method \[HS52\].
+pub trait PreconditionedEvaluator: Evaluator {
+    /// `r <- -grad F(x, t)`, `p <- 0`, `d <- 0`, after `grad f(x)` where `new_iterate` says that `x` has changed;
+    /// returns `|r|^2`.
+    ///
+    /// # Errors
+    /// When the computation fails; `x` is unchanged then.
+    fn begin_solve(&mut self, level: Level, new_iterate: bool) -> Result<f32, Self::Error>;
+
+    /// `p <- r + momentum p`; returns `<p, (A^T A + damping I) p>`.
+    ///
+    /// # Errors
+    /// When the computation fails; `x` is unchanged then.
+    fn curvature(&mut self, momentum: f32, damping: f32) -> Result<f32, Self::Error>;
+
+    /// `d <- d + length p`, `r <- r - length (A^T A + damping I) p`; returns `|r|^2`.
+    ///
+    /// # Errors
+    /// When the computation fails; `x` is unchanged then.
+    fn advance(&mut self, length: f32, damping: f32) -> Result<f32, Self::Error>;
+
+    /// Products of the direction `d` that was solved for; those with the previous one may be 0.
+    ///
+    /// # Errors
+    /// When the computation fails; `x` is unchanged then.
+    fn products(&mut self) -> Result<Directional, Self::Error>;
+}
+
+/// A [`Problem`] that knows the curvature of its data term, for [`crate::PreconditionedBuffers`].
+pub trait LinearModel: Problem {
+    /// `out = A^T A p`; both have length [`dimension`](Problem::dimension).
+    ///
+    /// # Errors
+    /// When the computation fails.
+    fn normal(&mut self, p: &[f32], out: &mut [f32]) -> Result<(), Self::Error>;
+}

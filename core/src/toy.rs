@@ -8,7 +8,7 @@ use crate::diffusion::PerturbationKernel;
 use crate::line_search::Backtracking;
 use crate::math::sqrt;
 use crate::prior::{Component, GaussianMixture};
-use crate::problem::Problem;
+use crate::problem::{LinearModel, Problem};
 use crate::schedule::{Homotopy, Level, RegularisationWeight, Schedule, Spacing};
 use crate::solver::{FlowStep, GradientLike, GraduatedFlow, SettingsError};
 use crate::step_size::StepCandidate;
@@ -133,5 +133,13 @@ impl Problem for Toy {
         let (residual, growth) = (x[0] + x[1] - SUM, step * (d[0] + d[1]));
         let data = 0.5 * DATA_WEIGHT * growth * (2.0 * residual + growth);
         Ok(data + level.prior_weight * self.prior.energy_change(x, d, step, level.t))
+    }
+}
+
+impl LinearModel for Toy {
+    fn normal(&mut self, p: &[f32], out: &mut [f32]) -> Result<(), NotPlanar> {
+        let p = point(p)?;
+        out.fill(DATA_WEIGHT * (p[0] + p[1]));
+        Ok(())
     }
 }

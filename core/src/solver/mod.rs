@@ -6,10 +6,14 @@
 
 mod gradient_like;
 mod graduated_flow;
+mod preconditioned;
+mod preconditioned_request;
 mod request;
 
 pub use gradient_like::GradientLike;
 pub use graduated_flow::{FlowStep, GraduatedFlow};
+pub use preconditioned::Preconditioned;
+pub use preconditioned_request::{PreconditionedAnswer, PreconditionedRequest};
 pub use request::{Answer, AnswerError, Directional, Request, Status};
 
 use crate::schedule::{Level, ScheduleError};
@@ -42,6 +46,8 @@ pub enum SettingsError {
     StepCandidate,
     /// The line search needs `0 < c < 1`, `0 < tau < 1` and at least one trial.
     Backtracking,
+    /// The linear systems of the preconditioned method need at least one conjugate gradient step.
+    SolveSteps,
     /// The tolerance on `|grad f|` is negative or NaN.
     Tolerance,
     /// A regularisation weight on the schedule is negative or not finite.
@@ -61,6 +67,7 @@ impl fmt::Display for SettingsError {
         f.write_str(match self {
             Self::StepCandidate => "the candidate step must be positive and finite, with its least not above its most",
             Self::Backtracking => "the line search needs c and tau between 0 and 1 and at least one trial",
+            Self::SolveSteps => "the preconditioned method needs at least one conjugate gradient step",
             Self::Tolerance => "the tolerance on the gradient norm must be zero or positive",
             Self::PriorWeight => "the regularisation weight must be finite and not negative at every level",
             Self::Schedule(error) => return error.fmt(f),
