@@ -12,6 +12,8 @@ pub enum Outcome {
     NotDescent,
     /// The direction descended, but no trial of the line search passed; no step was taken.
     NoTrialPassed,
+    /// An untested step of the approach, the beginning of a run of [`crate::Preconditioned`].
+    Approach,
 }
 
 /// The record of one iteration. Norms are Euclidean, in units of the problem.
@@ -59,6 +61,8 @@ impl Record {
 pub struct Certificate {
     /// Steps taken.
     pub steps: u32,
+    /// Untested steps before them, which make no claim and are not counted below.
+    pub approach_steps: u32,
     /// Steps taken along directions that do not descend on `f` (0 in Algorithm 2).
     pub ascending_steps: u32,
     /// Levels left because their direction did not descend.
@@ -79,6 +83,7 @@ impl Default for Certificate {
     fn default() -> Self {
         Self {
             steps: 0,
+            approach_steps: 0,
             ascending_steps: 0,
             skipped_levels: 0,
             failed_searches: 0,
@@ -93,9 +98,14 @@ impl Default for Certificate {
 impl Certificate {
     /// Takes one more record into account.
     pub fn observe(&mut self, record: &Record) {
-        self.largest_direction = self.largest_direction.max(record.direction_norm);
         self.gradient_norm = record.gradient_norm;
+        if record.outcome == Outcome::Approach {
+            self.approach_steps = self.approach_steps.saturating_add(1);
+            return;
+        }
+        self.largest_direction = self.largest_direction.max(record.direction_norm);
         match record.outcome {
+            Outcome::Approach => {}
             Outcome::NotDescent => self.skipped_levels = self.skipped_levels.saturating_add(1),
             Outcome::NoTrialPassed => self.failed_searches = self.failed_searches.saturating_add(1),
             Outcome::Step => {
@@ -116,7 +126,7 @@ impl Certificate {
     }
 }
 
-words!(enum Outcome { 0 = Step {}, 1 = NotDescent {}, 2 = NoTrialPassed {} });
+words!(enum Outcome { 0 = Step {}, 1 = NotDescent {}, 2 = NoTrialPassed {}, 3 = Approach {} });
 words!(struct Record {
     iteration, t, outcome, step, trials, gradient_norm, direction_norm, slope, change
 });
@@ -146,6 +156,8 @@ mod tests {
         assert_eq!((certificate.steps, certificate.skipped_levels), (2, 1));
         assert_eq!((certificate.largest_direction, certificate.least_cosine), (7.0, 0.5));
         assert!(certificate.every_step_descended());
+        certificate.observe(&Record { outcome: Outcome::Approach, slope: 9.0, ..STEP });
+        assert!(certificate.every_step_descended() && certificate.approach_steps == 1);
         certificate.observe(&Record { slope: 0.1, ..STEP });
         assert!(!certificate.every_step_descended());
     }

@@ -1,12 +1,19 @@
-//! Quality of Algorithm 2 over the weight of the prior, the last level and the number of steps, on ellipses:
-//! `cargo run --release --example sweep -- PRIOR FIRST_SEED N_IMAGES ALPHAS_PER_STD T_MINS STEPS`, lists with commas, such as
-//! `sweep ellipses 101 6 8.5,17,34 0.001,0.003 100,300`. Prints mean PSNR and SSIM of each
-//! combination, of the result and of the mean of what it could be a diffused version of at t_min.
+//! Quality over settings, on several images:
+//! `cargo run --release --example sweep -- PRIOR IMAGES [FIELD=VALUE[/VALUE...]]...`
+//!
+//! IMAGES are `ellipses:FIRST-LAST` (10 % noise), or slices in HU, `FILE.npz:K,K,...` (5 % noise). A FIELD is that of
+//! a run's `[reconstruction]` table, such as `method`, `steps` or `preconditioned.t_min`; or `alpha_per_std`,
+//! `alpha_per_variance`, `tv_per_variance` for weights in proportion to the noise; or `simulation.angles` and so on.
+//! Every combination prints the mean PSNR and SSIM (data range 1) of the result, and of the result denoised once at its
+//! last level; mean RMSE (in HU for slices); network passes, projections, and seconds for one image.
 #![allow(missing_docs)]
 
+use gradus::ct::{hu_to_network, network_to_hu};
 use gradus::data::ellipses::ellipses;
-use gradus::metrics::{psnr, ssim_uniform};
-use gradus::reconstruct::{Measurement, Settings, denoise, reconstruct};
+use gradus::data::image_files::read_image;
+use gradus::image::Image;
+use gradus::metrics::{psnr, rmse, ssim_uniform};
+use gradus::reconstruct::{Measurement, Method, Settings, denoise, reconstruct};
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::{Weights, embedded};
 use std::ops::ControlFlow;
@@ -14,46 +21,131 @@ use std::time::Instant;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
+/// An image in network units, and how it is scanned.
+struct Subject {
+    truth: Image,
+    seed: u64,
+    hounsfield: bool,
+}
+
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [prior, first, n, alphas, t_mins, steps] = arguments.as_slice() else {
-        return Err("usage: sweep PRIOR FIRST_SEED N_IMAGES ALPHAS_PER_STD T_MINS STEPS".into());
+    let [prior, images, fields @ ..] = arguments.as_slice() else {
+        return Err("usage: sweep PRIOR IMAGES [FIELD=VALUE[/VALUE...]]...".into());
     };
     let weights = match embedded(prior) {
         Some(bytes) => Weights::from_bytes(bytes)?,
         None => Weights::from_bytes(&std::fs::read(prior)?)?,
     };
-    let (first, n): (u64, u64) = (first.parse()?, n.parse()?);
-    println!("{prior}, ellipses:{first} to {}", first + n - 1);
-    println!("alpha/std   t_min   steps   PSNR dB   SSIM   denoised once: PSNR dB   SSIM   s an image");
-    for &alpha in &numbers(alphas)? {
-        for &t_min in &numbers(t_mins)? {
-            for &steps in &numbers(steps)? {
-                let start = Instant::now();
-                let mut quality = [0.0; 4];
-                for seed in first..first + n {
-                    let truth = ellipses(seed, 128);
-                    let measurement = Measurement::new(&simulate(&truth, 1.0, &Simulation::default())?)?;
-                    let alpha = Some(alpha * measurement.noise_std);
-                    let settings = Settings { alpha, t_min, steps: steps as u32, ..Settings::default() };
-                    let run = reconstruct(&measurement, &settings, Some(&weights), &mut |_| ControlFlow::Continue(()))?;
-                    let denoised = denoise(&weights, &run.image, t_min)?;
-                    for (sums, image) in quality.chunks_exact_mut(2).zip([&run.image, &denoised]) {
-                        sums[0] += psnr(&truth, image, 1.0)? / n as f64;
-                        sums[1] += ssim_uniform(&truth, image, 1.0)? / n as f64;
-                    }
-                }
-                let seconds = start.elapsed().as_secs_f64() / n as f64;
-                let [plain, plain_ssim, once, once_ssim] = quality;
-                println!(
-                    "{alpha:9} {t_min:7} {steps:7} {plain:9.2} {plain_ssim:6.3} {once:23.2} {once_ssim:6.3} {seconds:12.1}"
-                );
-            }
+    let subjects = subjects(images)?;
+    let fields: Vec<(&str, Vec<&str>)> = fields
+        .iter()
+        .map(|field| field.split_once('=').ok_or("a field is FIELD=VALUE"))
+        .map(|pair| pair.map(|(name, values)| (name, values.split('/').collect())))
+        .collect::<Result<_, _>>()?;
+    println!("{prior}, {images}: {} images", subjects.len());
+    println!("PSNR dB   SSIM    RMSE   denoised: PSNR dB   SSIM   forwards   vjps   projections   seconds   settings");
+    let combinations: usize = fields.iter().map(|(_, values)| values.len()).product();
+    for mut index in 0..combinations {
+        let mut chosen = Vec::new();
+        for (name, values) in &fields {
+            chosen.push((*name, values[index % values.len()]));
+            index /= values.len();
         }
+        row(&weights, &subjects, &chosen)?;
     }
     Ok(())
 }
 
-fn numbers(list: &str) -> Outcome<Vec<f64>> {
-    Ok(list.split(',').map(str::parse).collect::<Result<_, _>>()?)
+fn subjects(images: &str) -> Outcome<Vec<Subject>> {
+    let (name, which) = images.rsplit_once(':').ok_or("images are ellipses:FIRST-LAST or FILE.npz:K,K,...")?;
+    if name == "ellipses" {
+        let (first, last) = which.split_once('-').unwrap_or((which, which));
+        let subject = |seed| Subject { truth: ellipses(seed, 128), seed: 1, hounsfield: false };
+        return Ok((first.parse()?..=last.parse()?).map(subject).collect());
+    }
+    let slice = |k: &str| -> Outcome<Subject> {
+        let image = read_image(format!("{name}:[{k}]"))?.image;
+        let pixels = image.pixels.iter().map(|hu| hu_to_network(*hu)).collect();
+        Ok(Subject { truth: Image { pixels, ..image }, seed: k.parse()?, hounsfield: true })
+    };
+    which.split(',').map(slice).collect()
+}
+
+/// The default settings with the fields chosen, by way of TOML.
+fn configured<T: serde::Serialize + serde::de::DeserializeOwned>(base: &T, chosen: &[(&str, &str)]) -> Outcome<T> {
+    let mut table = toml::Table::try_from(base)?;
+    for (name, value) in chosen {
+        let mut place = &mut table;
+        let mut parts: Vec<&str> = name.split('.').collect();
+        let last = parts.pop().ok_or("a field has a name")?;
+        for part in parts {
+            place =
+                place.get_mut(part).and_then(toml::Value::as_table_mut).ok_or_else(|| format!("no table {part}"))?;
+        }
+        let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("v"));
+        place.insert(last.to_owned(), parsed.unwrap_or_else(|| toml::Value::String((*value).to_owned())));
+    }
+    Ok(table.try_into()?)
+}
+
+fn row(weights: &Weights, subjects: &[Subject], chosen: &[(&str, &str)]) -> Outcome<()> {
+    let of = |prefix: &str| -> Vec<(&str, &str)> {
+        chosen.iter().filter_map(|(name, value)| name.strip_prefix(prefix).map(|name| (name, *value))).collect()
+    };
+    let per = |name: &str| chosen.iter().find(|(other, _)| *other == name).map(|(_, value)| value.parse::<f64>());
+    let plain: Vec<(&str, &str)> = chosen
+        .iter()
+        .filter(|(name, _)| !name.starts_with("simulation.") && !name.contains("_per_"))
+        .copied()
+        .collect();
+    let mut sums = [0.0; 9];
+    for subject in subjects {
+        let noise = if subject.hounsfield { 0.05 } else { 0.1 };
+        let simulation = Simulation { noise, seed: subject.seed, ..Simulation::default() };
+        let measurement =
+            Measurement::new(&simulate(&subject.truth, 1.0, &configured(&simulation, &of("simulation."))?)?)?;
+        let mut settings: Settings = configured(&Settings::default(), &plain)?;
+        let std = measurement.noise_std;
+        for (name, unit) in [("alpha_per_std", std), ("alpha_per_variance", std * std)] {
+            settings.alpha = per(name).transpose()?.map(|value| value * unit).or(settings.alpha);
+        }
+        settings.tv_weight = per("tv_per_variance").transpose()?.map(|value| value * std * std).or(settings.tv_weight);
+        let start = Instant::now();
+        let run = reconstruct(&measurement, &settings, Some(weights), &mut |_| ControlFlow::Continue(()))?;
+        let seconds = start.elapsed().as_secs_f64();
+        let t_min =
+            if settings.method == Method::Preconditioned { settings.preconditioned.t_min } else { settings.t_min };
+        let once = denoise(weights, &run.image, t_min)?;
+        let c = run.counters;
+        let values = [
+            psnr(&subject.truth, &run.image, 1.0)?,
+            ssim_uniform(&subject.truth, &run.image, 1.0)?,
+            error(subject, &run.image)?,
+            psnr(&subject.truth, &once, 1.0)?,
+            ssim_uniform(&subject.truth, &once, 1.0)?,
+            c.network_forwards as f64,
+            c.network_vjps as f64,
+            c.projections as f64,
+            seconds,
+        ];
+        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value / subjects.len() as f64);
+    }
+    let [psnr, ssim, rmse, once, once_ssim, forwards, vjps, projections, seconds] = sums;
+    let settings: Vec<String> = chosen.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    println!(
+        "{psnr:7.2} {ssim:6.3} {rmse:7.4} {once:19.2} {once_ssim:6.3} {forwards:10.0} {vjps:6.0} {projections:13.0} \
+         {seconds:9.2}   {}",
+        settings.join(" ")
+    );
+    Ok(())
+}
+
+/// Root mean square error, in HU for slices.
+fn error(subject: &Subject, image: &Image) -> Outcome<f64> {
+    if !subject.hounsfield {
+        return Ok(rmse(&subject.truth, image)?);
+    }
+    let hu = |image: &Image| Image { pixels: image.pixels.iter().map(|x| network_to_hu(*x)).collect(), ..*image };
+    Ok(rmse(&hu(&subject.truth), &hu(image))?)
 }

@@ -17,6 +17,7 @@ use crate::trace::{Outcome, Record};
 ///     solve (A^T A + mu_i I) d_i = -g_i,  mu_i = alpha_i/sigma_i^2,   Curvature, Advance
 ///         by K conjugate gradient steps from d_i = 0
 ///     if |grad f(x_i)| <= eps: stop                                   Products
+///     while approaching: x_{i+1} <- x_i + d_i, next i                 (untested: this only chooses the start)
 ///     if <grad f(x_i), d_i> >= 0: leave this t_i                      (eq. 13, adaptive smoothing schedule)
 ///     lambda_i <- first of 1, tau, tau^2, ... with                    LineSearch
 ///         f(x_i + lambda_i d_i) <= f(x_i) + c lambda_i <grad f(x_i), d_i>
@@ -27,6 +28,12 @@ use crate::trace::{Outcome, Record};
 /// `sigma_t = nu_t/gamma_t`, without drift \[FKD24, eq. 6\]. With its denoiser `D`, `grad R = (x - D(x))/sigma_t^2`
 /// \[Efr11\], so `x_i + d_i` is near the minimiser of `1/2 |A x - y|^2 + mu_i/2 |x - D(x_i)|^2`: the data term is solved,
 /// the denoiser trusted.
+///
+/// # The approach
+/// Directions at large `t` often ascend on `f`, from starting points at which `f` is small already, and the method would
+/// skip the levels that lead to the right basin. So the run has a beginning that makes no claim: the first levels, as
+/// many as [`Approach`] says, and those that follow until one descends on `f`. Its steps are recorded as
+/// [`Outcome::Approach`]. From then on every step is tested.
 ///
 /// # Why Theorem 3.2 holds
 /// `M = A^T A + mu I` has its eigenvalues in `[mu, L]`, `L = |A|^2 + mu`. After each conjugate gradient step from 0,
@@ -39,7 +46,7 @@ use crate::trace::{Outcome, Record};
 ///
 /// So `d` is bounded where `g` is, descends on `F(., t_i)`, and is gradient-like for `f` (Definition 3.1) at
 /// `t_i = t_min`, where `g = grad f`; at larger `t_i` the test of eq. 13 is made as in Algorithm 2. The theorem's proof
-/// uses no more: every limit point is stationary.
+/// uses no more, and no particular starting point: every limit point is stationary.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Preconditioned {
@@ -48,9 +55,21 @@ pub struct Preconditioned {
     solve_steps: u32,
     backtracking: Backtracking,
     tolerance: f32,
+    approach: Approach,
     i: u32,
     new_iterate: bool,
+    approaching: bool,
     state: State,
+}
+
+/// The beginning of a run of [`Preconditioned`], which is not tested on `f`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Approach {
+    /// Levels that belong to it whether or not their directions descend. All of them: a run without any test.
+    pub levels: u32,
+    /// Conjugate gradient steps in each of these; more than later, as `A^T A + mu I` is ill-conditioned for large `t`.
+    pub solve_steps: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,12 +109,33 @@ impl Preconditioned {
         if tolerance.is_nan() || tolerance < 0.0 {
             return Err(SettingsError::Tolerance);
         }
-        Ok(Self { homotopy, kernel, solve_steps, backtracking, tolerance, i: 0, new_iterate: true, state: State::Gradient })
+        let approach = Approach { levels: 0, solve_steps };
+        let (i, new_iterate, approaching, state) = (0, true, true, State::Gradient);
+        Ok(Self {
+            homotopy,
+            kernel,
+            solve_steps,
+            backtracking,
+            tolerance,
+            approach,
+            i,
+            new_iterate,
+            approaching,
+            state,
+        })
+    }
+
+    /// The same run with another beginning; by default only levels that do not descend on `f` belong to it.
+    ///
+    /// # Errors
+    /// [`SettingsError::SolveSteps`] when it has no conjugate gradient steps.
+    pub const fn with_approach(self, approach: Approach) -> Result<Self, SettingsError> {
+        if approach.solve_steps == 0 { Err(SettingsError::SolveSteps) } else { Ok(Self { approach, ..self }) }
     }
 
     /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 9, kernel 3, solve 1, line search 3, tolerance 1,
-    /// progress 2 and at most 11 words of the line of the algorithm.
-    pub const BYTES: usize = 31 * WORD;
+    /// approach 2, progress 3 and at most 11 words of the line of the algorithm.
+    pub const BYTES: usize = 34 * WORD;
 
     const TAG: [u8; WORD] = *b"PG01";
 
@@ -109,8 +149,10 @@ impl Preconditioned {
         self.solve_steps.write(out);
         self.backtracking.write(out);
         self.tolerance.to_bits().write(out); // may be infinite
+        self.approach.write(out);
         self.i.write(out);
         self.new_iterate.write(out);
+        self.approaching.write(out);
         self.state.write(out);
         bytes
     }
@@ -125,14 +167,19 @@ impl Preconditioned {
         let (homotopy, kernel, solve_steps) = (Words::read(words)?, Words::read(words)?, Words::read(words)?);
         let backtracking = Words::read(words)?;
         let fresh = Self::new(homotopy, kernel, solve_steps, backtracking, f32::from_bits(Words::read(words)?))?;
-        let (i, new_iterate) = (Words::read(words)?, Words::read(words)?);
-        let solver = Self { i, new_iterate, state: Words::read(words)?, ..fresh };
+        let fresh = fresh.with_approach(Words::read(words)?)?;
+        let (i, new_iterate, approaching) = (Words::read(words)?, Words::read(words)?, Words::read(words)?);
+        let solver = Self { i, new_iterate, approaching, state: Words::read(words)?, ..fresh };
         input.end()?;
         Ok(solver)
     }
 
     fn level(&self) -> Level {
         self.homotopy.level(self.i)
+    }
+
+    fn solve_steps(&self) -> u32 {
+        if self.i < self.approach.levels { self.approach.solve_steps } else { self.solve_steps }
     }
 
     /// `mu_i = alpha_i/sigma_i^2`.
@@ -178,7 +225,7 @@ impl Preconditioned {
             (State::Advance { steps, residual_square: previous, .. }, Told::ResidualSquare(square)) => {
                 let (steps, residual_square) = (steps.saturating_add(1), not_negative(square)?);
                 let solving = solve_on(steps, residual_square, residual_square / previous);
-                self.state = if steps < self.solve_steps { solving } else { State::Products };
+                self.state = if steps < self.solve_steps() { solving } else { State::Products };
             }
             (State::Products, Told::Direction(direction)) => return Ok(self.decide(direction.checked()?)),
             (State::LineSearch { search, direction }, Told::Change(change)) => {
@@ -211,6 +258,12 @@ impl Preconditioned {
     fn decide(&mut self, direction: Directional) -> Option<Record> {
         if direction.gradient_norm() <= self.tolerance {
             self.state = State::Done(Status::Stationary);
+            return None;
+        }
+        self.approaching &= self.i < self.approach.levels || direction.slope >= 0.0;
+        if self.approaching && self.level().t > self.homotopy.schedule.t_min() {
+            let record = direction.record(self.i, self.level().t, Outcome::Approach, 0);
+            self.state = State::Update(Record { step: 1.0, ..record });
             return None;
         }
         if direction.slope >= 0.0 {
@@ -264,6 +317,7 @@ fn not_negative(square: f32) -> Result<f32, AnswerError> {
     if finite(square)? < 0.0 { Err(AnswerError::NegativeSquare) } else { Ok(square) }
 }
 
+words!(struct Approach { levels, solve_steps });
 words!(enum State {
     0 = Gradient {},
     1 = Curvature { steps: steps, residual_square: residual_square, momentum: momentum },

@@ -45,6 +45,14 @@ impl Unit {
         self.convert(image, network_to_hu, |value, per_unit| value * per_unit)
     }
 
+    /// A difference of images in this unit, from network units: no offset.
+    pub fn express_difference(self, difference: &Image) -> Image {
+        let zero = self.convert(&Image { height: 1, width: 1, pixels: vec![0.0] }, network_to_hu, |_, _| 0.0).pixels[0];
+        let mut expressed = self.express(difference);
+        expressed.pixels.iter_mut().for_each(|value| *value -= zero);
+        expressed
+    }
+
     /// An image in network units, from this unit.
     pub fn to_network(self, image: &Image) -> Image {
         self.convert(image, hu_to_network, |value, per_unit| value / per_unit)

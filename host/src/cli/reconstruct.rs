@@ -5,6 +5,7 @@ use crate::problem::{self, Problem, Unit};
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
+use gradus::backend::View;
 use gradus::ct::Window;
 use gradus::data::image_files::{read_image, write_dicom, write_npy, write_png16};
 use gradus::image::{GreyWindow, Image};
@@ -51,6 +52,15 @@ pub struct Arguments {
     /// Last smoothing level [default: 0.001]
     #[arg(long)]
     t_min: Option<f64>,
+    /// Conjugate gradient steps in each iteration of the preconditioned method [default: 12]
+    #[arg(long, value_name = "N")]
+    solve_steps: Option<u32>,
+    /// Take the mean of this many runs of the preconditioned method, and write their deviation [default: 1]
+    #[arg(long, value_name = "RUNS")]
+    average: Option<u32>,
+    /// How the prior looks at iterates of the other learned methods [default: diffused]
+    #[arg(long, value_enum)]
+    view: Option<View>,
     /// Constant step for the flow, in place of the line search
     #[arg(long, value_name = "LENGTH")]
     constant_step: Option<f64>,
@@ -92,9 +102,17 @@ impl Arguments {
         let set = &mut run.reconstruction;
         replace(&mut run.input, &self.input);
         replace(&mut set.method, &self.method);
-        replace(&mut set.steps, &self.steps);
-        replace(&mut set.t_max, &self.t_max);
-        replace(&mut set.t_min, &self.t_min);
+        let own = &mut set.preconditioned;
+        let levels = match set.method {
+            Method::Preconditioned => (&mut own.steps, &mut own.t_max, &mut own.t_min),
+            _ => (&mut set.steps, &mut set.t_max, &mut set.t_min),
+        };
+        replace(levels.0, &self.steps);
+        replace(levels.1, &self.t_max);
+        replace(levels.2, &self.t_min);
+        replace(&mut own.solve_steps, &self.solve_steps);
+        replace(&mut own.average, &self.average);
+        replace(&mut set.view, &self.view);
         replace(&mut set.tolerance, &self.tolerance);
         replace(&mut set.start, &self.start);
         replace(&mut set.seed, &self.seed);
@@ -206,7 +224,11 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     let measurement = Measurement::new(&problem.scan).into_diagnostic()?;
     let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
     let fbp = filtered_backprojection(&measurement, settings.window).into_diagnostic()?;
-    let total = if settings.method == Method::Tv { settings.tv_iterations } else { settings.steps };
+    let total = match settings.method {
+        Method::Tv => settings.tv_iterations,
+        Method::Preconditioned => settings.preconditioned.steps,
+        _ => settings.steps,
+    };
     let bar = terminal.progress(total.into(), &settings.method.to_string());
     let stop = stop_flag()?;
     if let Some(path) = &run.truth {

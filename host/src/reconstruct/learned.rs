@@ -23,19 +23,18 @@ pub(super) fn reconstruct(
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
     let (height, width) = (measurement.geometry.height, measurement.geometry.width);
-    let alpha = settings.alpha.unwrap_or(Settings::ALPHA_PER_STD * measurement.noise_std);
+    let alpha = settings.prior_weight(measurement.noise_std);
     let solver = settings.solver(prior.perturbation_kernel().for_solver(), alpha)?;
     let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
     let start = start(measurement, settings)?;
     let data = measurement.sinogram.clone();
     let mut run = Run { trace: Vec::with_capacity(settings.steps as usize), total: settings.steps.into(), observer };
+    let evaluator = |objective| CpuEvaluator::new(projector, network, data, start, objective);
     let (status, mut evaluator) = match solver {
         LearnedSolver::GradientLike(solver) => {
-            run.drive(solver, CpuEvaluator::new(projector, network, data, start, solver.objective())?)
+            run.drive(solver, evaluator(solver.objective())?.with_view(settings.view))
         }
-        LearnedSolver::Flow(solver) => {
-            run.drive(solver, CpuEvaluator::new(projector, network, data, start, solver.objective())?)
-        }
+        LearnedSolver::Flow(solver) => run.drive(solver, evaluator(solver.objective())?.with_view(settings.view)),
     }?;
     let mut certificate = Certificate::default();
     run.trace.iter().for_each(|row| certificate.observe(&row.record));
@@ -47,6 +46,7 @@ pub(super) fn reconstruct(
         certificate,
         objective: Some(evaluator.objective()),
         weight: Some(alpha),
+        deviation: None,
         counters: evaluator.counters(),
     })
 }
@@ -78,7 +78,7 @@ impl Run<'_> {
 }
 
 /// `x_1`.
-fn start(measurement: &Measurement, settings: &Settings) -> Result<Vec<f32>, ReconstructError> {
+pub(super) fn start(measurement: &Measurement, settings: &Settings) -> Result<Vec<f32>, ReconstructError> {
     let pixels = measurement.geometry.image_len();
     match settings.start {
         Start::Noise => {

@@ -15,6 +15,8 @@ pub struct Measurement {
     pub noise_std: f64,
     /// Where that number comes from.
     pub noise_source: NoiseSource,
+    /// `noise_std^2` over the variance of each line integral, `[angle][bin]`, where photons were counted.
+    pub weights: Option<Vec<f32>>,
     /// Attenuation in 1/mm of network unit 1.
     pub attenuation_per_unit: f64,
 }
@@ -52,6 +54,7 @@ impl Measurement {
             sinogram: scan.sinogram.clone(),
             noise_std,
             noise_source,
+            weights: count_weights(scan, noise_std),
             attenuation_per_unit: 1.0 / pixel_mm,
         };
         let per_pixel = match scan.attenuation_per_unit_per_mm {
@@ -73,6 +76,13 @@ fn brightest(measurement: &Measurement) -> Result<f64, ReconstructError> {
     pixels.sort_by(f32::total_cmp);
     let value = pixels.get(pixels.len() - 1 - pixels.len() / 1000).copied().unwrap_or(0.0);
     if value > 0.0 { Ok(value.into()) } else { Err(ReconstructError::NothingAttenuates) }
+}
+
+/// The variance of `p = -ln(counts/I_0)` is about `1/counts = e^p/I_0`, so its weight is `noise_std^2 I_0 e^-p`.
+fn count_weights(scan: &Scan, noise_std: f64) -> Option<Vec<f32>> {
+    let photons = scan.photons.filter(|_| scan.noise_std.is_none())?;
+    let weight = |p: &f32| (noise_std * noise_std * photons * (-f64::from(*p)).exp()) as f32;
+    Some(scan.sinogram.iter().map(weight).collect())
 }
 
 /// Standard deviation of a line integral of the scan.

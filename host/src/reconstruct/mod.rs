@@ -3,12 +3,13 @@
 mod denoise;
 mod learned;
 mod measurement;
+mod preconditioned;
 mod settings;
 mod total_variation;
 
 pub use denoise::denoise;
 pub use measurement::{Measurement, NoiseSource};
-pub use settings::{LineSearchSettings, Method, Settings, Start};
+pub use settings::{LineSearchSettings, Method, PreconditionedSettings, Settings, Start};
 
 use crate::backend::Counters;
 use crate::backend::cpu::NetworkError;
@@ -80,6 +81,8 @@ pub struct Reconstruction {
     pub objective: Option<f64>,
     /// `alpha` or the weight of total variation, where the method has one.
     pub weight: Option<f64>,
+    /// Standard deviation of each pixel over the runs of which `image` is the mean, in network units.
+    pub deviation: Option<Image>,
     /// What it cost.
     pub counters: Counters,
 }
@@ -94,6 +97,7 @@ impl Reconstruction {
             certificate: Certificate::default(),
             objective: None,
             weight: None,
+            deviation: None,
             counters: Counters::default(),
         }
     }
@@ -132,6 +136,9 @@ pub fn reconstruct(
         Method::Tv => total_variation::reconstruct(measurement, settings, projector, observer),
         method => {
             let prior = prior.ok_or(ReconstructError::NoPrior(method))?;
+            if method == Method::Preconditioned {
+                return preconditioned::reconstruct(measurement, settings, projector, prior, observer);
+            }
             learned::reconstruct(measurement, settings, projector, prior, observer)
         }
     }

@@ -1,9 +1,10 @@
 //! How a reconstruction is to be made: every choice, with its default.
 
+use crate::backend::View;
 use crate::ct::Window;
 use gradus_core::{
-    Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel, RegularisationWeight, Schedule,
-    SettingsError, Spacing, StepCandidate,
+    Approach, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel, Preconditioned,
+    RegularisationWeight, Schedule, SettingsError, Spacing, StepCandidate,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -12,6 +13,8 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
+    /// Algorithm 2 along directions for which the data term is solved: a few steps, each certified to descend.
+    Preconditioned,
     /// Algorithm 2: graduated, and every step certified to descend.
     GradientLike,
     /// Algorithm 1: the graduated non-convexity flow.
@@ -35,6 +38,7 @@ impl Method {
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Preconditioned => "preconditioned",
             Self::GradientLike => "gradient-like",
             Self::Flow => "flow",
             Self::GradientDescent => "gradient-descent",
@@ -66,8 +70,9 @@ pub struct Settings {
     pub seed: u64,
     /// Starting point of learned methods.
     pub start: Start,
-    /// Weight `alpha` of the prior; without it, [`Settings::ALPHA_PER_STD`] times the standard
-    /// deviation of the noise.
+    /// Weight `alpha` of the prior. Without it: under the drift-free view, and in the preconditioned method,
+    /// the variance of the noise, as in the posterior density; else [`Settings::ALPHA_PER_STD`] times its
+    /// standard deviation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
     /// Number of levels, one iteration each.
@@ -81,8 +86,12 @@ pub struct Settings {
     pub constant_step: Option<f64>,
     /// Stop when the gradient norm is at most this.
     pub tolerance: f64,
+    /// How the prior looks at the iterates of the graduated methods; the preconditioned one has no choice.
+    pub view: View,
     /// Line search.
     pub line_search: LineSearchSettings,
+    /// The preconditioned method, which has levels of its own.
+    pub preconditioned: PreconditionedSettings,
     /// Window of the filtered backprojection.
     pub window: Window,
     /// Weight of total variation; without it, [`Settings::TV_PER_VARIANCE`] times the variance of the noise.
@@ -90,6 +99,50 @@ pub struct Settings {
     pub tv_weight: Option<f64>,
     /// Iterations of total variation.
     pub tv_iterations: u32,
+}
+
+/// The preconditioned method. A level `t` stands for noise of standard deviation `nu_t/gamma_t` in network units: 0.5 for
+/// 3.4, 0.26 for 1, 0.02 for 0.08, 0.001 for 0.01.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PreconditionedSettings {
+    /// Number of levels, one iteration each.
+    pub steps: u32,
+    /// First smoothing level.
+    pub t_max: f64,
+    /// Last smoothing level, at which the objective is defined.
+    pub t_min: f64,
+    /// Conjugate gradient steps in each iteration.
+    pub solve_steps: u32,
+    /// Levels of the approach, which the objective does not test.
+    pub approach_steps: u32,
+    /// Conjugate gradient steps in each of these.
+    pub approach_solve_steps: u32,
+    /// Whether line integrals count by their photons, where the scan says how many there were.
+    pub weighted: bool,
+    /// Runs whose mean is the result; all but the first start from the first result under new noise.
+    pub average: u32,
+    /// Level of that noise.
+    pub restart_t: f64,
+    /// Number of levels of a run from there.
+    pub restart_steps: u32,
+}
+
+impl Default for PreconditionedSettings {
+    fn default() -> Self {
+        Self {
+            steps: 8,
+            t_max: 0.5,
+            t_min: 0.001,
+            solve_steps: 12,
+            approach_steps: 4,
+            approach_solve_steps: 40,
+            weighted: true,
+            average: 1,
+            restart_t: 0.02,
+            restart_steps: 4,
+        }
+    }
 }
 
 /// The candidate step and its backtracking.
@@ -130,7 +183,9 @@ impl Default for Settings {
             t_min: 1e-3,
             constant_step: None,
             tolerance: 0.0,
+            view: View::Diffused,
             line_search: LineSearchSettings::default(),
+            preconditioned: PreconditionedSettings::default(),
             window: Window::Hann,
             tv_weight: None,
             tv_iterations: 500,
@@ -153,21 +208,51 @@ impl Settings {
     /// Weight of total variation over the variance of the noise, swept on the same images.
     pub const TV_PER_VARIANCE: f64 = 10.0;
 
+    /// The weight `alpha` of the prior where the noise has the deviation `noise_std`.
+    pub(super) fn prior_weight(&self, noise_std: f64) -> f64 {
+        let posterior = self.method == Method::Preconditioned || self.view == View::DriftFree;
+        let usual = if posterior { noise_std * noise_std } else { Self::ALPHA_PER_STD * noise_std };
+        self.alpha.unwrap_or(usual)
+    }
+
+    fn backtracking(&self) -> Backtracking {
+        Backtracking {
+            sufficient_decrease: self.line_search.sufficient_decrease as f32,
+            shrink: self.line_search.shrink as f32,
+            max_trials: self.line_search.max_trials,
+        }
+    }
+
+    /// The preconditioned solver on `steps` levels from `t_max` down, for a prior under `kernel` with weight `alpha`.
+    pub(super) fn preconditioned_solver(
+        &self,
+        (t_max, steps): (f64, u32),
+        approach: Approach,
+        kernel: PerturbationKernel,
+        alpha: f64,
+    ) -> Result<Preconditioned, SettingsError> {
+        let own = &self.preconditioned;
+        let schedule = Schedule::new(Spacing::Logarithmic, t_max as f32, own.t_min as f32, steps)?;
+        let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(alpha as f32) };
+        let (backtracking, tolerance) = (self.backtracking(), self.tolerance as f32);
+        Preconditioned::new(homotopy, kernel, own.solve_steps, backtracking, tolerance)?.with_approach(approach)
+    }
+
     /// The solver that these settings describe, for a prior under `kernel` with weight `alpha`.
     pub(super) fn solver(&self, kernel: PerturbationKernel, alpha: f64) -> Result<LearnedSolver, SettingsError> {
         let (t_max, t_min) = (self.t_max as f32, self.t_min as f32);
         let descent = self.method == Method::GradientDescent;
         let schedule = Schedule::new(Spacing::Logarithmic, if descent { t_min } else { t_max }, t_min, self.steps)?;
-        let weight = RegularisationWeight::NoiseToSignal { alpha: alpha as f32, kernel };
+        let alpha = alpha as f32;
+        let weight = match self.view {
+            View::Diffused => RegularisationWeight::NoiseToSignal { alpha, kernel },
+            View::DriftFree => RegularisationWeight::Constant(alpha),
+        };
         let homotopy = Homotopy { schedule, weight };
         let search = &self.line_search;
         let first = search.first as f32;
         let candidate = StepCandidate::BarzilaiBorwein { first, factor: search.factor as f32, least: 1e-6, most: 1e6 };
-        let backtracking = Backtracking {
-            sufficient_decrease: search.sufficient_decrease as f32,
-            shrink: search.shrink as f32,
-            max_trials: search.max_trials,
-        };
+        let backtracking = self.backtracking();
         if self.method == Method::Flow {
             let rule = match self.constant_step {
                 Some(step) => FlowStep::Constant(step as f32),

@@ -1,10 +1,14 @@
 //! The CT problem behind a solver's requests, on the CPU.
 
+use super::data_term::DataTerm;
 use super::network::Network;
-use super::vector::{add_scaled, difference_products, dot, half_square_change};
-use crate::backend::Counters;
+use super::vector::{add_scaled, difference_products, dot, half_square_change, scaled_copy};
+use crate::backend::{Counters, View};
 use crate::ct::{ProjectionError, Projector};
 use gradus_core::{Directional, Evaluator, Level};
+
+mod preconditioned;
+pub use preconditioned::PreconditionedCpuEvaluator;
 
 /// Updates between two fresh computations of the residual `A x - y`.
 const REFRESH_RESIDUAL: u32 = 50;
@@ -15,16 +19,17 @@ const OBJECTIVE: usize = 0;
 const SMOOTHED: usize = 1;
 const LANES: usize = CpuEvaluator::LANES;
 
-/// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for one image, with every vector in memory of its own.
+/// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for one image, with every vector in memory of its own; under the
+/// drift-free [`View`], `h(gamma_t x, t)`.
 ///
 /// Nothing is computed twice:
 /// * D along a direction is an exact quadratic, so all trials of a search share one projection `A d`;
 /// * the activations of the accepted trial serve the next `grad f`;
 /// * `grad f` and `d` share one adjoint projection and one batch of vector-Jacobian products.
 pub struct CpuEvaluator {
-    projector: Projector,
+    data_term: DataTerm,
     network: Network,
-    data: Vec<f32>,
+    view: View,
     objective: Level,
     iterate: Vec<f32>,
     residual: Vec<f32>,
@@ -69,25 +74,22 @@ impl CpuEvaluator {
     /// # Errors
     /// When the sinogram or the image has not the length that the projector's geometry asks for.
     pub fn new(
-        mut projector: Projector,
+        projector: Projector,
         network: Network,
         data: Vec<f32>,
         start: Vec<f32>,
         objective: Level,
     ) -> Result<Self, ProjectionError> {
-        let (pixels, values) = (projector.geometry().image_len(), projector.geometry().sinogram_len());
+        let mut data_term = DataTerm::new(projector, data)?;
+        let (pixels, values) = (data_term.image_len(), data_term.sinogram_len());
         let image = || vec![0.0; pixels];
         let both = || vec![0.0; LANES * pixels];
         let mut residual = vec![0.0; values];
-        projector.forward_project(&start, &mut residual)?;
-        if data.len() != values {
-            return Err(ProjectionError::SinogramLength { expected: values, got: data.len() });
-        }
-        add_scaled(&mut residual, -1.0, &data);
+        data_term.residual(&start, &mut residual)?;
         Ok(Self {
-            projector,
+            data_term,
             network,
-            data,
+            view: View::Diffused,
             objective,
             iterate: start,
             residual,
@@ -106,10 +108,45 @@ impl CpuEvaluator {
         })
     }
 
+    /// The same problem with the prior seen otherwise.
+    #[must_use]
+    pub fn with_view(self, view: View) -> Self {
+        Self { view, ..self }
+    }
+
+    /// The same problem with the data term `1/2 sum_i w_i (A x - y)_i^2`, one weight `w_i >= 0` for each value of the
+    /// sinogram.
+    ///
+    /// # Errors
+    /// When there are more or fewer weights than values.
+    pub fn with_weights(mut self, weights: &[f32]) -> Result<Self, ProjectionError> {
+        self.data_term.set_weights(weights)?;
+        self.data_term.residual(&self.iterate, &mut self.residual)?;
+        self.counters.projections += 1;
+        Ok(self)
+    }
+
     /// The current iterate, `[row][col]`.
     #[must_use]
     pub fn iterate(&self) -> &[f32] {
         &self.iterate
+    }
+
+    /// Goes on from another image, as at the start of a run on another objective.
+    ///
+    /// # Errors
+    /// When it has not the length that the geometry asks for.
+    pub fn restart(&mut self, x: &[f32], objective: Level) -> Result<(), ProjectionError> {
+        self.data_term.residual(x, &mut self.residual)?;
+        self.counters.projections += 1;
+        self.iterate.copy_from_slice(x);
+        self.objective = objective;
+        self.lanes.times[OBJECTIVE] = objective.t;
+        if let Some(buffer) = self.previous.take() {
+            self.spare = buffer;
+        }
+        self.held = Held::Other;
+        Ok(())
     }
 
     /// The direction `d` that was computed last, before the update along it.
@@ -136,10 +173,18 @@ impl CpuEvaluator {
 
     /// Evaluates the iterate at `t_min` and keeps `h`.
     fn forward_objective(&mut self) {
-        let n = self.iterate.len();
-        self.lanes.images[..n].copy_from_slice(&self.iterate);
+        let (n, scale) = (self.iterate.len(), self.input_scale(self.objective.t));
+        scaled_copy(&mut self.lanes.images[..n], scale, &self.iterate);
         self.forward(OBJECTIVE..SMOOTHED);
         self.keep_features();
+    }
+
+    /// What an image is multiplied by on its way into the network.
+    fn input_scale(&self, t: f32) -> f32 {
+        match self.view {
+            View::Diffused => 1.0,
+            View::DriftFree => self.network.perturbation_kernel().at(t.into()).mean_scale as f32,
+        }
     }
 
     fn keep_features(&mut self) {
@@ -154,7 +199,7 @@ impl CpuEvaluator {
         self.network.forward(lanes.clone(), images, &self.lanes.times[lanes]);
     }
 
-    /// `J_h^T h` of every lane in the range.
+    /// `grad_x 1/2 |h|^2` of every lane in the range.
     fn prior_gradients(&mut self, lanes: std::ops::Range<usize>) {
         let n = self.iterate.len();
         for lane in lanes.clone() {
@@ -164,7 +209,13 @@ impl CpuEvaluator {
         }
         let range = lanes.start * n..lanes.end * n;
         self.counters.network_vjps += lanes.len() as u64;
-        self.network.vjp(lanes, &self.lanes.covectors[range.clone()], &mut self.lanes.products[range]);
+        self.network.vjp(lanes.clone(), &self.lanes.covectors[range.clone()], &mut self.lanes.products[range]);
+        if self.view == View::DriftFree {
+            for lane in lanes {
+                let scale = self.input_scale(self.lanes.times[lane]);
+                self.lanes.products[lane * n..(lane + 1) * n].iter_mut().for_each(|product| *product *= scale);
+            }
+        }
     }
 
     /// The forward passes and products that `grad f(x)` and `grad R(x, t)` need, in as few batches as possible.
@@ -172,7 +223,8 @@ impl CpuEvaluator {
         let n = self.iterate.len();
         let smoothed = level != self.objective;
         if smoothed {
-            self.lanes.images[n..].copy_from_slice(&self.iterate);
+            let scale = self.input_scale(level.t);
+            scaled_copy(&mut self.lanes.images[n..], scale, &self.iterate);
             self.lanes.times[SMOOTHED] = level.t;
         }
         let end = if smoothed { LANES } else { SMOOTHED };
@@ -188,42 +240,19 @@ impl CpuEvaluator {
                 self.forward(SMOOTHED..LANES);
             }
         } else {
-            self.lanes.images[..n].copy_from_slice(&self.iterate);
+            let scale = self.input_scale(self.objective.t);
+            scaled_copy(&mut self.lanes.images[..n], scale, &self.iterate);
             self.forward(OBJECTIVE..end);
             self.keep_features();
         }
         self.prior_gradients(OBJECTIVE..end);
     }
 
-    fn project_direction(&mut self) -> Result<(), ProjectionError> {
-        if !self.has_projected {
-            self.projector.forward_project(&self.direction, &mut self.projected)?;
-            self.counters.projections += 1;
-            self.has_projected = true;
-        }
-        Ok(())
-    }
-
-    fn update_residual(&mut self, step: f32) -> Result<(), ProjectionError> {
-        self.updates += 1;
-        if self.updates.is_multiple_of(REFRESH_RESIDUAL) {
-            self.projector.forward_project(&self.iterate, &mut self.residual)?;
-            self.counters.projections += 1;
-            add_scaled(&mut self.residual, -1.0, &self.data);
-        } else {
-            add_scaled(&mut self.residual, step, &self.projected);
-        }
-        Ok(())
-    }
-}
-
-impl Evaluator for CpuEvaluator {
-    type Error = ProjectionError;
-
-    fn direction(&mut self, level: Level, new_iterate: bool) -> Result<Directional, ProjectionError> {
+    /// `grad f(x)` where `x` has changed, and `grad F(x, t)` into the direction's place.
+    fn gradients(&mut self, level: Level, new_iterate: bool) -> Result<(), ProjectionError> {
         let n = self.iterate.len();
         if new_iterate {
-            self.projector.adjoint(&self.residual, &mut self.data_gradient)?;
+            self.data_term.adjoint(&self.residual, &mut self.data_gradient)?;
             self.counters.projections += 1;
         }
         self.evaluate_prior(level, new_iterate);
@@ -238,6 +267,35 @@ impl Evaluator for CpuEvaluator {
             self.direction.copy_from_slice(&self.data_gradient);
             add_scaled(&mut self.direction, level.prior_weight, at_level);
         }
+        Ok(())
+    }
+
+    fn project_direction(&mut self) -> Result<(), ProjectionError> {
+        if !self.has_projected {
+            self.data_term.forward_project(&self.direction, &mut self.projected)?;
+            self.counters.projections += 1;
+            self.has_projected = true;
+        }
+        Ok(())
+    }
+
+    fn update_residual(&mut self, step: f32) -> Result<(), ProjectionError> {
+        self.updates += 1;
+        if self.updates.is_multiple_of(REFRESH_RESIDUAL) {
+            self.data_term.residual(&self.iterate, &mut self.residual)?;
+            self.counters.projections += 1;
+        } else {
+            add_scaled(&mut self.residual, step, &self.projected);
+        }
+        Ok(())
+    }
+}
+
+impl Evaluator for CpuEvaluator {
+    type Error = ProjectionError;
+
+    fn direction(&mut self, level: Level, new_iterate: bool) -> Result<Directional, ProjectionError> {
+        self.gradients(level, new_iterate)?;
         self.direction.iter_mut().for_each(|d| *d *= -level.t);
         self.has_projected = false;
         let (previous_dot_difference, difference_norm_sq) =
@@ -254,9 +312,13 @@ impl Evaluator for CpuEvaluator {
     fn change(&mut self, step: f32) -> Result<f32, ProjectionError> {
         self.project_direction()?;
         let n = self.iterate.len();
+        let scale = self.input_scale(self.objective.t);
         let trial = &mut self.lanes.images[..n];
         trial.copy_from_slice(&self.iterate);
         add_scaled(trial, step, &self.direction);
+        if self.view == View::DriftFree {
+            trial.iter_mut().for_each(|x| *x *= scale);
+        }
         self.forward(OBJECTIVE..SMOOTHED);
         self.held = Held::Trial(step);
         let l = f64::from(step);

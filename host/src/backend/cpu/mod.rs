@@ -4,6 +4,7 @@
 //! computed the same way by whoever takes it, and sums over tiles are taken in the order of the tiles.
 
 mod blocked;
+mod data_term;
 mod engine;
 mod evaluator;
 mod layer;
@@ -14,7 +15,7 @@ mod step;
 pub mod training;
 mod vector;
 
-pub use evaluator::CpuEvaluator;
+pub use evaluator::{CpuEvaluator, PreconditionedCpuEvaluator};
 pub use network::{Network, NetworkError};
 pub use profile::LayerTime;
 pub use training::{TrainingBatch, TrainingNetwork};

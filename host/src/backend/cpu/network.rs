@@ -134,6 +134,12 @@ impl Network {
         self.lanes.len()
     }
 
+    /// The noise that the network was trained under.
+    #[must_use]
+    pub fn perturbation_kernel(&self) -> PerturbationKernelSpec {
+        self.model.perturbation_kernel
+    }
+
     /// Values of one image, and of its h.
     #[must_use]
     pub fn image_len(&self) -> usize {

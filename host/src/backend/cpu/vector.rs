@@ -45,6 +45,11 @@ pub fn add_scaled(y: &mut [f32], a: f32, x: &[f32]) {
     y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
 }
 
+/// `y <- a x`.
+pub fn scaled_copy(y: &mut [f32], a: f32, x: &[f32]) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = a * x);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

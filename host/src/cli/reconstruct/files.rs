@@ -18,6 +18,9 @@ pub fn write(finished: &Finished, folder: RunFolder) -> Result<PathBuf, Failure>
     let window = window(finished);
     write_npy(folder.file("image.npy"), &image).into_diagnostic()?;
     write_png16(folder.file("image.png"), &finished.result.image, window).into_diagnostic()?;
+    if let Some(deviation) = &finished.result.deviation {
+        write_npy(folder.file("deviation.npy"), &finished.unit.express_difference(deviation)).into_diagnostic()?;
+    }
     if let Some(source) = &finished.problem.dicom {
         let derivation =
             format!("reconstructed by gradus {} ({})", env!("CARGO_PKG_VERSION"), finished.run.reconstruction.method);
@@ -57,6 +60,7 @@ fn trace_csv(finished: &Finished) -> String {
             Outcome::Step => "step",
             Outcome::NotDescent => "not-descent",
             Outcome::NoTrialPassed => "no-trial-passed",
+            Outcome::Approach => "approach",
         };
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -171,6 +175,12 @@ fn pictures(finished: &Finished, window: GreyWindow) -> Vec<Picture> {
     }
     pictures.push(show(&finished.run.reconstruction.method.to_string(), &finished.result.image));
     pictures.extend(truth.and_then(|truth| Picture::error_of(&finished.result.image, truth)));
+    pictures.extend(finished.result.deviation.as_ref().map(|deviation| {
+        let shown = finished.unit.express_difference(deviation);
+        let window = GreyWindow::of(&shown);
+        let picture = Picture::new("Deviation between runs", shown, window);
+        Picture { unit: finished.unit.name().to_owned(), ..picture }
+    }));
     pictures
 }
 
