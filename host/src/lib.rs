@@ -8,5 +8,6 @@ pub mod metrics;
 pub mod reconstruct;
 pub mod report;
 pub mod simulate;
+pub mod toy;
 pub mod train;
 pub mod unet;

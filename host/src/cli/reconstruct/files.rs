@@ -147,6 +147,7 @@ fn report(finished: &Finished, window: GreyWindow) -> Result<Report, Failure> {
         settings: vec![scan_section(finished), method_section(finished), certificate_section(finished)],
         toml: finished.run.to_toml()?,
         versions: vec![("gradus".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
+        ..Report::default()
     })
 }
 
