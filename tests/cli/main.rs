@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod runs;
+mod toy;
 mod training;
 
 use std::path::Path;

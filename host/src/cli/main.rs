@@ -8,6 +8,7 @@ mod reconstruct;
 mod run_folder;
 mod simulate;
 mod terminal;
+mod toy;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +48,8 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Train a prior, or go on with a training run
     Train(train::Arguments),
+    /// The paper's experiment in the plane: both algorithms from 10^4 starts, Fig. 1
+    Toy(toy::Arguments),
     /// Say what a scan, an image or a weights file contains and whether it is usable
     Inspect(inspect::Arguments),
     /// Name the devices found and check each backend on this machine
@@ -93,6 +96,7 @@ fn run(cli: &Cli) -> Result<End, Failure> {
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &terminal),
         Command::Simulate(arguments) => simulate::run(arguments, &terminal),
         Command::Train(arguments) => train::run(arguments, &terminal),
+        Command::Toy(arguments) => toy::run(arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(arguments, &terminal),
         Command::Doctor => doctor::run(&terminal),
     }

@@ -9,11 +9,13 @@
 //! Results do not depend on the number of threads: trajectories do not meet, and counts are integers.
 
 mod descent;
+mod figure;
 mod lanes;
 mod levels;
 mod paths;
 mod rates;
 
+pub use figure::{FigureError, by_iteration_csv, panels, rates_csv, starts_csv};
 pub use paths::{PATH_STARTS, path};
 pub use rates::{Observer, Rates, Work, rates};
 
