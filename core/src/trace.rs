@@ -71,7 +71,8 @@ pub struct Certificate {
     pub least_cosine: f32,
     /// Least `-<grad f, d_i>` over steps taken, the bound of Definition 3.1 (b); infinite before the first.
     pub least_descent: f32,
-    /// Newest `|grad f|`.
+    /// `|grad f|` at the newest iterate it is known of: `x_i` of the last record, or the end once
+    /// [`finish`](Certificate::finish) was told.
     pub gradient_norm: f32,
 }
 
@@ -107,6 +108,12 @@ impl Certificate {
                 self.least_descent = self.least_descent.min(-record.slope);
             }
         }
+    }
+
+    /// Takes `|grad f|` at the last iterate into account: the last record knows that of the iterate before the last step
+    /// only.
+    pub fn finish(&mut self, gradient_norm: f32) {
+        self.gradient_norm = gradient_norm;
     }
 
     /// Whether every step descended: what Theorem 3.2 asks of each `d_i`.
@@ -146,6 +153,8 @@ mod tests {
         assert_eq!((certificate.steps, certificate.skipped_levels), (2, 1));
         assert_eq!((certificate.largest_direction, certificate.least_cosine), (7.0, 0.5));
         assert!(certificate.every_step_descended());
+        certificate.finish(0.25);
+        assert_eq!((certificate.gradient_norm, certificate.least_descent), (0.25, 0.6));
         certificate.observe(&Record { slope: 0.1, ..STEP });
         assert!(!certificate.every_step_descended());
     }

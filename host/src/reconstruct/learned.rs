@@ -9,7 +9,7 @@ use crate::backend::cpu::{CpuEvaluator, Network};
 use crate::ct::Projector;
 use crate::image::Image;
 use crate::unet::Weights;
-use gradus_core::{Certificate, DriveError, Solver, Status, drive};
+use gradus_core::{Certificate, DriveError, Evaluator, Solver, Status, drive};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -25,29 +25,34 @@ pub(super) fn reconstruct(
     let (height, width) = (measurement.geometry.height, measurement.geometry.width);
     let alpha = settings.alpha.unwrap_or(Settings::ALPHA_PER_STD * measurement.noise_std);
     let solver = settings.solver(prior.perturbation_kernel().for_solver(), alpha)?;
+    let objective = solver.objective();
     let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
     let start = start(measurement, settings)?;
     let data = measurement.sinogram.clone();
     let mut run = Run { trace: Vec::with_capacity(settings.steps as usize), total: settings.steps.into(), observer };
     let (status, mut evaluator) = match solver {
         LearnedSolver::GradientLike(solver) => {
-            run.drive(solver, CpuEvaluator::new(projector, network, data, start, solver.objective())?)
+            run.drive(solver, CpuEvaluator::new(projector, network, data, start, objective)?)
         }
         LearnedSolver::Flow(solver) => {
-            run.drive(solver, CpuEvaluator::new(projector, network, data, start, solver.objective())?)
+            run.drive(solver, CpuEvaluator::new(projector, network, data, start, objective)?)
         }
     }?;
     let mut certificate = Certificate::default();
     run.trace.iter().for_each(|row| certificate.observe(&row.record));
+    let counters = evaluator.counters();
+    // One gradient more, which is no part of the method's cost: the trace ends before the last step.
+    let end = evaluator.direction(objective, true)?;
+    certificate.finish(end.gradient_norm_sq.sqrt());
     Ok(Reconstruction {
         image: Image { height, width, pixels: evaluator.iterate().to_vec() },
         status: Some(status),
         iterations: run.trace.len() as u64,
         trace: run.trace,
-        certificate,
+        certificate: Some(certificate),
         objective: Some(evaluator.objective()),
         weight: Some(alpha),
-        counters: evaluator.counters(),
+        counters,
     })
 }
 

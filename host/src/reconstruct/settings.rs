@@ -2,8 +2,8 @@
 
 use crate::ct::Window;
 use gradus_core::{
-    Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel, RegularisationWeight, Schedule,
-    SettingsError, Spacing, StepCandidate,
+    Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, Level, PerturbationKernel, RegularisationWeight,
+    Schedule, SettingsError, Solver, Spacing, StepCandidate,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -143,6 +143,16 @@ impl Default for Settings {
 pub(super) enum LearnedSolver {
     GradientLike(GradientLike),
     Flow(GraduatedFlow),
+}
+
+impl LearnedSolver {
+    /// The member of the homotopy that is `f`.
+    pub(super) fn objective(&self) -> Level {
+        match self {
+            Self::GradientLike(solver) => solver.objective(),
+            Self::Flow(solver) => solver.objective(),
+        }
+    }
 }
 
 impl Settings {
