@@ -3,6 +3,7 @@ pub mod backend;
 pub mod ct;
 pub mod data;
 pub mod doctor;
+pub mod evaluate;
 pub mod image;
 pub mod metrics;
 pub mod reconstruct;

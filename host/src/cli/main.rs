@@ -2,6 +2,7 @@
 
 mod config;
 mod doctor;
+mod evaluate;
 mod inspect;
 mod problem;
 mod reconstruct;
@@ -50,6 +51,8 @@ enum Command {
     Train(train::Arguments),
     /// The paper's experiment in the plane: both algorithms from 10^4 starts, Fig. 1
     Toy(toy::Arguments),
+    /// The paper's tables and figures on images, ours beside the paper's; resumable
+    Evaluate(evaluate::Arguments),
     /// Say what a scan, an image or a weights file contains and whether it is usable
     Inspect(inspect::Arguments),
     /// Name the devices found and check each backend on this machine
@@ -97,6 +100,7 @@ fn run(cli: &Cli) -> Result<End, Failure> {
         Command::Simulate(arguments) => simulate::run(arguments, &terminal),
         Command::Train(arguments) => train::run(arguments, &terminal),
         Command::Toy(arguments) => toy::run(arguments, &terminal),
+        Command::Evaluate(arguments) => evaluate::run(arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(arguments, &terminal),
         Command::Doctor => doctor::run(&terminal),
     }

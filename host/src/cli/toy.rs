@@ -53,7 +53,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let target = if is_part && named.is_none() { None } else { Some(RunFolder::place(named, "toy")?) };
     let indices = if is_part { arguments.t_max_index.clone() } else { (0..N_T_MAX).collect() };
     let begin = Instant::now();
-    let Some(all) = compute(arguments.method, &indices, terminal)? else {
+    let stop = stop_flag()?;
+    let Some(all) = compute(arguments.method, &indices, terminal, &|| stop.load(Ordering::SeqCst))? else {
         terminal.say("stopped; nothing is written")?;
         return Ok(End::Unfinished);
     };
@@ -64,22 +65,22 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     Ok(End::Done)
 }
 
-/// The rates of every algorithm asked for; `None` when Ctrl-C ended it.
+/// The rates of every algorithm asked for; `None` when it was stopped.
 pub fn compute(
     method: Option<Algorithm>,
     indices: &[usize],
     terminal: &Terminal,
+    is_stopped: &(dyn Fn() -> bool + Sync),
 ) -> Result<Option<Vec<Rates>>, Failure> {
     let algorithms = method.map_or(Algorithm::ALL.to_vec(), |method| vec![method]);
     let starts = starts();
-    let stop = stop_flag()?;
     let bar = terminal.progress((algorithms.len() * indices.len() * starts.len()) as u64, "trajectories");
     let mut all = Vec::new();
     for algorithm in algorithms {
         let work = Work { algorithm, t_max_indices: indices.to_vec(), starts: starts.clone(), iterations: ITERATIONS };
         let observe = |done: usize| {
             bar.inc(done as u64);
-            !stop.load(Ordering::SeqCst)
+            !is_stopped()
         };
         match rates(&work, &observe).into_diagnostic()? {
             Some(rates) => all.push(rates),
@@ -97,17 +98,22 @@ fn write(all: &[Rates], is_part: bool, seconds: f64, target: PathBuf) -> Result<
     folder.write("rates-by-iteration.csv", &by_iteration_csv(all))?;
     if !is_part {
         folder.write("starts.csv", &starts_csv(all, &starts()))?;
-        let mut figures = Vec::new();
-        for rates in all {
-            for (name, figure) in panels(rates).into_diagnostic()? {
-                let path = folder.file(&format!("{}-{name}.png", rates.algorithm));
-                write_atomically(&path, &figure.png).into_diagnostic()?;
-                figures.push(figure);
-            }
-        }
+        let figures = write_panels(all, &|name| folder.file(name))?;
         page(all, figures, seconds).write(folder.file("report.html")).into_diagnostic()?;
     }
     folder.finish()
+}
+
+/// Writes the panels as PNGs, where `place` says; `all` must hold all values of `t_max`.
+pub fn write_panels(all: &[Rates], place: &dyn Fn(&str) -> PathBuf) -> Result<Vec<Figure>, Failure> {
+    let mut figures = Vec::new();
+    for rates in all {
+        for (name, figure) in panels(rates).into_diagnostic()? {
+            write_atomically(&place(&format!("{}-{name}.png", rates.algorithm)), &figure.png).into_diagnostic()?;
+            figures.push(figure);
+        }
+    }
+    Ok(figures)
 }
 
 /// The page of the whole figure.
