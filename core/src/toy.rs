@@ -23,10 +23,18 @@ pub const REACHED: f32 = 0.1;
 /// An iterate is stationary when `|grad f|` is at most this.
 pub const STATIONARY: f32 = 0.1;
 
-const DATA_WEIGHT: f32 = 0.01;
-const PRIOR_WEIGHT: f32 = 0.05;
-const SUM: f32 = 2.0;
-const PRIOR: [Component<2>; 5] = [
+/// Weight of `1/2 |A x - y|^2`.
+pub const DATA_WEIGHT: f32 = 0.01;
+/// Weight of `-log p_t`, at every level.
+pub const PRIOR_WEIGHT: f32 = 0.05;
+/// The only datum: `x_0 + x_1` was measured as this.
+pub const SUM: f32 = 2.0;
+/// How the prior is diffused.
+pub const KERNEL: PerturbationKernel = PerturbationKernel::VarianceExploding { sigma: 10.0 };
+/// The steps of the gradient-like method: `0.9^l`, `l` from 0 to 9.
+pub const BACKTRACKING: Backtracking = Backtracking { sufficient_decrease: 1e-3, shrink: 0.9, max_trials: 10 };
+/// The prior at `t = 0`.
+pub const PRIOR: [Component<2>; 5] = [
     component([1.0, 1.0], 0.1),
     component([-8.084_627, 2.283_144], 1.423_194_8),
     component([-8.853_446, 1.314_28], 0.410_068_4),
@@ -49,8 +57,7 @@ impl Toy {
     /// The problem of the paper.
     #[must_use]
     pub fn new() -> Self {
-        let kernel = PerturbationKernel::VarianceExploding { sigma: 10.0 };
-        Self { prior: GaussianMixture::known(PRIOR, kernel) }
+        Self { prior: GaussianMixture::known(PRIOR, KERNEL) }
     }
 
     /// `f(x)`, up to a constant.
@@ -74,9 +81,16 @@ pub fn has_reached_minimiser(x: &[f32; 2]) -> bool {
     sqrt((x0 - m0) * (x0 - m0) + (x1 - m1) * (x1 - m1)) <= REACHED
 }
 
+/// The levels from `t_max` down to [`T_MIN`], equally spaced.
+///
+/// # Errors
+/// When there are no such levels.
+pub fn schedule(t_max: f32, len: u32) -> Result<Schedule, SettingsError> {
+    Ok(Schedule::new(Spacing::Linear, t_max, T_MIN, len)?)
+}
+
 fn homotopy(t_max: f32, len: u32) -> Result<Homotopy, SettingsError> {
-    let schedule = Schedule::new(Spacing::Linear, t_max, T_MIN, len)?;
-    Ok(Homotopy { schedule, weight: RegularisationWeight::Constant(PRIOR_WEIGHT) })
+    Ok(Homotopy { schedule: schedule(t_max, len)?, weight: RegularisationWeight::Constant(PRIOR_WEIGHT) })
 }
 
 /// Algorithm 1 with the constant step 1 over `len` levels from `t_max` down, as in the paper (`len` = 1300).
@@ -87,13 +101,12 @@ pub fn graduated_flow(t_max: f32, len: u32) -> Result<GraduatedFlow, SettingsErr
     GraduatedFlow::new(homotopy(t_max, len)?, FlowStep::Constant(1.0))
 }
 
-/// Algorithm 2 with steps `0.9^l`, `l` from 0 to 9, over `len` levels from `t_max` down, as in the paper.
+/// Algorithm 2 with the steps of [`BACKTRACKING`] over `len` levels from `t_max` down, as in the paper.
 ///
 /// # Errors
 /// When the schedule is impossible.
 pub fn gradient_like(t_max: f32, len: u32) -> Result<GradientLike, SettingsError> {
-    let backtracking = Backtracking { sufficient_decrease: 1e-3, shrink: 0.9, max_trials: 10 };
-    GradientLike::new(homotopy(t_max, len)?, StepCandidate::Constant(1.0), backtracking, 0.0)
+    GradientLike::new(homotopy(t_max, len)?, StepCandidate::Constant(1.0), BACKTRACKING, 0.0)
 }
 
 /// A slice is not a point of the plane.

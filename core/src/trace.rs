@@ -75,7 +75,8 @@ pub struct Certificate {
     pub least_cosine: f32,
     /// Least `-<grad f, d_i>` over steps taken, the bound of Definition 3.1 (b); infinite before the first.
     pub least_descent: f32,
-    /// Newest `|grad f|`.
+    /// `|grad f|` at the newest iterate it is known of: `x_i` of the last record, or the end once
+    /// [`finish`](Certificate::finish) was told.
     pub gradient_norm: f32,
 }
 
@@ -99,13 +100,11 @@ impl Certificate {
     /// Takes one more record into account.
     pub fn observe(&mut self, record: &Record) {
         self.gradient_norm = record.gradient_norm;
-        if record.outcome == Outcome::Approach {
-            self.approach_steps = self.approach_steps.saturating_add(1);
-            return;
+        if record.outcome != Outcome::Approach {
+            self.largest_direction = self.largest_direction.max(record.direction_norm);
         }
-        self.largest_direction = self.largest_direction.max(record.direction_norm);
         match record.outcome {
-            Outcome::Approach => {}
+            Outcome::Approach => self.approach_steps = self.approach_steps.saturating_add(1),
             Outcome::NotDescent => self.skipped_levels = self.skipped_levels.saturating_add(1),
             Outcome::NoTrialPassed => self.failed_searches = self.failed_searches.saturating_add(1),
             Outcome::Step => {
@@ -117,6 +116,12 @@ impl Certificate {
                 self.least_descent = self.least_descent.min(-record.slope);
             }
         }
+    }
+
+    /// Takes `|grad f|` at the last iterate into account: the last record knows that of the iterate before the last step
+    /// only.
+    pub fn finish(&mut self, gradient_norm: f32) {
+        self.gradient_norm = gradient_norm;
     }
 
     /// Whether every step descended: what Theorem 3.2 asks of each `d_i`.
@@ -158,6 +163,8 @@ mod tests {
         assert!(certificate.every_step_descended());
         certificate.observe(&Record { outcome: Outcome::Approach, slope: 9.0, ..STEP });
         assert!(certificate.every_step_descended() && certificate.approach_steps == 1);
+        certificate.finish(0.25);
+        assert_eq!((certificate.gradient_norm, certificate.least_descent), (0.25, 0.6));
         certificate.observe(&Record { slope: 0.1, ..STEP });
         assert!(!certificate.every_step_descended());
     }

@@ -2,11 +2,14 @@
 //!
 //! Curves are inline SVG and the page has no script. A plotting library in JavaScript would add 4.7 MB to every run,
 //! a formula renderer that fetches its fonts, and colours that do not follow the reader's light or dark setting.
+mod canvas;
 mod chart;
 mod page;
+mod panel;
 mod picture;
 
 pub use chart::Curve;
+pub use panel::{Panel, PanelAxis, Path as PanelPath, isolines};
 pub use picture::{Picture, picture_strip};
 
 use crate::data::write_atomically;
@@ -27,6 +30,10 @@ pub struct Report {
     pub highlights: Vec<(String, String)>,
     /// What the reader must know before believing the pictures.
     pub warnings: Vec<String>,
+    /// Results in rows and columns.
+    pub tables: Vec<Table>,
+    /// Figures in colour, side by side.
+    pub figures: Vec<Figure>,
     /// Pictures, side by side.
     pub pictures: Vec<Picture>,
     /// Curves over the iterations.
@@ -46,6 +53,32 @@ pub struct Status {
     pub text: String,
     /// Whether the run did what it set out to do.
     pub reached_goal: bool,
+}
+
+/// Results in rows and columns.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// Heading.
+    pub title: String,
+    /// Names of the columns.
+    pub header: Vec<String>,
+    /// Rows, as long as the header; the first cell names the row.
+    pub rows: Vec<Vec<String>>,
+    /// What a reader must know to read it.
+    pub note: String,
+}
+
+/// A figure in colour.
+#[derive(Debug, Clone, Default)]
+pub struct Figure {
+    /// What it shows.
+    pub caption: String,
+    /// The same in words, for readers who do not see it.
+    pub alt: String,
+    /// The picture, a PNG.
+    pub png: Vec<u8>,
+    /// Its size in pixels: columns, rows.
+    pub size: (u32, u32),
 }
 
 /// A table of settings.

@@ -45,7 +45,7 @@ fn files_that_are_missing_or_cut_short() {
 }
 
 /// Writes a minimal npy file.
-fn npy(path: &Path, descr: &str, shape: &str, bytes: &[u8]) {
+pub fn npy(path: &Path, descr: &str, shape: &str, bytes: &[u8]) {
     let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
     while (10 + header.len() + 1) % 64 != 0 {
         header.push(' ');

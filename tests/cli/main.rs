@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bad_input;
+mod evaluate;
 mod runs;
+mod toy;
 mod training;
 
 use std::path::Path;

@@ -25,6 +25,43 @@ fn the_main_job_leaves_a_complete_folder() {
 }
 
 #[test]
+fn the_certificate_is_that_of_the_trace_and_of_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |steps: &str, output: &str| {
+        // Fewer levels of the same kind: at t_min all along, so that a longer run goes on where a shorter one ends.
+        let flags =
+            ["reconstruct", "ellipses:3", "--method", "gradient-descent", "--steps", steps, "-o", output, "--json"];
+        json(&gradus(dir.path(), &flags))
+    };
+    let (short, long) = (run("4", "short"), run("5", "long"));
+    let trace = fs::read_to_string(dir.path().join("long/trace.csv")).unwrap();
+    let column = |name: &str| -> Vec<f64> {
+        let at = trace.lines().next().unwrap().split(',').position(|column| column == name).unwrap();
+        trace.lines().skip(1).map(|line| line.split(',').nth(at).unwrap().parse().unwrap()).collect()
+    };
+    let near = |found: &serde_json::Value, wanted: f64| {
+        assert!((found.as_f64().unwrap() / wanted - 1.0).abs() < 1e-4, "{found} {wanted}");
+    };
+    // |grad f| at the end of the short run is that of the iterate before the last step of the long one.
+    near(&short["certificate"]["gradient_norm"], column("gradient_norm")[4]);
+    let certificate = &long["certificate"];
+    near(&certificate["largest_direction"], column("direction_norm").into_iter().fold(0.0, f64::max));
+    near(&certificate["least_descent"], column("slope").into_iter().map(|slope| -slope).fold(f64::MAX, f64::min));
+    assert_eq!((&certificate["steps"], &certificate["skipped_levels"]), (&5.into(), &0.into()));
+    assert_eq!((&certificate["failed_searches"], &certificate["every_step_descended"]), (&0.into(), &true.into()));
+    let report = fs::read_to_string(dir.path().join("long/report.html")).unwrap();
+    for words in
+        ["|grad f| at the end", "Largest |d|", "Least -&lt;grad f, d&gt;", "adaptive schedule", "passing trial"]
+    {
+        assert!(report.contains(words), "{words}");
+    }
+    let output = gradus(dir.path(), &["reconstruct", "ellipses:3", "--steps", "3"]);
+    assert!(text(&output.stdout).contains("at the end |grad f|"), "{}", text(&output.stdout));
+    let fbp = json(&gradus(dir.path(), &["reconstruct", "--method", "fbp", "--json"]));
+    assert!(fbp["certificate"].is_null());
+}
+
+#[test]
 fn a_run_is_repeated_by_its_own_description_whatever_the_threads() {
     let dir = tempfile::tempdir().unwrap();
     json(&gradus(dir.path(), &[&SHORT[..], &["-o", "one", "--threads", "1"]].concat()));

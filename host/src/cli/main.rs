@@ -2,12 +2,14 @@
 
 mod config;
 mod doctor;
+mod evaluate;
 mod inspect;
 mod problem;
 mod reconstruct;
 mod run_folder;
 mod simulate;
 mod terminal;
+mod toy;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +49,10 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Train a prior, or go on with a training run
     Train(train::Arguments),
+    /// The paper's experiment in the plane: both algorithms from 10^4 starts, Fig. 1
+    Toy(toy::Arguments),
+    /// The paper's tables and figures on images, ours beside the paper's; resumable
+    Evaluate(evaluate::Arguments),
     /// Say what a scan, an image or a weights file contains and whether it is usable
     Inspect(inspect::Arguments),
     /// Name the devices found and check each backend on this machine
@@ -93,6 +99,8 @@ fn run(cli: &Cli) -> Result<End, Failure> {
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &terminal),
         Command::Simulate(arguments) => simulate::run(arguments, &terminal),
         Command::Train(arguments) => train::run(arguments, &terminal),
+        Command::Toy(arguments) => toy::run(arguments, &terminal),
+        Command::Evaluate(arguments) => evaluate::run(arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(arguments, &terminal),
         Command::Doctor => doctor::run(&terminal),
     }

@@ -11,6 +11,7 @@ use gradus::image::Image;
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::Weights;
 use miette::{IntoDiagnostic, WrapErr, miette};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// An image in network units, with what its file says about it.
@@ -166,14 +167,20 @@ pub fn scanned(subject: &Subject, simulation: &Simulation) -> Result<Scan, Failu
 
 /// The prior of this name, embedded or in a file.
 pub fn prior(name: &str) -> Result<Weights, Failure> {
+    let bytes = prior_bytes(name)?;
+    Weights::from_bytes(&bytes).into_diagnostic().wrap_err_with(|| format!("cannot use the prior {name}"))
+}
+
+/// The file of the prior of this name.
+pub fn prior_bytes(name: &str) -> Result<Cow<'static, [u8]>, Failure> {
     if let Some(bytes) = gradus::unet::embedded(name) {
-        return Weights::from_bytes(bytes).into_diagnostic();
+        return Ok(bytes.into());
     }
     let bytes = std::fs::read(name).map_err(|error| {
         let known = gradus::unet::EMBEDDED.join(", ");
         miette!("cannot read the prior {name}: {error}; name a weights file or one of: {known}")
     })?;
-    Weights::from_bytes(&bytes).into_diagnostic().wrap_err_with(|| format!("cannot use the prior {name}"))
+    Ok(bytes.into())
 }
 
 fn stem(path: &str) -> String {

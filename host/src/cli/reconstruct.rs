@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+mod certificate;
 mod files;
 
 /// Every flag has a field in the TOML file of a run; flags win.
@@ -181,14 +182,7 @@ impl Finished {
     /// What a reader must know before believing the picture.
     fn warnings(&self) -> Vec<String> {
         let mut warnings = self.problem.scan.warnings.clone();
-        let failed = self.result.certificate.failed_searches;
-        if failed > 0 {
-            warnings.push(format!("{failed} line searches found no step; the trace names their levels"));
-        }
-        if self.result.certificate.ascending_steps > 0 {
-            let steps = self.result.certificate.ascending_steps;
-            warnings.push(format!("{steps} steps went along directions that do not descend on the objective"));
-        }
+        warnings.extend(self.result.certificate().into_iter().flat_map(certificate::warnings));
         warnings
     }
 
@@ -205,6 +199,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let name = format!("{}-{}", problem.name, run.reconstruction.method);
     let target = RunFolder::place(arguments.output.as_deref(), &name)?;
     let finished = compute(run, problem, terminal)?;
+    let certificate = finished.result.certificate();
+    certificate.into_iter().flat_map(certificate::warnings).for_each(|warning| terminal.warn(&warning));
     let folder = files::write(&finished, RunFolder::create(target)?)?;
     let quality = finished.quality(&finished.result.image);
     terminal.report(&files::summary_json(&finished, quality, &folder))?;

@@ -1,4 +1,4 @@
-//! Grey PNG pictures of 8 and 16 bits.
+//! PNG pictures: grey ones of 8 and 16 bits, and figures in colour.
 use super::file_error::{Cause, ImageProblem};
 use crate::image::{GreyWindow, Image};
 use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
@@ -30,22 +30,28 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Image, ImageProblem> {
 pub(crate) fn encode16(image: &Image, window: GreyWindow) -> Result<Vec<u8>, Cause> {
     let level = |&pixel: &f32| ((window.brightness(pixel) * f32::from(u16::MAX)).round() as u16).to_be_bytes();
     let grey: Vec<u8> = image.pixels.iter().flat_map(level).collect();
-    encode(image.width, image.height, BitDepth::Sixteen, &grey)
+    encode(image.width, image.height, ColorType::Grayscale, BitDepth::Sixteen, &grey)
 }
 
 /// An 8-bit PNG of `image` in the grey window, for display.
 pub(crate) fn encode8(image: &Image, window: GreyWindow) -> Result<Vec<u8>, Cause> {
     let level = |&pixel: &f32| (window.brightness(pixel) * f32::from(u8::MAX)).round() as u8;
-    encode(image.width, image.height, BitDepth::Eight, &image.pixels.iter().map(level).collect::<Vec<_>>())
+    let grey: Vec<u8> = image.pixels.iter().map(level).collect();
+    encode(image.width, image.height, ColorType::Grayscale, BitDepth::Eight, &grey)
 }
 
-fn encode(width: usize, height: usize, depth: BitDepth, grey: &[u8]) -> Result<Vec<u8>, Cause> {
+/// An 8-bit PNG in colour, for display; `rgb` is `[row][col][colour]`.
+pub(crate) fn encode_rgb(width: usize, height: usize, rgb: &[u8]) -> Result<Vec<u8>, Cause> {
+    encode(width, height, ColorType::Rgb, BitDepth::Eight, rgb)
+}
+
+fn encode(width: usize, height: usize, color: ColorType, depth: BitDepth, samples: &[u8]) -> Result<Vec<u8>, Cause> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, u32::try_from(width)?, u32::try_from(height)?);
-    encoder.set_color(ColorType::Grayscale);
+    encoder.set_color(color);
     encoder.set_depth(depth);
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(grey)?;
+    writer.write_image_data(samples)?;
     writer.finish()?;
     Ok(bytes)
 }

@@ -9,7 +9,7 @@ use crate::backend::cpu::{CpuEvaluator, Network};
 use crate::ct::Projector;
 use crate::image::Image;
 use crate::unet::Weights;
-use gradus_core::{Certificate, DriveError, Solver, Status, drive};
+use gradus_core::{Certificate, DriveError, Evaluator, Solver, Status, drive};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -25,6 +25,7 @@ pub(super) fn reconstruct(
     let (height, width) = (measurement.geometry.height, measurement.geometry.width);
     let alpha = settings.prior_weight(measurement.noise_std);
     let solver = settings.solver(prior.perturbation_kernel().for_solver(), alpha)?;
+    let objective = solver.objective();
     let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
     let start = start(measurement, settings)?;
     let data = measurement.sinogram.clone();
@@ -32,22 +33,26 @@ pub(super) fn reconstruct(
     let evaluator = |objective| CpuEvaluator::new(projector, network, data, start, objective);
     let (status, mut evaluator) = match solver {
         LearnedSolver::GradientLike(solver) => {
-            run.drive(solver, evaluator(solver.objective())?.with_view(settings.view))
+            run.drive(solver, evaluator(objective)?.with_view(settings.view))
         }
-        LearnedSolver::Flow(solver) => run.drive(solver, evaluator(solver.objective())?.with_view(settings.view)),
+        LearnedSolver::Flow(solver) => run.drive(solver, evaluator(objective)?.with_view(settings.view)),
     }?;
     let mut certificate = Certificate::default();
     run.trace.iter().for_each(|row| certificate.observe(&row.record));
+    let counters = evaluator.counters();
+    // One gradient more, which is no part of the method's cost: the trace ends before the last step.
+    let end = evaluator.direction(objective, true)?;
+    certificate.finish(end.gradient_norm_sq.sqrt());
     Ok(Reconstruction {
         image: Image { height, width, pixels: evaluator.iterate().to_vec() },
         status: Some(status),
         iterations: run.trace.len() as u64,
         trace: run.trace,
-        certificate,
+        certificate: Some(certificate),
         objective: Some(evaluator.objective()),
         weight: Some(alpha),
         deviation: None,
-        counters: evaluator.counters(),
+        counters,
     })
 }
 

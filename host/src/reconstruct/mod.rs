@@ -75,8 +75,8 @@ pub struct Reconstruction {
     pub iterations: u64,
     /// Every iteration of a solver.
     pub trace: Vec<TraceRow>,
-    /// What the run showed of Theorem 3.2.
-    pub certificate: Certificate,
+    /// What the run showed of Theorem 3.2; `None` for methods that do not iterate by a solver.
+    certificate: Option<Certificate>,
     /// `f` at the image, where the method has one.
     pub objective: Option<f64>,
     /// `alpha` or the weight of total variation, where the method has one.
@@ -88,13 +88,19 @@ pub struct Reconstruction {
 }
 
 impl Reconstruction {
+    /// What the run showed of Theorem 3.2; `None` for methods that make no claim of descent.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
     fn of(image: Image) -> Self {
         Self {
             image,
             status: None,
             iterations: 0,
             trace: Vec::new(),
-            certificate: Certificate::default(),
+            certificate: None,
             objective: None,
             weight: None,
             deviation: None,

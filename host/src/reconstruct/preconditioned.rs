@@ -7,7 +7,7 @@ use crate::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator};
 use crate::ct::Projector;
 use crate::image::Image;
 use crate::unet::Weights;
-use gradus_core::{Approach, Certificate, DriveError, Preconditioned, Status, drive_preconditioned};
+use gradus_core::{Approach, Certificate, DriveError, Evaluator, Preconditioned, Status, drive_preconditioned};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -66,16 +66,20 @@ pub(super) fn reconstruct(
     }
     let mut certificate = Certificate::default();
     run.trace.iter().for_each(|row| certificate.observe(&row.record));
+    let counters = run.evaluator.problem().counters();
+    // One gradient more, which is no part of the method's cost: the trace ends before the last step.
+    let end = run.evaluator.problem().direction(descent.objective(), true)?;
+    certificate.finish(end.gradient_norm_sq.sqrt());
     let image = |pixels| Image { height, width, pixels };
     Ok(Reconstruction {
         deviation: (mean.count > 1.0).then(|| image(mean.deviation())),
         image: image(mean.value()),
         status: Some(status),
         iterations: run.trace.len() as u64,
-        certificate,
+        certificate: Some(certificate),
         objective: Some(objective),
         weight: Some(alpha),
-        counters: run.evaluator.problem().counters(),
+        counters,
         trace: run.trace,
     })
 }

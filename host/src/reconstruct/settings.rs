@@ -3,8 +3,8 @@
 use crate::backend::View;
 use crate::ct::Window;
 use gradus_core::{
-    Approach, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel, Preconditioned,
-    RegularisationWeight, Schedule, SettingsError, Spacing, StepCandidate,
+    Approach, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, Level, PerturbationKernel, Preconditioned,
+    RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -198,6 +198,16 @@ impl Default for Settings {
 pub(super) enum LearnedSolver {
     GradientLike(GradientLike),
     Flow(GraduatedFlow),
+}
+
+impl LearnedSolver {
+    /// The member of the homotopy that is `f`.
+    pub(super) fn objective(&self) -> Level {
+        match self {
+            Self::GradientLike(solver) => solver.objective(),
+            Self::Flow(solver) => solver.objective(),
+        }
+    }
 }
 
 impl Settings {

@@ -29,7 +29,7 @@ pub struct Curve {
 }
 
 /// Maps a range of values to a range of positions.
-struct Axis {
+pub(super) struct Axis {
     lo: f64,
     hi: f64,
     log: bool,
@@ -39,7 +39,7 @@ struct Axis {
 
 impl Axis {
     /// An axis over `values`, widened where they are all the same; `margin` is the share left free at both ends.
-    fn over(values: impl Iterator<Item = f64>, log: bool, span: (f64, f64), margin: f64) -> Self {
+    pub(super) fn over(values: impl Iterator<Item = f64>, log: bool, span: (f64, f64), margin: f64) -> Self {
         let scaled = values.map(|v| if log { v.log10() } else { v });
         let (lo, hi) = scaled.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
         let (lo, hi) = if lo <= hi { (lo, hi) } else { (0.0, 1.0) };
@@ -49,13 +49,13 @@ impl Axis {
         Self { lo: lo - widen, hi: hi + widen, log, from: span.0, to: span.1 }
     }
 
-    fn place(&self, value: f64) -> f64 {
+    pub(super) fn place(&self, value: f64) -> f64 {
         let scaled = if self.log { value.log10() } else { value };
         self.from + (scaled - self.lo) / (self.hi - self.lo) * (self.to - self.from)
     }
 
     /// Round values inside the axis, with their labels.
-    fn ticks(&self) -> Vec<(f64, String)> {
+    pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         let decades = self.hi - self.lo;
         if self.log && decades >= 1.5 {
             let every = (decades / TICKS).ceil().max(1.0);

@@ -1,5 +1,5 @@
 //! The report's HTML.
-use super::{Curve, Picture, Report, ReportError, Section};
+use super::{Curve, Figure, Picture, Report, ReportError, Section, Table};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -32,7 +32,7 @@ pub(super) fn html(report: &Report) -> Result<String, ReportError> {
 <p class="method">{method}</p>
 {status}
 {highlights}</header>
-{warnings}{pictures}{curves}{settings}{toml}</main>
+{warnings}{tables}{figures}{pictures}{curves}{settings}{toml}</main>
 <footer>{versions}</footer>
 </body>
 </html>
@@ -41,6 +41,8 @@ pub(super) fn html(report: &Report) -> Result<String, ReportError> {
         status = status(report),
         highlights = highlights(&report.highlights),
         warnings = warnings(&report.warnings),
+        tables = section("Results", "results", &report.tables.iter().map(results).collect::<String>()),
+        figures = section("Figures", "panels", &report.figures.iter().map(panel).collect::<String>()),
         pictures = section("Pictures", "pictures", &pictures),
         curves = section("Course of the descent", "curves", &curves),
         settings = section("Settings", "settings", &settings),
@@ -145,6 +147,37 @@ fn table(section: &Section) -> String {
     };
     let rows: String = section.rows.iter().map(row).collect();
     format!("<table>\n<caption>{}</caption>\n<tbody>\n{rows}</tbody>\n</table>\n", escape(&section.title))
+}
+
+/// A figure in colour, with its own axes.
+fn panel(figure: &Figure) -> String {
+    format!(
+        "<figure>\n<img alt=\"{}\" width=\"{}\" height=\"{}\" src=\"data:image/png;base64,{}\">\n<figcaption>{}\
+         </figcaption>\n</figure>\n",
+        escape(&figure.alt),
+        figure.size.0,
+        figure.size.1,
+        BASE64.encode(&figure.png),
+        escape(&figure.caption),
+    )
+}
+
+/// Results in rows and columns.
+fn results(table: &Table) -> String {
+    let head: String = table.header.iter().map(|name| format!("<th scope=\"col\">{}</th>", escape(name))).collect();
+    let row = |cells: &Vec<String>| {
+        let (name, values) = cells.split_first().map_or(("", &[][..]), |(name, values)| (name.as_str(), values));
+        let values: String = values.iter().map(|value| format!("<td>{}</td>", escape(value))).collect();
+        format!("<tr><th scope=\"row\">{}</th>{values}</tr>\n", escape(name))
+    };
+    let rows: String = table.rows.iter().map(row).collect();
+    let note =
+        if table.note.is_empty() { String::new() } else { format!("<p class=\"note\">{}</p>\n", escape(&table.note)) };
+    format!(
+        "<div class=\"scroll\">\n<table>\n<caption>{}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n\
+         </table>\n</div>\n{note}",
+        escape(&table.title)
+    )
 }
 
 fn run_description(toml: &str) -> String {

@@ -16,6 +16,13 @@ fn nasty_report() -> Report {
         status: Status { text: NASTY.into(), reached_goal: true },
         highlights: pair.clone(),
         warnings: vec![NASTY.into()],
+        tables: vec![Table {
+            title: NASTY.into(),
+            header: vec![NASTY.into(); 2],
+            rows: vec![vec![NASTY.into(); 2]],
+            note: NASTY.into(),
+        }],
+        figures: vec![Figure { caption: NASTY.into(), alt: NASTY.into(), png: vec![1, 2, 3], size: (4, 5) }],
         pictures: vec![picture],
         curves: vec![Curve { name: NASTY.into(), y_label: NASTY.into(), points: vec![(0.0, 1.0)], log_axis: false }],
         settings: vec![Section { title: NASTY.into(), rows: pair.clone() }],
@@ -28,7 +35,7 @@ fn nasty_report() -> Report {
 fn all_text_is_escaped() {
     let page = nasty_report().to_html().unwrap();
     assert!(!page.contains("<script") && !page.contains("x.js\""), "{page}");
-    assert!(page.matches("&lt;script src=&quot;https://example.org/x.js&quot;&gt;&#39;&amp;").count() >= 14);
+    assert!(page.matches("&lt;script src=&quot;https://example.org/x.js&quot;&gt;&#39;&amp;").count() >= 22);
     assert_eq!(page.matches("</title>").count(), 1);
 }
 
@@ -49,7 +56,7 @@ fn the_page_refers_to_nothing_outside() {
 #[test]
 fn every_picture_and_chart_has_words() {
     let page = nasty_report().to_html().unwrap();
-    assert_eq!(page.matches("<img alt=\"").count(), 1);
+    assert_eq!(page.matches("<img alt=\"").count(), 2);
     assert!(page.contains("8 by 9 pixels, black 0, white 1"));
     assert!(page.contains("white 1 &lt;/title") && page.contains(", PSNR \u{221e}, SSIM 1.000\""));
     assert!(page.contains("<span>PSNR \u{221e}</span> <span>SSIM 1.000</span>"));

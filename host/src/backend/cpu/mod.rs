@@ -10,7 +10,7 @@ mod evaluator;
 mod layer;
 pub mod network;
 mod profile;
-mod simd;
+pub(crate) mod simd;
 mod step;
 pub mod training;
 mod vector;

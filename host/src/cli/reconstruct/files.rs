@@ -94,7 +94,8 @@ pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path
         "ssim": quality.map(|quality| quality.ssim),
         "nrmse": quality.map(|quality| quality.nrmse),
         "objective": result.objective,
-        "gradient_norm": result.trace.last().map(|row| row.record.gradient_norm),
+        "gradient_norm": result.certificate().map(|certificate| certificate.gradient_norm),
+        "certificate": result.certificate().map(certificate::json),
         "network_forwards": counters.network_forwards,
         "network_vjps": counters.network_vjps,
         "projections": counters.projections,
@@ -117,13 +118,8 @@ pub fn summary_text(finished: &Finished, quality: Option<Quality>, folder: &Path
         let line = |q: Quality| format!("PSNR {:.2} dB, SSIM {:.3}, NRMSE {:.4}", q.psnr, q.ssim, q.nrmse);
         let _ = write!(text, "\n  {}\n  {} by filtered backprojection", line(result), line(fbp));
     }
-    if method.is_learned() {
-        let c = &finished.result.certificate;
-        let _ = write!(
-            text,
-            "\n  {} steps, {} of them ascending; {} levels left without a step, {} failed line searches",
-            c.steps, c.ascending_steps, c.skipped_levels, c.failed_searches
-        );
+    if let Some(certificate) = finished.result.certificate() {
+        let _ = write!(text, "\n  {}", certificate::text(certificate));
     }
     let _ = write!(text, "\n  report: {}", folder.join("report.html").display());
     text
@@ -148,9 +144,14 @@ fn report(finished: &Finished, window: GreyWindow) -> Result<Report, Failure> {
         warnings: finished.warnings(),
         pictures: pictures(finished, window),
         curves: curves(finished),
-        settings: vec![scan_section(finished), method_section(finished), certificate_section(finished)],
+        settings: vec![
+            scan_section(finished),
+            method_section(finished),
+            certificate::section(finished.result.certificate()),
+        ],
         toml: finished.run.to_toml()?,
         versions: vec![("gradus".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
+        ..Report::default()
     })
 }
 
@@ -209,7 +210,7 @@ fn curves(finished: &Finished) -> Vec<Curve> {
     curves
 }
 
-fn section(title: &str, rows: &[(&str, String)]) -> Section {
+pub fn section(title: &str, rows: &[(&str, String)]) -> Section {
     let rows = rows.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     Section { title: title.to_owned(), rows }
 }
@@ -250,27 +251,6 @@ fn method_section(finished: &Finished) -> Section {
             ("Network products", c.network_vjps.to_string()),
             ("Projections and adjoints", c.projections.to_string()),
             ("Threads", rayon::current_num_threads().to_string()),
-        ],
-    )
-}
-
-/// What the run showed of Theorem 3.2.
-fn certificate_section(finished: &Finished) -> Section {
-    let c = &finished.result.certificate;
-    if finished.result.trace.is_empty() {
-        return section("Certificate", &[("None", "this method makes no claim of descent".into())]);
-    }
-    section(
-        "Certificate",
-        &[
-            ("Steps", c.steps.to_string()),
-            ("Steps along ascending directions", c.ascending_steps.to_string()),
-            ("Levels left without a step", c.skipped_levels.to_string()),
-            ("Line searches without a passing trial", c.failed_searches.to_string()),
-            ("Largest |d|, Definition 3.1 (a)", format!("{:.4e}", c.largest_direction)),
-            ("Least -<grad f, d>, Definition 3.1 (b)", format!("{:.4e}", c.least_descent)),
-            ("Least cosine between -grad f and d", format!("{:.4}", c.least_cosine)),
-            ("Last |grad f|", format!("{:.4e}", c.gradient_norm)),
         ],
     )
 }

@@ -1,0 +1,74 @@
+//! Figs. 2 and 3 of \[FKD24\] for one image: the course of the descent, and pictures.
+
+use super::{EvaluateError, Evaluation, Job, contender};
+use crate::image::{GreyWindow, Image};
+use crate::metrics::psnr;
+use crate::reconstruct::filtered_backprojection;
+use crate::report::{Curve, Picture};
+use std::fmt::Write;
+use std::ops::ControlFlow;
+
+/// What Figs. 2 and 3 show.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// Fig. 2: PSNR, objective, descent condition and step size over the iterations of Algorithm 2.
+    pub curves: Vec<Curve>,
+    /// Fig. 3: truth, filtered backprojection, reconstruction, its error.
+    pub pictures: Vec<Picture>,
+    /// The numbers of Fig. 2: `iteration,psnr_db,objective,descent_cosine,step`.
+    pub csv: String,
+}
+
+/// Runs Algorithm 2 on test image `image` from start 1; `None` when `go_on` broke it off.
+///
+/// # Errors
+/// See [`EvaluateError`].
+pub fn figures(
+    evaluation: &Evaluation,
+    image: usize,
+    go_on: &dyn Fn() -> ControlFlow<()>,
+) -> Result<Option<Figures>, EvaluateError> {
+    let Some(contender) = contender("gradient-like") else { return Ok(None) };
+    let job = Job { contender, image, start: 1 };
+    let truth = evaluation.dataset().image(image);
+    let (mut psnrs, mut is_stopped) = (Vec::new(), false);
+    let (_, measurement, result) = evaluation.reconstruct(&job, &mut |progress| {
+        let iterate = Image { pixels: progress.iterate.to_vec(), ..truth };
+        psnrs.push(psnr(&truth, &iterate, 1.0).unwrap_or(f64::NAN));
+        let flow = go_on();
+        is_stopped = flow.is_break();
+        flow
+    })?;
+    if is_stopped {
+        return Ok(None);
+    }
+    let mut csv = String::from("iteration,psnr_db,objective,descent_cosine,step\n");
+    for (row, psnr) in result.trace.iter().zip(&psnrs) {
+        let r = &row.record;
+        // Writing to a string cannot fail.
+        let _ = writeln!(csv, "{},{psnr},{},{},{}", r.iteration + 1, row.objective, r.descent_cosine(), r.step);
+    }
+    let curve = |name: &str, y_label: &str, log_axis, value: &dyn Fn(usize) -> f64| Curve {
+        name: name.to_owned(),
+        y_label: y_label.to_owned(),
+        log_axis,
+        points: (0..result.trace.len()).map(|k| ((k + 1) as f64, value(k))).collect(),
+    };
+    let curves = vec![
+        curve("PSNR", "dB", false, &|k| psnrs.get(k).copied().unwrap_or(f64::NAN)),
+        curve("Objective", "f(x), without the prior's constant", true, &|k| result.trace[k].objective),
+        curve("Descent condition", "cosine between -grad f and d", false, &|k| {
+            result.trace[k].record.descent_cosine().into()
+        }),
+        curve("Step size", "length along d", true, &|k| result.trace[k].record.step.into()),
+    ];
+    let window = GreyWindow::of(&truth);
+    let fbp = filtered_backprojection(&measurement, evaluation.protocol().reconstruction.window)?;
+    let mut pictures = vec![
+        Picture::new("Truth", truth.clone(), window),
+        Picture::new("Filtered backprojection", fbp, window).compared_with(&truth, 1.0),
+        Picture::new("Algorithm 2, gradient-like", result.image.clone(), window).compared_with(&truth, 1.0),
+    ];
+    pictures.extend(Picture::error_of(&result.image, &truth));
+    Ok(Some(Figures { curves, pictures, csv }))
+}

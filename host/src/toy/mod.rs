@@ -1,0 +1,92 @@
+//! The two-dimensional experiment of \[FKD24, section 4.1, Fig. 1\]: both algorithms from 10^4 starts, for 100 values of
+//! `t_max`.
+//!
+//! The algorithms themselves are those of `gradus_core::toy`; 2.6e9 iterations of them would take half an hour. So
+//! [`rates`] is a second implementation, for throughput only: 8 or 16 trajectories in a vector, no records, no state to
+//! resume. Tests hold it against core's solvers, trajectory by trajectory. Nothing is left out: every trajectory makes
+//! every iteration, and every iterate is judged.
+//!
+//! Results do not depend on the number of threads: trajectories do not meet, and counts are integers.
+
+mod descent;
+mod figure;
+mod lanes;
+mod levels;
+mod paths;
+mod rates;
+
+pub use figure::{FigureError, by_iteration_csv, panels, rates_csv, starts_csv};
+pub use paths::{PATH_STARTS, path};
+pub use rates::{Observer, Rates, Work, rates};
+
+use gradus_core::toy::{gradient_like, graduated_flow};
+use gradus_core::{GradientLike, GraduatedFlow, SettingsError};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Starts along each axis: `linspace(-10, 10, 100)`.
+pub const SIDE: usize = 100;
+/// Half the side of the square of starts.
+pub const REACH: f32 = 10.0;
+/// Values of `t_max`: `logspace(10 -> 0.01, 100)`.
+pub const N_T_MAX: usize = 100;
+/// Iterations of a trajectory.
+pub const ITERATIONS: u32 = 1300;
+
+/// An algorithm of the paper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// Algorithm 1 with the constant step 1.
+    Flow,
+    /// Algorithm 2 with steps `0.9^l`.
+    GradientLike,
+}
+
+impl Algorithm {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Flow, Self::GradientLike];
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flow => "flow",
+            Self::GradientLike => "gradient-like",
+        })
+    }
+}
+
+/// The value of `t_max` with this index, from 10 (0) down to 0.01 (99).
+///
+/// ```
+/// assert_eq!(gradus::toy::t_max(0), 10.0);
+/// assert_eq!(gradus::toy::t_max(99), 0.01);
+/// ```
+#[must_use]
+pub fn t_max(index: usize) -> f32 {
+    libm::pow(10.0, 1.0 - 3.0 * index as f64 / (N_T_MAX - 1) as f64) as f32
+}
+
+/// The starts, row by row: start `SIDE i + j` is `(-10 + 20 j/99, -10 + 20 i/99)`.
+#[must_use]
+pub fn starts() -> Vec<[f32; 2]> {
+    let at = |k: usize| -REACH + 2.0 * REACH * k as f32 / (SIDE - 1) as f32;
+    (0..SIDE * SIDE).map(|k| [at(k % SIDE), at(k / SIDE)]).collect()
+}
+
+/// Core's solver of one of the algorithms.
+#[derive(Debug, Clone, Copy)]
+enum CoreSolver {
+    Flow(GraduatedFlow),
+    GradientLike(GradientLike),
+}
+
+impl CoreSolver {
+    fn new(algorithm: Algorithm, t_max: f32, len: u32) -> Result<Self, SettingsError> {
+        Ok(match algorithm {
+            Algorithm::Flow => Self::Flow(graduated_flow(t_max, len)?),
+            Algorithm::GradientLike => Self::GradientLike(gradient_like(t_max, len)?),
+        })
+    }
+}
