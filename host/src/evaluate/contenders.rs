@@ -34,7 +34,7 @@ fn with_method(method: Method) -> impl Fn(Settings) -> Settings {
 }
 
 /// All methods.
-pub const CONTENDERS: [Contender; 6] = [
+pub const CONTENDERS: [Contender; 7] = [
     Contender {
         key: "gradient-descent",
         title: "gradient descent on f",
@@ -63,6 +63,13 @@ pub const CONTENDERS: [Contender; 6] = [
         title: "Algorithm 2, gradient-like",
         has_starts: true,
         settings: |base, _| with_method(Method::GradientLike)(base),
+    },
+    Contender {
+        key: "preconditioned",
+        title: "preconditioned gradient-like",
+        has_starts: true,
+        // Its weight is the variance of the noise, as in the posterior density.
+        settings: |base, _| Settings { method: Method::Preconditioned, alpha: None, ..base },
     },
     Contender {
         key: "tv",
@@ -134,6 +141,7 @@ pub const TABLES: [TableKind; 2] = [
             ("gradient-descent", over_starts(28.96, 0.43, 0.771, 0.019), over_starts(35.89, 0.032, 0.899, 0.032)),
             ("flow", over_starts(32.93, 0.10, 0.933, 0.001), over_starts(37.33, 0.028, 0.913, 0.0004)),
             ("gradient-like", None, None),
+            ("preconditioned", None, None),
             ("tv", None, None),
             ("fbp", None, None),
         ],
@@ -147,6 +155,7 @@ pub const TABLES: [TableKind; 2] = [
             ("flow-constant", means(30.82, 0.742), means(32.93, 0.748)),
             ("flow", means(33.21, 0.935), means(37.08, 0.896)),
             ("gradient-like", None, None),
+            ("preconditioned", None, None),
             ("tv", None, None),
             ("fbp", None, None),
         ],

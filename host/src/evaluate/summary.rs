@@ -172,9 +172,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut results = Results::read(&folder.path().join("results.csv")).unwrap();
         for image in 1..=3 {
-            for (method, first, second) in
-                [("gradient-descent", 10.0, 20.0), ("flow", 30.0, 31.0), ("gradient-like", 31.0, 31.0)]
-            {
+            for (method, first, second) in [
+                ("gradient-descent", 10.0, 20.0),
+                ("flow", 30.0, 31.0),
+                ("gradient-like", 31.0, 31.0),
+                ("preconditioned", 32.0, 32.0),
+            ] {
                 results.add(row(image, 1, method, first + image as f64)).unwrap();
                 if image < 3 {
                     results.add(row(image, 2, method, second + image as f64)).unwrap();
@@ -191,10 +194,10 @@ mod tests {
         let (_folder, results) = results();
         let kind = table(1).unwrap();
         let found = summary(&results, kind, 3, 2);
-        assert_eq!((found.images, found.starts, found.lines.len()), (2, 2, 5));
+        assert_eq!((found.images, found.starts, found.lines.len()), (2, 2, 6));
         let descent = &found.lines[0];
         assert_eq!((descent.psnr_db.mean, descent.psnr_db.std), (16.5, Some(5.0)));
-        assert_eq!(found.lines[4].psnr_db, Statistic { mean: 28.0, std: None });
+        assert_eq!(found.lines[5].psnr_db, Statistic { mean: 28.0, std: None });
         let page = found.to_table(kind, false);
         assert_eq!(page.rows[0][1..], ["16.50 (5.000)", "0.413 (0.1250)", "28.96 (0.43)", "0.771 (0.019)"]);
         assert!(page.rows.iter().all(|row| row.len() == page.header.len()));

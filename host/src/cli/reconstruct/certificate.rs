@@ -31,6 +31,7 @@ pub fn json(c: &Certificate) -> Value {
         "largest_direction": c.largest_direction,
         "least_descent": c.least_descent,
         "least_cosine": c.least_cosine,
+        "approach_steps": c.approach_steps,
         "steps": c.steps,
         "ascending_steps": c.ascending_steps,
         "skipped_levels": c.skipped_levels,
@@ -41,8 +42,10 @@ pub fn json(c: &Certificate) -> Value {
 
 /// Two lines for people.
 pub fn text(c: &Certificate) -> String {
+    let approach =
+        if c.approach_steps > 0 { format!("{} steps of approach, ", c.approach_steps) } else { String::new() };
     format!(
-        "{} steps, {} of them ascending; {} levels left without a step, {} failed line searches\n  at the end |grad f| = \
+        "{approach}{} steps, {} of them ascending; {} levels left without a step, {} failed line searches\n  at the end |grad f| = \
          {:.3e}; largest |d| {:.3e}; least -<grad f, d> {:.3e}, least cosine {:.4}",
         c.steps,
         c.ascending_steps,
@@ -69,6 +72,7 @@ pub fn section(certificate: Option<&Certificate>) -> Section {
             ("Least cosine between -grad f and d", format!("{:.4}", c.least_cosine)),
             ("Levels left without a step, adaptive schedule", c.skipped_levels.to_string()),
             ("Line searches without a passing trial", c.failed_searches.to_string()),
+            ("Untested steps of the approach", c.approach_steps.to_string()),
             ("Steps", c.steps.to_string()),
             ("Steps along ascending directions", c.ascending_steps.to_string()),
         ],
