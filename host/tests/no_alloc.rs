@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use gradus::backend::cpu::{CpuEvaluator, Network, TrainingBatch, TrainingNetwork};
+use gradus::backend::View;
+use gradus::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator, TrainingBatch, TrainingNetwork};
 use gradus::ct::{ParallelBeam, Projector};
 use gradus::unet::Weights;
 use gradus_core::{
-    Backtracking, GradientLike, Homotopy, PerturbationKernel, RegularisationWeight, Schedule, Solver, Spacing,
-    StepCandidate, drive,
+    Backtracking, GradientLike, Homotopy, PerturbationKernel, Preconditioned, RegularisationWeight, Schedule, Solver,
+    Spacing, StepCandidate, drive, drive_preconditioned,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -69,6 +70,7 @@ fn nothing_is_allocated_once_all_is_made() {
         let after = ALLOCATIONS.load(Ordering::Relaxed);
         assert_eq!(after - before, 0, "allocations in 20 passes");
         solver_iterations_allocate_nothing(&weights);
+        preconditioned_iterations_allocate_nothing(&weights);
         training_steps_allocate_nothing(&weights);
     });
 }
@@ -93,6 +95,26 @@ fn solver_iterations_allocate_nothing(weights: &Weights) {
     })
     .unwrap();
     assert!(counts.len() > 50);
+    assert_eq!(counts.last().unwrap() - counts[2], 0, "allocations in {} iterations", counts.len() - 3);
+}
+
+fn preconditioned_iterations_allocate_nothing(weights: &Weights) {
+    let size = 32;
+    let projector = Projector::new(ParallelBeam::covering(size, size, 12)).unwrap();
+    let data = vec![3.0; projector.geometry().sinogram_len()];
+    let schedule = Schedule::new(Spacing::Logarithmic, 0.5, 2e-3, 12).unwrap();
+    let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(1.0) };
+    let mut solver = Preconditioned::new(homotopy, PerturbationKernel::VP, 5, Backtracking::DEFAULT, 0.0).unwrap();
+    let network = Network::new(weights, size, size, CpuEvaluator::LANES).unwrap();
+    let problem = CpuEvaluator::new(projector, network, data, vec![0.5; size * size], solver.objective()).unwrap();
+    let mut evaluator = PreconditionedCpuEvaluator::new(problem.with_view(View::DriftFree));
+    let mut counts = Vec::with_capacity(12);
+    drive_preconditioned(&mut solver, &mut evaluator, |_, _| {
+        counts.push(ALLOCATIONS.load(Ordering::Relaxed));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert!(counts.len() > 8);
     assert_eq!(counts.last().unwrap() - counts[2], 0, "allocations in {} iterations", counts.len() - 3);
 }
 

@@ -2,13 +2,14 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use core::ops::ControlFlow;
-use gradus::backend::cpu::{CpuEvaluator, Network};
+use gradus::backend::View;
+use gradus::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator};
 use gradus::ct::{ParallelBeam, Projector, relative_gaussian};
 use gradus::data::ellipses::ellipses;
-use gradus::unet::Weights;
+use gradus::unet::{Parametrisation, Weights};
 use gradus_core::{
-    Backtracking, Evaluator, GradientLike, Homotopy, Level, Outcome, PerturbationKernel, RegularisationWeight,
-    Schedule, Solver, Spacing, Status, StepCandidate, drive,
+    Approach, Backtracking, Evaluator, GradientLike, Homotopy, Level, Outcome, PerturbationKernel, Preconditioned,
+    RegularisationWeight, Schedule, Solver, Spacing, Status, StepCandidate, drive, drive_preconditioned,
 };
 use gradus_tests::reference_network::{Architecture, ReferenceNetwork};
 
@@ -24,12 +25,15 @@ struct Judge {
     /// Columns of A.
     columns: Vec<Vec<f64>>,
     data: Vec<f64>,
+    /// One for each line integral.
+    weights: Vec<f64>,
     network: ReferenceNetwork,
+    view: View,
     level: Level,
 }
 
 impl Judge {
-    fn new(data: &[f32], level: Level) -> Self {
+    fn new(data: &[f32], weights_of_data: &[f32], view: View, level: Level) -> Self {
         let mut projector = projector();
         let columns = (0..SIDE * SIDE)
             .map(|pixel| {
@@ -53,7 +57,8 @@ impl Judge {
         let tensors = weights.tensors().iter();
         let named = tensors.map(|(name, t)| (name.clone(), t.data.iter().copied().map(f64::from).collect())).collect();
         let network = ReferenceNetwork { architecture, weights: named };
-        Self { columns, data: data.iter().copied().map(f64::from).collect(), network, level }
+        let exact = |values: &[f32]| values.iter().copied().map(f64::from).collect();
+        Self { columns, data: exact(data), weights: exact(weights_of_data), network, view, level }
     }
 
     fn residual(&self, x: &[f64]) -> Vec<f64> {
@@ -64,14 +69,18 @@ impl Judge {
         residual
     }
 
-    /// h(x, t_min) in the residual parametrisation with the data's mean 0.15 and spread 0.25.
+    /// h(x, t_min), or h(gamma x, t_min) without drift, in the residual parametrisation.
     fn features(&self, x: &[f64]) -> Vec<f64> {
         let t = f64::from(self.level.t);
         let ln_gamma = -t * t * 19.9 / 4.0 - t * 0.05;
         let (gamma, nu) = (ln_gamma.exp(), (-(2.0 * ln_gamma).exp_m1()).sqrt());
-        let (sigma, mean, spread) = (nu / gamma, 0.15, 0.25);
+        let Parametrisation::Residual { data_mean: mean, data_std: spread } = *weights().parametrisation() else {
+            panic!("the embedded prior has the residual parametrisation");
+        };
+        let sigma = nu / gamma;
         let total = sigma.hypot(spread);
-        let centred: Vec<f64> = x.iter().map(|x| x / gamma - mean).collect();
+        let drift = if self.view == View::Diffused { gamma } else { 1.0 };
+        let centred: Vec<f64> = x.iter().map(|x| x / drift - mean).collect();
         let input: Vec<f64> = centred.iter().map(|x| x / total).collect();
         let u = self.network.forward(&input, SIDE, SIDE, t);
         centred.iter().zip(u).map(|(x, u)| sigma / (total * total) * x - spread / total * u).collect()
@@ -80,7 +89,8 @@ impl Judge {
     fn change(&self, from: &[f32], to: &[f32]) -> f64 {
         let [from, to] = [from, to].map(|x| x.iter().copied().map(f64::from).collect::<Vec<f64>>());
         let half = |a: Vec<f64>, b: Vec<f64>| 0.5 * a.iter().zip(b).map(|(a, b)| (b - a) * (b + a)).sum::<f64>();
-        half(self.residual(&from), self.residual(&to))
+        let weigh = |residual: Vec<f64>| residual.iter().zip(&self.weights).map(|(r, w)| r * w.sqrt()).collect();
+        half(weigh(self.residual(&from)), weigh(self.residual(&to)))
             + f64::from(self.level.prior_weight) * half(self.features(&from), self.features(&to))
     }
 }
@@ -112,7 +122,7 @@ fn evaluator(data: &[f32], objective: Level) -> CpuEvaluator {
 fn changes_of_f_are_right_to_four_digits() {
     let data = data();
     let objective = Level { t: 1e-3, prior_weight: 0.3 };
-    let judge = Judge::new(&data, objective);
+    let judge = Judge::new(&data, &vec![1.0; data.len()], View::Diffused, objective);
     let mut evaluator = evaluator(&data, objective);
     for t in [0.8, 0.3, 0.05, 1e-3] {
         let level = if t == objective.t { objective } else { Level { t, prior_weight: 2.0 } };
@@ -139,7 +149,7 @@ fn every_accepted_step_lowers_f_in_f64() {
     let weight = RegularisationWeight::NoiseToSignal { alpha: 5.0, kernel: PerturbationKernel::VP };
     let homotopy = Homotopy { schedule, weight };
     let mut solver = GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap();
-    let judge = Judge::new(&data, solver.objective());
+    let judge = Judge::new(&data, &vec![1.0; data.len()], View::Diffused, solver.objective());
     let mut evaluator = evaluator(&data, solver.objective());
     let (mut last, mut steps) = (start(), 0);
     let status = drive(&mut solver, &mut evaluator, |record, evaluator| {
@@ -155,4 +165,74 @@ fn every_accepted_step_lowers_f_in_f64() {
     });
     assert_eq!(status, Ok(Status::ScheduleDone));
     assert!(steps > 40, "{steps} steps");
+}
+
+/// The preconditioned method, with weighted data and the drift-free prior: what it is told is right, each tested step
+/// lowers f, and so do most of its untested ones from noise.
+#[test]
+fn every_tested_step_of_the_preconditioned_method_lowers_f_in_f64() {
+    let data = data();
+    let weights: Vec<f32> = (0..data.len()).map(|k| 0.5 + (k % 7) as f32 / 6.0).collect();
+    let schedule = Schedule::new(Spacing::Logarithmic, 0.3, 2e-3, 9).unwrap();
+    let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(0.05) };
+    let kernel = PerturbationKernel::VP;
+    let solver = Preconditioned::new(homotopy, kernel, 8, Backtracking::DEFAULT, 0.0).unwrap();
+    let mut solver = solver.with_approach(Approach { levels: 3, solve_steps: 20 }).unwrap();
+    let judge = Judge::new(&data, &weights, View::DriftFree, solver.objective());
+    let problem = evaluator(&data, solver.objective()).with_view(View::DriftFree).with_weights(&weights).unwrap();
+    let mut evaluator = PreconditionedCpuEvaluator::new(problem);
+    let (mut last, mut steps) = (start(), 0);
+    drive_preconditioned(&mut solver, &mut evaluator, |record, evaluator| {
+        let iterate = evaluator.problem().iterate();
+        if record.outcome == Outcome::Step {
+            let change = judge.change(&last, iterate);
+            let told = f64::from(record.change.unwrap());
+            assert!(
+                change < 0.0 && (told / change - 1.0).abs() < 1e-3,
+                "{}: told {told}, is {change}",
+                record.iteration
+            );
+            steps += 1;
+        }
+        last.copy_from_slice(iterate);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert!(steps > 3, "{steps} steps");
+}
+
+/// `M d = -grad F(x, t)`, by a dense matrix: what is left after many conjugate gradient steps is small.
+#[test]
+fn directions_solve_the_damped_normal_equations() {
+    let data = data();
+    let schedule = Schedule::new(Spacing::Logarithmic, 0.1, 0.1, 1).unwrap();
+    let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(1.0) };
+    let kernel = PerturbationKernel::VP;
+    let mut solver = Preconditioned::new(homotopy, kernel, 60, Backtracking::DEFAULT, 0.0).unwrap();
+    let level = solver.objective();
+    let judge = Judge::new(&data, &vec![1.0; data.len()], View::DriftFree, level);
+    let mut gradient_at = evaluator(&data, level).with_view(View::DriftFree);
+    gradient_at.direction(level, true).unwrap();
+    let gradient: Vec<f64> = gradient_at.search_direction().iter().map(|d| -f64::from(*d / level.t)).collect();
+    let mut evaluator = PreconditionedCpuEvaluator::new(evaluator(&data, level).with_view(View::DriftFree));
+    let mut step = 0.0;
+    drive_preconditioned(&mut solver, &mut evaluator, |record, _| {
+        step = f64::from(record.step);
+        ControlFlow::Break(())
+    })
+    .unwrap();
+    let moved = evaluator.problem().iterate().iter().zip(start());
+    let d: Vec<f64> = moved.map(|(x, start)| f64::from(x - start) / step).collect();
+    let projected = judge.columns.iter().zip(&d).fold(vec![0.0; data.len()], |mut sum, (column, d)| {
+        sum.iter_mut().zip(column).for_each(|(sum, a)| *sum += a * d);
+        sum
+    });
+    let (gamma, variance) = (f64::from(kernel.mean_scale(level.t)), f64::from(kernel.variance(level.t)));
+    let damping = gamma * gamma / variance;
+    let left = judge.columns.iter().zip(&d).zip(&gradient).map(|((column, d), gradient)| {
+        column.iter().zip(&projected).map(|(a, p)| a * p).sum::<f64>() + damping * d + gradient
+    });
+    let norm = |square: f64| square.sqrt();
+    let (left, all) = (norm(left.map(|r| r * r).sum()), norm(gradient.iter().map(|g| g * g).sum()));
+    assert!(left < 1e-4 * all, "{left} of {all}");
 }

@@ -32,9 +32,7 @@ pub(super) fn reconstruct(
     let mut run = Run { trace: Vec::with_capacity(settings.steps as usize), total: settings.steps.into(), observer };
     let evaluator = |objective| CpuEvaluator::new(projector, network, data, start, objective);
     let (status, mut evaluator) = match solver {
-        LearnedSolver::GradientLike(solver) => {
-            run.drive(solver, evaluator(objective)?.with_view(settings.view))
-        }
+        LearnedSolver::GradientLike(solver) => run.drive(solver, evaluator(objective)?.with_view(settings.view)),
         LearnedSolver::Flow(solver) => run.drive(solver, evaluator(objective)?.with_view(settings.view)),
     }?;
     let mut certificate = Certificate::default();
