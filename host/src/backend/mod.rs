@@ -4,6 +4,7 @@
 //! vector where it computes, and hands out scalars only.
 
 pub mod cpu;
+pub mod cuda;
 
 use serde::Serialize;
 

@@ -1,0 +1,16 @@
+//! The CUDA backend: the same passes as the CPU's, in the kernels of `gradus-cuda-kernels`.
+//!
+//! Compiled in always; the driver is looked for at run time. Not run on a GPU yet: every kernel is tested on a driver that
+//! runs the same sources on the CPU (`tests/cuda-stand-in`).
+//!
+//! Images that are computed together are *lanes*. Every buffer holds all lanes, and every launch names those that take
+//! part, so that slices with steps of their own share the passes of one network.
+
+mod device;
+mod error;
+mod loader;
+pub mod projector;
+pub mod vector;
+
+pub use device::{Buffer, Description, Device, Plain, Traffic, devices};
+pub use error::DeviceError;

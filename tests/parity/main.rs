@@ -1,0 +1,51 @@
+//! The CUDA backend against the CPU backend, on the stand-in driver: every kernel, in every order of its threads.
+//!
+//! Each check runs in four modes. That every entry of every `.cu` file is launched by some check is a check, too.
+#![allow(clippy::unwrap_used)]
+
+mod projector;
+mod support;
+mod vector;
+
+use gradus::backend::cuda::Device;
+use gradus_cuda_kernels::SOURCES;
+use gradus_tests::stand_in::{Mode, StandIn};
+use std::rc::Rc;
+
+type Check = fn(&Rc<Device>);
+
+const CHECKS: [Check; 3] = [vector::check, projector::forward_and_adjoint, projector::transposes];
+
+fn in_modes(modes: &[Mode], check: Check) {
+    let stand_in = StandIn::load().unwrap();
+    let device = Device::open(0).unwrap();
+    for &mode in modes {
+        stand_in.set(mode).unwrap();
+        check(&device);
+        device.synchronise().unwrap();
+    }
+}
+
+#[test]
+fn vectors() {
+    in_modes(&Mode::ALL, vector::check);
+}
+
+#[test]
+fn projections() {
+    in_modes(&Mode::ALL, projector::forward_and_adjoint);
+}
+
+#[test]
+fn the_adjoint_is_the_transpose() {
+    in_modes(&[Mode::SEEDED], projector::transposes);
+}
+
+#[test]
+fn every_entry_is_launched_by_a_check() {
+    CHECKS.into_iter().for_each(|check| in_modes(&[Mode::FORWARD], check));
+    let stand_in = StandIn::load().unwrap();
+    for entry in SOURCES.iter().flat_map(|source| source.entries) {
+        assert!(stand_in.launches(entry.name).unwrap() > 0, "nothing launched {}", entry.name);
+    }
+}
