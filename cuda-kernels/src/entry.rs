@@ -21,6 +21,12 @@ impl<T> Address<T> {
         Self(raw, PhantomData)
     }
 
+    /// Whether it is null.
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        self.0 == 0
+    }
+
     /// `n` values further on.
     #[must_use]
     pub fn offset(self, n: usize) -> Self {

@@ -3,14 +3,27 @@
 //! A kernel is a struct with its arguments as fields ([`Entry`]). The test below holds every struct against the PTX:
 //! names, number and sizes of parameters, threads of a block.
 
+pub mod attention;
+pub mod conv;
 pub mod entry;
+pub mod group_norm;
+pub mod pixel_shuffle;
 pub mod projector;
+pub mod time_embedding;
 pub mod vector;
 
 pub use entry::{Address, BLOCK, Entry, Signature, Source};
 
 /// All `.cu` files.
-pub const SOURCES: [Source; 2] = [vector::SOURCE, projector::SOURCE];
+pub const SOURCES: [Source; 7] = [
+    attention::SOURCE,
+    conv::SOURCE,
+    group_norm::SOURCE,
+    pixel_shuffle::SOURCE,
+    projector::SOURCE,
+    time_embedding::SOURCE,
+    vector::SOURCE,
+];
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,10 @@
 //! The CUDA backend against the CPU backend, on the stand-in driver: every kernel, in every order of its threads.
 //!
-//! Each check runs in four modes. That every entry of every `.cu` file is launched by some check is a check, too.
+//! Each check runs in four modes: `FORWARD` in the last test, the others in tests of their own. That every entry of every `.cu` file is launched by some check is a check, too.
 #![allow(clippy::unwrap_used)]
 
+mod layer;
+mod network;
 mod projector;
 mod support;
 mod vector;
@@ -14,7 +16,14 @@ use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
 
-const CHECKS: [Check; 3] = [vector::check, projector::forward_and_adjoint, projector::transposes];
+const CHECKS: [Check; 6] = [
+    vector::check,
+    projector::forward_and_adjoint,
+    projector::transposes,
+    layer::convolutions,
+    layer::attentions,
+    network::check,
+];
 
 fn in_modes(modes: &[Mode], check: Check) {
     let stand_in = StandIn::load().unwrap();
@@ -28,17 +37,32 @@ fn in_modes(modes: &[Mode], check: Check) {
 
 #[test]
 fn vectors() {
-    in_modes(&Mode::ALL, vector::check);
+    in_modes(&Mode::ALL[1..], vector::check);
 }
 
 #[test]
 fn projections() {
-    in_modes(&Mode::ALL, projector::forward_and_adjoint);
+    in_modes(&Mode::ALL[1..], projector::forward_and_adjoint);
 }
 
 #[test]
 fn the_adjoint_is_the_transpose() {
     in_modes(&[Mode::SEEDED], projector::transposes);
+}
+
+#[test]
+fn convolutions() {
+    in_modes(&Mode::ALL[1..], layer::convolutions);
+}
+
+#[test]
+fn attentions() {
+    in_modes(&Mode::ALL[1..], layer::attentions);
+}
+
+#[test]
+fn networks() {
+    in_modes(&Mode::ALL[1..], network::check);
 }
 
 #[test]

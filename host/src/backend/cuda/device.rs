@@ -219,6 +219,10 @@ unsafe impl Plain for f32 {}
 unsafe impl Plain for f64 {}
 // SAFETY: as above.
 unsafe impl Plain for i32 {}
+// SAFETY: as above.
+unsafe impl<const N: usize> Plain for [f32; N] {}
+// SAFETY: 6 x 4 bytes.
+unsafe impl Plain for gradus_cuda_kernels::pixel_shuffle::LaneScalars {}
 // SAFETY: 5 x 4 bytes.
 unsafe impl Plain for gradus_cuda_kernels::vector::DirectionScalars {}
 // SAFETY: 3 x 8 + 4 x 4 bytes.

@@ -8,9 +8,13 @@
 
 mod device;
 mod error;
+pub mod layer;
 mod loader;
+mod network;
 pub mod projector;
+mod step;
 pub mod vector;
 
 pub use device::{Buffer, Description, Device, Plain, Traffic, devices};
 pub use error::DeviceError;
+pub use network::{CudaNetwork, CudaNetworkError};
