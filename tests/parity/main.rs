@@ -6,6 +6,7 @@
 mod layer;
 mod network;
 mod projector;
+mod run;
 mod support;
 mod vector;
 
@@ -63,6 +64,16 @@ fn attentions() {
 #[test]
 fn networks() {
     in_modes(&Mode::ALL[1..], network::check);
+}
+
+#[test]
+fn runs() {
+    in_modes(&[Mode::SEEDED], run::same_run);
+}
+
+#[test]
+fn slices_in_lockstep() {
+    in_modes(&[Mode::REVERSE, Mode::LAZY], run::lockstep);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::problem::{self, Problem, Unit};
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
+use gradus::backend::DeviceChoice;
 use gradus::ct::Window;
 use gradus::data::image_files::{read_image, write_dicom, write_npy, write_png16};
 use gradus::image::{GreyWindow, Image};
@@ -35,6 +36,9 @@ pub struct Arguments {
     /// Method [default: gradient-like]
     #[arg(long, value_enum)]
     method: Option<Method>,
+    /// What learned methods compute on: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks]
+    #[arg(long)]
+    device: Option<DeviceChoice>,
     /// Prior: the name of an embedded one (ellipses, ct) or a weights file [default: ct for images in HU and for scans
     /// that do not say what suits them, ellipses otherwise]
     #[arg(long, value_name = "NAME|FILE")]
@@ -92,6 +96,7 @@ impl Arguments {
         let set = &mut run.reconstruction;
         replace(&mut run.input, &self.input);
         replace(&mut set.method, &self.method);
+        replace(&mut set.device, &self.device);
         replace(&mut set.steps, &self.steps);
         replace(&mut set.t_max, &self.t_max);
         replace(&mut set.t_min, &self.t_min);
@@ -163,6 +168,7 @@ impl Finished {
     /// What a reader must know before believing the picture.
     fn warnings(&self) -> Vec<String> {
         let mut warnings = self.problem.scan.warnings.clone();
+        warnings.extend(self.result.warning.clone());
         let failed = self.result.certificate.failed_searches;
         if failed > 0 {
             warnings.push(format!("{failed} line searches found no step; the trace names their levels"));
@@ -224,7 +230,7 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     let result = reconstruct(&measurement, settings, prior.as_ref(), &mut |progress| {
         bar.set_position(progress.done);
         if let Some(truth) = truth {
-            iterate.pixels.copy_from_slice(progress.iterate);
+            (progress.copy_iterate)(&mut iterate.pixels);
             let value = psnr(truth, &iterate, 1.0).unwrap_or(f64::NAN);
             bar.set_message(format!("PSNR {value:.2} dB"));
             psnrs.push(value);
@@ -233,6 +239,8 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     })
     .into_diagnostic()?;
     bar.finish_and_clear();
+    // So that the file of the run repeats it on the same device.
+    run.reconstruction.device = result.device;
     let seconds = begin.elapsed().as_secs_f64();
     Ok(Finished { run, problem, measurement, unit, result, psnrs, fbp, seconds })
 }

@@ -10,8 +10,9 @@ pub use denoise::denoise;
 pub use measurement::{Measurement, NoiseSource};
 pub use settings::{LineSearchSettings, Method, Settings, Start};
 
-use crate::backend::Counters;
 use crate::backend::cpu::NetworkError;
+use crate::backend::cuda::{DeviceError, SlicesError, Traffic};
+use crate::backend::{Counters, DeviceChoice};
 use crate::ct::{FilteredBackprojector, GeometryError, ProjectionError, Projector, TvError, Window};
 use crate::image::Image;
 use crate::unet::Weights;
@@ -39,6 +40,12 @@ pub enum ReconstructError {
     /// The scale of the image cannot be found.
     #[error("nothing in the sinogram attenuates; it must hold line integrals, -log(counts/I0), not counts")]
     NothingAttenuates,
+    /// The device cannot be used, or stopped working.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The device cannot hold the problem.
+    #[error(transparent)]
+    Slices(#[from] SlicesError),
     /// The method needs a prior.
     #[error("method {0} needs a prior; name one with --prior")]
     NoPrior(Method),
@@ -82,6 +89,12 @@ pub struct Reconstruction {
     pub weight: Option<f64>,
     /// What it cost.
     pub counters: Counters,
+    /// What it was computed on.
+    pub device: DeviceChoice,
+    /// What crossed between host and device, where there was one.
+    pub traffic: Option<Traffic>,
+    /// Why it was not computed on the GPU that this machine has.
+    pub warning: Option<String>,
 }
 
 impl Reconstruction {
@@ -95,6 +108,9 @@ impl Reconstruction {
             objective: None,
             weight: None,
             counters: Counters::default(),
+            device: DeviceChoice::Cpu,
+            traffic: None,
+            warning: None,
         }
     }
 }
@@ -104,7 +120,7 @@ impl Reconstruction {
 pub type Observer<'a> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
 
 /// How far a run has come.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Progress<'a> {
     /// Iterations done.
     pub done: u64,
@@ -112,8 +128,9 @@ pub struct Progress<'a> {
     pub total: u64,
     /// The newest row, for methods that have a trace.
     pub row: Option<&'a TraceRow>,
-    /// The newest iterate, in network units.
-    pub iterate: &'a [f32],
+    /// Copies the newest iterate, in network units, to a buffer of its length. It may have to come from a device; where that
+    /// fails the buffer is left as it is, and the run ends with the error.
+    pub copy_iterate: &'a dyn Fn(&mut [f32]),
 }
 
 /// Reconstructs `measurement` with `settings`; learned methods need a `prior`.

@@ -1,5 +1,6 @@
 //! How a reconstruction is to be made: every choice, with its default.
 
+use crate::backend::DeviceChoice;
 use crate::ct::Window;
 use gradus_core::{
     Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel, RegularisationWeight, Schedule,
@@ -62,6 +63,8 @@ pub enum Start {
 pub struct Settings {
     /// The method.
     pub method: Method,
+    /// What learned methods compute on.
+    pub device: DeviceChoice,
     /// Seed of the starting noise.
     pub seed: u64,
     /// Starting point of learned methods.
@@ -122,6 +125,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             method: Method::GradientLike,
+            device: DeviceChoice::default(),
             seed: 1,
             start: Start::Noise,
             alpha: None,

@@ -2,7 +2,8 @@
 
 use super::network::Network;
 use super::vector::{add_scaled, difference_products, dot, half_square_change};
-use crate::backend::Counters;
+use crate::backend::cuda::Traffic;
+use crate::backend::{Counters, SliceEvaluator};
 use crate::ct::{ProjectionError, Projector};
 use gradus_core::{Directional, Evaluator, Level};
 
@@ -279,5 +280,24 @@ impl Evaluator for CpuEvaluator {
         std::mem::swap(&mut previous, &mut self.direction);
         self.previous = Some(previous);
         Ok(())
+    }
+}
+
+impl SliceEvaluator for CpuEvaluator {
+    fn objective(&mut self) -> Result<f64, ProjectionError> {
+        Ok(Self::objective(self))
+    }
+
+    fn copy_iterate(&self, image: &mut [f32]) -> Result<(), ProjectionError> {
+        image.copy_from_slice(&self.iterate);
+        Ok(())
+    }
+
+    fn counters(&self) -> Counters {
+        Self::counters(self)
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        None
     }
 }

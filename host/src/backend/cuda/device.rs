@@ -133,6 +133,12 @@ impl Device {
         &self.name
     }
 
+    /// Its number.
+    #[must_use]
+    pub fn ordinal(&self) -> u32 {
+        self.ordinal
+    }
+
     /// What has crossed so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {

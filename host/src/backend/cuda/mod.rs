@@ -10,11 +10,15 @@ mod device;
 mod error;
 pub mod layer;
 mod loader;
+mod lockstep;
 mod network;
 pub mod projector;
+mod slices;
 mod step;
 pub mod vector;
 
 pub use device::{Buffer, Description, Device, Plain, Traffic, devices};
 pub use error::DeviceError;
+pub use lockstep::drive_in_lockstep;
 pub use network::{CudaNetwork, CudaNetworkError};
+pub use slices::{CudaSlices, Slice, SlicesError};
