@@ -67,7 +67,7 @@ __device__ __forceinline__ void multiply(const Attention& at, const float* __res
         stage(at, a, channel, a_pixel, left);
         stage(at, b, channel, b_pixel, right);
         __syncthreads();
-#pragma unroll 4
+        UNROLL(4)
         for (int c = 0; c < TILE; ++c)
             for (int r = 0; r < ROWS; ++r)
                 product[r] += left.value[c][threadIdx.x / TILE + BLOCK / TILE * r] * right.value[c][threadIdx.x % TILE];
@@ -148,19 +148,19 @@ __device__ __forceinline__ void mix(const Attention& at) {
             }
             left.value[row + BLOCK / TILE * r][column] = entry;
         }
-#pragma unroll
+        UNROLL(32)
         for (int part = 0; part < PARTS; ++part) {
             if (first_channel + part * TILE >= at.n_channels) break;
             __syncthreads();
             stage(at, x, first_channel + part * TILE, first_b, right);
             __syncthreads();
-#pragma unroll 4
+            UNROLL(4)
             for (int b = 0; b < TILE; ++b)
                 for (int r = 0; r < ROWS; ++r)
                     result[part][r] += right.value[row + BLOCK / TILE * r][b] * left.value[b][column];
         }
     }
-#pragma unroll
+    UNROLL(32)
     for (int part = 0; part < PARTS; ++part)
         for (int r = 0; r < ROWS; ++r) {
             const int channel = first_channel + part * TILE + row + BLOCK / TILE * r;

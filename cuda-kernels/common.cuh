@@ -8,6 +8,15 @@
 // Threads of a block, unless a kernel says otherwise; `BLOCK` in src/entry.rs.
 constexpr int BLOCK = 256;
 constexpr int WARP = 32;
+
+// Unrolls the loop that follows; the C++ compiler of the tests spells it otherwise.
+#define IN_PRAGMA(text) _Pragma(#text)
+#ifdef __CUDACC__
+#define UNROLL(n) IN_PRAGMA(unroll n)
+#else
+#define UNROLL(n) IN_PRAGMA(GCC unroll n)
+#endif
+
 constexpr unsigned WHOLE_WARP = 0xffffffffu;
 
 // The lane of this block.

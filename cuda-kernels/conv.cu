@@ -116,7 +116,7 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
     float sum[OUTPUTS][ROWS] = {};
     for (int chunk = 0; chunk < at.n_in; chunk += CHUNK) {
         __syncthreads();
-#pragma unroll 2
+        UNROLL(2)
         for (int i = threadIdx.x; i < CHUNK * IN_ROWS * IN_COLS; i += n_threads) {
             const int c = i / (IN_ROWS * IN_COLS), y = i / IN_COLS % IN_ROWS, x = i % IN_COLS;
             const int in_row = in_top + y, in_col = in_left + x;
@@ -132,37 +132,38 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
                                                : make_float4(0, 0, 0, 0);
         }
         __syncthreads();
-#pragma unroll 1
+        UNROLL(1)
         for (int c = 0; c < CHUNK; ++c) {
-#pragma unroll
+            UNROLL(32)
             for (int tap_col = 0; tap_col < SIDE; ++tap_col) {
                 float window[WINDOW];
-#pragma unroll
+                UNROLL(32)
                 for (int i = 0; i < WINDOW; ++i) window[i] = tile[c][row * STRIDE + i][col * STRIDE + tap_col];
-#pragma unroll
+                UNROLL(32)
                 for (int tap_row = 0; tap_row < SIDE; ++tap_row) {
                     const float4 low = taps[c][tap_row * SIDE + tap_col][warp * 2];
                     const float4 high = taps[c][tap_row * SIDE + tap_col][warp * 2 + 1];
                     const float w[OUTPUTS] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-#pragma unroll
+                    UNROLL(32)
                     for (int o = 0; o < OUTPUTS; ++o)
-#pragma unroll
+                        UNROLL(32)
                         for (int r = 0; r < ROWS; ++r) sum[o][r] += w[o] * window[r * STRIDE + tap_row];
                 }
             }
         }
     }
     // Each thread's sums of a row go through memory of its own, where a loop that is not unrolled can index them.
+    const int n_outputs = min(OUTPUTS, at.n_out - first_output - warp * OUTPUTS);
     __shared__ float own[OUTPUTS][MAX_WARPS * WARP];
-#pragma unroll
+    UNROLL(32)
     for (int r = 0; r < ROWS; ++r) {
         const int grid_row = top + row + r, grid_col = left + col;
         if (grid_row >= grid_height || grid_col >= grid_width) continue;
         const int pixel = (grid_row * PHASES + row_phase) * at.out_width + grid_col * PHASES + col_phase;
-#pragma unroll
+        UNROLL(32)
         for (int o = 0; o < OUTPUTS; ++o) own[o][threadIdx.x] = sum[o][r];
-#pragma unroll 1
-        for (int o = 0; o < min(OUTPUTS, at.n_out - first_output - warp * OUTPUTS); ++o)
+        UNROLL(1)
+        for (int o = 0; o < n_outputs; ++o)
             finish(at, lane, first_output + warp * OUTPUTS + o, pixel, own[o][threadIdx.x]);
     }
 }

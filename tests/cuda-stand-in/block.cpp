@@ -5,8 +5,6 @@
 #include <csetjmp>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
-#include <deque>
 #include <dlfcn.h>
 #include <ucontext.h>
 #include <vector>
@@ -32,7 +30,7 @@ struct Lane : Thread {
     explicit Lane(void (*start)()) : fiber(start) {}
 };
 
-std::deque<Lane> lanes;  // of which a block uses the first n
+std::vector<Lane*> lanes;  // of which a block uses the first n
 unsigned n;
 const Kernel* kernel;
 void** parameters;
@@ -67,30 +65,38 @@ void report(Fault fault, const std::string& what, const Lane& lane) {
     outcome = {fault, where + what};
 }
 
-// Wakes the lanes of warp [first, first + width) whose exchange is complete; reports those that never can be.
-void complete_exchanges(unsigned first, unsigned width) {
-    const unsigned present = width == WARP ? ~0u : (1u << width) - 1;
-    std::vector<Lane*> woken;
+// What keeps the exchange of a lane from ever being complete; null if nothing does. `complete` tells whether it is.
+const char* judge(Lane* const* warp, unsigned width, const Lane& lane, bool& complete) {
+    complete = true;
+    for (unsigned j = 0; j < width; ++j) {
+        if (!(lane.mask >> j & 1)) continue;
+        const Lane& other = *warp[j];
+        if (other.state == State::ended) return "the mask names a warp lane that has ended";
+        complete = complete && other.state == State::in_exchange;
+        if (other.state == State::in_exchange && (other.site.line != lane.site.line || other.mask != lane.mask))
+            return "warp lanes of one mask are at different exchanges";
+    }
+    if (lane.source >= width || !(lane.mask >> lane.source & 1)) return "an exchange reads a warp lane outside of its mask";
+    return nullptr;
+}
+
+// Wakes the lanes of a warp whose exchange is complete; reports those that never can be.
+void complete_exchanges(Lane* const* warp, unsigned width) {
+    Lane* woken[WARP];
+    unsigned n_woken = 0, judged = 0;
+    bool complete = false;
     for (unsigned i = 0; i < width; ++i) {
-        Lane& lane = lanes[first + i];
+        Lane& lane = *warp[i];
         if (lane.state != State::in_exchange) continue;
         if (!(lane.mask >> i & 1)) return report(Fault::launch, "a warp lane is not in the mask it gives", lane);
-        bool complete = true;
-        for (unsigned j = 0; j < width; ++j) {
-            if (!((lane.mask & present) >> j & 1)) continue;
-            const Lane& other = lanes[first + j];
-            if (other.state == State::ended) return report(Fault::launch, "the mask names a warp lane that has ended", lane);
-            complete = complete && other.state == State::in_exchange;
-            if (other.state == State::in_exchange && (other.site.line != lane.site.line || other.mask != lane.mask))
-                return report(Fault::launch, "warp lanes of one mask are at different exchanges", lane);
-        }
-        if (!complete) continue;
-        const unsigned source = lane.source % WARP;
-        if (!((lane.mask & present) >> source & 1)) return report(Fault::launch, "an exchange reads a warp lane outside of its mask", lane);
-        lane.received = lanes[first + source].value;
-        woken.push_back(&lane);
+        // Lanes of one mask share their fate; only what they read is each one's own.
+        const bool known = judged == lane.mask && lane.source < width && (lane.mask >> lane.source & 1);
+        if (const char* fault = known ? nullptr : judge(warp, width, lane, complete)) return report(Fault::launch, fault, lane);
+        judged = lane.mask;
+        if (complete) woken[n_woken++] = &lane;
     }
-    for (Lane* lane : woken) lane->state = State::runs;
+    for (unsigned k = 0; k < n_woken; ++k) woken[k]->received = warp[woken[k]->source]->value;
+    for (unsigned k = 0; k < n_woken; ++k) woken[k]->state = State::runs;
 }
 
 // Wakes the block when all of it has come to one barrier.
@@ -98,16 +104,16 @@ void complete_barrier() {
     unsigned waiting = 0, ended = 0;
     const Lane* first = nullptr;
     for (unsigned i = 0; i < n; ++i) {
-        waiting += lanes[i].state == State::at_barrier;
-        ended += lanes[i].state == State::ended;
-        if (!first && lanes[i].state == State::at_barrier) first = &lanes[i];
+        waiting += lanes[i]->state == State::at_barrier;
+        ended += lanes[i]->state == State::ended;
+        if (!first && lanes[i]->state == State::at_barrier) first = lanes[i];
     }
     if (waiting == 0 || waiting + ended < n) return;
     if (ended > 0) return report(Fault::launch, "a barrier waits for threads that have ended", *first);
     for (unsigned i = 0; i < n; ++i)
-        if (lanes[i].site.line != first->site.line || strcmp(lanes[i].site.file, first->site.file) != 0)
-            return report(Fault::launch, "threads of one block wait at different barriers", lanes[i]);
-    for (unsigned i = 0; i < n; ++i) lanes[i].state = State::runs;
+        if (lanes[i]->site.line != first->site.line || lanes[i]->site.file != first->site.file)
+            return report(Fault::launch, "threads of one block wait at different barriers", *lanes[i]);
+    for (unsigned i = 0; i < n; ++i) lanes[i]->state = State::runs;
 }
 
 // Runs the block that stands in `lanes` to its end or to a fault.
@@ -115,28 +121,29 @@ void run_block(const std::vector<unsigned>& sequence) {
     for (;;) {
         bool ran = false;
         for (unsigned i : sequence) {
-            if (lanes[i].state != State::runs) continue;
+            Lane& lane = *lanes[i];
+            if (lane.state != State::runs) continue;
             ran = true;
-            current = &lanes[i];
-            lanes[i].fiber.enter();
+            current = &lane;
+            lane.fiber.enter();
         }
-        if (std::all_of(lanes.begin(), lanes.begin() + n, [](const Lane& lane) { return lane.state == State::ended; })) return;
-        for (unsigned first = 0; first < n; first += WARP) complete_exchanges(first, std::min(WARP, n - first));
+        if (std::all_of(lanes.begin(), lanes.begin() + n, [](const Lane* lane) { return lane->state == State::ended; })) return;
+        for (unsigned first = 0; first < n; first += WARP) complete_exchanges(&lanes[first], std::min(WARP, n - first));
         complete_barrier();
         if (outcome.fault != Fault::none) return;
         if (!ran) {
-            const auto stuck = std::find_if(lanes.begin(), lanes.begin() + n, [](const Lane& lane) { return lane.state != State::ended; });
-            return report(Fault::launch, "deadlock: what this thread waits for never comes", *stuck);
+            const auto stuck = std::find_if(lanes.begin(), lanes.begin() + n, [](const Lane* lane) { return lane->state != State::ended; });
+            return report(Fault::launch, "deadlock: what this thread waits for never comes", **stuck);
         }
     }
 }
 
 // The lanes of block `block` at their beginning, and the order in which they run.
 std::vector<unsigned> prepare(Index block, Index blocks, Index threads) {
-    while (lanes.size() < n) lanes.emplace_back(run_lane);
+    while (lanes.size() < n) lanes.push_back(new Lane(run_lane));  // for good: stacks are used again
     std::vector<unsigned> sequence(n);
     for (unsigned i = 0; i < n; ++i) {
-        Lane& lane = lanes[i];
+        Lane& lane = *lanes[i];
         lane.thread = {i % threads.x, i / threads.x % threads.y, i / threads.x / threads.y};
         lane.block = block, lane.blocks = blocks, lane.threads = threads, lane.index = i;
         lane.site = {}, lane.n_barriers = lane.n_exchanges = 0;
@@ -193,7 +200,9 @@ void barrier(Site site) {
 
 std::uint64_t exchange(unsigned mask, std::uint64_t value, unsigned source, bool orders, Site site) {
     Lane& lane = self();
-    lane.mask = mask, lane.value = value, lane.source = orders ? lane.index % WARP : source, lane.site = site;
+    // A block's last warp may be narrower than its mask.
+    const unsigned width = std::min(WARP, n - lane.index / WARP * WARP);
+    lane.mask = width == WARP ? mask : mask & ((1u << width) - 1), lane.value = value, lane.source = orders ? lane.index % WARP : source % WARP, lane.site = site;
     lane.state = State::in_exchange;
     // A shuffle orders no memory accesses; __syncwarp does.
     char* tag = orders ? &at_exchanges[lane.index / WARP][lane.n_exchanges++ % 2] : nullptr;
@@ -211,7 +220,7 @@ void set_order(Order next, std::uint64_t seed) {
 Outcome run_grid(const Kernel& launched, Index blocks, Index threads, void** arguments) {
     n = threads.x * threads.y * threads.z;
     kernel = &launched, parameters = arguments, outcome = {};
-    Opened opened;
+    open_memory();
     publish(&launch_begins);
     const int signal = sigsetjmp(before_fault, 1);
     if (signal == 0) {

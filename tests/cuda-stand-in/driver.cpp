@@ -134,10 +134,9 @@ Result load(Module** module, const char* image) {
     return SUCCESS;
 }
 
-Result copy(void* to, const void* from, std::size_t bytes) {
-    stand_in::Opened opened;
+void copy(void* to, const void* from, std::size_t bytes) {
+    stand_in::open_memory();
     memcpy(to, from, bytes);
-    return SUCCESS;
 }
 void* host(Address address) { return reinterpret_cast<void*>(address); }
 Result check(Address address, std::size_t bytes) {
@@ -223,6 +222,7 @@ API(cuCtxGetCurrent(void** context)) { return *context = &the_context, SUCCESS; 
 API(cuCtxSynchronize()) {
     ENTER;
     flush_all();
+    stand_in::close_memory();
     return failed;
 }
 
@@ -267,21 +267,27 @@ API(cuMemcpyHtoD_v2(Address to, const void* from, std::size_t bytes)) {
     ENTER_WORKING;
     flush_all();
     TRY(check(to, bytes));
-    return copy(host(to), from, bytes);
+    copy(host(to), from, bytes);
+    stand_in::close_memory();
+    return SUCCESS;
 }
 API(cuMemcpyDtoH_v2(void* to, Address from, std::size_t bytes)) {
     ENTER_WORKING;
     flush_all();
     if (failed != SUCCESS) return failed;
     TRY(check(from, bytes));
-    return copy(to, host(from), bytes);
+    copy(to, host(from), bytes);
+    stand_in::close_memory();
+    return SUCCESS;
 }
 API(cuMemcpyDtoD_v2(Address to, Address from, std::size_t bytes)) {
     ENTER_WORKING;
     flush_all();
     TRY(check(to, bytes));
     TRY(check(from, bytes));
-    return copy(host(to), host(from), bytes);
+    copy(host(to), host(from), bytes);
+    stand_in::close_memory();
+    return SUCCESS;
 }
 API(cuMemcpyHtoDAsync_v2(Address to, const void* from, std::size_t bytes, Stream* stream)) {
     ENTER_WORKING;
@@ -308,8 +314,9 @@ API(cuMemsetD8_v2(Address address, unsigned char value, std::size_t bytes)) {
     ENTER_WORKING;
     flush_all();
     TRY(check(address, bytes));
-    stand_in::Opened opened;
+    stand_in::open_memory();
     memset(host(address), value, bytes);
+    stand_in::close_memory();
     return SUCCESS;
 }
 
@@ -321,6 +328,7 @@ API(cuStreamCreateWithPriority(Stream** stream, unsigned, int)) {
 API(cuStreamSynchronize(Stream* stream)) {
     ENTER;
     flush(stream ? *stream : default_stream);
+    stand_in::close_memory();
     return failed;
 }
 API(cuStreamDestroy_v2(Stream* stream)) {

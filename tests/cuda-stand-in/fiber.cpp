@@ -48,7 +48,10 @@ ucontext_t scheduler_context;
 
 }  // namespace
 
-bool races_are_detected() { return __tsan_create_fiber != nullptr; }
+bool races_are_detected() {
+    static const bool are = __tsan_create_fiber != nullptr;
+    return are;
+}
 void publish(void* at) {
     if (races_are_detected()) __tsan_release(at);
 }

@@ -1,4 +1,5 @@
 #include "memory.h"
+#include <algorithm>
 #include <cstring>
 #include <link.h>
 #include <map>
@@ -21,6 +22,7 @@ struct Buffer {
 
 std::map<std::uint64_t, Buffer> buffers;  // by their first address
 std::size_t total;
+bool is_open = false;
 
 const Buffer* find(std::uint64_t address) {
     auto next = buffers.upper_bound(address);
@@ -49,7 +51,7 @@ std::uint64_t allocate(std::size_t bytes, std::size_t limit) {
     mprotect(inside, body, PROT_READ | PROT_WRITE);
     memset(inside, UNTOUCHED, body);
     poison(buffer.begin, bytes);
-    mprotect(inside, body, PROT_NONE);
+    if (!is_open) mprotect(inside, body, PROT_NONE);
     const auto address = reinterpret_cast<std::uint64_t>(buffer.begin);
     buffers[address] = buffer;
     total += bytes;
@@ -85,8 +87,14 @@ std::string describe(std::uint64_t address) {
            std::to_string(buffer->bytes) + " bytes";
 }
 
-Opened::Opened() { set_access(PROT_READ | PROT_WRITE); }
-Opened::~Opened() { set_access(PROT_NONE); }
+void open_memory() {
+    if (!is_open) set_access(PROT_READ | PROT_WRITE);
+    is_open = true;
+}
+void close_memory() {
+    if (is_open) set_access(PROT_NONE);
+    is_open = false;
+}
 
 std::string trespass() {
     for (const auto& [address, buffer] : buffers) {
@@ -100,9 +108,9 @@ std::string trespass() {
 
 void poison(void* memory, std::size_t bytes) {
     const unsigned pattern = 0x7fbadbad;
-    auto* at = static_cast<char*>(memory);
-    for (; bytes >= sizeof pattern; at += sizeof pattern, bytes -= sizeof pattern) memcpy(at, &pattern, sizeof pattern);
-    memset(at, 0xad, bytes);
+    const std::size_t whole = bytes / sizeof pattern;
+    std::fill_n(static_cast<unsigned*>(memory), whole, pattern);
+    memset(static_cast<unsigned*>(memory) + whole, 0xad, bytes % sizeof pattern);
 }
 
 namespace {

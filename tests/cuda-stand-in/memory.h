@@ -1,7 +1,7 @@
 // Device memory: buffers that object to whoever leaves them.
 //
 // Every buffer ends at an unreadable page, begins behind bytes whose change is noticed, and is filled with NaNs. Outside
-// of kernels and copies all of it is closed, so that host code which follows a device pointer faults.
+// of kernels and copies, once the host has waited for them, it is closed: host code which follows a device pointer faults.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -20,12 +20,9 @@ bool is_inside(std::uint64_t address, std::size_t bytes);
 // What an address is to device memory, in words; empty when it is nothing.
 std::string describe(std::uint64_t address);
 
-// Opens device memory to this process for its lifetime.
-class Opened {
-  public:
-    Opened();
-    ~Opened();
-};
+// Opens device memory to this process, and closes it again.
+void open_memory();
+void close_memory();
 
 // Which buffer was written outside of its bytes, in words; empty when none was.
 std::string trespass();

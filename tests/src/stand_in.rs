@@ -139,7 +139,7 @@ impl Build {
         fs::write(&generated, format!("#include \"{}\"\n{kernels}", path.display()))
             .map_err(|error| format!("cannot write {}: {error}", generated.display()))?;
         let include = format!("-I{}", root().join("cuda-kernels").display());
-        let flags = ["-include", "device.h", "-Wno-unknown-pragmas", "-Wno-maybe-uninitialized", &include]
+        let flags = ["-O3", "-include", "device.h", "-Wno-maybe-uninitialized", &include]
             .into_iter()
             .chain(self.watch.flags().iter().copied());
         Ok(Object { source: generated, name: source.name.into(), flags: flags.map(str::to_owned).collect() })
