@@ -1,3 +1,55 @@
-//! The place of gradus' CUDA kernels: one `.cu` file per operator, its checked-in PTX and the table of entry points.
+//! The CUDA kernels of gradus: one `.cu` file per operator, its checked-in PTX, and the table of entry points.
 //!
-//! No kernel has landed yet; `gradus doctor` says that only the CPU backend is available.
+//! A kernel is a struct with its arguments as fields ([`Entry`]). The test below holds every struct against the PTX:
+//! names, number and sizes of parameters, threads of a block.
+
+pub mod attention;
+pub mod conv;
+pub mod entry;
+pub mod group_norm;
+pub mod pixel_shuffle;
+pub mod projector;
+pub mod time_embedding;
+pub mod vector;
+
+pub use entry::{Address, BLOCK, Entry, Signature, Source};
+
+/// All `.cu` files.
+pub const SOURCES: [Source; 7] = [
+    attention::SOURCE,
+    conv::SOURCE,
+    group_norm::SOURCE,
+    pixel_shuffle::SOURCE,
+    projector::SOURCE,
+    time_embedding::SOURCE,
+    vector::SOURCE,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a PTX file says of an entry.
+    fn declared<'a>(ptx: &'a str, name: &str) -> (Vec<usize>, &'a str) {
+        let at = ptx.find(&format!(".entry {name}(")).unwrap_or_else(|| panic!("{name} is not in the PTX"));
+        let (parameters, body) = ptx[at..].split_once(')').unwrap();
+        let bytes = |line: &str| match line.split_once('[') {
+            Some((_, array)) => array.trim_end_matches([',', ']']).parse().unwrap(),
+            None => line.split_once(".param .").unwrap().1[1..3].parse::<usize>().unwrap() / 8,
+        };
+        (parameters.lines().filter(|line| line.contains(".param")).map(bytes).collect(), body.lines().nth(1).unwrap())
+    }
+
+    #[test]
+    fn every_entry_is_what_its_ptx_declares() {
+        for source in SOURCES {
+            assert!(source.ptx.contains("\n.version 9.0\n.target sm_80\n"), "{}", source.name);
+            assert_eq!(source.ptx.matches(".entry ").count(), source.entries.len(), "{}", source.name);
+            for entry in source.entries {
+                let (parameters, threads) = declared(source.ptx, entry.name);
+                assert_eq!(parameters, entry.parameters, "{}", entry.name);
+                assert_eq!(threads, format!(".maxntid {}, 1, 1", entry.max_threads), "{}", entry.name);
+            }
+        }
+    }
+}

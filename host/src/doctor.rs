@@ -1,6 +1,9 @@
 //! Checks of a backend on the machine at hand, small enough for every start.
 
+pub mod cuda;
+
 use crate::backend::cpu::{CpuEvaluator, Network, NetworkError};
+use crate::backend::cuda::SlicesError;
 use crate::ct::{GeometryError, ParallelBeam, ProjectionError, Projector};
 use crate::unet::Weights;
 use gradus_core::{Evaluator, Level};
@@ -40,6 +43,9 @@ pub enum DoctorError {
     /// The network could not be built.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The device could not compute.
+    #[error(transparent)]
+    Cuda(#[from] SlicesError),
     /// Threads could not be started.
     #[error("cannot start threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
@@ -87,13 +93,17 @@ pub fn gradient(prior: &Weights) -> Result<Check, DoctorError> {
     let (start, data) = (noise(SIDE * SIDE, 3), noise(projector.geometry().sinogram_len(), 4));
     let objective = Level { t: TIME, prior_weight: 1.0 };
     let mut evaluator = CpuEvaluator::new(projector, network, data, start, objective)?;
+    Ok(gradient_of("changes of the objective agree with its gradient", &mut evaluator, objective)?)
+}
+
+fn gradient_of<E: Evaluator>(what: &'static str, evaluator: &mut E, objective: Level) -> Result<Check, E::Error> {
     let direction = evaluator.direction(objective, true)?;
     let quotient = |step: f32, change: f32| f64::from(change) / (f64::from(step) * f64::from(direction.slope));
     // Two lengths: the part of the quotient that is linear in l, the curvature, is extrapolated away.
     let step = 1e-3 / direction.direction_norm_sq.sqrt();
     let (short, long) = (evaluator.change(step)?, evaluator.change(2.0 * step)?);
     let found = (2.0 * quotient(step, short) - quotient(2.0 * step, long) - 1.0).abs();
-    Ok(Check { what: "changes of the objective agree with its gradient", found, bound: 1e-3 })
+    Ok(Check { what, found, bound: 1e-3 })
 }
 
 /// Number of values of energy, score and projections that differ between one thread and three.

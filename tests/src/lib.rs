@@ -1,3 +1,4 @@
 //! Tests that cross crates; this library is what they share.
 
 pub mod reference_network;
+pub mod stand_in;

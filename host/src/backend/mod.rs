@@ -3,8 +3,14 @@
 //! A backend offers a [`gradus_core::Evaluator`] of `f(x) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` that keeps every
 //! vector where it computes, and hands out scalars only.
 
+pub mod choice;
 pub mod cpu;
+pub mod cuda;
 
+pub use choice::DeviceChoice;
+
+use cuda::Traffic;
+use gradus_core::Evaluator;
 use serde::{Deserialize, Serialize};
 
 /// How the prior looks at an image `x` at the smoothing level `t`.
@@ -16,6 +22,27 @@ pub enum View {
     /// `R(x, t) = -log p_t(gamma_t x)`: up to a constant minus the log density of clean images under noise of standard
     /// deviation `nu_t/gamma_t`, without drift towards 0 \[FKD24, eq. 6\].
     DriftFree,
+}
+
+/// What a run asks of the holder of one slice's vectors, beside the requests of its solver.
+pub trait SliceEvaluator: Evaluator {
+    /// `f(x)` at the current iterate, without the constant of the prior.
+    ///
+    /// # Errors
+    /// When the computation fails.
+    fn objective(&mut self) -> Result<f64, Self::Error>;
+
+    /// Copies the current iterate, `[row][col]`.
+    ///
+    /// # Errors
+    /// When the copy fails.
+    fn copy_iterate(&self, image: &mut [f32]) -> Result<(), Self::Error>;
+
+    /// What the run has cost so far.
+    fn counters(&self) -> Counters;
+
+    /// What has crossed between host and device, where there is one.
+    fn traffic(&self) -> Option<Traffic>;
 }
 
 /// What a run has cost, in passes over one image.

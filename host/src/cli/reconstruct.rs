@@ -5,7 +5,7 @@ use crate::problem::{self, Problem, Unit};
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
-use gradus::backend::View;
+use gradus::backend::{DeviceChoice, View};
 use gradus::ct::Window;
 use gradus::data::image_files::{read_image, write_dicom, write_npy, write_png16};
 use gradus::image::{GreyWindow, Image};
@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Method [default: gradient-like]
     #[arg(long, value_enum)]
     method: Option<Method>,
+    /// What learned methods compute on: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks]
+    #[arg(long)]
+    device: Option<DeviceChoice>,
     /// Prior: the name of an embedded one (ellipses, ct) or a weights file [default: ct for images in HU and for scans
     /// that do not say what suits them, ellipses otherwise]
     #[arg(long, value_name = "NAME|FILE")]
@@ -103,6 +106,7 @@ impl Arguments {
         let set = &mut run.reconstruction;
         replace(&mut run.input, &self.input);
         replace(&mut set.method, &self.method);
+        replace(&mut set.device, &self.device);
         let own = &mut set.preconditioned;
         let levels = match set.method {
             Method::Preconditioned => (&mut own.steps, &mut own.t_max, &mut own.t_min),
@@ -182,6 +186,7 @@ impl Finished {
     /// What a reader must know before believing the picture.
     fn warnings(&self) -> Vec<String> {
         let mut warnings = self.problem.scan.warnings.clone();
+        warnings.extend(self.result.warning.clone());
         warnings.extend(self.result.certificate().into_iter().flat_map(certificate::warnings));
         warnings
     }
@@ -242,7 +247,7 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     let result = reconstruct(&measurement, settings, prior.as_ref(), &mut |progress| {
         bar.set_position(progress.done);
         if let Some(truth) = truth {
-            iterate.pixels.copy_from_slice(progress.iterate);
+            (progress.copy_iterate)(&mut iterate.pixels);
             let value = psnr(truth, &iterate, 1.0).unwrap_or(f64::NAN);
             bar.set_message(format!("PSNR {value:.2} dB"));
             psnrs.push(value);
@@ -251,6 +256,8 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     })
     .into_diagnostic()?;
     bar.finish_and_clear();
+    // So that the file of the run repeats it on the same device.
+    run.reconstruction.device = result.device;
     let seconds = begin.elapsed().as_secs_f64();
     Ok(Finished { run, problem, measurement, unit, result, psnrs, fbp, seconds })
 }

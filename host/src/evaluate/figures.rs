@@ -32,8 +32,9 @@ pub fn figures(
     let job = Job { contender, image, start: 1 };
     let truth = evaluation.dataset().image(image);
     let (mut psnrs, mut is_stopped) = (Vec::new(), false);
+    let mut iterate = Image::zeros(truth.height, truth.width);
     let (_, measurement, result) = evaluation.reconstruct(&job, &mut |progress| {
-        let iterate = Image { pixels: progress.iterate.to_vec(), ..truth };
+        (progress.copy_iterate)(&mut iterate.pixels);
         psnrs.push(psnr(&truth, &iterate, 1.0).unwrap_or(f64::NAN));
         let flow = go_on();
         is_stopped = flow.is_break();

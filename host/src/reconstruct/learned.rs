@@ -1,18 +1,23 @@
-//! The methods with a learned prior: a solver of `gradus-core` on the CPU backend.
+//! The methods with a learned prior: a solver of `gradus-core` on a backend.
 
 use super::settings::LearnedSolver;
 use super::{
     Measurement, Observer, Progress, ReconstructError, Reconstruction, Settings, Start, TraceRow,
     filtered_backprojection,
 };
+use crate::backend::choice::Opened;
 use crate::backend::cpu::{CpuEvaluator, Network};
+use crate::backend::cuda::{CudaSlices, Device, Slice};
+use crate::backend::{DeviceChoice, SliceEvaluator};
 use crate::ct::Projector;
+use crate::doctor;
 use crate::image::Image;
 use crate::unet::Weights;
-use gradus_core::{Certificate, DriveError, Evaluator, Solver, Status, drive};
+use gradus_core::{Certificate, DriveError, Solver, Status, drive};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use std::rc::Rc;
 
 /// Runs the method of `settings` on `measurement` with the energy network `prior`.
 pub(super) fn reconstruct(
@@ -22,36 +27,36 @@ pub(super) fn reconstruct(
     prior: &Weights,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
-    let (height, width) = (measurement.geometry.height, measurement.geometry.width);
     let alpha = settings.prior_weight(measurement.noise_std);
     let solver = settings.solver(prior.perturbation_kernel().for_solver(), alpha)?;
     let objective = solver.objective();
-    let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
-    let start = start(measurement, settings)?;
-    let data = measurement.sinogram.clone();
-    let mut run = Run { trace: Vec::with_capacity(settings.steps as usize), total: settings.steps.into(), observer };
-    let evaluator = |objective| CpuEvaluator::new(projector, network, data, start, objective);
-    let (status, mut evaluator) = match solver {
-        LearnedSolver::GradientLike(solver) => run.drive(solver, evaluator(objective)?.with_view(settings.view)),
-        LearnedSolver::Flow(solver) => run.drive(solver, evaluator(objective)?.with_view(settings.view)),
-    }?;
-    let mut certificate = Certificate::default();
-    run.trace.iter().for_each(|row| certificate.observe(&row.record));
-    let counters = evaluator.counters();
-    // One gradient more, which is no part of the method's cost: the trace ends before the last step.
-    let end = evaluator.direction(objective, true)?;
-    certificate.finish(end.gradient_norm_sq.sqrt());
-    Ok(Reconstruction {
-        image: Image { height, width, pixels: evaluator.iterate().to_vec() },
-        status: Some(status),
-        iterations: run.trace.len() as u64,
-        trace: run.trace,
-        certificate: Some(certificate),
-        objective: Some(evaluator.objective()),
-        weight: Some(alpha),
-        deviation: None,
-        counters,
-    })
+    let (data, start) = (measurement.sinogram.clone(), start(measurement, settings)?);
+    let run = Run { trace: Vec::with_capacity(settings.steps as usize), total: settings.steps.into(), observer };
+    let result = match settings.device()?.open(|device| distrust(device, prior))? {
+        Opened::Cpu(warning) => {
+            let (height, width) = (measurement.geometry.height, measurement.geometry.width);
+            let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
+            let evaluator = CpuEvaluator::new(projector, network, data, start, objective)?.with_view(settings.view);
+            Reconstruction { warning, ..run.reconstruct(measurement, solver, evaluator)? }
+        }
+        Opened::Cuda(opened) => {
+            let slice = [Slice { data, start }];
+            let evaluator = CudaSlices::new(&opened, measurement.geometry.clone(), prior, &slice, objective)?;
+            let device = DeviceChoice::Cuda(opened.ordinal());
+            Reconstruction { device, ..run.reconstruct(measurement, solver, evaluator)? }
+        }
+    };
+    Ok(Reconstruction { weight: Some(alpha), ..result })
+}
+
+/// What keeps a device from being trusted: a check that it does not pass.
+fn distrust(device: &Rc<Device>, prior: &Weights) -> Option<String> {
+    match doctor::cuda::checks(device, prior) {
+        Ok(checks) => {
+            checks.iter().find(|check| !check.passed()).map(|check| format!("fails a check ({})", check.what))
+        }
+        Err(error) => Some(format!("cannot be checked ({error})")),
+    }
 }
 
 struct Run<'a> {
@@ -61,19 +66,58 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn drive(
+    fn reconstruct<E: SliceEvaluator>(
+        mut self,
+        measurement: &Measurement,
+        solver: LearnedSolver,
+        mut evaluator: E,
+    ) -> Result<Reconstruction, ReconstructError>
+    where
+        ReconstructError: From<E::Error>,
+    {
+        let objective = solver.objective();
+        let status = match solver {
+            LearnedSolver::GradientLike(solver) => self.drive(solver, &mut evaluator),
+            LearnedSolver::Flow(solver) => self.drive(solver, &mut evaluator),
+        }?;
+        let mut image = Image::zeros(measurement.geometry.height, measurement.geometry.width);
+        evaluator.copy_iterate(&mut image.pixels)?;
+        let mut certificate = Certificate::default();
+        self.trace.iter().for_each(|row| certificate.observe(&row.record));
+        let (f, counters, traffic) = (evaluator.objective()?, evaluator.counters(), evaluator.traffic());
+        // One gradient more, which is no part of the method's cost: the trace ends before the last step.
+        certificate.finish(evaluator.direction(objective, true)?.gradient_norm_sq.sqrt());
+        Ok(Reconstruction {
+            status: Some(status),
+            iterations: self.trace.len() as u64,
+            trace: self.trace,
+            certificate: Some(certificate),
+            objective: Some(f),
+            counters,
+            traffic,
+            ..Reconstruction::of(image)
+        })
+    }
+
+    fn drive<E: SliceEvaluator>(
         &mut self,
         mut solver: impl Solver,
-        mut evaluator: CpuEvaluator,
-    ) -> Result<(Status, CpuEvaluator), ReconstructError> {
-        let driven = drive(&mut solver, &mut evaluator, |record, evaluator| {
-            let row = TraceRow { record: *record, objective: evaluator.objective(), counters: evaluator.counters() };
+        evaluator: &mut E,
+    ) -> Result<Status, ReconstructError>
+    where
+        ReconstructError: From<E::Error>,
+    {
+        let driven = drive(&mut solver, evaluator, |record, evaluator| {
+            // A device that fails here fails at the next request, which reports it.
+            let objective = evaluator.objective().unwrap_or(f64::NAN);
+            let row = TraceRow { record: *record, objective, counters: evaluator.counters() };
             self.trace.push(row);
             let done = u64::from(record.iteration) + 1;
-            (self.observer)(Progress { done, total: self.total, row: Some(&row), iterate: evaluator.iterate() })
+            let copy_iterate: &dyn Fn(&mut [f32]) = &|to| drop(evaluator.copy_iterate(to));
+            (self.observer)(Progress { done, total: self.total, row: Some(&row), copy_iterate })
         });
         match driven {
-            Ok(status) => Ok((status, evaluator)),
+            Ok(status) => Ok(status),
             Err(DriveError::Evaluator(error)) => Err(error.into()),
             Err(DriveError::Answer(cause)) => Err(ReconstructError::Broke { iterations: self.trace.len(), cause }),
         }

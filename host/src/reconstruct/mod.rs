@@ -11,8 +11,9 @@ pub use denoise::denoise;
 pub use measurement::{Measurement, NoiseSource};
 pub use settings::{LineSearchSettings, Method, PreconditionedSettings, Settings, Start};
 
-use crate::backend::Counters;
 use crate::backend::cpu::NetworkError;
+use crate::backend::cuda::{DeviceError, SlicesError, Traffic};
+use crate::backend::{Counters, DeviceChoice};
 use crate::ct::{FilteredBackprojector, GeometryError, ProjectionError, Projector, TvError, Window};
 use crate::image::Image;
 use crate::unet::Weights;
@@ -40,6 +41,18 @@ pub enum ReconstructError {
     /// The scale of the image cannot be found.
     #[error("nothing in the sinogram attenuates; it must hold line integrals, -log(counts/I0), not counts")]
     NothingAttenuates,
+    /// The device cannot be used, or stopped working.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The device cannot hold the problem.
+    #[error(transparent)]
+    Slices(#[from] SlicesError),
+    /// It has not been written for GPUs yet.
+    #[error("{what} runs on the CPU only; give --device cpu, or --method gradient-like for a GPU")]
+    CpuOnly {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The method needs a prior.
     #[error("method {0} needs a prior; name one with --prior")]
     NoPrior(Method),
@@ -85,6 +98,12 @@ pub struct Reconstruction {
     pub deviation: Option<Image>,
     /// What it cost.
     pub counters: Counters,
+    /// What it was computed on.
+    pub device: DeviceChoice,
+    /// What crossed between host and device, where there was one.
+    pub traffic: Option<Traffic>,
+    /// Why it was not computed on the GPU that this machine has.
+    pub warning: Option<String>,
 }
 
 impl Reconstruction {
@@ -105,6 +124,9 @@ impl Reconstruction {
             weight: None,
             deviation: None,
             counters: Counters::default(),
+            device: DeviceChoice::Cpu,
+            traffic: None,
+            warning: None,
         }
     }
 }
@@ -114,7 +136,7 @@ impl Reconstruction {
 pub type Observer<'a> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
 
 /// How far a run has come.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Progress<'a> {
     /// Iterations done.
     pub done: u64,
@@ -122,8 +144,9 @@ pub struct Progress<'a> {
     pub total: u64,
     /// The newest row, for methods that have a trace.
     pub row: Option<&'a TraceRow>,
-    /// The newest iterate, in network units.
-    pub iterate: &'a [f32],
+    /// Copies the newest iterate, in network units, to a buffer of its length. It may have to come from a device; where that
+    /// fails the buffer is left as it is, and the run ends with the error.
+    pub copy_iterate: &'a dyn Fn(&mut [f32]),
 }
 
 /// Reconstructs `measurement` with `settings`; learned methods need a `prior`.

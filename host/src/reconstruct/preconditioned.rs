@@ -23,6 +23,7 @@ pub(super) fn reconstruct(
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
     let (height, width) = (measurement.geometry.height, measurement.geometry.width);
+    settings.device()?;
     let own = &settings.preconditioned;
     let alpha = settings.prior_weight(measurement.noise_std);
     let kernel = prior.perturbation_kernel();
@@ -73,7 +74,6 @@ pub(super) fn reconstruct(
     let image = |pixels| Image { height, width, pixels };
     Ok(Reconstruction {
         deviation: (mean.count > 1.0).then(|| image(mean.deviation())),
-        image: image(mean.value()),
         status: Some(status),
         iterations: run.trace.len() as u64,
         certificate: Some(certificate),
@@ -81,6 +81,7 @@ pub(super) fn reconstruct(
         weight: Some(alpha),
         counters,
         trace: run.trace,
+        ..Reconstruction::of(image(mean.value()))
     })
 }
 
@@ -99,7 +100,8 @@ impl Run<'_> {
             let row = TraceRow { record: *record, objective: problem.objective(), counters: problem.counters() };
             self.trace.push(row);
             let done = self.done_before + u64::from(record.iteration) + 1;
-            (self.observer)(Progress { done, total: self.total, row: Some(&row), iterate: problem.iterate() })
+            let copy_iterate: &dyn Fn(&mut [f32]) = &|to| to.copy_from_slice(problem.iterate());
+            (self.observer)(Progress { done, total: self.total, row: Some(&row), copy_iterate })
         });
         self.done_before = self.trace.len() as u64;
         match driven {

@@ -1,6 +1,7 @@
 //! How a reconstruction is to be made: every choice, with its default.
 
-use crate::backend::View;
+use super::ReconstructError;
+use crate::backend::{DeviceChoice, View};
 use crate::ct::Window;
 use gradus_core::{
     Approach, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, Level, PerturbationKernel, Preconditioned,
@@ -66,6 +67,8 @@ pub enum Start {
 pub struct Settings {
     /// The method.
     pub method: Method,
+    /// What learned methods compute on.
+    pub device: DeviceChoice,
     /// Seed of the starting noise.
     pub seed: u64,
     /// Starting point of learned methods.
@@ -175,6 +178,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             method: Method::GradientLike,
+            device: DeviceChoice::default(),
             seed: 1,
             start: Start::Noise,
             alpha: None,
@@ -223,6 +227,19 @@ impl Settings {
         let posterior = self.method == Method::Preconditioned || self.view == View::DriftFree;
         let usual = if posterior { noise_std * noise_std } else { Self::ALPHA_PER_STD * noise_std };
         self.alpha.unwrap_or(usual)
+    }
+
+    /// The device of a learned method. The preconditioned method and the drift-free view run on the CPU so far.
+    pub(super) fn device(&self) -> Result<DeviceChoice, ReconstructError> {
+        let what = match (self.method, self.view) {
+            (Method::Preconditioned, _) => "method preconditioned",
+            (_, View::DriftFree) => "the drift-free view",
+            _ => return Ok(self.device),
+        };
+        match self.device {
+            DeviceChoice::Cuda(_) => Err(ReconstructError::CpuOnly { what }),
+            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(DeviceChoice::Cpu),
+        }
     }
 
     fn backtracking(&self) -> Backtracking {

@@ -19,7 +19,8 @@ pub(super) fn reconstruct(
     let total = settings.tv_iterations.into();
     let outcome =
         TvReconstructor::new(projector).reconstruct(&measurement.sinogram, &mut image.pixels, &tv, |progress| {
-            observer(Progress { done: progress.iteration as u64, total, row: None, iterate: progress.image })
+            let copy_iterate: &dyn Fn(&mut [f32]) = &|to| to.copy_from_slice(progress.image);
+            observer(Progress { done: progress.iteration as u64, total, row: None, copy_iterate })
         })?;
     let status = match outcome.end {
         TvEnd::Converged => Status::Stationary,

@@ -2,6 +2,7 @@
 
 use super::config::ValidationConfig;
 use super::images::Images;
+use crate::backend::DeviceChoice;
 use crate::backend::cpu::{Network, NetworkError};
 use crate::image::Image;
 use crate::metrics::psnr;
@@ -65,7 +66,7 @@ pub(super) fn reconstruction_db(
     images: &Images,
 ) -> Result<Option<f64>, Box<dyn Error + Send + Sync>> {
     let images = images.validation(config.reconstructions);
-    let settings = Settings { steps: config.iterations, ..Settings::default() };
+    let settings = Settings { steps: config.iterations, device: DeviceChoice::Cpu, ..Settings::default() };
     let mut sum = 0.0;
     for (seed, image) in images.iter().enumerate() {
         let simulation = Simulation { noise: config.noise, seed: seed as u64 + 1, ..Simulation::default() };

@@ -3,7 +3,8 @@
 use super::data_term::DataTerm;
 use super::network::Network;
 use super::vector::{add_scaled, difference_products, dot, half_square_change, scaled_copy};
-use crate::backend::{Counters, View};
+use crate::backend::cuda::Traffic;
+use crate::backend::{Counters, SliceEvaluator, View};
 use crate::ct::{ProjectionError, Projector};
 use gradus_core::{Directional, Evaluator, Level};
 
@@ -341,5 +342,24 @@ impl Evaluator for CpuEvaluator {
         std::mem::swap(&mut previous, &mut self.direction);
         self.previous = Some(previous);
         Ok(())
+    }
+}
+
+impl SliceEvaluator for CpuEvaluator {
+    fn objective(&mut self) -> Result<f64, ProjectionError> {
+        Ok(Self::objective(self))
+    }
+
+    fn copy_iterate(&self, image: &mut [f32]) -> Result<(), ProjectionError> {
+        image.copy_from_slice(&self.iterate);
+        Ok(())
+    }
+
+    fn counters(&self) -> Counters {
+        Self::counters(self)
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        None
     }
 }

@@ -99,6 +99,8 @@ pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path
         "network_forwards": counters.network_forwards,
         "network_vjps": counters.network_vjps,
         "projections": counters.projections,
+        "device": result.device,
+        "traffic": result.traffic,
         "seconds": finished.seconds,
         "output": folder,
     })
@@ -250,6 +252,7 @@ fn method_section(finished: &Finished) -> Section {
             ("Network forward passes", c.network_forwards.to_string()),
             ("Network products", c.network_vjps.to_string()),
             ("Projections and adjoints", c.projections.to_string()),
+            ("Device", result.device.to_string()),
             ("Threads", rayon::current_num_threads().to_string()),
         ],
     )

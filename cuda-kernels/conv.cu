@@ -1,0 +1,180 @@
+// Convolutions of every layer, forward and backward, as one sum:
+//
+//     out[o][PHASES g + phase] = sum_c sum_tap W[phase][c][tap][o] in[c][STRIDE g + first + tap],
+//
+// over input channels c and a square of SIDE x SIDE taps; g, phase, first and tap are (row, col) pairs, and in is 0 outside.
+//
+//     layer                          STRIDE SIDE PHASES  first
+//     3x3, and its vjp                  1     3     1     -1      the vjp with turned taps and transposed channels
+//     1x1, and its vjp                  1     1     1      0
+//     3x3 stride 2                      2     3     1     -1
+//       its vjp                         1     2     2      0      an even row meets one tap of three, an odd row two
+//     nearest doubling, then 3x3        1     2     2   phase-1   taps that fall on one coarse pixel are added up before
+//       its vjp                         2     4     1     -1
+//
+// The host lays the taps out (`layer/conv.rs`). What surrounds a convolution is fused with it: its input may be two tensors
+// side by side and pass a normalisation, a SiLU or the vjp of a normalisation on its way in; its output gains bias, time
+// shift and residual, or passes the vjp of a SiLU. So none of these costs a pass over memory of its own.
+//
+// Shapes: tensors [lane][c][row][col]; weights [phase][c][tap][o], o padded with zeros to multiples of 8.
+// Index map: blockIdx.x -> tile of 8 x 16 places g; blockIdx.y -> (outputs, phase); blockIdx.z -> lane. A warp computes 8
+// outputs of the whole tile: thread -> one column, four rows; so its weights are the same for the warp (broadcasts of 16
+// bytes), its inputs are neighbours in a row (no bank conflicts at stride 1), and 32 sums live in registers. A block has as
+// many warps as share the tile, at most 8. Per input channel and thread of a 3x3 layer: 288 multiply-adds, 18 + 18 loads
+// from shared memory.
+// Sums are f32, over channels in order, taps column by column: no atomics, no splitting.
+#include "common.cuh"
+#include "silu.cuh"
+
+constexpr int TILE_ROWS = 8, TILE_COLS = 16;
+constexpr int OUTPUTS = 8, ROWS = 4;  // of a thread
+constexpr int MAX_WARPS = 8;
+
+// What is done to the input while it is staged.
+enum Prologue { IDENTITY, NORM, NORM_SILU, NORM_VJP };
+// What is done to the sums: added to `out` (a bit), and one of
+enum Epilogue { ACCUMULATE = 1, SILU_VJP = 2 };
+
+// `Convolution` in src/conv.rs.
+struct Convolution {
+    const int* lanes;
+    const float *input, *second;  // channels [0, n_first) and the others
+    const float* normalised;      // NORM_VJP: the tensor that was normalised
+    const float4* affine;         // [lane][n_in]: NORM: scale, shift; NORM_VJP: p, q, r
+    const float* weights;
+    const float *bias, *lane_shift;   // [o], and [lane][lane_shift_stride]; null for none
+    const float *side, *side_second;  // of the output's shape: a residual to add; SILU_VJP: what the SiLU's norm read
+    const float4* side_affine;        // [lane][n_out]: SILU_VJP: scale, shift
+    float* out;
+    int n_first, n_in, in_height, in_width;
+    int n_out, n_padded, out_height, out_width;
+    int first_tap, first_tap_per_phase;
+    int lane_shift_stride, n_side_first;
+    int prologue, epilogue;
+};
+static_assert(sizeof(Convolution) == 12 * 8 + 14 * 4, "src/conv.rs has the same record");
+
+// Value of channel `channel` of two tensors side by side.
+__device__ __forceinline__ float side_by_side(const float* first, const float* second, int n_first, int n, int lane,
+                                              int channel, int n_pixels, int pixel) {
+    const bool in_first = channel < n_first;
+    const long long plane = in_first ? static_cast<long long>(lane) * n_first + channel
+                                     : static_cast<long long>(lane) * (n - n_first) + channel - n_first;
+    return (in_first ? first : second)[plane * n_pixels + pixel];
+}
+
+// The input of the convolution at one pixel, after its prologue.
+__device__ __forceinline__ float staged(const Convolution& at, int lane, int channel, int pixel) {
+    const int n_pixels = at.in_height * at.in_width;
+    const float value = side_by_side(at.input, at.second, at.n_first, at.n_in, lane, channel, n_pixels, pixel);
+    if (at.prologue == IDENTITY) return value;
+    const long long plane = static_cast<long long>(lane) * at.n_in + channel;
+    const float4 affine = at.affine[plane];
+    if (at.prologue == NORM_VJP) return affine.x * value + (affine.y * at.normalised[plane * n_pixels + pixel] + affine.z);
+    const float z = affine.x * value + affine.y;
+    return at.prologue == NORM ? z : silu(z);
+}
+
+// What becomes of the sum of output `o` at one pixel.
+__device__ __forceinline__ void finish(const Convolution& at, int lane, int o, int pixel, float sum) {
+    const int n_pixels = at.out_height * at.out_width;
+    const long long plane = static_cast<long long>(lane) * at.n_out + o;
+    if (at.epilogue & SILU_VJP) {
+        const float4 affine = at.side_affine[plane];
+        const float x = side_by_side(at.side, at.side_second, at.n_side_first, at.n_out, lane, o, n_pixels, pixel);
+        sum *= silu_slope(affine.x * x + affine.y);
+    } else if (at.side) {
+        sum += side_by_side(at.side, at.side_second, at.n_side_first, at.n_out, lane, o, n_pixels, pixel);
+    }
+    if (at.bias) sum += at.bias[o];
+    if (at.lane_shift) sum += at.lane_shift[static_cast<long long>(lane) * at.lane_shift_stride + o];
+    float* out = at.out + plane * n_pixels + pixel;
+    *out = at.epilogue & ACCUMULATE ? *out + sum : sum;
+}
+
+template <int STRIDE, int SIDE, int PHASES, int CHUNK>
+__device__ __forceinline__ void convolve(const Convolution& at) {
+    constexpr int TAPS = SIDE * SIDE;
+    constexpr int IN_ROWS = (TILE_ROWS - 1) * STRIDE + SIDE, IN_COLS = (TILE_COLS - 1) * STRIDE + SIDE;
+    // Four rows are 16 banks apart at stride 1: the halves of a warp read different banks.
+    constexpr int PITCH = STRIDE == 1 ? 20 : 36;
+    constexpr int WINDOW = (ROWS - 1) * STRIDE + SIDE;
+    __shared__ float tile[CHUNK][IN_ROWS][PITCH];
+    __shared__ float4 taps[CHUNK][TAPS][MAX_WARPS * OUTPUTS / 4];
+
+    const int n_threads = blockDim.x, warp = threadIdx.x / WARP, n_block_outputs = n_threads / WARP * OUTPUTS;
+    const int lane = this_lane(at.lanes);
+    const int phase = blockIdx.y % (PHASES * PHASES), row_phase = phase / PHASES, col_phase = phase % PHASES;
+    const int first_output = blockIdx.y / (PHASES * PHASES) * n_block_outputs;
+    const int grid_height = at.out_height / PHASES, grid_width = at.out_width / PHASES;
+    const int tiles_across = (grid_width + TILE_COLS - 1) / TILE_COLS;
+    const int top = blockIdx.x / tiles_across * TILE_ROWS, left = blockIdx.x % tiles_across * TILE_COLS;
+    const int in_top = top * STRIDE + at.first_tap + row_phase * at.first_tap_per_phase;
+    const int in_left = left * STRIDE + at.first_tap + col_phase * at.first_tap_per_phase;
+    const int row = threadIdx.x % WARP / TILE_COLS * ROWS, col = threadIdx.x % TILE_COLS;
+
+    float sum[OUTPUTS][ROWS] = {};
+    for (int chunk = 0; chunk < at.n_in; chunk += CHUNK) {
+        __syncthreads();
+        UNROLL(2)
+        for (int i = threadIdx.x; i < CHUNK * IN_ROWS * IN_COLS; i += n_threads) {
+            const int c = i / (IN_ROWS * IN_COLS), y = i / IN_COLS % IN_ROWS, x = i % IN_COLS;
+            const int in_row = in_top + y, in_col = in_left + x;
+            const bool inside = chunk + c < at.n_in && in_row >= 0 && in_row < at.in_height && in_col >= 0 && in_col < at.in_width;
+            tile[c][y][x] = inside ? staged(at, lane, chunk + c, in_row * at.in_width + in_col) : 0.0f;
+        }
+        const int n_fours = n_block_outputs / 4;
+        for (int i = threadIdx.x; i < CHUNK * TAPS * n_fours; i += n_threads) {
+            const int c = i / (TAPS * n_fours), tap = i / n_fours % TAPS, o = first_output + i % n_fours * 4;
+            const long long at_tap = (static_cast<long long>(phase) * at.n_in + chunk + c) * TAPS + tap;
+            const bool inside = chunk + c < at.n_in && o < at.n_padded;
+            taps[c][tap][i % n_fours] = inside ? *reinterpret_cast<const float4*>(at.weights + at_tap * at.n_padded + o)
+                                               : make_float4(0, 0, 0, 0);
+        }
+        __syncthreads();
+        UNROLL(1)
+        for (int c = 0; c < CHUNK; ++c) {
+            UNROLL(32)
+            for (int tap_col = 0; tap_col < SIDE; ++tap_col) {
+                float window[WINDOW];
+                UNROLL(32)
+                for (int i = 0; i < WINDOW; ++i) window[i] = tile[c][row * STRIDE + i][col * STRIDE + tap_col];
+                UNROLL(32)
+                for (int tap_row = 0; tap_row < SIDE; ++tap_row) {
+                    const float4 low = taps[c][tap_row * SIDE + tap_col][warp * 2];
+                    const float4 high = taps[c][tap_row * SIDE + tap_col][warp * 2 + 1];
+                    const float w[OUTPUTS] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+                    UNROLL(32)
+                    for (int o = 0; o < OUTPUTS; ++o)
+                        UNROLL(32)
+                        for (int r = 0; r < ROWS; ++r) sum[o][r] += w[o] * window[r * STRIDE + tap_row];
+                }
+            }
+        }
+    }
+    // Each thread's sums of a row go through memory of its own, where a loop that is not unrolled can index them.
+    const int n_outputs = min(OUTPUTS, at.n_out - first_output - warp * OUTPUTS);
+    __shared__ float own[OUTPUTS][MAX_WARPS * WARP];
+    UNROLL(32)
+    for (int r = 0; r < ROWS; ++r) {
+        const int grid_row = top + row + r, grid_col = left + col;
+        if (grid_row >= grid_height || grid_col >= grid_width) continue;
+        const int pixel = (grid_row * PHASES + row_phase) * at.out_width + grid_col * PHASES + col_phase;
+        UNROLL(32)
+        for (int o = 0; o < OUTPUTS; ++o) own[o][threadIdx.x] = sum[o][r];
+        UNROLL(1)
+        for (int o = 0; o < n_outputs; ++o)
+            finish(at, lane, first_output + warp * OUTPUTS + o, pixel, own[o][threadIdx.x]);
+    }
+}
+
+// 3x3, and its vjp.
+extern "C" __global__ void __launch_bounds__(MAX_WARPS* WARP) conv_same(const Convolution at) { convolve<1, 3, 1, 8>(at); }
+// 1x1, and its vjp.
+extern "C" __global__ void __launch_bounds__(MAX_WARPS* WARP) conv_point(const Convolution at) { convolve<1, 1, 1, 16>(at); }
+// 3x3 with stride 2.
+extern "C" __global__ void __launch_bounds__(MAX_WARPS* WARP) conv_down(const Convolution at) { convolve<2, 3, 1, 8>(at); }
+// Doubling, then 3x3; and the vjp of 3x3 with stride 2.
+extern "C" __global__ void __launch_bounds__(MAX_WARPS* WARP) conv_phases(const Convolution at) { convolve<1, 2, 2, 8>(at); }
+// The vjp of doubling, then 3x3.
+extern "C" __global__ void __launch_bounds__(MAX_WARPS* WARP) conv_up_vjp(const Convolution at) { convolve<2, 4, 1, 4>(at); }

@@ -1,0 +1,60 @@
+//! Entries of vector.cu: the solver's vectors.
+
+use crate::entry::{Address, BLOCK, entries};
+
+/// What a lane's direction depends on; the record of the same name in vector.cu.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct DirectionScalars {
+    pub t: f32,
+    pub objective_weight: f32,
+    pub level_weight: f32,
+    pub smoothed: u32,
+    pub has_previous: u32,
+}
+
+/// Quantities that `vector_direction` sums, `vector_products` and `vector_half_square_change`.
+pub const DIRECTION_SUMS: usize = 5;
+/// See [`DIRECTION_SUMS`].
+pub const PRODUCT_SUMS: usize = 2;
+
+entries! { "vector";
+    /// grad f, d, and the five products of the new direction.
+    Direction = "vector_direction" [BLOCK] {
+        lanes: Address<i32>,
+        scalars: Address<DirectionScalars>,
+        data_gradient: Address<f32>,
+        at_objective: Address<f32>,
+        at_level: Address<f32>,
+        previous: Address<f32>,
+        gradient: Address<f32>,
+        direction: Address<f32>,
+        partial: Address<f64>,
+        n: i32,
+    }
+    /// out = x + step d.
+    Trial = "vector_trial" [BLOCK] {
+        lanes: Address<i32>, steps: Address<f32>, x: Address<f32>, d: Address<f32>, out: Address<f32>, n: i32,
+    }
+    /// x <- x + step d, and d becomes the previous direction.
+    Update = "vector_update" [BLOCK] {
+        lanes: Address<i32>, steps: Address<f32>, d: Address<f32>, x: Address<f32>, previous: Address<f32>, n: i32,
+    }
+    /// y <- y + a x.
+    AddScaled = "vector_add_scaled" [BLOCK] {
+        lanes: Address<i32>, factors: Address<f32>, x: Address<f32>, y: Address<f32>, n: i32,
+    }
+    /// out = x.
+    Copy = "vector_copy" [BLOCK] { lanes: Address<i32>, x: Address<f32>, out: Address<f32>, n: i32 }
+    /// <a, b> and <b, b>.
+    Products = "vector_products" [BLOCK] {
+        lanes: Address<i32>, a: Address<f32>, b: Address<f32>, partial: Address<f64>, n: i32,
+    }
+    /// 1/2 |b|^2 - 1/2 |a|^2.
+    HalfSquareChange = "vector_half_square_change" [BLOCK] {
+        lanes: Address<i32>, a: Address<f32>, b: Address<f32>, partial: Address<f64>, n: i32,
+    }
+    /// The sums of all blocks.
+    Finish = "vector_finish" [BLOCK] { partial: Address<f64>, sums: Address<f64>, n_blocks: i32 }
+}

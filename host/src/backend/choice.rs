@@ -1,0 +1,109 @@
+//! Which device computes: `auto`, `cpu` or `cuda:N`.
+
+use super::cuda::{Device, DeviceError};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::rc::Rc;
+use std::str::FromStr;
+
+/// A choice of device, as the command line and run files write it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DeviceChoice {
+    /// `cuda:0` where it can be used and passes its checks, else `cpu`.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The GPU with this number.
+    Cuda(u32),
+}
+
+/// What is no device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no device; give auto, cpu, or cuda:N with a number N, such as cuda:0")]
+pub struct UnknownDevice(String);
+
+impl FromStr for DeviceChoice {
+    type Err = UnknownDevice;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDevice> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            _ => {
+                let number = text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+                number.map(Self::Cuda).ok_or_else(|| UnknownDevice(text.to_owned()))
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = UnknownDevice;
+
+    fn try_from(text: String) -> Result<Self, UnknownDevice> {
+        text.parse()
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
+}
+
+/// The device of a choice; without a GPU, with the reason why `auto` took none, if it is worth a word.
+#[derive(Debug)]
+pub enum Opened {
+    /// The CPU.
+    Cpu(Option<String>),
+    /// A GPU.
+    Cuda(Rc<Device>),
+}
+
+impl DeviceChoice {
+    /// Opens the device; `checked` says what keeps a GPU from being trusted, and is asked by `auto` only.
+    ///
+    /// # Errors
+    /// When the GPU that was asked for cannot be used.
+    pub fn open(self, checked: impl FnOnce(&Rc<Device>) -> Option<String>) -> Result<Opened, DeviceError> {
+        match self {
+            Self::Cpu => Ok(Opened::Cpu(None)),
+            Self::Cuda(ordinal) => Device::open(ordinal).map(Opened::Cuda),
+            Self::Auto => Ok(match Device::open(0) {
+                Ok(device) => match checked(&device) {
+                    None => Opened::Cuda(device),
+                    Some(why) => Opened::Cpu(Some(format!("computed on the CPU: cuda:0 {why}"))),
+                },
+                Err(DeviceError::NoDriver | DeviceError::NoDevice { .. }) => Opened::Cpu(None),
+                Err(error) => Opened::Cpu(Some(format!("computed on the CPU: {error}"))),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back() {
+        for choice in [DeviceChoice::Auto, DeviceChoice::Cpu, DeviceChoice::Cuda(0), DeviceChoice::Cuda(12)] {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+        }
+        for nonsense in ["", "gpu", "cuda", "cuda:", "cuda:-1", "cuda:x"] {
+            assert!(nonsense.parse::<DeviceChoice>().unwrap_err().to_string().contains("auto, cpu, or cuda:N"));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Why a device cannot be used, or stopped working.
+
+use super::loader;
+use cust::error::CudaError;
+
+/// What goes wrong with a device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// There is no driver.
+    #[error("no NVIDIA driver: {} is not on this machine; install the driver, or use --device cpu", loader::LIBRARY)]
+    NoDriver,
+    /// The driver does not know the kernels' PTX.
+    #[error("the NVIDIA driver supports CUDA {}.{}, and the kernels need {}.{}; update the driver",
+            found / 1000, found % 1000 / 10, needed / 1000, needed % 1000 / 10)]
+    OldDriver {
+        /// What the driver says, 1000 major + 10 minor.
+        found: i32,
+        /// What PTX ISA 9.0 needs.
+        needed: i32,
+    },
+    /// There are fewer devices.
+    #[error("there is no device cuda:{ordinal}; the driver has {found}")]
+    NoDevice {
+        /// The device asked for.
+        ordinal: u32,
+        /// Number of devices.
+        found: u32,
+    },
+    /// The device's instruction set is too old.
+    #[error("cuda:{ordinal} has compute capability {}.{}, and the kernels need 8.0", found.0, found.1)]
+    OldDevice {
+        /// The device.
+        ordinal: u32,
+        /// Its compute capability.
+        found: (i32, i32),
+    },
+    /// The device has too little free memory.
+    #[error("the device has {free} bytes free, and {what} needs {needed}; use fewer slices at once, or another device")]
+    OutOfMemory {
+        /// What the memory is for.
+        what: &'static str,
+        /// Bytes that it needs in all.
+        needed: usize,
+        /// Bytes that were free before.
+        free: usize,
+    },
+    /// A call failed, perhaps because of a kernel before it.
+    #[error("the device failed while {doing}: {cause}")]
+    Failed {
+        /// What the host wanted of it.
+        doing: &'static str,
+        /// What the driver says.
+        cause: String,
+    },
+}
+
+/// Names what was being done when `cust` reported an error.
+pub(super) fn while_doing(doing: &'static str) -> impl FnOnce(CudaError) -> DeviceError {
+    move |error| DeviceError::Failed { doing, cause: format!("{error} ({error:?})") }
+}

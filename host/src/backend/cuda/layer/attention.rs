@@ -1,0 +1,101 @@
+//! Self-attention over the pixels of an image; the sums are in attention.cu.
+
+use crate::backend::cuda::device::{Buffer, Device};
+use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::vector::Lanes;
+use gradus_cuda_kernels::attention::{self, CHANNELS, Forward, LogSums, PIXELS, Products, VjpKey, VjpQuery, VjpValue};
+use gradus_cuda_kernels::{Address, BLOCK};
+use std::rc::Rc;
+
+/// One self-attention, with what its forward pass leaves for the vjp.
+#[derive(Debug)]
+pub struct Attention {
+    heads: usize,
+    /// Of one head.
+    channels: usize,
+    n_pixels: usize,
+    log_sums: Buffer<f32>,
+    products: Buffer<f32>,
+}
+
+impl Attention {
+    /// For `lanes` images of `n_pixels` pixels, with `channels` channels in all heads together.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn new(
+        device: &Rc<Device>,
+        heads: usize,
+        channels: usize,
+        n_pixels: usize,
+        lanes: usize,
+    ) -> Result<Self, DeviceError> {
+        let per_pixel = || Buffer::new(device, lanes * heads * n_pixels);
+        Ok(Self { heads, channels: channels / heads, n_pixels, log_sums: per_pixel()?, products: per_pixel()? })
+    }
+
+    fn record(
+        &self,
+        lanes: &Lanes,
+        qkv: Address<f32>,
+        d_mixed: Address<f32>,
+        out: Address<f32>,
+    ) -> attention::Attention {
+        attention::Attention {
+            lanes: lanes.address(),
+            qkv,
+            d_mixed,
+            log_sums: self.log_sums.address(),
+            products: self.products.address(),
+            out,
+            scale: (1.0 / (self.channels as f64).sqrt()) as f32,
+            n_channels: self.channels as i32,
+            n_pixels: self.n_pixels as i32,
+            rest: 0,
+        }
+    }
+
+    /// Blocks of pixels, and with the blocks of channels.
+    fn blocks(&self) -> (usize, usize) {
+        let pixels = self.n_pixels.div_ceil(PIXELS);
+        (pixels, pixels * self.channels.div_ceil(CHANNELS))
+    }
+
+    /// mixed = attention(qkv); qkv is `[lane][head][q | k | v][channel][pixel]`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forward(
+        &self,
+        device: &Device,
+        lanes: &Lanes,
+        qkv: Address<f32>,
+        mixed: Address<f32>,
+    ) -> Result<(), DeviceError> {
+        // The forward pass reads no covector; its address must be one all the same.
+        let at = self.record(lanes, qkv, mixed, mixed);
+        let (pixels, blocks) = self.blocks();
+        device.launch([pixels, self.heads, lanes.len()], BLOCK, &LogSums { at })?;
+        device.launch([blocks, self.heads, lanes.len()], BLOCK, &Forward { at })
+    }
+
+    /// d_qkv = J^T d_mixed, with the `mixed` of the forward pass.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn vjp(
+        &self,
+        device: &Device,
+        lanes: &Lanes,
+        (qkv, mixed): (Address<f32>, Address<f32>),
+        d_mixed: Address<f32>,
+        d_qkv: Address<f32>,
+    ) -> Result<(), DeviceError> {
+        let products = Products { at: self.record(lanes, qkv, d_mixed, mixed) };
+        device.launch([self.n_pixels.div_ceil(BLOCK as usize), self.heads, lanes.len()], BLOCK, &products)?;
+        let (at, grid) = (self.record(lanes, qkv, d_mixed, d_qkv), [self.blocks().1, self.heads, lanes.len()]);
+        device.launch(grid, BLOCK, &VjpQuery { at })?;
+        device.launch(grid, BLOCK, &VjpKey { at })?;
+        device.launch(grid, BLOCK, &VjpValue { at })
+    }
+}

@@ -1,0 +1,266 @@
+//! Convolutions with what surrounds them; the sum and its cases are in conv.cu.
+
+use super::Concat;
+use crate::backend::cuda::device::{Buffer, Device};
+use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::vector::Lanes;
+use gradus_cuda_kernels::Address;
+use gradus_cuda_kernels::conv::{self, Convolution, Down, OUTPUTS, Phases, Point, Same, TILE, UpVjp};
+use std::ops::Range;
+use std::rc::Rc;
+
+/// Which convolution, or the transpose of which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stencil {
+    /// 3x3.
+    Same,
+    /// Its transpose.
+    SameTransposed,
+    /// 1x1, which in space is its own transpose.
+    Point,
+    /// 3x3 with stride 2.
+    Down,
+    /// Its transpose.
+    DownTransposed,
+    /// Nearest-neighbour doubling, then 3x3.
+    Up,
+    /// Its transpose.
+    UpTransposed,
+}
+
+impl Stencil {
+    /// (taps per side, phases per side).
+    fn shape(self) -> (usize, usize) {
+        match self {
+            Self::Point => (1, 1),
+            Self::Same | Self::SameTransposed | Self::Down => (3, 1),
+            Self::DownTransposed | Self::Up => (2, 2),
+            Self::UpTransposed => (4, 1),
+        }
+    }
+
+    /// Place of the first tap, and what each phase adds to it.
+    fn first_tap(self) -> (i32, i32) {
+        match self {
+            Self::Point | Self::DownTransposed => (0, 0),
+            Self::Up => (-1, 1),
+            Self::Same | Self::SameTransposed | Self::Down | Self::UpTransposed => (-1, 0),
+        }
+    }
+
+    /// Rows of the 3x3 kernel that tap `tap` of phase `phase` adds up; columns likewise.
+    ///
+    /// Up: fine row 2r meets the coarse rows r-1, r, r and 2r+1 meets r, r, r+1. So coarse row R meets the fine rows
+    /// 2R-1, ..., 2R+2 with the kernel's rows 2; 1 and 2; 0 and 1; 0. Down: output row r meets 2r-1, 2r, 2r+1; so input
+    /// row 2g meets g with row 1, and 2g+1 meets g with row 2 and g+1 with row 0.
+    fn kernel_rows(self, phase: usize, tap: usize) -> Range<usize> {
+        match (self, phase, tap) {
+            (Self::SameTransposed, _, tap) => 2 - tap..3 - tap,
+            (Self::DownTransposed, 0, 0) => 1..2,
+            (Self::DownTransposed, 0, _) => 0..0,
+            (Self::DownTransposed, _, 0) | (Self::UpTransposed, _, 0) | (Self::Up, 1, 1) => 2..3,
+            (Self::Up, 0, 1) | (Self::UpTransposed, _, 1) => 1..3,
+            (Self::Up, 1, 0) | (Self::UpTransposed, _, 2) => 0..2,
+            (Self::DownTransposed | Self::Up | Self::UpTransposed, ..) => 0..1,
+            (Self::Same | Self::Point | Self::Down, _, tap) => tap..tap + 1,
+        }
+    }
+}
+
+/// Weights as the kernels read them, `[phase][input][tap][output]`.
+#[derive(Debug)]
+pub struct PackedConv {
+    stencil: Stencil,
+    n_in: usize,
+    n_out: usize,
+    n_padded: usize,
+    weights: Buffer<f32>,
+}
+
+impl PackedConv {
+    /// Packs `weights[n_out][n_in][side][side]` for a forward convolution.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forward(
+        device: &Rc<Device>,
+        stencil: Stencil,
+        (n_out, n_in): (usize, usize),
+        weights: &[f32],
+    ) -> Result<Self, DeviceError> {
+        let side = if stencil == Stencil::Point { 1 } else { 3 };
+        let at = |o: usize, c: usize| &weights[(o * n_in + c) * side * side..][..side * side];
+        Self::pack(device, stencil, (n_out, n_in), side, at)
+    }
+
+    /// Packs the same weights for the vjp to the input channels `inputs`; the stencil is the transposed one.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn transposed(
+        device: &Rc<Device>,
+        stencil: Stencil,
+        inputs: Range<usize>,
+        (n_out, n_in): (usize, usize),
+        weights: &[f32],
+    ) -> Result<Self, DeviceError> {
+        let side = if stencil == Stencil::Point { 1 } else { 3 };
+        let at = |c: usize, o: usize| &weights[(o * n_in + inputs.start + c) * side * side..][..side * side];
+        Self::pack(device, stencil, (inputs.len(), n_out), side, at)
+    }
+
+    fn pack<'a>(
+        device: &Rc<Device>,
+        stencil: Stencil,
+        (n_out, n_in): (usize, usize),
+        side: usize,
+        kernel: impl Fn(usize, usize) -> &'a [f32],
+    ) -> Result<Self, DeviceError> {
+        let ((taps, phases), n_padded) = (stencil.shape(), n_out.next_multiple_of(OUTPUTS));
+        let mut packed = vec![0.0; phases * phases * n_in * taps * taps * n_padded];
+        for (place, outputs) in packed.chunks_exact_mut(n_padded).enumerate() {
+            let (tap, c, phase) = (place % (taps * taps), place / (taps * taps) % n_in, place / (taps * taps) / n_in);
+            let rows = stencil.kernel_rows(phase / phases, tap / taps);
+            let cols = stencil.kernel_rows(phase % phases, tap % taps);
+            for (o, value) in outputs[..n_out].iter_mut().enumerate() {
+                let kernel = kernel(o, c);
+                let row_sum = |row: usize| cols.clone().map(|col| kernel[row * side + col]).sum::<f32>();
+                *value = rows.clone().map(row_sum).sum();
+            }
+        }
+        Ok(Self { stencil, n_in, n_out, n_padded, weights: Buffer::of(device, &packed)? })
+    }
+
+    /// Channels of the output.
+    #[must_use]
+    pub fn n_out(&self) -> usize {
+        self.n_out
+    }
+}
+
+/// What happens to the input on its way in.
+#[derive(Debug, Clone, Copy)]
+pub enum Prologue {
+    /// Nothing.
+    Identity,
+    /// z = scale x + shift.
+    Norm(Address<[f32; 4]>),
+    /// silu(z).
+    NormSilu(Address<[f32; 4]>),
+    /// p d_z + q x + r, with the tensor x that was normalised.
+    NormVjp(Address<[f32; 4]>, Address<f32>),
+}
+
+/// What happens to the sums on their way out.
+#[derive(Debug, Clone, Copy)]
+pub struct Epilogue {
+    /// Added to all pixels of a channel.
+    pub bias: Address<f32>,
+    /// Added likewise, per lane; with the distance from lane to lane.
+    pub lane_shift: (Address<f32>, usize),
+    /// Added pixel by pixel; or with `silu_vjp` what the SiLU's norm read.
+    pub side: Concat,
+    /// The norm before the SiLU whose vjp the sums pass; null for none.
+    pub silu_vjp: Address<[f32; 4]>,
+    /// Whether the result is added to what is there.
+    pub accumulate: bool,
+}
+
+impl Epilogue {
+    /// The sums as they are.
+    pub const STORE: Self = Self {
+        bias: Address::NULL,
+        lane_shift: (Address::NULL, 0),
+        side: Concat::NONE,
+        silu_vjp: Address::NULL,
+        accumulate: false,
+    };
+}
+
+/// One convolution to launch.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass<'a> {
+    /// The weights.
+    pub weights: &'a PackedConv,
+    /// What they act on.
+    pub input: Concat,
+    /// (rows, columns) of the input and of the output.
+    pub sizes: [(usize, usize); 2],
+    /// On the way in.
+    pub prologue: Prologue,
+    /// On the way out.
+    pub epilogue: Epilogue,
+    /// Written: `[lane][channel][row][col]`.
+    pub out: Address<f32>,
+}
+
+impl Pass<'_> {
+    /// Launches the convolution for the given lanes.
+    ///
+    /// # Errors
+    /// When the device fails.
+    ///
+    /// # Panics
+    /// When the input has not the channels of the weights.
+    pub fn run(&self, device: &Device, lanes: &Lanes) -> Result<(), DeviceError> {
+        let Self { weights, input, .. } = self;
+        assert_eq!(input.channels(), weights.n_in, "channels of the input");
+        let (_, phases) = weights.stencil.shape();
+        let at = self.record(lanes);
+        let (rows, cols) = (self.sizes[1].0 / phases, self.sizes[1].1 / phases);
+        let tiles = rows.div_ceil(TILE.0) * cols.div_ceil(TILE.1);
+        // As many warps as there are eights of outputs; where that is more than a block holds, blocks of equal size.
+        let eights = weights.n_out.div_ceil(OUTPUTS);
+        let blocks = eights.div_ceil(conv::MAX_THREADS as usize / 32);
+        let warps = eights.div_ceil(blocks);
+        let (grid, threads) = ([tiles, blocks * phases * phases, lanes.len()], 32 * warps as u32);
+        match weights.stencil {
+            Stencil::Same | Stencil::SameTransposed => device.launch(grid, threads, &Same { at }),
+            Stencil::Point => device.launch(grid, threads, &Point { at }),
+            Stencil::Down => device.launch(grid, threads, &Down { at }),
+            Stencil::DownTransposed | Stencil::Up => device.launch(grid, threads, &Phases { at }),
+            Stencil::UpTransposed => device.launch(grid, threads, &UpVjp { at }),
+        }
+    }
+
+    fn record(&self, lanes: &Lanes) -> Convolution {
+        let Self { weights, input, sizes: [from, to], prologue, epilogue, out } = self;
+        let (prologue, affine, normalised) = match *prologue {
+            Prologue::Identity => (conv::prologue::IDENTITY, Address::NULL, Address::NULL),
+            Prologue::Norm(affine) => (conv::prologue::NORM, affine, Address::NULL),
+            Prologue::NormSilu(affine) => (conv::prologue::NORM_SILU, affine, Address::NULL),
+            Prologue::NormVjp(gradient, x) => (conv::prologue::NORM_VJP, gradient, x),
+        };
+        let (first_tap, first_tap_per_phase) = weights.stencil.first_tap();
+        let bit = |set: bool, bit: i32| if set { bit } else { 0 };
+        Convolution {
+            lanes: lanes.address(),
+            input: input.first.0,
+            second: input.second.0,
+            normalised,
+            affine,
+            weights: weights.weights.address(),
+            bias: epilogue.bias,
+            lane_shift: epilogue.lane_shift.0,
+            side: epilogue.side.first.0,
+            side_second: epilogue.side.second.0,
+            side_affine: epilogue.silu_vjp,
+            out: *out,
+            n_first: input.first.1 as i32,
+            n_in: weights.n_in as i32,
+            in_height: from.0 as i32,
+            in_width: from.1 as i32,
+            n_out: weights.n_out as i32,
+            n_padded: weights.n_padded as i32,
+            out_height: to.0 as i32,
+            out_width: to.1 as i32,
+            first_tap,
+            first_tap_per_phase,
+            lane_shift_stride: epilogue.lane_shift.1 as i32,
+            n_side_first: epilogue.side.first.1 as i32,
+            prologue,
+            epilogue: bit(epilogue.accumulate, conv::epilogue::ACCUMULATE)
+                | bit(!epilogue.silu_vjp.is_null(), conv::epilogue::SILU_VJP),
+        }
+    }
+}

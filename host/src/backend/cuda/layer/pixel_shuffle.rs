@@ -1,0 +1,88 @@
+//! Where images enter and leave the network, with the scalars of their lane; the formulas are in pixel_shuffle.cu.
+
+use crate::backend::cuda::device::Device;
+use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::vector::Lanes;
+use gradus_cuda_kernels::Address;
+use gradus_cuda_kernels::pixel_shuffle::{LaneScalars, Shuffle, Unshuffle};
+
+/// An activation `[lane][channel][height][width]` of images `side` times as high and wide.
+#[derive(Debug, Clone, Copy)]
+pub struct PixelShuffle {
+    /// Of the activation.
+    pub channels: usize,
+    /// Of the activation.
+    pub height: usize,
+    /// Of the activation.
+    pub width: usize,
+    /// Pixels per side that become channels.
+    pub side: usize,
+}
+
+/// The forward pass, or the vjp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// x_in = input_scale x + input_shift, and h = output U + skip x_in.
+    Forward,
+    /// output v, and input_scale (J_U^T (output v) + skip v).
+    Vjp,
+}
+
+impl PixelShuffle {
+    fn len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// activation = what enters the network for `image`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn unshuffle(
+        &self,
+        device: &Device,
+        (lanes, scalars): (&Lanes, Address<LaneScalars>),
+        direction: Direction,
+        image: Address<f32>,
+        activation: Address<f32>,
+    ) -> Result<(), DeviceError> {
+        let entry = Unshuffle {
+            lanes: lanes.address(),
+            scalars,
+            image,
+            activation,
+            n: self.len() as i32,
+            height: self.height as i32,
+            width: self.width as i32,
+            side: self.side as i32,
+            is_vjp: (direction == Direction::Vjp).into(),
+        };
+        device.launch_over(self.len(), lanes.len(), &entry)
+    }
+
+    /// out = what follows from the network's output and the `image` that it is for.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn shuffle(
+        &self,
+        device: &Device,
+        (lanes, scalars): (&Lanes, Address<LaneScalars>),
+        direction: Direction,
+        (activation, image): (Address<f32>, Address<f32>),
+        out: Address<f32>,
+    ) -> Result<(), DeviceError> {
+        let entry = Shuffle {
+            lanes: lanes.address(),
+            scalars,
+            activation,
+            image,
+            out,
+            n: self.len() as i32,
+            height: self.height as i32,
+            width: self.width as i32,
+            side: self.side as i32,
+            is_vjp: (direction == Direction::Vjp).into(),
+        };
+        device.launch_over(self.len(), lanes.len(), &entry)
+    }
+}

@@ -1,0 +1,24 @@
+//! The CUDA backend: the same passes as the CPU's, in the kernels of `gradus-cuda-kernels`.
+//!
+//! Compiled in always; the driver is looked for at run time. Not run on a GPU yet: every kernel is tested on a driver that
+//! runs the same sources on the CPU (`tests/cuda-stand-in`).
+//!
+//! Images that are computed together are *lanes*. Every buffer holds all lanes, and every launch names those that take
+//! part, so that slices with steps of their own share the passes of one network.
+
+mod device;
+mod error;
+pub mod layer;
+mod loader;
+mod lockstep;
+mod network;
+pub mod projector;
+mod slices;
+mod step;
+pub mod vector;
+
+pub use device::{Buffer, Description, Device, Plain, Traffic, devices};
+pub use error::DeviceError;
+pub use lockstep::drive_in_lockstep;
+pub use network::{CudaNetwork, CudaNetworkError};
+pub use slices::{CudaSlices, Slice, SlicesError};

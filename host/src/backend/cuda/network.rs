@@ -1,0 +1,175 @@
+//! The energy network on the device: h(x, t), and J_h^T v, for the lanes that a call names.
+
+use super::device::{Buffer, Device};
+use super::error::DeviceError;
+use super::layer::pixel_shuffle::{Direction, PixelShuffle};
+use super::layer::time_embedding::{Linear, TimeEmbedding};
+use super::step::{Compiler, Memory, Operation, Site};
+use super::vector::Lanes;
+use crate::backend::cpu::NetworkError;
+use crate::unet::layers::LayerKind;
+use crate::unet::plan::Plan;
+use crate::unet::{EnergyScales, Parametrisation, PerturbationKernelSpec, Weights};
+use gradus_cuda_kernels::Address;
+use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
+use std::rc::Rc;
+
+/// Why a network cannot be made.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CudaNetworkError {
+    /// The image's size does not fit the network, or the description is not a network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The device cannot hold it, or failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// A network for images of one size, with buffers for a number of them: the twin of [`crate::backend::cpu::Network`].
+///
+/// All memory is taken at construction. Each lane keeps the activations of its last forward pass until its next one.
+/// Images are `[lane][channel][row][col]` in network units, in buffers for all lanes.
+#[derive(Debug)]
+pub struct CudaNetwork {
+    device: Rc<Device>,
+    plan: Plan,
+    operations: Vec<Operation>,
+    memory: Memory,
+    time_embedding: TimeEmbedding,
+    ends: PixelShuffle,
+    scalars: Buffer<LaneScalars>,
+    on_host: Vec<LaneScalars>,
+    h: Buffer<f32>,
+    perturbation_kernel: PerturbationKernelSpec,
+    parametrisation: Parametrisation,
+    image_len: usize,
+}
+
+impl CudaNetwork {
+    /// Takes `weights` to the device, for images of `height` x `width` pixels, with buffers for `lanes` images.
+    ///
+    /// # Errors
+    /// `Network`, when the sides are not multiples of what the architecture needs; `Device`, also when the device has
+    /// too little memory.
+    pub fn new(
+        device: &Rc<Device>,
+        weights: &Weights,
+        (height, width): (usize, usize),
+        lanes: usize,
+    ) -> Result<Self, CudaNetworkError> {
+        let architecture = weights.architecture();
+        let plan = Plan::new(architecture, height, width).map_err(NetworkError::from)?;
+        device.require(Memory::bytes(&plan, lanes), "the network on images of this size")?;
+        let image_len = architecture.in_channels * height * width;
+        let input = plan.tensors[0];
+        Ok(Self {
+            operations: Compiler::new(device, &plan, weights, lanes).compile()?,
+            memory: Memory::new(device, &plan, lanes)?,
+            time_embedding: time_embedding(device, &plan, weights, lanes)?,
+            ends: PixelShuffle {
+                channels: input.channels,
+                height: input.height,
+                width: input.width,
+                side: architecture.pixel_unshuffle,
+            },
+            scalars: Buffer::new(device, lanes)?,
+            on_host: vec![LaneScalars::default(); lanes],
+            h: Buffer::new(device, lanes * image_len)?,
+            perturbation_kernel: *weights.perturbation_kernel(),
+            parametrisation: *weights.parametrisation(),
+            image_len,
+            device: Rc::clone(device),
+            plan,
+        })
+    }
+
+    /// Values of one image, and of its h.
+    #[must_use]
+    pub fn image_len(&self) -> usize {
+        self.image_len
+    }
+
+    /// h of the last forward pass of each lane.
+    #[must_use]
+    pub fn h(&self) -> Address<f32> {
+        self.h.address()
+    }
+
+    /// The same, for copying.
+    #[must_use]
+    pub fn h_buffer(&self) -> &Buffer<f32> {
+        &self.h
+    }
+
+    /// Forward passes at the smoothing levels `(lane, t)`: h(x, t), kept with all activations until the lane's next
+    /// forward pass. `lanes` names the same lanes.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forward(&mut self, lanes: &Lanes, levels: &[(usize, f32)], images: Address<f32>) -> Result<(), DeviceError> {
+        for &(lane, t) in levels {
+            let kernel = self.perturbation_kernel.at(f64::from(t));
+            let EnergyScales { input_scale, input_shift, skip, output } =
+                EnergyScales::new(&self.parametrisation, kernel);
+            self.on_host[lane] = LaneScalars {
+                t,
+                input_scale: input_scale as f32,
+                input_shift: input_shift as f32,
+                output: output as f32,
+                skip_scale: (skip * input_scale) as f32,
+                skip_shift: (skip * input_shift) as f32,
+            };
+        }
+        self.scalars.upload(0, &self.on_host)?;
+        let (device, to_lanes) = (&*self.device, (lanes, self.scalars.address()));
+        self.time_embedding.forward(device, lanes, self.scalars.address())?;
+        let input = self.memory.activation(0);
+        self.ends.unshuffle(device, to_lanes, Direction::Forward, images, input)?;
+        for (operation, step) in self.operations.iter().zip(&self.plan.steps) {
+            operation.forward(self.site(lanes), step)?;
+        }
+        let output = self.memory.activation(self.plan.output());
+        self.ends.shuffle(device, to_lanes, Direction::Forward, (output, images), self.h.address())
+    }
+
+    /// J_h^T v at the image of each lane's last forward pass; overwrites `out`. The score is -J_h^T h.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn vjp(&mut self, lanes: &Lanes, v: Address<f32>, out: Address<f32>) -> Result<(), DeviceError> {
+        let (device, to_lanes) = (&*self.device, (lanes, self.scalars.address()));
+        let d_output = self.memory.gradient(self.plan.d_output);
+        self.ends.unshuffle(device, to_lanes, Direction::Vjp, v, d_output)?;
+        for (operation, step) in self.operations.iter().zip(&self.plan.steps).rev() {
+            operation.vjp(self.site(lanes), step)?;
+        }
+        let d_input = self.memory.gradient(self.plan.d_input);
+        self.ends.shuffle(device, to_lanes, Direction::Vjp, (d_input, v), out)
+    }
+
+    fn site<'a>(&'a self, lanes: &'a Lanes) -> Site<'a> {
+        Site { device: &self.device, lanes, memory: &self.memory, shifts: self.time_embedding.shifts() }
+    }
+}
+
+fn time_embedding(
+    device: &Rc<Device>,
+    plan: &Plan,
+    weights: &Weights,
+    lanes: usize,
+) -> Result<TimeEmbedding, DeviceError> {
+    let architecture = weights.architecture();
+    let (model, embedding) = (architecture.model_channels, architecture.embedding_channels());
+    let layer = |name: &str| (weights.values(&format!("{name}.weight")), weights.values(&format!("{name}.bias")));
+    let residuals = plan.steps.iter().filter(|step| step.layer.kind == LayerKind::Residual);
+    let shifts: Vec<_> = residuals.map(|step| layer(&format!("{}.emb_layers.1", step.layer.name))).collect();
+    let layers = [
+        Linear::stacked(device, model, &[layer("time_embed.0")])?,
+        Linear::stacked(device, embedding, &[layer("time_embed.2")])?,
+        Linear::stacked(device, embedding, &shifts)?,
+    ];
+    let half = model / 2;
+    let frequency = |k: usize| (-architecture.max_period.ln() * k as f64 / half as f64).exp();
+    TimeEmbedding::new(device, &(0..half).map(frequency).collect::<Vec<_>>(), layers, lanes)
+}

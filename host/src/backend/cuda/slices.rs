@@ -1,0 +1,428 @@
+//! The CT problem behind the requests of several solvers, on the device: one slice per solver.
+
+use super::device::{Buffer, Device, Traffic};
+use super::error::DeviceError;
+use super::network::{CudaNetwork, CudaNetworkError};
+use super::projector::{CudaProjector, ProjectorError};
+use super::vector::{DirectionVectors, Lanes, Vectors};
+use crate::backend::Counters;
+use crate::ct::{ParallelBeam, ProjectionError};
+use crate::unet::Weights;
+use gradus_core::{Directional, Level};
+use gradus_cuda_kernels::Address;
+use gradus_cuda_kernels::vector::DirectionScalars;
+use std::rc::Rc;
+
+/// Updates between two fresh computations of the residual `A x - y`; the CPU's number.
+const REFRESH_RESIDUAL: u32 = 50;
+
+/// Why the slices cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SlicesError {
+    /// The projector cannot be made.
+    #[error(transparent)]
+    Projector(#[from] ProjectorError),
+    /// The network cannot be made.
+    #[error(transparent)]
+    Network(#[from] CudaNetworkError),
+    /// A sinogram or an image has another length than the geometry asks for.
+    #[error(transparent)]
+    Length(#[from] ProjectionError),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// What a slice measured, and where its solver starts.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    /// `[angle][bin]`.
+    pub data: Vec<f32>,
+    /// `[row][col]`.
+    pub start: Vec<f32>,
+}
+
+/// What the objective's lane of a slice holds the activations of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Held {
+    Other,
+    Iterate,
+    Trial(f32),
+}
+
+/// What the host knows of a slice.
+#[derive(Debug, Clone)]
+struct State {
+    held: Held,
+    has_previous: bool,
+    /// <r, A d> and |A d|^2 of the direction, once it is projected.
+    projected: Option<[f64; 2]>,
+    updates: u32,
+    counters: Counters,
+}
+
+/// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for several slices: the twin of [`crate::backend::cpu::CpuEvaluator`].
+///
+/// Vectors never leave the device; what crosses in an iteration are scalars, which [`Device::traffic`] counts. The
+/// network has two lanes for each of the n slices: lane s for the objective, lane n + s for the level of the direction.
+/// Requests of one kind are answered together, for any of the slices, through one pass of the network.
+#[derive(Debug)]
+pub struct CudaSlices {
+    device: Rc<Device>,
+    projector: CudaProjector,
+    network: CudaNetwork,
+    vectors: Vectors,
+    objective: Level,
+    states: Vec<State>,
+    /// Slices of a launch over vectors, and lanes of one over the network.
+    slices: Lanes,
+    lanes: Lanes,
+    n: usize,
+    n_values: usize,
+    buffers: Buffers,
+}
+
+/// Vectors `[slice][n]`; those of the network `[lane][n]`.
+#[derive(Debug)]
+struct Buffers {
+    data: Buffer<f32>,
+    residual: Buffer<f32>,
+    projected: Buffer<f32>,
+    iterate: Buffer<f32>,
+    data_gradient: Buffer<f32>,
+    gradient: Buffer<f32>,
+    direction: Buffer<f32>,
+    previous: Buffer<f32>,
+    /// h(x, t_min) at the iterate.
+    features: Buffer<f32>,
+    images: Buffer<f32>,
+    products: Buffer<f32>,
+}
+
+impl Buffers {
+    fn new(device: &Rc<Device>, slices: &[Slice], n: usize) -> Result<Self, DeviceError> {
+        let together = |of: fn(&Slice) -> &Vec<f32>| slices.iter().flat_map(of).copied().collect::<Vec<f32>>();
+        let (data, iterate) = (together(|slice| &slice.data), together(|slice| &slice.start));
+        let images = |lanes: usize| Buffer::new(device, lanes * n);
+        Ok(Self {
+            residual: Buffer::new(device, data.len())?,
+            projected: Buffer::new(device, data.len())?,
+            data: Buffer::of(device, &data)?,
+            data_gradient: images(slices.len())?,
+            gradient: images(slices.len())?,
+            direction: images(slices.len())?,
+            previous: images(slices.len())?,
+            features: images(slices.len())?,
+            images: images(2 * slices.len())?,
+            products: images(2 * slices.len())?,
+            iterate: Buffer::of(device, &iterate)?,
+        })
+    }
+}
+
+impl CudaSlices {
+    /// Puts the slices on the device; `objective` is the member of the homotopy that is `f`.
+    ///
+    /// # Errors
+    /// When the geometry, the sizes or the prior do not fit, or the device cannot hold it all.
+    pub fn new(
+        device: &Rc<Device>,
+        geometry: ParallelBeam,
+        prior: &Weights,
+        slices: &[Slice],
+        objective: Level,
+    ) -> Result<Self, SlicesError> {
+        let (size, n, n_values) = ((geometry.height, geometry.width), geometry.image_len(), geometry.sinogram_len());
+        for Slice { data, start } in slices {
+            if data.len() != n_values {
+                return Err(ProjectionError::SinogramLength { expected: n_values, got: data.len() }.into());
+            }
+            if start.len() != n {
+                return Err(ProjectionError::ImageLength { expected: n, got: start.len() }.into());
+            }
+        }
+        let fresh = State {
+            held: Held::Other,
+            has_previous: false,
+            projected: None,
+            updates: 0,
+            counters: Counters::default(),
+        };
+        let n_slices = slices.len();
+        let mut made = Self {
+            network: CudaNetwork::new(device, prior, size, 2 * n_slices)?,
+            projector: CudaProjector::new(device, geometry, n_slices)?,
+            vectors: Vectors::new(device, n_slices)?,
+            slices: Lanes::new(device, n_slices)?,
+            lanes: Lanes::new(device, 2 * n_slices)?,
+            buffers: Buffers::new(device, slices, n)?,
+            device: Rc::clone(device),
+            objective,
+            states: vec![fresh; n_slices],
+            n,
+            n_values,
+        };
+        made.refresh_residuals(&(0..n_slices).collect::<Vec<_>>())?;
+        Ok(made)
+    }
+
+    /// Number of slices.
+    #[must_use]
+    pub fn n_slices(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Where all this is.
+    #[must_use]
+    pub fn device(&self) -> &Rc<Device> {
+        &self.device
+    }
+
+    /// What a slice has cost so far.
+    #[must_use]
+    pub fn counters(&self, slice: usize) -> Counters {
+        self.states[slice].counters
+    }
+
+    /// Copies the current iterate of a slice to the host, `[row][col]`.
+    ///
+    /// # Errors
+    /// When the device failed.
+    pub fn iterate(&self, slice: usize, image: &mut [f32]) -> Result<(), DeviceError> {
+        self.buffers.iterate.download(slice * self.n, image)
+    }
+
+    /// `f(x)` at the current iterate of a slice, without the constant of the prior. Costs a forward pass after an untested
+    /// step, which the next gradient then need not make.
+    ///
+    /// # Errors
+    /// When the device failed.
+    pub fn objective(&mut self, slice: usize) -> Result<f64, DeviceError> {
+        if self.states[slice].held == Held::Other {
+            self.evaluate(&[slice], &[])?;
+        }
+        self.slices.set(&[slice])?;
+        let Buffers { residual, features, .. } = &self.buffers;
+        let (residual, features) = (residual.address(), features.address());
+        let [[_, data]] = self.vectors.products(&self.slices, self.n_values, residual, residual)?[..] else {
+            return Ok(f64::NAN);
+        };
+        let [[_, prior]] = self.vectors.products(&self.slices, self.n, features, features)?[..] else {
+            return Ok(f64::NAN);
+        };
+        Ok(0.5 * (data + f64::from(self.objective.prior_weight) * prior))
+    }
+
+    /// Answers requests for directions, `(slice, level, whether x has changed)`.
+    ///
+    /// # Errors
+    /// When the device failed.
+    pub fn directions(&mut self, requests: &[(usize, Level, bool)]) -> Result<Vec<Directional>, DeviceError> {
+        let moved: Vec<usize> = requests.iter().filter(|(.., new_iterate)| *new_iterate).map(|r| r.0).collect();
+        let objective = self.objective;
+        let is_smoothed = |level: Level| level != objective;
+        let smoothed: Vec<(usize, f32)> = requests
+            .iter()
+            .filter(|(_, level, _)| is_smoothed(*level))
+            .map(|&(slice, level, _)| (slice, level.t))
+            .collect();
+        if !moved.is_empty() {
+            self.slices.set(&moved)?;
+            let Buffers { residual, data_gradient, .. } = &self.buffers;
+            self.projector.adjoint(&self.slices, residual.address(), data_gradient.address())?;
+            moved.iter().for_each(|&slice| self.states[slice].counters.projections += 1);
+        }
+        let stale: Vec<usize> =
+            moved.iter().copied().filter(|&slice| self.states[slice].held != Held::Iterate).collect();
+        self.evaluate(&stale, &smoothed)?;
+        self.prior_gradients(&moved, &smoothed)?;
+
+        let scalars: Vec<DirectionScalars> = requests
+            .iter()
+            .map(|&(slice, level, _)| DirectionScalars {
+                t: level.t,
+                objective_weight: self.objective.prior_weight,
+                level_weight: level.prior_weight,
+                smoothed: is_smoothed(level).into(),
+                has_previous: self.states[slice].has_previous.into(),
+            })
+            .collect();
+        let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
+        self.slices.set(&slices)?;
+        slices.iter().for_each(|&slice| self.states[slice].projected = None);
+        let sums = self.vectors.direction(&self.slices, &scalars, self.n, self.direction_vectors())?;
+        Ok(sums.into_iter().map(directional).collect())
+    }
+
+    fn direction_vectors(&self) -> DirectionVectors {
+        let Buffers { data_gradient, products, previous, gradient, direction, .. } = &self.buffers;
+        DirectionVectors {
+            data_gradient: data_gradient.address(),
+            at_objective: products.address(),
+            at_level: self.of_smoothed(products),
+            previous: previous.address(),
+            gradient: gradient.address(),
+            direction: direction.address(),
+        }
+    }
+
+    /// The lanes n, n + 1, ... of a buffer of the network.
+    fn of_smoothed(&self, buffer: &Buffer<f32>) -> Address<f32> {
+        buffer.address().offset(self.n_slices() * self.n)
+    }
+
+    /// Forward passes at the iterates: at `t_min` for `slices`, whose h is kept, and at the levels of `smoothed`.
+    fn evaluate(&mut self, slices: &[usize], smoothed: &[(usize, f32)]) -> Result<(), DeviceError> {
+        let (iterate, images) = (self.buffers.iterate.address(), self.buffers.images.address());
+        if !slices.is_empty() {
+            self.slices.set(slices)?;
+            self.vectors.copy(&self.slices, self.n, iterate, images)?;
+        }
+        if !smoothed.is_empty() {
+            self.slices.set(&smoothed.iter().map(|(slice, _)| *slice).collect::<Vec<_>>())?;
+            self.vectors.copy(&self.slices, self.n, iterate, self.of_smoothed(&self.buffers.images))?;
+        }
+        let at_objective = slices.iter().map(|&slice| (slice, self.objective.t));
+        let at_level = smoothed.iter().map(|&(slice, t)| (self.n_slices() + slice, t));
+        self.forward(&at_objective.chain(at_level).collect::<Vec<_>>())?;
+        self.keep_features(slices)
+    }
+
+    fn forward(&mut self, levels: &[(usize, f32)]) -> Result<(), DeviceError> {
+        if levels.is_empty() {
+            return Ok(());
+        }
+        let n_slices = self.n_slices();
+        levels.iter().for_each(|(lane, _)| self.states[lane % n_slices].counters.network_forwards += 1);
+        self.lanes.set(&levels.iter().map(|(lane, _)| *lane).collect::<Vec<_>>())?;
+        self.network.forward(&self.lanes, levels, self.buffers.images.address())
+    }
+
+    /// h of the objective's lanes becomes that of the iterates.
+    fn keep_features(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
+        if slices.is_empty() {
+            return Ok(());
+        }
+        self.slices.set(slices)?;
+        slices.iter().for_each(|&slice| self.states[slice].held = Held::Iterate);
+        self.vectors.copy(&self.slices, self.n, self.network.h(), self.buffers.features.address())
+    }
+
+    /// J_h^T h of the objective's lanes of `slices`, which hold their iterates, and of the lanes of `smoothed`.
+    fn prior_gradients(&mut self, slices: &[usize], smoothed: &[(usize, f32)]) -> Result<(), DeviceError> {
+        let n_slices = self.n_slices();
+        let at_level = smoothed.iter().map(|(slice, _)| n_slices + slice);
+        let lanes: Vec<usize> = slices.iter().copied().chain(at_level).collect();
+        if lanes.is_empty() {
+            return Ok(());
+        }
+        lanes.iter().for_each(|lane| self.states[lane % n_slices].counters.network_vjps += 1);
+        self.lanes.set(&lanes)?;
+        self.network.vjp(&self.lanes, self.network.h(), self.buffers.products.address())
+    }
+
+    /// Answers requests for `f(x + step d) - f(x)`, `(slice, step)`.
+    ///
+    /// # Errors
+    /// When the device failed.
+    pub fn changes(&mut self, requests: &[(usize, f32)]) -> Result<Vec<f32>, DeviceError> {
+        let (slices, steps) = apart(requests);
+        self.project_directions(&slices)?;
+        self.slices.set(&slices)?;
+        let Buffers { iterate, direction, images, .. } = &self.buffers;
+        let line = (iterate.address(), direction.address());
+        self.vectors.trial(&self.slices, &steps, self.n, line, images.address())?;
+        self.forward(&slices.iter().map(|&slice| (slice, self.objective.t)).collect::<Vec<_>>())?;
+        let features = self.buffers.features.address();
+        let priors = self.vectors.half_square_change(&self.slices, self.n, features, self.network.h())?;
+        let answer = |(&(slice, step), prior): (&(usize, f32), f64)| {
+            self.states[slice].held = Held::Trial(step);
+            let [slope, square] = self.states[slice].projected.unwrap_or([f64::NAN; 2]);
+            let l = f64::from(step);
+            (l * slope + 0.5 * l * l * square + f64::from(self.objective.prior_weight) * prior) as f32
+        };
+        Ok(requests.iter().zip(priors).map(answer).collect())
+    }
+
+    /// A d, <r, A d> and |A d|^2, where they are not known yet.
+    fn project_directions(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
+        let slices: Vec<usize> =
+            slices.iter().copied().filter(|&slice| self.states[slice].projected.is_none()).collect();
+        if slices.is_empty() {
+            return Ok(());
+        }
+        self.slices.set(&slices)?;
+        let Buffers { direction, projected, residual, .. } = &self.buffers;
+        self.projector.forward_project(&self.slices, direction.address(), projected.address())?;
+        let sums = self.vectors.products(&self.slices, self.n_values, residual.address(), projected.address())?;
+        for (&slice, sums) in slices.iter().zip(sums) {
+            self.states[slice].projected = Some(sums);
+            self.states[slice].counters.projections += 1;
+        }
+        Ok(())
+    }
+
+    /// Answers requests for `x <- x + step d`, `(slice, step)`.
+    ///
+    /// # Errors
+    /// When the device failed.
+    pub fn updates(&mut self, requests: &[(usize, f32)]) -> Result<(), DeviceError> {
+        let (slices, steps) = apart(requests);
+        self.project_directions(&slices)?;
+        self.slices.set(&slices)?;
+        let Buffers { iterate, previous, direction, .. } = &self.buffers;
+        let targets = (iterate.address(), previous.address());
+        self.vectors.update(&self.slices, &steps, self.n, direction.address(), targets)?;
+        slices.iter().for_each(|&slice| self.states[slice].updates += 1);
+        let is_due = |slice: usize| self.states[slice].updates.is_multiple_of(REFRESH_RESIDUAL);
+        let (due, going_on): (Vec<_>, Vec<_>) = requests.iter().partition(|(slice, _)| is_due(*slice));
+        self.refresh_residuals(&apart(&due).0)?;
+        self.step_residuals(&going_on)?;
+        let is_held = |&&(slice, step): &&(usize, f32)| self.states[slice].held == Held::Trial(step);
+        let (kept, lost): (Vec<_>, Vec<_>) = requests.iter().partition(is_held);
+        lost.iter().for_each(|(slice, _)| self.states[*slice].held = Held::Other);
+        slices.iter().for_each(|&slice| self.states[slice].has_previous = true);
+        self.keep_features(&apart(&kept).0)
+    }
+
+    /// r <- r + step A d.
+    fn step_residuals(&mut self, requests: &[(usize, f32)]) -> Result<(), DeviceError> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let (slices, steps) = apart(requests);
+        self.slices.set(&slices)?;
+        let Buffers { projected, residual, .. } = &self.buffers;
+        self.vectors.add_scaled(&self.slices, &steps, self.n_values, projected.address(), residual.address())
+    }
+
+    /// r = A x - y.
+    fn refresh_residuals(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
+        if slices.is_empty() {
+            return Ok(());
+        }
+        self.slices.set(slices)?;
+        slices.iter().for_each(|&slice| self.states[slice].counters.projections += 1);
+        let Buffers { iterate, residual, data, .. } = &self.buffers;
+        self.projector.forward_project(&self.slices, iterate.address(), residual.address())?;
+        let minus = vec![-1.0; slices.len()];
+        self.vectors.add_scaled(&self.slices, &minus, self.n_values, data.address(), residual.address())
+    }
+
+    /// What has crossed between host and device so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.device.traffic()
+    }
+}
+
+fn apart(requests: &[(usize, f32)]) -> (Vec<usize>, Vec<f32>) {
+    requests.iter().copied().unzip()
+}
+
+fn directional(sums: [f64; 5]) -> Directional {
+    let [gradient_norm_sq, slope, direction_norm_sq, previous_dot_difference, difference_norm_sq] =
+        sums.map(|s| s as f32);
+    Directional { gradient_norm_sq, slope, direction_norm_sq, previous_dot_difference, difference_norm_sq }
+}

@@ -1,0 +1,69 @@
+//! Checks of the CUDA backend on a device of this machine.
+
+use super::{Check, DoctorError, SIDE, TIME, dot, gradient_of, noise};
+use crate::backend::cpu::Network;
+use crate::backend::cuda::projector::CudaProjector;
+use crate::backend::cuda::vector::Lanes;
+use crate::backend::cuda::{Buffer, CudaNetwork, CudaSlices, Device, Slice, SlicesError};
+use crate::ct::ParallelBeam;
+use crate::unet::Weights;
+use gradus_core::Level;
+use std::rc::Rc;
+
+fn geometry() -> ParallelBeam {
+    ParallelBeam { detector_offset_mm: 1.3, ..ParallelBeam::covering(SIDE, SIDE, 17) }
+}
+
+/// All checks; a device that passes them computes what the CPU does.
+///
+/// # Errors
+/// When a check cannot be made.
+pub fn checks(device: &Rc<Device>, prior: &Weights) -> Result<[Check; 3], DoctorError> {
+    Ok([adjointness(device)?, agreement(device, prior)?, gradient(device, prior)?])
+}
+
+/// `|<A x, y> - <x, A^T y>| / (|A x| |y|)` for random signed `x`, `y`.
+fn adjointness(device: &Rc<Device>) -> Result<Check, SlicesError> {
+    let geometry = geometry();
+    let (x, y) = (noise(geometry.image_len(), 1), noise(geometry.sinogram_len(), 2));
+    let (projector, lanes) = (CudaProjector::new(device, geometry, 1)?, Lanes::new(device, 1)?);
+    let (x_there, y_there) = (Buffer::of(device, &x)?, Buffer::of(device, &y)?);
+    let (projected, smeared) = (Buffer::new(device, y.len())?, Buffer::new(device, x.len())?);
+    projector.forward_project(&lanes, x_there.address(), projected.address())?;
+    projector.adjoint(&lanes, y_there.address(), smeared.address())?;
+    let (projected, smeared) = (projected.to_vec()?, smeared.to_vec()?);
+    let scale = (dot(&projected, &projected) * dot(&y, &y)).sqrt();
+    let found = (dot(&projected, &y) - dot(&x, &smeared)).abs() / scale;
+    Ok(Check { what: "CUDA: projector and adjoint are transposes", found, bound: 1e-6 })
+}
+
+/// Distance of h and J_h^T h from the CPU's, relative to them.
+fn agreement(device: &Rc<Device>, prior: &Weights) -> Result<Check, SlicesError> {
+    let x = noise(SIDE * SIDE, 5);
+    let (lanes, images) = (Lanes::new(device, 1)?, Buffer::of(device, &x)?);
+    let score = Buffer::new(device, x.len())?;
+    let mut there = CudaNetwork::new(device, prior, (SIDE, SIDE), 1)?;
+    there.forward(&lanes, &[(0, TIME)], images.address())?;
+    there.vjp(&lanes, there.h(), score.address())?;
+    let (h, score) = (there.h_buffer().to_vec()?, score.to_vec()?);
+    let mut here = Network::new(prior, SIDE, SIDE, 1).map_err(crate::backend::cuda::CudaNetworkError::from)?;
+    here.forward(0..1, &x, &[TIME]);
+    let (wanted, mut wanted_score) = (here.h(0).to_vec(), vec![0.0; x.len()]);
+    here.vjp(0..1, &wanted, &mut wanted_score);
+    let distance = |found: &[f32], wanted: &[f32]| {
+        let difference: Vec<f32> = found.iter().zip(wanted).map(|(f, w)| f - w).collect();
+        (dot(&difference, &difference) / dot(wanted, wanted)).sqrt()
+    };
+    let distances = [distance(&h, &wanted), distance(&score, &wanted_score)];
+    // Not `f64::max`, which would pass over NaN.
+    let found = if distances[0] > distances[1] { distances[0] } else { distances[1] };
+    Ok(Check { what: "CUDA: energy and score are those of the CPU", found, bound: 1e-4 })
+}
+
+fn gradient(device: &Rc<Device>, prior: &Weights) -> Result<Check, DoctorError> {
+    let (start, data) = (noise(SIDE * SIDE, 3), noise(geometry().sinogram_len(), 4));
+    let objective = Level { t: TIME, prior_weight: 1.0 };
+    let mut slices = CudaSlices::new(device, geometry(), prior, &[Slice { data, start }], objective)?;
+    let what = "CUDA: changes of the objective agree with its gradient";
+    Ok(gradient_of(what, &mut slices, objective).map_err(SlicesError::from)?)
+}

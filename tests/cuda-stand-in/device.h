@@ -1,0 +1,60 @@
+// What a .cu file sees when the C++ compiler builds it for the stand-in: CUDA's words, in plain C++.
+//
+// Included on the command line (-include device.h), so that the kernels' sources know nothing of it.
+#pragma once
+#include "block.h"
+#include "kernel.h"
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline __attribute__((always_inline))
+#define __launch_bounds__(...)
+// One block runs at a time, in one thread of the process. Thread-local data are one segment, which `poison_shared` fills.
+#define __shared__ static thread_local
+
+#define threadIdx (stand_in::current->thread)
+#define blockIdx (stand_in::current->block)
+#define blockDim (stand_in::current->threads)
+#define gridDim (stand_in::current->blocks)
+
+#define STAND_IN_SITE (stand_in::Site{__FILE__, __LINE__})
+#define __syncthreads() stand_in::barrier(STAND_IN_SITE)
+#define __syncwarp() static_cast<void>(stand_in::exchange(0xffffffffu, 0, 0, true, STAND_IN_SITE))
+#define __shfl_sync(mask, value, source) stand_in::shuffle(mask, value, source, STAND_IN_SITE)
+#define __shfl_down_sync(mask, value, by) stand_in::shuffle(mask, value, stand_in::below(by), STAND_IN_SITE)
+#define __shfl_xor_sync(mask, value, by) stand_in::shuffle(mask, value, stand_in::warp_lane() ^ (by), STAND_IN_SITE)
+
+struct alignas(8) float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+using std::max;
+using std::min;
+
+namespace stand_in {
+
+inline unsigned warp_lane() { return current->index % 32; }
+
+// The lane `by` further on, or the lane itself at the end of the warp, as __shfl_down_sync has it.
+inline unsigned below(unsigned by) { return warp_lane() + by < 32 ? warp_lane() + by : warp_lane(); }
+
+template <class Value>
+Value shuffle(unsigned mask, Value value, unsigned source, Site site) {
+    static_assert(sizeof(Value) <= sizeof(std::uint64_t), "a shuffle moves at most eight bytes");
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, &value, sizeof value);
+    bits = exchange(mask, bits, source, false, site);
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+}  // namespace stand_in

@@ -1,0 +1,149 @@
+//! Layers whose sizes the small networks do not reach, against plain loops in f64.
+
+use crate::support::{assert_close, dot, lanes, signed, upload};
+use gradus::backend::cuda::layer::Concat;
+use gradus::backend::cuda::layer::attention::Attention;
+use gradus::backend::cuda::layer::conv::{Epilogue, PackedConv, Pass, Prologue, Stencil};
+use gradus::backend::cuda::{Buffer, Device};
+use std::rc::Rc;
+
+/// More input channels than a chunk, more outputs than a block, more pixels than a tile, none of them a multiple.
+pub fn convolutions(device: &Rc<Device>) {
+    let cases = [
+        (Stencil::Same, Stencil::SameTransposed, (9, 17)),
+        (Stencil::Point, Stencil::Point, (3, 19)),
+        (Stencil::Down, Stencil::DownTransposed, (5, 17)),
+        (Stencil::Up, Stencil::UpTransposed, (5, 9)),
+    ];
+    for (forward, transposed, coarse) in cases {
+        for (n_out, n_in) in [(67, 3), (5, 19)] {
+            convolution(device, (forward, transposed), (n_out, n_in), coarse);
+        }
+    }
+}
+
+/// Rows and columns of input and output.
+fn sizes(stencil: Stencil, (rows, cols): (usize, usize)) -> [(usize, usize); 2] {
+    match stencil {
+        Stencil::Down => [(2 * rows, 2 * cols), (rows, cols)],
+        Stencil::Up => [(rows, cols), (2 * rows, 2 * cols)],
+        _ => [(rows, cols); 2],
+    }
+}
+
+fn convolution(
+    device: &Rc<Device>,
+    stencils: (Stencil, Stencil),
+    (n_out, n_in): (usize, usize),
+    coarse: (usize, usize),
+) {
+    let side = if stencils.0 == Stencil::Point { 1 } else { 3 };
+    let sizes = sizes(stencils.0, coarse);
+    let weights = signed(n_out * n_in * side * side, 1);
+    let x = signed(n_in * sizes[0].0 * sizes[0].1, 2);
+    let y = signed(n_out * sizes[1].0 * sizes[1].1, 3);
+    let forward = PackedConv::forward(device, stencils.0, (n_out, n_in), &weights).unwrap();
+    let transposed = PackedConv::transposed(device, stencils.1, 0..n_in, (n_out, n_in), &weights).unwrap();
+    let convolved = run(device, &forward, (&x, n_in), sizes, (y.len(), n_out));
+    let back = run(device, &transposed, (&y, n_out), [sizes[1], sizes[0]], (x.len(), n_in));
+    let wanted = plain(stencils.0, &weights, (&x, n_in), sizes, n_out);
+    assert_close(&format!("{:?}, {n_in} to {n_out} channels", stencils.0), &convolved, &wanted, 1e-6);
+    let (left, right) = (dot(&wanted, &y), dot(&x, &back));
+    let scale = (dot(&wanted, &wanted) * dot(&y, &y)).sqrt();
+    assert!((left - right).abs() <= 1e-6 * scale, "{:?}: {left} and {right}", stencils.1);
+}
+
+fn run(
+    device: &Rc<Device>,
+    weights: &PackedConv,
+    (x, channels): (&[f32], usize),
+    sizes: [(usize, usize); 2],
+    (len, n_out): (usize, usize),
+) -> Vec<f32> {
+    assert_eq!(weights.n_out(), n_out);
+    let (x, out) = (upload(device, x), Buffer::new(device, len).unwrap());
+    let (input, epilogue) = (Concat::one(x.address(), channels), Epilogue::STORE);
+    let pass = Pass { weights, input, sizes, prologue: Prologue::Identity, epilogue, out: out.address() };
+    pass.run(device, &lanes(device, &[0])).unwrap();
+    out.to_vec().unwrap()
+}
+
+/// The layer as its definition has it.
+fn plain(
+    stencil: Stencil,
+    weights: &[f32],
+    (x, n_in): (&[f32], usize),
+    [(rows, cols), to]: [(usize, usize); 2],
+    n_out: usize,
+) -> Vec<f32> {
+    let side = if stencil == Stencil::Point { 1 } else { 3 };
+    let (stride, doubled) = (1 + usize::from(stencil == Stencil::Down), 1 + usize::from(stencil == Stencil::Up));
+    let at = |c: usize, row: usize, col: usize| -> f64 {
+        // Rows and columns count from the padding of one.
+        let (pad, high, wide) = (side / 2, rows * doubled, cols * doubled);
+        let inside = (pad..high + pad).contains(&row) && (pad..wide + pad).contains(&col);
+        if inside { x[(c * rows + (row - pad) / doubled) * cols + (col - pad) / doubled].into() } else { 0.0 }
+    };
+    let mut out = Vec::new();
+    for o in 0..n_out {
+        for (row, col) in (0..to.0).flat_map(|row| (0..to.1).map(move |col| (row, col))) {
+            let mut sum = 0.0;
+            for c in 0..n_in {
+                for (i, j) in (0..side).flat_map(|i| (0..side).map(move |j| (i, j))) {
+                    let weight = f64::from(weights[((o * n_in + c) * side + i) * side + j]);
+                    sum += weight * at(c, row * stride + i, col * stride + j);
+                }
+            }
+            out.push(sum as f32);
+        }
+    }
+    out
+}
+
+/// More channels than a block makes, and a tail of pixels.
+pub fn attentions(device: &Rc<Device>) {
+    for (heads, channels, n) in [(1, 133, 35), (3, 4, 65)] {
+        let (qkv, d_mixed) = (signed(2 * 3 * heads * channels * n, 5), signed(2 * heads * channels * n, 6));
+        let attention = Attention::new(device, heads, heads * channels, n, 2).unwrap();
+        let list = lanes(device, &[1]);
+        let (qkv_there, d_mixed_there) = (upload(device, &qkv), upload(device, &d_mixed));
+        let (mixed, d_qkv) = (upload(device, &d_mixed), upload(device, &qkv));
+        attention.forward(device, &list, qkv_there.address(), mixed.address()).unwrap();
+        let kept = (qkv_there.address(), mixed.address());
+        attention.vjp(device, &list, kept, d_mixed_there.address(), d_qkv.address()).unwrap();
+        let (mixed, d_qkv) = (mixed.to_vec().unwrap(), d_qkv.to_vec().unwrap());
+        for head in heads..2 * heads {
+            let part = channels * n;
+            let [query, key, value] = [0, 1, 2].map(|i| &qkv[(3 * head + i) * part..][..part]);
+            let covector = &d_mixed[head * part..][..part];
+            let (wanted, d_wanted) = plain_attention([query, key, value], covector, channels, n);
+            assert_close("mixed", &mixed[head * part..][..part], &wanted, 1e-5);
+            assert_close("d_qkv", &d_qkv[3 * head * part..][..3 * part], &d_wanted, 1e-5);
+        }
+    }
+}
+
+/// mixed, and d_q, d_k, d_v one after the other, of one head; all `[channel][pixel]`.
+fn plain_attention([q, k, v]: [&[f32]; 3], d: &[f32], channels: usize, n: usize) -> (Vec<f32>, Vec<f32>) {
+    let scale = 1.0 / (channels as f64).sqrt();
+    let product = |a: &[f32], i: usize, b: &[f32], j: usize| -> f64 {
+        (0..channels).map(|c| f64::from(a[c * n + i]) * f64::from(b[c * n + j])).sum()
+    };
+    let (mut mixed, mut gradients) = (vec![0.0; channels * n], vec![0.0; 3 * channels * n]);
+    for i in 0..n {
+        let exponentials: Vec<f64> = (0..n).map(|j| (scale * product(q, i, k, j)).exp()).collect();
+        let total: f64 = exponentials.iter().sum();
+        let p: Vec<f64> = exponentials.iter().map(|e| e / total).collect();
+        let d_p: Vec<f64> = (0..n).map(|j| product(d, i, v, j)).collect();
+        let mean: f64 = p.iter().zip(&d_p).map(|(p, d)| p * d).sum();
+        for (c, j) in (0..channels).flat_map(|c| (0..n).map(move |j| (c, j))) {
+            let slope = p[j] * (d_p[j] - mean) * scale;
+            mixed[c * n + i] += p[j] * f64::from(v[c * n + j]);
+            gradients[c * n + i] += slope * f64::from(k[c * n + j]);
+            gradients[(channels + c) * n + j] += slope * f64::from(q[c * n + i]);
+            gradients[(2 * channels + c) * n + j] += p[j] * f64::from(d[c * n + i]);
+        }
+    }
+    let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
+    (single(mixed), single(gradients))
+}

@@ -1,0 +1,83 @@
+//! The whole network against the CPU's: h and J_h^T v, lane by lane.
+
+use crate::support::{assert_close, lanes, signed, upload};
+use gradus::backend::cpu::Network;
+use gradus::backend::cuda::{Buffer, CudaNetwork, Device};
+use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Weights, layers};
+use std::rc::Rc;
+
+const RESIDUAL: Parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
+
+/// A small network with all kinds of layers, two heads, and channel counts that fit no vector.
+fn architecture(pixel_unshuffle: usize, channel_mult: Vec<usize>) -> Architecture {
+    Architecture {
+        in_channels: 1,
+        out_channels: 1,
+        pixel_unshuffle,
+        model_channels: 10,
+        channel_mult,
+        num_res_blocks: 1,
+        attention_resolutions: vec![2],
+        middle_attention: true,
+        num_heads: 2,
+        norm_groups: 5,
+        norm_eps: 1e-5,
+        max_period: 0.005,
+    }
+}
+
+/// Random weights, scaled by their fan-in; norms near the identity.
+pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Weights {
+    let tensors = layers::tensors(architecture).into_iter().enumerate();
+    let parameters: Vec<f32> = tensors
+        .flat_map(|(seed, (name, shape))| {
+            let fan_in = shape[1..].iter().product::<usize>() as f32;
+            let centre = f32::from(shape.len() == 1 && name.ends_with("weight"));
+            let scale = fan_in.sqrt().max(2.0);
+            signed(shape.iter().product(), seed as u64).into_iter().map(move |v| centre + v / scale)
+        })
+        .collect();
+    let kernel = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
+    Weights::from_parameters(architecture.clone(), kernel, parametrisation, String::new(), &parameters).unwrap()
+}
+
+/// A network small enough for whole runs.
+pub fn small() -> Weights {
+    random(&architecture(2, vec![1, 2]), RESIDUAL)
+}
+
+/// Odd sizes at the coarse levels, down to one pixel; more pixels than a tile; batches of 1 and 5.
+pub fn check(device: &Rc<Device>) {
+    let cases = [
+        (small(), (12, 20), vec![0]),
+        (random(&architecture(1, vec![1, 2, 2]), Parametrisation::Norm), (12, 4), vec![2, 0, 4, 1, 3]),
+        (random(&architecture(1, vec![2, 1]), RESIDUAL), (10, 38), vec![1]),
+        (random(&architecture(1, vec![1]), Parametrisation::Norm), (7, 3), vec![1, 0]),
+    ];
+    for (weights, size, list) in cases {
+        compare(device, &weights, size, &list);
+    }
+}
+
+fn compare(device: &Rc<Device>, weights: &Weights, (height, width): (usize, usize), list: &[usize]) {
+    let (n_lanes, n) = (list.iter().max().unwrap() + 1, height * width);
+    let (x, v) = (signed(n_lanes * n, 1), signed(n_lanes * n, 2));
+    let levels: Vec<(usize, f32)> = list.iter().map(|&lane| (lane, 0.9 / (1.0 + lane as f32))).collect();
+
+    let mut there = CudaNetwork::new(device, weights, (height, width), n_lanes).unwrap();
+    let (list, x_there, v_there) = (lanes(device, list), upload(device, &x), upload(device, &v));
+    let gradient = Buffer::new(device, n_lanes * n).unwrap();
+    there.forward(&list, &levels, x_there.address()).unwrap();
+    there.vjp(&list, v_there.address(), gradient.address()).unwrap();
+    let (h, gradient) = (there.h_buffer().to_vec().unwrap(), gradient.to_vec().unwrap());
+
+    let mut here = Network::new(weights, height, width, 1).unwrap();
+    let mut wanted = vec![0.0; n];
+    for (lane, t) in levels {
+        let range = lane * n..(lane + 1) * n;
+        here.forward(0..1, &x[range.clone()], &[t]);
+        here.vjp(0..1, &v[range.clone()], &mut wanted);
+        assert_close(&format!("h of lane {lane}, {height} x {width}"), &h[range.clone()], here.h(0), 1e-5);
+        assert_close(&format!("vjp of lane {lane}, {height} x {width}"), &gradient[range], &wanted, 1e-5);
+    }
+}

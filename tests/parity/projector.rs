@@ -1,0 +1,72 @@
+//! The projector against the CPU's, and its adjointness.
+
+use crate::support::{assert_close, dot, lanes, signed, upload};
+use gradus::backend::cuda::projector::{CudaProjector, ProjectorError};
+use gradus::backend::cuda::{Buffer, Device};
+use gradus::ct::{ParallelBeam, Projector};
+use std::rc::Rc;
+
+/// Each side is within 1e-6 of sums in f64.
+const BOUND: f64 = 3e-6;
+
+/// Odd sizes, coarse and fine bins, a shifted detector, angles along the axes.
+fn geometries() -> Vec<ParallelBeam> {
+    let axes = vec![0.0, std::f64::consts::FRAC_PI_2, std::f64::consts::PI, 0.25 * std::f64::consts::PI, -2.0];
+    vec![
+        ParallelBeam::covering(33, 33, 7),
+        ParallelBeam { bin_width_mm: 0.3, detector_offset_mm: -1.7, ..ParallelBeam::covering(17, 29, 6) },
+        ParallelBeam { bin_width_mm: 3.1, pixel_mm: 0.7, detector_offset_mm: 2.2, ..ParallelBeam::covering(40, 9, 5) },
+        ParallelBeam { angles_rad: axes, n_bins: 21, ..ParallelBeam::covering(24, 31, 5) },
+        ParallelBeam::covering(1, 1, 3),
+    ]
+}
+
+pub fn forward_and_adjoint(device: &Rc<Device>) {
+    for geometry in geometries() {
+        for list in [vec![0], vec![3, 1, 4, 0, 2]] {
+            compare(device, &geometry, &list);
+        }
+    }
+    let far = ParallelBeam { detector_offset_mm: 1e9, bin_width_mm: 1e4, ..ParallelBeam::covering(8, 8, 3) };
+    assert!(matches!(CudaProjector::new(device, far, 1), Err(ProjectorError::TooFar { .. })));
+}
+
+fn compare(device: &Rc<Device>, geometry: &ParallelBeam, list: &[usize]) {
+    let (pixels, values) = (geometry.image_len(), geometry.sinogram_len());
+    let (images, sinograms) = (signed(list.len() * pixels, 1), signed(list.len() * values, 2));
+    let there = CudaProjector::new(device, geometry.clone(), list.len()).unwrap();
+    let mut here = Projector::new(geometry.clone()).unwrap();
+    let lanes = lanes(device, list);
+    let projected = Buffer::new(device, list.len() * values).unwrap();
+    let smeared = Buffer::new(device, list.len() * pixels).unwrap();
+    let (images_there, sinograms_there) = (upload(device, &images), upload(device, &sinograms));
+    there.forward_project(&lanes, images_there.address(), projected.address()).unwrap();
+    there.adjoint(&lanes, sinograms_there.address(), smeared.address()).unwrap();
+    let (projected, smeared) = (projected.to_vec().unwrap(), smeared.to_vec().unwrap());
+    let (mut sinogram, mut image) = (vec![0.0; values], vec![0.0; pixels]);
+    let (mut all_sinograms, mut all_images) = (vec![], vec![]);
+    for lane in 0..list.len() {
+        here.forward_project(&images[lane * pixels..][..pixels], &mut sinogram).unwrap();
+        here.adjoint(&sinograms[lane * values..][..values], &mut image).unwrap();
+        all_sinograms.extend_from_slice(&sinogram);
+        all_images.extend_from_slice(&image);
+    }
+    assert_close("forward projection", &projected, &all_sinograms, BOUND);
+    assert_close("adjoint", &smeared, &all_images, BOUND);
+}
+
+/// |<Ax, y> - <x, A^T y>| <= 1e-6 ||A|| ||x|| ||y||, and the scale between the two, for random signed x and y.
+pub fn transposes(device: &Rc<Device>) {
+    for (seed, geometry) in geometries().into_iter().enumerate() {
+        let (x, y) = (signed(geometry.image_len(), seed as u64), signed(geometry.sinogram_len(), 50 + seed as u64));
+        let projector = CudaProjector::new(device, geometry.clone(), 1).unwrap();
+        let lanes = lanes(device, &[0]);
+        let (projected, smeared) = (Buffer::new(device, y.len()).unwrap(), Buffer::new(device, x.len()).unwrap());
+        let (x_there, y_there) = (upload(device, &x), upload(device, &y));
+        projector.forward_project(&lanes, x_there.address(), projected.address()).unwrap();
+        projector.adjoint(&lanes, y_there.address(), smeared.address()).unwrap();
+        let (left, right) = (dot(&projected.to_vec().unwrap(), &y), dot(&x, &smeared.to_vec().unwrap()));
+        let norm = Projector::new(geometry).unwrap().norm(50) * (dot(&x, &x) * dot(&y, &y)).sqrt();
+        assert!((left - right).abs() <= 1e-6 * norm, "<Ax, y> = {left}, <x, A^T y> = {right}, scale {norm}");
+    }
+}
