@@ -86,7 +86,7 @@ fn a_folder_of_slices_is_a_data_set() {
         let bytes: Vec<u8> = pixels.flat_map(f32::to_le_bytes).collect();
         super::bad_input::npy(&dir.path().join(format!("slices/{k}.npy")), "<f4", "(256, 256)", &bytes);
     }
-    let flags = ["--table", "1", "--dataset", "slices", "--steps", "2", "--images"];
+    let flags = ["--table", "1", "--dataset", "slices", "--images"];
     let summary = json(&evaluate(dir.path(), "1", &[&flags[..], &["1"]].concat()));
     let fbp = &summary["tables"][0]["lines"][4];
     assert!(fbp["rmse_hu"].as_f64().unwrap() > 1.0 && fbp["window_psnr_db"].as_f64().is_some(), "{fbp}");
