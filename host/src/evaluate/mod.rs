@@ -20,7 +20,7 @@ mod sweep;
 pub use contenders::{CONTENDERS, Contender, Published, TABLES, TableKind, contender, table};
 pub use dataset::{Dataset, DatasetError};
 pub use figures::{Figures, figures};
-pub use plan::{Costs, Plan, plan};
+pub use plan::{Costs, Plan, plan, seconds_of};
 pub use protocol::{AlphaSource, Protocol};
 pub use results::{Results, Row};
 pub use runner::{Evaluation, Job, RunEnd, jobs_of};

@@ -1,6 +1,6 @@
 //! What fits into the time there is.
 
-use super::{TableKind, contender};
+use super::Job;
 use std::collections::BTreeMap;
 
 /// Seconds of one reconstruction by each method, by key.
@@ -17,18 +17,18 @@ pub struct Plan {
     pub seconds: f64,
 }
 
-/// The largest part of `table`, no larger than `most` images and starts, that `budget_s` seconds hold.
+/// Seconds of jobs, by what one reconstruction of each method costs.
+#[must_use]
+pub fn seconds_of(jobs: &[Job], costs: &Costs) -> f64 {
+    jobs.iter().filter_map(|job| costs.get(job.contender.key)).sum()
+}
+
+/// The largest part of a table, no larger than `most` images and starts, that `budget_s` seconds hold; `seconds` says what
+/// a number of images and starts costs.
 ///
 /// Where a table has several starts, images and starts grow together: 2 x 2, 3 x 3, ...
 #[must_use]
-pub fn plan(table: &TableKind, costs: &Costs, most: (usize, usize), budget_s: f64) -> Plan {
-    let seconds = |images: usize, starts: usize| {
-        let an_image = table.rows.iter().filter_map(|(key, _, _)| {
-            let starts = if contender(key)?.has_starts { starts as f64 } else { 1.0 };
-            Some(starts * costs.get(key)?)
-        });
-        images as f64 * an_image.sum::<f64>()
-    };
+pub fn plan(most: (usize, usize), budget_s: f64, seconds: impl Fn(usize, usize) -> f64) -> Plan {
     let sizes: Vec<(usize, usize)> = if most.1 > 1 {
         (2..=most.0.max(most.1)).map(|k| (k.min(most.0), k.min(most.1))).collect()
     } else {
@@ -41,7 +41,7 @@ pub fn plan(table: &TableKind, costs: &Costs, most: (usize, usize), budget_s: f6
 
 #[cfg(test)]
 mod tests {
-    use super::super::table;
+    use super::super::{jobs_of, table};
     use super::*;
 
     #[test]
@@ -54,7 +54,10 @@ mod tests {
             ("tv", 1.0),
             ("fbp", 0.0),
         ]);
-        let of = |number, most, budget| plan(table(number).unwrap(), &costs, most, budget);
+        let of = |number, most, budget| {
+            let jobs = |images, starts| jobs_of(table(number).unwrap(), images, starts);
+            plan(most, budget, |images, starts| seconds_of(&jobs(images, starts), &costs))
+        };
         assert_eq!(of(1, (10, 10), 1e9), Plan { images: 10, starts: 10, seconds: 1810.0 });
         // 3 x 3: 3 (3 x 18 + 1) = 165 s; 4 x 4: 292 s.
         assert_eq!(of(1, (10, 10), 200.0), Plan { images: 3, starts: 3, seconds: 165.0 });

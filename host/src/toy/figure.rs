@@ -137,3 +137,42 @@ pub fn starts_csv(all: &[Rates], starts: &[[f32; 2]]) -> String {
     }
     csv
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every start at the minimum for the second of two values of `t_max`, none for the first.
+    fn rates() -> Rates {
+        let n = SIDE * SIDE;
+        let all = u32::try_from(n).unwrap();
+        let rising = |last: u32| (0..=ITERATIONS).map(|i| if i == ITERATIONS { last } else { 0 }).collect::<Vec<_>>();
+        Rates {
+            algorithm: Algorithm::Flow,
+            t_max_indices: vec![0, 99],
+            n_starts: n,
+            reached: vec![rising(0), rising(all)],
+            stationary: vec![rising(all), rising(all / 2)],
+            ends: vec![vec![[9.0, 9.0]; n], vec![[1.0, 1.05]; n]],
+        }
+    }
+
+    #[test]
+    fn the_csv_files_hold_the_last_iteration() {
+        let all = [rates()];
+        let lines: Vec<String> = rates_csv(&all).lines().map(str::to_owned).collect();
+        assert_eq!(lines[1..], ["flow,0,10,0,1", "flow,99,0.01,1,0.5"]);
+        let by_iteration = by_iteration_csv(&all);
+        assert_eq!(by_iteration.lines().count(), 1 + 2 * (ITERATIONS as usize / EVERY + 1));
+        assert_eq!(by_iteration.lines().last(), Some("flow,99,1300,1,0.5"));
+        assert_eq!(starts_csv(&all, &super::super::starts()).lines().nth(1), Some("flow,-10,-10,0.5"));
+    }
+
+    #[test]
+    fn panels_have_names_and_words() {
+        let panels = panels(&rates()).unwrap();
+        assert_eq!(panels.each_ref().map(|panel| panel.0), ["starts", "global-minimum", "stationary"]);
+        assert!(panels.iter().all(|(_, figure)| figure.alt.contains("Flow") && figure.png.starts_with(b"\x89PNG")));
+        assert!(panels[0].1.caption.contains("t_max = 1.23"));
+    }
+}

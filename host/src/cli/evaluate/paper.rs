@@ -3,7 +3,7 @@
 use super::{Arguments, Session};
 use crate::{End, Failure, toy};
 use gradus::data::write_atomically;
-use gradus::evaluate::{CONTENDERS, Costs, Job, RunEnd, TABLES, TableKind, jobs_of, plan};
+use gradus::evaluate::{CONTENDERS, Costs, Job, RunEnd, TABLES, TableKind, jobs_of, plan, seconds_of};
 use gradus::toy::{N_T_MAX, by_iteration_csv, rates_csv};
 use miette::IntoDiagnostic;
 use std::ops::ControlFlow;
@@ -116,7 +116,10 @@ fn table(
     seconds: f64,
 ) -> Result<bool, Failure> {
     let most = arguments.size(kind, session.evaluation.dataset());
-    let planned = plan(kind, costs, most, seconds);
+    // What earlier runs have left costs nothing, so that the same command again gets farther.
+    let planned = plan(most, seconds, |images, starts| {
+        seconds_of(&session.evaluation.pending(&jobs_of(kind, images, starts)), costs)
+    });
     let begin = Instant::now();
     let is_late = || begin.elapsed().as_secs_f64() > seconds;
     let jobs = jobs_of(kind, planned.images, planned.starts);
@@ -126,10 +129,14 @@ fn table(
     if complete == 0 {
         session.output.tables.pop();
     }
-    if (complete, planned.starts) != (kind.images, kind.starts) {
+    let n = kind.number;
+    if complete == 0 {
+        session.output.left_out.push(format!("table {n}: not even its smallest part fits; --table {n} runs it"));
+    } else if (complete, planned.starts) != (kind.images, kind.starts) {
+        let (images, starts) = (kind.images, kind.starts);
         session.output.left_out.push(format!(
-            "table {}: {complete} of {} images, {} of {} starts; --table {} runs the rest",
-            kind.number, kind.images, planned.starts, kind.starts, kind.number
+            "table {n}: all but {complete} of {images} images and {} of {starts} starts; --table {n} runs the rest",
+            planned.starts
         ));
     }
     Ok(end == RunEnd::Done || !session.is_stopped())
