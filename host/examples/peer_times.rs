@@ -8,7 +8,7 @@
 mod common;
 
 use common::{Outcome, Passes, Projections, Training, algorithm_2, measurement, pool, prior, time};
-use gradus::reconstruct::{Measurement, Settings};
+use gradus::reconstruct::{Measurement, Method, Settings};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -88,7 +88,7 @@ fn write_problem(folder: &Path, measurement: &Measurement) -> Outcome<()> {
         std::fs::write(folder.join(name), bytes)
     };
     std::fs::create_dir_all(folder)?;
-    let settings = Settings::default();
+    let settings = Settings { method: Method::GradientLike, ..Settings::default() };
     let start: Vec<f32> = {
         let generator = ChaCha8Rng::seed_from_u64(settings.seed);
         StandardNormal.sample_iter(generator).take(SIZE * SIZE).collect()

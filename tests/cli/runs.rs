@@ -15,7 +15,7 @@ fn the_main_job_leaves_a_complete_folder() {
     for key in ["iterations", "network_forwards", "network_vjps", "projections"] {
         assert!(summary[key].as_u64().is_some_and(|n| n > 0), "{key} in {summary}");
     }
-    assert_eq!((&summary["status"], &summary["method"]), (&"schedule-done".into(), &"gradient-like".into()));
+    assert_eq!((&summary["status"], &summary["method"]), (&"schedule-done".into(), &"preconditioned".into()));
     let files = ["image.npy", "image.png", "pictures.png", "report.html", "run.toml", "scan.npz", "trace.csv"];
     assert_eq!(listing(&dir.path().join("out")), files);
     let trace = fs::read_to_string(dir.path().join("out/trace.csv")).unwrap();
@@ -59,6 +59,20 @@ fn the_certificate_is_that_of_the_trace_and_of_the_end() {
     assert!(text(&output.stdout).contains("at the end |grad f|"), "{}", text(&output.stdout));
     let fbp = json(&gradus(dir.path(), &["reconstruct", "--method", "fbp", "--json"]));
     assert!(fbp["certificate"].is_null());
+}
+
+#[test]
+fn the_mean_of_several_runs_comes_with_their_deviation() {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = json(&gradus(dir.path(), &["reconstruct", "ellipses:3", "--average", "3", "-o", "out", "--json"]));
+    assert_eq!(summary["iterations"], 8 + 2 * 4);
+    assert_eq!(
+        (&summary["certificate"]["every_step_descended"], &summary["certificate"]["approach_steps"]),
+        (&true.into(), &4.into())
+    );
+    assert!(listing(&dir.path().join("out")).contains(&"deviation.npy".to_owned()));
+    let report = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
+    assert!(report.contains("Deviation between runs"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use gradus::backend::DeviceChoice;
 use gradus::backend::cuda::{CudaSlices, Device, Slice, drive_in_lockstep};
 use gradus::ct::{ParallelBeam, Projector};
 use gradus::data::ellipses::ellipses;
-use gradus::reconstruct::{Measurement, Reconstruction, Settings, reconstruct};
+use gradus::reconstruct::{Measurement, Method, Reconstruction, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::Weights;
 use gradus_core::{
@@ -26,7 +26,7 @@ pub fn same_run(_: &Rc<Device>) {
     let scan = simulate(&ellipses(3, SIDE), 1.0, &Simulation { angles: 15, ..Simulation::default() }).unwrap();
     let measurement = Measurement::new(&scan).unwrap();
     let on = |device: DeviceChoice| -> Reconstruction {
-        let settings = Settings { steps: STEPS, device, ..Settings::default() };
+        let settings = Settings { method: Method::GradientLike, steps: STEPS, device, ..Settings::default() };
         reconstruct(&measurement, &settings, Some(&weights), &mut |_| ControlFlow::Continue(())).unwrap()
     };
     let (here, there) = (on(DeviceChoice::Cpu), on(DeviceChoice::Cuda(0)));

@@ -5,7 +5,7 @@ use gradus::backend::Counters;
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::ct::{ParallelBeam, Projector};
 use gradus::data::ellipses::ellipses;
-use gradus::reconstruct::{Measurement, Settings, reconstruct};
+use gradus::reconstruct::{Measurement, Method, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::{Weights, embedded};
 use std::ops::ControlFlow;
@@ -146,7 +146,8 @@ pub struct Run {
 /// The first `iterations` iterations of Algorithm 2 with the default settings, whose schedule has 300 levels.
 pub fn algorithm_2(measurement: &Measurement, iterations: u64) -> Outcome<Run> {
     let (mut first, mut last) = (None, Instant::now());
-    let outcome = reconstruct(measurement, &Settings::default(), Some(&prior()?), &mut |progress| {
+    let settings = Settings { method: Method::GradientLike, ..Settings::default() };
+    let outcome = reconstruct(measurement, &settings, Some(&prior()?), &mut |progress| {
         last = Instant::now();
         first.get_or_insert(last);
         if progress.done < iterations { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Where the results go: a new or empty folder [default: runs/INPUT-METHOD]
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Method [default: gradient-like]
+    /// Method [default: preconditioned; gradient-like where --device names a GPU]
     #[arg(long, value_enum)]
     method: Option<Method>,
     /// What learned methods compute on: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks]
@@ -47,10 +47,10 @@ pub struct Arguments {
     /// Weight of the prior [default: from the noise]
     #[arg(long)]
     alpha: Option<f64>,
-    /// Number of smoothing levels, one iteration each [default: 300]
+    /// Number of smoothing levels, one iteration each [default: 8, and 300 for the other learned methods]
     #[arg(long)]
     steps: Option<u32>,
-    /// First smoothing level [default: 1]
+    /// First smoothing level [default: 0.5, and 1 for the other learned methods]
     #[arg(long)]
     t_max: Option<f64>,
     /// Last smoothing level [default: 0.001]
@@ -107,6 +107,9 @@ impl Arguments {
         replace(&mut run.input, &self.input);
         replace(&mut set.method, &self.method);
         replace(&mut set.device, &self.device);
+        if self.method.is_none() && self.config.is_none() && matches!(set.device, DeviceChoice::Cuda(_)) {
+            set.method = Method::GradientLike;
+        }
         let own = &mut set.preconditioned;
         let levels = match set.method {
             Method::Preconditioned => (&mut own.steps, &mut own.t_max, &mut own.t_min),
@@ -227,7 +230,7 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     let fbp = filtered_backprojection(&measurement, settings.window).into_diagnostic()?;
     let total = match settings.method {
         Method::Tv => settings.tv_iterations,
-        Method::Preconditioned => settings.preconditioned.steps,
+        Method::Preconditioned => settings.preconditioned.total_steps(),
         _ => settings.steps,
     };
     let bar = terminal.progress(total.into(), &settings.method.to_string());

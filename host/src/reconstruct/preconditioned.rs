@@ -41,7 +41,7 @@ pub(super) fn reconstruct(
         problem = problem.with_weights(weights)?;
     }
     let restarts = own.average.saturating_sub(1);
-    let total = u64::from(own.steps) + u64::from(restarts) * u64::from(own.restart_steps);
+    let total = own.total_steps().into();
     let mut run =
         Run { evaluator: PreconditionedCpuEvaluator::new(problem), trace: Vec::new(), total, done_before: 0, observer };
     let mut status = run.drive(descent)?;

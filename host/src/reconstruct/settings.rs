@@ -131,6 +131,14 @@ pub struct PreconditionedSettings {
     pub restart_steps: u32,
 }
 
+impl PreconditionedSettings {
+    /// Iterations of all runs together.
+    #[must_use]
+    pub fn total_steps(&self) -> u32 {
+        self.steps.saturating_add(self.average.saturating_sub(1).saturating_mul(self.restart_steps))
+    }
+}
+
 impl Default for PreconditionedSettings {
     fn default() -> Self {
         Self {
@@ -177,7 +185,7 @@ impl Default for LineSearchSettings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            method: Method::GradientLike,
+            method: Method::Preconditioned,
             device: DeviceChoice::default(),
             seed: 1,
             start: Start::Noise,

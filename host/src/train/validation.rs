@@ -6,7 +6,7 @@ use crate::backend::DeviceChoice;
 use crate::backend::cpu::{Network, NetworkError};
 use crate::image::Image;
 use crate::metrics::psnr;
-use crate::reconstruct::{Measurement, ReconstructError, Settings, reconstruct};
+use crate::reconstruct::{Measurement, Method, ReconstructError, Settings, reconstruct};
 use crate::simulate::{Simulation, simulate};
 use crate::unet::Weights;
 use rand_chacha::ChaCha8Rng;
@@ -66,7 +66,12 @@ pub(super) fn reconstruction_db(
     images: &Images,
 ) -> Result<Option<f64>, Box<dyn Error + Send + Sync>> {
     let images = images.validation(config.reconstructions);
-    let settings = Settings { steps: config.iterations, device: DeviceChoice::Cpu, ..Settings::default() };
+    let settings = Settings {
+        method: Method::GradientLike,
+        steps: config.iterations,
+        device: DeviceChoice::Cpu,
+        ..Settings::default()
+    };
     let mut sum = 0.0;
     for (seed, image) in images.iter().enumerate() {
         let simulation = Simulation { noise: config.noise, seed: seed as u64 + 1, ..Simulation::default() };
