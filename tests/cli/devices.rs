@@ -40,11 +40,14 @@ fn small_image() -> Vec<u8> {
     bytes
 }
 
+/// Settings of the stand-in, and words that the message must have.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[test]
 fn a_device_that_cannot_be_used_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let job = ["reconstruct", "ellipses:1", "--prior", "ellipses", "--device", "cuda:0", "-o", "out"];
-    let cases: [(&[(&str, &str)], &[&str]); 3] = [
+    let cases: [Case<'_>; 3] = [
         (&[("GRADUS_STAND_IN_VERSION", "12040")], &["supports CUDA 12.4", "need 13.0", "update the driver"]),
         (&[("GRADUS_STAND_IN_MEMORY", "1000000")], &["has", "bytes free", "needs"]),
         (&[("GRADUS_STAND_IN_DEVICES", "0")], &["there is no device cuda:0", "the driver has 0"]),

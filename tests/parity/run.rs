@@ -18,6 +18,7 @@ use std::rc::Rc;
 
 const SIDE: usize = 32;
 const STEPS: u32 = 10;
+const LOCKSTEPS: u32 = 5;
 
 /// The main job, smaller: the embedded prior, ten levels, 32 x 32 pixels. The same steps are accepted after the same
 /// trials, and the images agree to 1e-4.
@@ -43,8 +44,8 @@ pub fn same_run(_: &Rc<Device>) {
     assert_close("image", &there.image.pixels, &here.image.pixels, 1e-4);
 }
 
-fn solver() -> GradientLike {
-    let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, STEPS).unwrap();
+fn solver(steps: u32) -> GradientLike {
+    let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, steps).unwrap();
     let weight = RegularisationWeight::NoiseToSignal { alpha: 1.0, kernel: PerturbationKernel::VP };
     let homotopy = Homotopy { schedule, weight };
     GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap()
@@ -62,15 +63,15 @@ fn slice(geometry: &ParallelBeam, seed: u64) -> Slice {
 pub fn lockstep(device: &Rc<Device>) {
     let (geometry, weights) = (ParallelBeam::covering(12, 20, 7), small());
     let slices: Vec<Slice> = (0..3).map(|seed| slice(&geometry, seed)).collect();
-    let objective = solver().objective();
+    let objective = solver(LOCKSTEPS).objective();
 
     let mut together = CudaSlices::new(device, geometry.clone(), &weights, &slices, objective).unwrap();
-    let (mut solvers, mut trials) = (vec![solver(); slices.len()], vec![0; slices.len()]);
+    let (mut solvers, mut trials) = (vec![solver(LOCKSTEPS); slices.len()], vec![0; slices.len()]);
     let before = device.traffic();
     let ends = drive_in_lockstep(&mut solvers, &mut together, |slice, record, _| {
         trials[slice] += record.trials;
         // One slice stops early; the others go on.
-        if slice == 1 && record.iteration == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if slice == 1 && record.iteration == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let after = device.traffic();
     assert_eq!(ends.unwrap()[1], Status::Stopped);
@@ -83,8 +84,8 @@ pub fn lockstep(device: &Rc<Device>) {
 
     for (number, slice) in slices.into_iter().enumerate() {
         let mut alone = CudaSlices::new(device, geometry.clone(), &weights, &[slice], objective).unwrap();
-        let last = if number == 1 { 4 } else { u32::MAX };
-        drive(&mut solver(), &mut alone, |record, _| {
+        let last = if number == 1 { 2 } else { u32::MAX };
+        drive(&mut solver(LOCKSTEPS), &mut alone, |record, _| {
             if record.iteration == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .unwrap();

@@ -228,9 +228,11 @@ impl Mode {
 }
 
 /// The stand-in, loaded into this process as its CUDA driver; one user at a time.
+///
+/// Where the environment variable `GRADUS_STAND_IN` is `none`, it is not loaded and the machine's own driver is used.
 #[derive(Debug)]
 pub struct StandIn {
-    library: Library,
+    library: Option<Library>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -242,11 +244,14 @@ impl StandIn {
     pub fn load() -> Result<Self, String> {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::env::var("GRADUS_STAND_IN").is_ok_and(|value| value == "none") {
+            return Ok(Self { library: None, _alone: alone });
+        }
         let path = library(Watch::of_this_process())?.join("libcuda.so.1");
         // SAFETY: a library that was built a moment ago; its initialisers add kernels to a list.
         let library =
             unsafe { Library::new(&path) }.map_err(|error| format!("cannot load {}: {error}", path.display()))?;
-        Ok(Self { library, _alone: alone })
+        Ok(Self { library: Some(library), _alone: alone })
     }
 
     /// How kernels run from now on.
@@ -255,25 +260,27 @@ impl StandIn {
     /// When something failed before.
     pub fn set(&self, mode: Mode) -> Result<(), String> {
         type Set = unsafe extern "C" fn(c_int, c_ulonglong, c_int) -> c_int;
+        let Some(library) = &self.library else { return Ok(()) };
         // SAFETY: the type of `stand_in_set` in driver.cpp, which has no other requirements.
         let status = unsafe {
-            let set = self.library.get::<Set>("stand_in_set").map_err(|error| error.to_string())?;
+            let set = library.get::<Set>("stand_in_set").map_err(|error| error.to_string())?;
             set(mode.order, mode.seed, mode.lazy.into())
         };
         if status == 0 { Ok(()) } else { Err(format!("the stand-in failed before: {status}")) }
     }
 
-    /// How often a kernel has been launched in this process.
+    /// How often a kernel has been launched in this process; unknown of a real driver.
     ///
     /// # Errors
     /// When the stand-in does not say.
-    pub fn launches(&self, kernel: &str) -> Result<u64, String> {
+    pub fn launches(&self, kernel: &str) -> Result<Option<u64>, String> {
         type Launches = unsafe extern "C" fn(*const c_char) -> c_ulonglong;
+        let Some(library) = &self.library else { return Ok(None) };
         let name = CString::new(kernel).map_err(|error| error.to_string())?;
         // SAFETY: the type of `stand_in_launches` in driver.cpp; the name ends with a zero.
         unsafe {
-            let launches = self.library.get::<Launches>("stand_in_launches").map_err(|error| error.to_string())?;
-            Ok(launches(name.as_ptr()))
+            let launches = library.get::<Launches>("stand_in_launches").map_err(|error| error.to_string())?;
+            Ok(Some(launches(name.as_ptr())))
         }
     }
 }

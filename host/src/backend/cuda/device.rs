@@ -13,8 +13,8 @@ use cust::stream::{Stream, StreamFlags};
 use cust::{CudaApiVersion, CudaFlags};
 use gradus_cuda_kernels::{Address, BLOCK, Entry, SOURCES};
 use serde::Serialize;
-use std::cell::Cell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -35,11 +35,16 @@ pub struct Traffic {
     pub launches: u64,
 }
 
+/// Kernels with how often they were launched and the seconds that they took in all.
+pub type Profile = BTreeMap<&'static str, (u64, f64)>;
+
 /// A device with one stream: everything happens in the order in which it was asked for.
 pub struct Device {
     functions: HashMap<&'static str, Function<'static>>,
     stream: Stream,
     traffic: Cell<Traffic>,
+    /// Launches and seconds per kernel, while they are measured.
+    profile: RefCell<Option<Profile>>,
     name: String,
     ordinal: u32,
     /// Last, because everything above lives in it. Bound to the thread that made it.
@@ -124,7 +129,17 @@ impl Device {
             }
         }
         let traffic = Cell::new(Traffic::default());
-        Ok(Rc::new(Self { functions, stream, traffic, name, ordinal, _context: context, _not_send: PhantomData }))
+        let profile = RefCell::new(None);
+        Ok(Rc::new(Self {
+            functions,
+            stream,
+            traffic,
+            profile,
+            name,
+            ordinal,
+            _context: context,
+            _not_send: PhantomData,
+        }))
     }
 
     /// Its name, as the driver gives it.
@@ -160,12 +175,46 @@ impl Device {
         let function = self.functions.get(E::SIGNATURE.name).ok_or(cust::error::CudaError::NotFound).map_err(doing())?;
         let grid = grid.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         self.count(|traffic| traffic.launches += 1);
+        let name = E::SIGNATURE.name;
+        let launch = || self.launch_function(function, grid, threads, entry);
+        if self.profile.borrow().is_none() {
+            return launch();
+        }
+        let seconds = self.seconds(launch)?;
+        if let Some(profile) = &mut *self.profile.borrow_mut() {
+            let (launches, total) = profile.entry(name).or_default();
+            *launches += 1;
+            *total += seconds;
+        }
+        Ok(())
+    }
+
+    fn launch_function<E: Entry>(
+        &self,
+        function: &Function<'static>,
+        grid: [u32; 3],
+        threads: u32,
+        entry: &E,
+    ) -> Result<(), DeviceError> {
         entry.with_arguments(|arguments| {
             // SAFETY: the arguments have the number and sizes that the PTX declares, which a test of the kernels' crate
             // holds. A kernel that reads or writes where it must not faults on the device, which later calls report;
             // memory of this process is not mapped there.
-            unsafe { self.stream.launch(function, grid_size(grid), (threads, 1, 1), 0, arguments) }.map_err(doing())
+            unsafe { self.stream.launch(function, grid_size(grid), (threads, 1, 1), 0, arguments) }
+                .map_err(while_doing("launching a kernel"))
         })
+    }
+
+    /// The time of each kernel that `work` launches. Every launch is waited for, so that the sum is more than `work` takes
+    /// otherwise.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn profiled(&self, work: impl FnOnce() -> Result<(), DeviceError>) -> Result<Profile, DeviceError> {
+        self.profile.replace(Some(Profile::new()));
+        let done = work();
+        let profile = self.profile.take().unwrap_or_default();
+        done.map(|()| profile)
     }
 
     /// A kernel over `n` elements of each of `lanes` lanes, [`BLOCK`] threads to a block.

@@ -17,7 +17,7 @@ mod slices;
 mod step;
 pub mod vector;
 
-pub use device::{Buffer, Description, Device, Plain, Traffic, devices};
+pub use device::{Buffer, Description, Device, Plain, Profile, Traffic, devices};
 pub use error::DeviceError;
 pub use lockstep::drive_in_lockstep;
 pub use network::{CudaNetwork, CudaNetworkError};
