@@ -7,7 +7,7 @@ use crate::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator};
 use crate::ct::Projector;
 use crate::image::Image;
 use crate::unet::Weights;
-use gradus_core::{Approach, Certificate, DriveError, Evaluator, Preconditioned, Status, drive_preconditioned};
+use gradus_core::{Approach, Certificate, DriveError, Evaluator, Level, Preconditioned, Status, drive_preconditioned};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -22,67 +22,55 @@ pub(super) fn reconstruct(
     prior: &Weights,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
-    let (height, width) = (measurement.geometry.height, measurement.geometry.width);
     settings.device()?;
     let own = &settings.preconditioned;
-    let alpha = settings.prior_weight(measurement.noise_std);
-    let kernel = prior.perturbation_kernel();
-    let solver = |from: f64, steps: u32, approach: Approach| {
-        settings.preconditioned_solver((from, steps), approach, kernel.for_solver(), alpha)
-    };
+    let (alpha, kernel) = (settings.prior_weight(measurement.noise_std), prior.perturbation_kernel());
     let approach = Approach { levels: own.approach_steps, solve_steps: own.approach_solve_steps };
-    let descent = solver(own.t_max, own.steps, approach)?;
-    let again = solver(own.restart_t, own.restart_steps, Approach { levels: 0, ..approach })?;
-    let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
-    let data = measurement.sinogram.clone();
-    let problem = CpuEvaluator::new(projector, network, data, start(measurement, settings)?, descent.objective())?;
-    let mut problem = problem.with_view(View::DriftFree);
-    if let (true, Some(weights)) = (own.weighted, &measurement.weights) {
-        problem = problem.with_weights(weights)?;
+    let solver = settings.preconditioned_solver((own.t_max, own.steps), approach, kernel.for_solver(), alpha)?;
+    let evaluator = evaluator(measurement, settings, projector, prior, solver.objective())?;
+    let mut run = Run { evaluator, trace: Vec::new(), total: own.total_steps().into(), done_before: 0, observer };
+    let mut status = run.drive(solver)?;
+    let mut mean = Mean::of(run.evaluator.problem().iterate());
+    if own.average > 1 && status != Status::Stopped {
+        let levels = (own.restart_t, own.restart_steps);
+        let again =
+            settings.preconditioned_solver(levels, Approach { levels: 0, ..approach }, kernel.for_solver(), alpha)?;
+        let noise = kernel.at(own.restart_t);
+        status = run.restarts(again, (noise.std / noise.mean_scale) as f32, settings, &mut mean)?;
     }
-    let restarts = own.average.saturating_sub(1);
-    let total = own.total_steps().into();
-    let mut run =
-        Run { evaluator: PreconditionedCpuEvaluator::new(problem), trace: Vec::new(), total, done_before: 0, observer };
-    let mut status = run.drive(descent)?;
-    let first = run.evaluator.problem().iterate().to_vec();
-    let objective = run.evaluator.problem().objective();
-    let mut mean = Mean::of(&first);
-    let at_restart = kernel.at(own.restart_t);
-    let sigma = (at_restart.std / at_restart.mean_scale) as f32;
-    let mut generator = ChaCha8Rng::seed_from_u64(settings.seed);
-    for k in 0..restarts {
-        if status == Status::Stopped {
-            break;
-        }
-        // Stream 0 is that of the starting noise.
-        generator.set_stream(u64::from(k) + 1);
-        let noise = StandardNormal.sample_iter(&mut generator);
-        let noisy: Vec<f32> = first.iter().zip(noise).map(|(x, z): (&f32, f32)| x + sigma * z).collect();
-        run.evaluator.problem().restart(&noisy, again.objective())?;
-        status = run.drive(again)?;
-        if status != Status::Stopped {
-            mean.add(run.evaluator.problem().iterate());
-        }
-    }
-    let mut certificate = Certificate::default();
-    run.trace.iter().for_each(|row| certificate.observe(&row.record));
+    let single = mean.count == 1.0;
+    let objective = single.then(|| run.evaluator.problem().objective());
+    // Counted before the one gradient more that the certificate takes: the trace ends before the last step.
     let counters = run.evaluator.problem().counters();
-    // One gradient more, which is no part of the method's cost: the trace ends before the last step.
-    let end = run.evaluator.problem().direction(descent.objective(), true)?;
-    certificate.finish(end.gradient_norm_sq.sqrt());
-    let image = |pixels| Image { height, width, pixels };
+    let certificate = run.certificate(solver.objective())?;
+    let image = |pixels| Image { height: measurement.geometry.height, width: measurement.geometry.width, pixels };
     Ok(Reconstruction {
-        deviation: (mean.count > 1.0).then(|| image(mean.deviation())),
+        deviation: (!single).then(|| image(mean.deviation())),
         status: Some(status),
         iterations: run.trace.len() as u64,
         certificate: Some(certificate),
-        objective: Some(objective),
+        objective,
         weight: Some(alpha),
         counters,
         trace: run.trace,
         ..Reconstruction::of(image(mean.value()))
     })
+}
+
+fn evaluator(
+    measurement: &Measurement,
+    settings: &Settings,
+    projector: Projector,
+    prior: &Weights,
+    objective: Level,
+) -> Result<PreconditionedCpuEvaluator, ReconstructError> {
+    let network = Network::new(prior, measurement.geometry.height, measurement.geometry.width, CpuEvaluator::LANES)?;
+    let (data, start) = (measurement.sinogram.clone(), start(measurement, settings)?);
+    let problem = CpuEvaluator::new(projector, network, data, start, objective)?.with_view(View::DriftFree);
+    Ok(PreconditionedCpuEvaluator::new(match &measurement.weights {
+        Some(weights) if settings.preconditioned.weighted => problem.with_weights(weights)?,
+        _ => problem,
+    }))
 }
 
 struct Run<'a> {
@@ -94,6 +82,39 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Runs `solver` from the first result under noise of standard deviation `sigma`, again and again.
+    fn restarts(
+        &mut self,
+        solver: Preconditioned,
+        sigma: f32,
+        settings: &Settings,
+        mean: &mut Mean,
+    ) -> Result<Status, ReconstructError> {
+        let first = self.evaluator.problem().iterate().to_vec();
+        let (mut generator, mut status) = (ChaCha8Rng::seed_from_u64(settings.seed), Status::ScheduleDone);
+        for k in 1..settings.preconditioned.average {
+            // Stream 0 is that of the starting noise.
+            generator.set_stream(k.into());
+            let noise = StandardNormal.sample_iter(&mut generator);
+            let noisy: Vec<f32> = first.iter().zip(noise).map(|(x, z): (&f32, f32)| x + sigma * z).collect();
+            self.evaluator.problem().restart(&noisy, solver.objective())?;
+            status = self.drive(solver)?;
+            if status == Status::Stopped {
+                break;
+            }
+            mean.add(self.evaluator.problem().iterate());
+        }
+        Ok(status)
+    }
+
+    /// That of all runs; `|grad f|` at the end of the last one.
+    fn certificate(&mut self, objective: Level) -> Result<Certificate, ReconstructError> {
+        let mut certificate = Certificate::default();
+        self.trace.iter().for_each(|row| certificate.observe(&row.record));
+        certificate.finish(self.evaluator.problem().direction(objective, true)?.gradient_norm_sq.sqrt());
+        Ok(certificate)
+    }
+
     fn drive(&mut self, mut solver: Preconditioned) -> Result<Status, ReconstructError> {
         let driven = drive_preconditioned(&mut solver, &mut self.evaluator, |record, evaluator| {
             let problem = evaluator.problem();
