@@ -51,6 +51,7 @@ pub fn record_words(record: &Record) -> [u32; 10] {
         Outcome::Step => 0,
         Outcome::NotDescent => 1,
         Outcome::NoTrialPassed => 2,
+        Outcome::Approach => 3,
     };
     let bits = |value: f32| value.to_bits();
     [
