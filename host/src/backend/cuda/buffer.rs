@@ -100,7 +100,7 @@ impl<T: Plain> Buffer<T> {
         let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
         let doing = || while_doing("copying to the device");
         // SAFETY: memory that is not page-locked has been read when the call returns, and the range is of this buffer.
-        unsafe { self.bytes.index(range).async_copy_from(bytes, &self.device.stream()) }.map_err(doing())?;
+        unsafe { self.bytes.index(range).async_copy_from(bytes, self.device.stream()) }.map_err(doing())?;
         self.device.count(|traffic| {
             traffic.bytes_to_device += bytes.len() as u64;
             traffic.transfers += 1;
@@ -125,7 +125,7 @@ impl<T: Plain> Buffer<T> {
         let bytes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), size_of_val(values)) };
         let doing = || while_doing("copying to the host");
         // SAFETY: as above.
-        unsafe { self.bytes.index(range).async_copy_to(bytes, &self.device.stream()) }.map_err(doing())?;
+        unsafe { self.bytes.index(range).async_copy_to(bytes, self.device.stream()) }.map_err(doing())?;
         self.device.synchronise()?;
         self.device.count(|traffic| {
             traffic.bytes_to_host += bytes.len() as u64;
