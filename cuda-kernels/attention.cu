@@ -50,7 +50,8 @@ __device__ __forceinline__ long long pixels_at(const Attention& at) {
 }
 
 // tile[c][i] = values[channel + c][pixel + i], zero beyond the channels and pixels that there are.
-__device__ __forceinline__ void stage(const Attention& at, const float* __restrict__ values, int channel, int pixel, Tile& tile) {
+__device__ __forceinline__ void stage(const Attention& at, const float* __restrict__ values, int channel, int pixel,
+                                      Tile& tile) {
     const int i = threadIdx.x % TILE;
     for (int c = threadIdx.x / TILE; c < TILE; c += BLOCK / TILE) {
         const bool inside = channel + c < at.n_channels && pixel + i < at.n_pixels;
@@ -60,7 +61,8 @@ __device__ __forceinline__ void stage(const Attention& at, const float* __restri
 
 // product[r] = sum_c a[c][row_r] b[c][column], with the thread's rows and column, over all channels.
 __device__ __forceinline__ void multiply(const Attention& at, const float* __restrict__ a, int a_pixel,
-                                         const float* __restrict__ b, int b_pixel, Tile& left, Tile& right, float (&product)[ROWS]) {
+                                         const float* __restrict__ b, int b_pixel, Tile& left, Tile& right,
+                                         float (&product)[ROWS]) {
     for (int r = 0; r < ROWS; ++r) product[r] = 0;
     for (int channel = 0; channel < at.n_channels; channel += TILE) {
         __syncthreads();

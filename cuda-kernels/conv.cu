@@ -120,7 +120,8 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
         for (int i = threadIdx.x; i < CHUNK * IN_ROWS * IN_COLS; i += n_threads) {
             const int c = i / (IN_ROWS * IN_COLS), y = i / IN_COLS % IN_ROWS, x = i % IN_COLS;
             const int in_row = in_top + y, in_col = in_left + x;
-            const bool inside = chunk + c < at.n_in && in_row >= 0 && in_row < at.in_height && in_col >= 0 && in_col < at.in_width;
+            const bool in_image = in_row >= 0 && in_row < at.in_height && in_col >= 0 && in_col < at.in_width;
+            const bool inside = in_image && chunk + c < at.n_in;
             tile[c][y][x] = inside ? staged(at, lane, chunk + c, in_row * at.in_width + in_col) : 0.0f;
         }
         const int n_fours = n_block_outputs / 4;

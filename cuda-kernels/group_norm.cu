@@ -35,7 +35,8 @@ __device__ __forceinline__ void for_each_pixel(int n_pixels, Visit visit) {
 
 // moments[lane][c][share] = (mean, sum of squared deviations from it). blockIdx.y -> channel.
 extern "C" __global__ void __launch_bounds__(BLOCK)
-    group_norm_moments(const int* __restrict__ lanes, const float* __restrict__ x, float2* __restrict__ moments, int n_pixels) {
+    group_norm_moments(const int* __restrict__ lanes, const float* __restrict__ x, float2* __restrict__ moments,
+                       int n_pixels) {
     const long long plane = static_cast<long long>(this_lane(lanes)) * gridDim.y + blockIdx.y;
     const float* values = x + plane * n_pixels;
     const int n = min(PIXELS, n_pixels - static_cast<int>(blockIdx.x) * PIXELS);
@@ -92,8 +93,10 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
                         int n_first, int n_pixels) {
     const int lane = this_lane(lanes), channel = blockIdx.y, n_channels = gridDim.y;
     const long long plane = static_cast<long long>(lane) * n_channels + channel;
-    const float* x = channel < n_first ? first + (static_cast<long long>(lane) * n_first + channel) * n_pixels
-                                       : second + (static_cast<long long>(lane) * (n_channels - n_first) + channel - n_first) * n_pixels;
+    const bool in_first = channel < n_first;
+    const long long x_plane = in_first ? static_cast<long long>(lane) * n_first + channel
+                                       : static_cast<long long>(lane) * (n_channels - n_first) + channel - n_first;
+    const float* x = (in_first ? first : second) + x_plane * n_pixels;
     const float4 at = affine[plane];
     float plain = 0, hat = 0;
     for_each_pixel(n_pixels, [&](int pixel) {

@@ -1,8 +1,8 @@
-// Pixel unshuffle: channel (c r + i) r + j of the finest activation holds the pixels (r y + i, r x + j) of channel c. With it go
-// the scalars around the network (lane_scalars.cuh), so that they cost no pass of their own.
+// Pixel unshuffle: channel (c r + i) r + j of the finest activation holds the pixels (r y + i, r x + j) of channel c. With
+// it go the scalars around the network (lane_scalars.cuh), so that they cost no pass of their own.
 //
-// Shapes: images [lane][c][r height][r width], activations [lane][c r r][height][width]. Overwrites. Thread -> value of the
-// activation, blockIdx.z -> lane. r is `side`.
+// Shapes: images [lane][c][r height][r width], activations [lane][c r r][height][width]. Overwrites. Thread -> value of
+// the activation, blockIdx.z -> lane. r is `side`.
 #include "common.cuh"
 #include "lane_scalars.cuh"
 
@@ -15,19 +15,23 @@ __device__ __forceinline__ int pixel_of(int i, int height, int width, int side) 
 
 // activation = input_scale image + input_shift; of the vjp: output image.
 extern "C" __global__ void __launch_bounds__(BLOCK)
-    pixel_unshuffle(const int* __restrict__ lanes, const LaneScalars* __restrict__ scalars, const float* __restrict__ image,
-                    float* __restrict__ activation, int n, int height, int width, int side, int is_vjp) {
+    pixel_unshuffle(const int* __restrict__ lanes, const LaneScalars* __restrict__ scalars,
+                    const float* __restrict__ image, float* __restrict__ activation, int n, int height,
+                    int width, int side, int is_vjp) {
     const int lane = this_lane(lanes);
     const LaneScalars at = scalars[lane];
     const float scale = is_vjp ? at.output : at.input_scale, shift = is_vjp ? 0.0f : at.input_shift;
     const long long first = static_cast<long long>(lane) * n;
-    for_each_element(n, [&](int i) { activation[first + i] = scale * image[first + pixel_of(i, height, width, side)] + shift; });
+    for_each_element(n, [&](int i) {
+        activation[first + i] = scale * image[first + pixel_of(i, height, width, side)] + shift;
+    });
 }
 
 // out = output activation + (skip_scale image + skip_shift); of the vjp: input_scale activation + skip_scale image.
 extern "C" __global__ void __launch_bounds__(BLOCK)
-    pixel_shuffle(const int* __restrict__ lanes, const LaneScalars* __restrict__ scalars, const float* __restrict__ activation,
-                  const float* __restrict__ image, float* __restrict__ out, int n, int height, int width, int side, int is_vjp) {
+    pixel_shuffle(const int* __restrict__ lanes, const LaneScalars* __restrict__ scalars,
+                  const float* __restrict__ activation, const float* __restrict__ image, float* __restrict__ out, int n,
+                  int height, int width, int side, int is_vjp) {
     const int lane = this_lane(lanes);
     const LaneScalars at = scalars[lane];
     const float scale = is_vjp ? at.input_scale : at.output, shift = is_vjp ? 0.0f : at.skip_shift;

@@ -76,7 +76,8 @@ const char* judge(Lane* const* warp, unsigned width, const Lane& lane, bool& com
         if (other.state == State::in_exchange && (other.site.line != lane.site.line || other.mask != lane.mask))
             return "warp lanes of one mask are at different exchanges";
     }
-    if (lane.source >= width || !(lane.mask >> lane.source & 1)) return "an exchange reads a warp lane outside of its mask";
+    if (lane.source >= width || !(lane.mask >> lane.source & 1))
+        return "an exchange reads a warp lane outside of its mask";
     return nullptr;
 }
 
@@ -91,7 +92,8 @@ void complete_exchanges(Lane* const* warp, unsigned width) {
         if (!(lane.mask >> i & 1)) return report(Fault::launch, "a warp lane is not in the mask it gives", lane);
         // Lanes of one mask share their fate; only what they read is each one's own.
         const bool known = judged == lane.mask && lane.source < width && (lane.mask >> lane.source & 1);
-        if (const char* fault = known ? nullptr : judge(warp, width, lane, complete)) return report(Fault::launch, fault, lane);
+        const char* fault = known ? nullptr : judge(warp, width, lane, complete);
+        if (fault) return report(Fault::launch, fault, lane);
         judged = lane.mask;
         if (complete) woken[n_woken++] = &lane;
     }
@@ -127,14 +129,14 @@ void run_block(const std::vector<unsigned>& sequence) {
             current = &lane;
             lane.fiber.enter();
         }
-        if (std::all_of(lanes.begin(), lanes.begin() + n, [](const Lane* lane) { return lane->state == State::ended; })) return;
-        for (unsigned first = 0; first < n; first += WARP) complete_exchanges(&lanes[first], std::min(WARP, n - first));
+        const auto is_open = [](const Lane* lane) { return lane->state != State::ended; };
+        const auto open = std::find_if(lanes.begin(), lanes.begin() + n, is_open);
+        if (open == lanes.begin() + n) return;
+        for (unsigned first = 0; first < n; first += WARP)
+            complete_exchanges(&lanes[first], std::min(WARP, n - first));
         complete_barrier();
         if (outcome.fault != Fault::none) return;
-        if (!ran) {
-            const auto stuck = std::find_if(lanes.begin(), lanes.begin() + n, [](const Lane* lane) { return lane->state != State::ended; });
-            return report(Fault::launch, "deadlock: what this thread waits for never comes", **stuck);
-        }
+        if (!ran) return report(Fault::launch, "deadlock: what this thread waits for never comes", **open);
     }
 }
 
@@ -202,7 +204,9 @@ std::uint64_t exchange(unsigned mask, std::uint64_t value, unsigned source, bool
     Lane& lane = self();
     // A block's last warp may be narrower than its mask.
     const unsigned width = std::min(WARP, n - lane.index / WARP * WARP);
-    lane.mask = width == WARP ? mask : mask & ((1u << width) - 1), lane.value = value, lane.source = orders ? lane.index % WARP : source % WARP, lane.site = site;
+    lane.mask = width == WARP ? mask : mask & ((1u << width) - 1);
+    lane.value = value, lane.site = site;
+    lane.source = (orders ? lane.index : source) % WARP;
     lane.state = State::in_exchange;
     // A shuffle orders no memory accesses; __syncwarp does.
     char* tag = orders ? &at_exchanges[lane.index / WARP][lane.n_exchanges++ % 2] : nullptr;

@@ -139,10 +139,13 @@ void copy(void* to, const void* from, std::size_t bytes) {
     memcpy(to, from, bytes);
 }
 void* host(Address address) { return reinterpret_cast<void*>(address); }
+std::string words(Address address) {
+    const std::string what = stand_in::describe(address);
+    return what.empty() ? "no device memory" : what;
+}
 Result check(Address address, std::size_t bytes) {
     if (stand_in::is_inside(address, bytes)) return SUCCESS;
-    const std::string what = stand_in::describe(address);
-    return say(INVALID_VALUE, "a copy of " + std::to_string(bytes) + " bytes at " + (what.empty() ? "no device memory" : what));
+    return say(INVALID_VALUE, "a copy of " + std::to_string(bytes) + " bytes at " + words(address));
 }
 
 double now() {
@@ -294,7 +297,7 @@ API(cuMemcpyHtoDAsync_v2(Address to, const void* from, std::size_t bytes, Stream
     TRY(check(to, bytes));
     // Pageable memory has been read when the real call returns.
     const auto* begin = static_cast<const char*>(from);
-    enqueue(stream, [=, bytes_copied = std::vector<char>(begin, begin + bytes)] { copy(host(to), bytes_copied.data(), bytes); });
+    enqueue(stream, [=, held = std::vector<char>(begin, begin + bytes)] { copy(host(to), held.data(), bytes); });
     return SUCCESS;
 }
 API(cuMemcpyDtoHAsync_v2(void* to, Address from, std::size_t bytes, Stream* stream)) {
@@ -373,8 +376,7 @@ API(cuLaunchKernel(Kernel* kernel, unsigned gx, unsigned gy, unsigned gz, unsign
         Address address = 0;
         if (kernel->is_pointer[i]) memcpy(&address, value, sizeof address);
         if (address != 0 && !stand_in::is_inside(address, 1)) {
-            const std::string what = stand_in::describe(address);
-            failed = say(ILLEGAL_ADDRESS, kernel->name + ": argument " + std::to_string(i) + " is " + (what.empty() ? "no device memory" : what));
+            failed = say(ILLEGAL_ADDRESS, kernel->name + ": argument " + std::to_string(i) + " is " + words(address));
             return failed;
         }
     }

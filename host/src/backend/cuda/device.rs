@@ -1,4 +1,4 @@
-//! The one place that talks to the driver: a device with its stream, its buffers, and launches.
+//! A device with its stream, launches and times; with `buffer.rs` the one place that talks to the driver.
 #![allow(unsafe_code)]
 
 use super::error::{DeviceError, while_doing};
@@ -7,11 +7,11 @@ use cust::context::Context;
 use cust::device::DeviceAttribute;
 use cust::event::{Event, EventFlags};
 use cust::function::Function;
-use cust::memory::{AsyncCopyDestination, DeviceBuffer, mem_get_info};
+use cust::memory::mem_get_info;
 use cust::module::Module;
 use cust::stream::{Stream, StreamFlags};
 use cust::{CudaApiVersion, CudaFlags};
-use gradus_cuda_kernels::{Address, BLOCK, Entry, SOURCES};
+use gradus_cuda_kernels::{BLOCK, Entry, SOURCES};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -160,7 +160,11 @@ impl Device {
         self.traffic.get()
     }
 
-    fn count(&self, change: impl FnOnce(&mut Traffic)) {
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut Traffic)) {
         let mut traffic = self.traffic.get();
         change(&mut traffic);
         self.traffic.set(traffic);
@@ -260,145 +264,4 @@ impl Device {
 
 fn grid_size([x, y, z]: [u32; 3]) -> (u32, u32, u32) {
     (x, y, z)
-}
-
-/// Values that are the same bytes on host and device.
-///
-/// # Safety
-/// Without padding, and any bytes are a value.
-#[allow(unsafe_code)]
-pub unsafe trait Plain: Copy {}
-// SAFETY: numbers, and records of them that fill their size, as `repr(C)` lays them out.
-unsafe impl Plain for f32 {}
-// SAFETY: as above.
-unsafe impl Plain for f64 {}
-// SAFETY: as above.
-unsafe impl Plain for i32 {}
-// SAFETY: as above.
-unsafe impl<const N: usize> Plain for [f32; N] {}
-// SAFETY: 6 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::pixel_shuffle::LaneScalars {}
-// SAFETY: 5 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::vector::DirectionScalars {}
-// SAFETY: 3 x 8 + 4 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::projector::View {}
-
-/// Values in device memory.
-pub struct Buffer<T> {
-    bytes: DeviceBuffer<u8>,
-    len: usize,
-    device: Rc<Device>,
-    _values: PhantomData<T>,
-}
-
-impl<T> std::fmt::Debug for Buffer<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Buffer({} values on {:?})", self.len, self.device)
-    }
-}
-
-impl<T: Plain> Buffer<T> {
-    /// `len` values that nothing has been written to; at least one.
-    ///
-    /// # Errors
-    /// `OutOfMemory`.
-    pub fn new(device: &Rc<Device>, len: usize) -> Result<Self, DeviceError> {
-        let needed = len.max(1) * size_of::<T>();
-        device.require(needed, "a buffer")?;
-        // SAFETY: kernels and copies write before anything reads; bytes of any kind are values of `T`.
-        let bytes = unsafe { DeviceBuffer::uninitialized(needed) }.map_err(while_doing("taking memory"))?;
-        Ok(Self { bytes, len, device: Rc::clone(device), _values: PhantomData })
-    }
-
-    /// A copy of `values`.
-    ///
-    /// # Errors
-    /// `OutOfMemory`, and `Failed`.
-    pub fn of(device: &Rc<Device>, values: &[T]) -> Result<Self, DeviceError> {
-        let mut buffer = Self::new(device, values.len())?;
-        buffer.upload(0, values)?;
-        Ok(buffer)
-    }
-
-    /// Number of values.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Where it begins.
-    #[must_use]
-    pub fn address(&self) -> Address<T> {
-        Address::new(self.bytes.as_device_ptr().as_raw())
-    }
-
-    /// Copies `values` to the place `first`. Waits only until they are read.
-    ///
-    /// # Errors
-    /// `Failed`.
-    ///
-    /// # Panics
-    /// When they do not fit.
-    pub fn upload(&mut self, first: usize, values: &[T]) -> Result<(), DeviceError> {
-        assert!(first + values.len() <= self.len, "values beyond the buffer");
-        if values.is_empty() {
-            return Ok(());
-        }
-        let range = first * size_of::<T>()..(first + values.len()) * size_of::<T>();
-        // SAFETY: values without padding are bytes.
-        let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
-        let doing = || while_doing("copying to the device");
-        // SAFETY: memory that is not page-locked has been read when the call returns, and the range is of this buffer.
-        unsafe { self.bytes.index(range).async_copy_from(bytes, &self.device.stream) }.map_err(doing())?;
-        self.device.count(|traffic| {
-            traffic.bytes_to_device += bytes.len() as u64;
-            traffic.transfers += 1;
-        });
-        Ok(())
-    }
-
-    /// Waits for the device and copies values from the place `first` on.
-    ///
-    /// # Errors
-    /// `Failed`, also for kernels that failed before.
-    ///
-    /// # Panics
-    /// When there are not that many.
-    pub fn download(&self, first: usize, values: &mut [T]) -> Result<(), DeviceError> {
-        assert!(first + values.len() <= self.len, "values beyond the buffer");
-        if values.is_empty() {
-            return Ok(());
-        }
-        let range = first * size_of::<T>()..(first + values.len()) * size_of::<T>();
-        // SAFETY: any bytes are values, and the exclusive borrow outlives the copy, which ends before this returns.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), size_of_val(values)) };
-        let doing = || while_doing("copying to the host");
-        // SAFETY: as above.
-        unsafe { self.bytes.index(range).async_copy_to(bytes, &self.device.stream) }.map_err(doing())?;
-        self.device.synchronise()?;
-        self.device.count(|traffic| {
-            traffic.bytes_to_host += bytes.len() as u64;
-            traffic.transfers += 1;
-        });
-        Ok(())
-    }
-
-    /// All values, on the host.
-    ///
-    /// # Errors
-    /// `Failed`.
-    pub fn to_vec(&self) -> Result<Vec<T>, DeviceError>
-    where
-        T: Default,
-    {
-        let mut values = vec![T::default(); self.len];
-        self.download(0, &mut values)?;
-        Ok(values)
-    }
 }

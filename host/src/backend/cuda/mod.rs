@@ -6,6 +6,7 @@
 //! Images that are computed together are *lanes*. Every buffer holds all lanes, and every launch names those that take
 //! part, so that slices with steps of their own share the passes of one network.
 
+mod buffer;
 mod device;
 mod error;
 pub mod layer;
@@ -13,12 +14,15 @@ mod loader;
 mod lockstep;
 mod network;
 pub mod projector;
+mod slice;
 mod slices;
 mod step;
 pub mod vector;
 
-pub use device::{Buffer, Description, Device, Plain, Profile, Traffic, devices};
+pub use buffer::{Buffer, Plain};
+pub use device::{Description, Device, Profile, Traffic, devices};
 pub use error::DeviceError;
 pub use lockstep::drive_in_lockstep;
 pub use network::{CudaNetwork, CudaNetworkError};
-pub use slices::{CudaSlices, Slice, SlicesError};
+pub use slice::{Slice, SlicesError};
+pub use slices::CudaSlices;

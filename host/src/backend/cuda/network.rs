@@ -1,6 +1,7 @@
 //! The energy network on the device: h(x, t), and J_h^T v, for the lanes that a call names.
 
-use super::device::{Buffer, Device};
+use super::buffer::Buffer;
+use super::device::Device;
 use super::error::DeviceError;
 use super::layer::pixel_shuffle::{Direction, PixelShuffle};
 use super::layer::time_embedding::{Linear, TimeEmbedding};

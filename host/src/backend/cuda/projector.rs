@@ -1,6 +1,7 @@
 //! Joseph's projector and its exact transpose on the device: the twin of `ct::Projector`.
 
-use super::device::{Buffer, Device};
+use super::buffer::Buffer;
+use super::device::Device;
 use super::error::DeviceError;
 use super::vector::Lanes;
 use crate::ct::{GeometryError, ParallelBeam};

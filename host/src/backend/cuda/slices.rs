@@ -1,9 +1,11 @@
 //! The CT problem behind the requests of several solvers, on the device: one slice per solver.
 
-use super::device::{Buffer, Device, Traffic};
+use super::buffer::Buffer;
+use super::device::{Device, Traffic};
 use super::error::DeviceError;
-use super::network::{CudaNetwork, CudaNetworkError};
-use super::projector::{CudaProjector, ProjectorError};
+use super::network::CudaNetwork;
+use super::projector::CudaProjector;
+use super::slice::{Buffers, Held, Slice, SlicesError, State};
 use super::vector::{DirectionVectors, Lanes, Vectors};
 use crate::backend::Counters;
 use crate::ct::{ParallelBeam, ProjectionError};
@@ -15,52 +17,6 @@ use std::rc::Rc;
 
 /// Updates between two fresh computations of the residual `A x - y`; the CPU's number.
 const REFRESH_RESIDUAL: u32 = 50;
-
-/// Why the slices cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SlicesError {
-    /// The projector cannot be made.
-    #[error(transparent)]
-    Projector(#[from] ProjectorError),
-    /// The network cannot be made.
-    #[error(transparent)]
-    Network(#[from] CudaNetworkError),
-    /// A sinogram or an image has another length than the geometry asks for.
-    #[error(transparent)]
-    Length(#[from] ProjectionError),
-    /// The device failed.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-}
-
-/// What a slice measured, and where its solver starts.
-#[derive(Debug, Clone)]
-pub struct Slice {
-    /// `[angle][bin]`.
-    pub data: Vec<f32>,
-    /// `[row][col]`.
-    pub start: Vec<f32>,
-}
-
-/// What the objective's lane of a slice holds the activations of.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Held {
-    Other,
-    Iterate,
-    Trial(f32),
-}
-
-/// What the host knows of a slice.
-#[derive(Debug, Clone)]
-struct State {
-    held: Held,
-    has_previous: bool,
-    /// <r, A d> and |A d|^2 of the direction, once it is projected.
-    projected: Option<[f64; 2]>,
-    updates: u32,
-    counters: Counters,
-}
 
 /// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for several slices: the twin of [`crate::backend::cpu::CpuEvaluator`].
 ///
@@ -81,44 +37,6 @@ pub struct CudaSlices {
     n: usize,
     n_values: usize,
     buffers: Buffers,
-}
-
-/// Vectors `[slice][n]`; those of the network `[lane][n]`.
-#[derive(Debug)]
-struct Buffers {
-    data: Buffer<f32>,
-    residual: Buffer<f32>,
-    projected: Buffer<f32>,
-    iterate: Buffer<f32>,
-    data_gradient: Buffer<f32>,
-    gradient: Buffer<f32>,
-    direction: Buffer<f32>,
-    previous: Buffer<f32>,
-    /// h(x, t_min) at the iterate.
-    features: Buffer<f32>,
-    images: Buffer<f32>,
-    products: Buffer<f32>,
-}
-
-impl Buffers {
-    fn new(device: &Rc<Device>, slices: &[Slice], n: usize) -> Result<Self, DeviceError> {
-        let together = |of: fn(&Slice) -> &Vec<f32>| slices.iter().flat_map(of).copied().collect::<Vec<f32>>();
-        let (data, iterate) = (together(|slice| &slice.data), together(|slice| &slice.start));
-        let images = |lanes: usize| Buffer::new(device, lanes * n);
-        Ok(Self {
-            residual: Buffer::new(device, data.len())?,
-            projected: Buffer::new(device, data.len())?,
-            data: Buffer::of(device, &data)?,
-            data_gradient: images(slices.len())?,
-            gradient: images(slices.len())?,
-            direction: images(slices.len())?,
-            previous: images(slices.len())?,
-            features: images(slices.len())?,
-            images: images(2 * slices.len())?,
-            products: images(2 * slices.len())?,
-            iterate: Buffer::of(device, &iterate)?,
-        })
-    }
 }
 
 impl CudaSlices {
@@ -142,13 +60,6 @@ impl CudaSlices {
                 return Err(ProjectionError::ImageLength { expected: n, got: start.len() }.into());
             }
         }
-        let fresh = State {
-            held: Held::Other,
-            has_previous: false,
-            projected: None,
-            updates: 0,
-            counters: Counters::default(),
-        };
         let n_slices = slices.len();
         let mut made = Self {
             network: CudaNetwork::new(device, prior, size, 2 * n_slices)?,
@@ -159,7 +70,7 @@ impl CudaSlices {
             buffers: Buffers::new(device, slices, n)?,
             device: Rc::clone(device),
             objective,
-            states: vec![fresh; n_slices],
+            states: vec![State::FRESH; n_slices],
             n,
             n_values,
         };

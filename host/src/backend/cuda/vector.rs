@@ -1,6 +1,7 @@
 //! The solver's vectors on the device: the CPU backend's `vector.rs` for several lanes at once.
 
-use super::device::{Buffer, Device};
+use super::buffer::Buffer;
+use super::device::Device;
 use super::error::DeviceError;
 use gradus_cuda_kernels::vector::{
     AddScaled, Copy, DIRECTION_SUMS, Direction, DirectionScalars, Finish, HalfSquareChange, PRODUCT_SUMS, Products,

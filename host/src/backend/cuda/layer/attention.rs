@@ -1,6 +1,7 @@
 //! Self-attention over the pixels of an image; the sums are in attention.cu.
 
-use crate::backend::cuda::device::{Buffer, Device};
+use crate::backend::cuda::buffer::Buffer;
+use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::attention::{self, CHANNELS, Forward, LogSums, PIXELS, Products, VjpKey, VjpQuery, VjpValue};

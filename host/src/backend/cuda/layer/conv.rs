@@ -1,7 +1,8 @@
 //! Convolutions with what surrounds them; the sum and its cases are in conv.cu.
 
 use super::Concat;
-use crate::backend::cuda::device::{Buffer, Device};
+use crate::backend::cuda::buffer::Buffer;
+use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::Address;

@@ -1,7 +1,8 @@
 //! Group normalisation: its statistics, which readers apply, and its vjp; the formulas are in group_norm.cu.
 
 use super::Concat;
-use crate::backend::cuda::device::{Buffer, Device};
+use crate::backend::cuda::buffer::Buffer;
+use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::group_norm::{Forward, InputGradient, Moments, PIXELS, Vjp, VjpSums};

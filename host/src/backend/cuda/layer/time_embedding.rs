@@ -1,6 +1,7 @@
 //! Time embedding, and the shifts of all residual blocks; the formulas are in time_embedding.cu.
 
-use crate::backend::cuda::device::{Buffer, Device};
+use crate::backend::cuda::buffer::Buffer;
+use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::Address;

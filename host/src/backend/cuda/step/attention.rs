@@ -1,7 +1,7 @@
 //! Attention block: qkv = W norm(x) + bias, mixed = attention(qkv), out = W' mixed + bias' + x. Kept: x, qkv and mixed.
 
 use super::{Compiler, ConvPair, POINT, Site};
-use crate::backend::cuda::device::Buffer;
+use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::layer::Concat;
 use crate::backend::cuda::layer::attention::Attention;

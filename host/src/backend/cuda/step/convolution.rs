@@ -1,7 +1,7 @@
 //! Steps that are one convolution: in, down, up; and out, with a norm and SiLU before it.
 
 use super::{Compiler, ConvPair, SAME, Site};
-use crate::backend::cuda::device::Buffer;
+use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::layer::conv::{Epilogue, Pass, Prologue, Stencil};
 use crate::backend::cuda::layer::group_norm::{GroupNorm, InputGradientTarget};

@@ -4,7 +4,8 @@ mod attention;
 mod convolution;
 mod residual;
 
-use super::device::{Buffer, Device};
+use super::buffer::Buffer;
+use super::device::Device;
 use super::error::DeviceError;
 use super::layer::Concat;
 use super::layer::conv::{PackedConv, Stencil};

@@ -7,7 +7,7 @@
 //! with x one activation or two side by side, and skip the identity or a 1x1 convolution. Kept for the vjp: x and u.
 
 use super::{Compiler, ConvPair, SAME, Site};
-use crate::backend::cuda::device::Buffer;
+use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::layer::Concat;
 use crate::backend::cuda::layer::conv::{Epilogue, PackedConv, Pass, Prologue, Stencil};

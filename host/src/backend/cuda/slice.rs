@@ -1,0 +1,105 @@
+//! What slices keep: their measurements, their state on the host, and their vectors on the device.
+
+use super::buffer::Buffer;
+use super::device::Device;
+use super::error::DeviceError;
+use super::network::CudaNetworkError;
+use super::projector::ProjectorError;
+use crate::backend::Counters;
+use crate::ct::ProjectionError;
+use std::rc::Rc;
+
+/// Why the slices cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SlicesError {
+    /// The projector cannot be made.
+    #[error(transparent)]
+    Projector(#[from] ProjectorError),
+    /// The network cannot be made.
+    #[error(transparent)]
+    Network(#[from] CudaNetworkError),
+    /// A sinogram or an image has another length than the geometry asks for.
+    #[error(transparent)]
+    Length(#[from] ProjectionError),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// What a slice measured, and where its solver starts.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    /// `[angle][bin]`.
+    pub data: Vec<f32>,
+    /// `[row][col]`.
+    pub start: Vec<f32>,
+}
+
+/// What the objective's lane of a slice holds the activations of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Held {
+    Other,
+    Iterate,
+    Trial(f32),
+}
+
+/// What the host knows of a slice.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub(super) held: Held,
+    pub(super) has_previous: bool,
+    /// <r, A d> and |A d|^2 of the direction, once it is projected.
+    pub(super) projected: Option<[f64; 2]>,
+    pub(super) updates: u32,
+    pub(super) counters: Counters,
+}
+
+impl State {
+    /// Before the first request.
+    pub(super) const FRESH: Self = Self {
+        held: Held::Other,
+        has_previous: false,
+        projected: None,
+        updates: 0,
+        counters: Counters { network_forwards: 0, network_vjps: 0, projections: 0 },
+    };
+}
+
+/// Vectors `[slice][n]`; those of the network `[lane][n]`.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    pub(super) data: Buffer<f32>,
+    pub(super) residual: Buffer<f32>,
+    pub(super) projected: Buffer<f32>,
+    pub(super) iterate: Buffer<f32>,
+    pub(super) data_gradient: Buffer<f32>,
+    pub(super) gradient: Buffer<f32>,
+    pub(super) direction: Buffer<f32>,
+    pub(super) previous: Buffer<f32>,
+    /// h(x, t_min) at the iterate.
+    pub(super) features: Buffer<f32>,
+    pub(super) images: Buffer<f32>,
+    pub(super) products: Buffer<f32>,
+}
+
+impl Buffers {
+    pub(super) fn new(device: &Rc<Device>, slices: &[Slice], n: usize) -> Result<Self, DeviceError> {
+        let together = |of: fn(&Slice) -> &Vec<f32>| slices.iter().flat_map(of).copied().collect::<Vec<f32>>();
+        let (data, iterate) = (together(|slice| &slice.data), together(|slice| &slice.start));
+        let images = |lanes: usize| Buffer::new(device, lanes * n);
+        Ok(Self {
+            residual: Buffer::new(device, data.len())?,
+            projected: Buffer::new(device, data.len())?,
+            data: Buffer::of(device, &data)?,
+            data_gradient: images(slices.len())?,
+            gradient: images(slices.len())?,
+            direction: images(slices.len())?,
+            previous: images(slices.len())?,
+            features: images(slices.len())?,
+            images: images(2 * slices.len())?,
+            products: images(2 * slices.len())?,
+            iterate: Buffer::of(device, &iterate)?,
+        })
+    }
+}
