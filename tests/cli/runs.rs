@@ -117,7 +117,7 @@ fn every_method_and_both_samples_run() {
         ));
         summary["psnr"].as_f64().unwrap()
     };
-    for method in ["gradient-like", "flow", "gradient-descent"] {
+    for method in ["preconditioned", "gradient-like", "flow", "gradient-descent"] {
         quality(method, "ellipses:2");
     }
     let (fbp, tv) = (quality("fbp", "ellipses:2"), quality("tv", "ellipses:2"));

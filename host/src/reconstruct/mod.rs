@@ -47,6 +47,9 @@ pub enum ReconstructError {
     /// The device cannot hold the problem.
     #[error(transparent)]
     Slices(#[from] SlicesError),
+    /// The mean of no runs.
+    #[error("the number of runs to average is 0; give 1 for a single run")]
+    NoRuns,
     /// It has not been written for GPUs yet.
     #[error("{what} runs on the CPU only; give --device cpu, or --method gradient-like for a GPU")]
     CpuOnly {

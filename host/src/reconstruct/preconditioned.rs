@@ -24,6 +24,9 @@ pub(super) fn reconstruct(
 ) -> Result<Reconstruction, ReconstructError> {
     settings.device()?;
     let own = &settings.preconditioned;
+    if own.average == 0 {
+        return Err(ReconstructError::NoRuns);
+    }
     let (alpha, kernel) = (settings.prior_weight(measurement.noise_std), prior.perturbation_kernel());
     let approach = Approach { levels: own.approach_steps, solve_steps: own.approach_solve_steps };
     let solver = settings.preconditioned_solver((own.t_max, own.steps), approach, kernel.for_solver(), alpha)?;
