@@ -5,6 +5,7 @@ mod embedded;
 pub mod layers;
 pub mod perturbation;
 pub mod plan;
+pub(crate) mod tape;
 pub mod weights;
 
 pub use architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};

@@ -7,7 +7,7 @@ use super::layer::pixel_shuffle::{shuffle, unshuffle};
 use super::layer::time_embedding::TimeEmbedding;
 use super::step::{Activation, Compiler, Lane, NormState, Operation};
 use crate::unet::layers::LayerKind;
-use crate::unet::plan::{Plan, PlanError, Step};
+use crate::unet::plan::{ActivationShape, Plan, PlanError, Step};
 use crate::unet::{EnergyScales, Parametrisation, PerturbationKernelSpec, Weights};
 use pulp::Arch;
 use rayon::prelude::*;
@@ -95,7 +95,7 @@ impl Network {
     ) -> Result<Self, NetworkError> {
         let architecture = weights.architecture();
         let plan = Plan::new(architecture, height, width)?;
-        let layouts = layouts(&plan);
+        let layouts = layouts(&plan, &plan.tensors);
         let mut compiler = Compiler::new(&plan, &layouts, weights);
         let operations = compiler.compile();
         let (norms, attentions, sums_len) = (compiler.norms.clone(), compiler.attentions.clone(), compiler.sums_len);
@@ -244,8 +244,8 @@ impl Model {
 }
 
 /// Cuts every activation into blocks of rows: the same rows for all activations of a level, and an even number, so
-/// that a block of a finer level covers whole rows of the coarser one.
-pub(super) fn layouts(plan: &Plan) -> Vec<Blocked> {
+/// that a block of a finer level covers whole rows of the coarser one. `tensors` are those of the plan, or more.
+pub(super) fn layouts(plan: &Plan, tensors: &[ActivationShape]) -> Vec<Blocked> {
     /// A task's tile should stay in a second-level cache of 1 MiB along with what it writes.
     const TILE_VALUES: usize = 192 * 1024;
     let widest = |level| {
@@ -256,7 +256,7 @@ pub(super) fn layouts(plan: &Plan) -> Vec<Blocked> {
         let fits = |rows: usize| widest(level) * (rows + 2) * (width + 2) <= TILE_VALUES;
         if fits(8) { 8 } else { 4 }
     };
-    plan.tensors.iter().map(|&shape| Blocked::new(shape, rows(shape.level, shape.width))).collect()
+    tensors.iter().map(|&shape| Blocked::new(shape, rows(shape.level, shape.width))).collect()
 }
 
 fn time_embedding(plan: &Plan, weights: &Weights) -> TimeEmbedding {

@@ -8,6 +8,7 @@ use super::super::layer::stencil::Stencil;
 use super::super::layer::weight_gradient::{self, WeightGradient, fold};
 use super::lane::{Context, Inputs, Lane, Quantity};
 use crate::unet::plan::TensorId;
+use crate::unet::tape;
 use std::mem::take;
 use std::ops::Range;
 
@@ -35,21 +36,20 @@ pub(super) struct ConvLayer {
 impl ConvLayer {
     /// `n_inputs` are the channels of the inputs; `gradient` is where the lane's gradient has room.
     pub(super) fn new(
-        (inputs, output): (Inputs, TensorId),
+        tape: tape::Convolution,
         (stencil, transposed): (Stencil, Stencil),
         (n_inputs, n_out): (&[usize], usize),
-        side: usize,
-        (weight, bias): (Range<usize>, Range<usize>),
         gradient: usize,
     ) -> Self {
-        let n_in = n_inputs.iter().sum();
+        let (n_in, side) = (n_inputs.iter().sum(), tape.side());
         let len = n_in * weight_gradient::n_products(stencil) * n_out + n_out;
+        let tape::Convolution { inputs, output, residual, shift, goes_back, weight, bias, .. } = tape;
         Self {
             inputs,
             output,
-            residual: None,
-            shift: None,
-            goes_back: true,
+            residual,
+            shift,
+            goes_back,
             side,
             forward: PackedConv::zeros(stencil, n_out, n_in),
             transposed: n_inputs.iter().map(|&n| PackedConv::zeros(transposed, n, n_out)).collect(),

@@ -1,25 +1,11 @@
 //! The time embedding in training: cosines and sines of t, linear, SiLU, linear, SiLU, and a linear layer to the shifts
 //! of each residual block. It does not depend on the image, so it has no tangent.
 
-use crate::unet::Architecture;
-use std::ops::Range;
-
-/// A linear layer's place in the parameters: weights `[output][input]`, then the bias.
-#[derive(Debug, Clone)]
-pub(super) struct LinearLayer {
-    pub(super) weight: Range<usize>,
-    pub(super) bias: Range<usize>,
-}
+use crate::unet::tape::{Linear, TimeEmbedding};
 
 /// The embedding's layers.
 #[derive(Debug)]
-pub(super) struct Embedding {
-    frequencies: Vec<f64>,
-    first: LinearLayer,
-    second: LinearLayer,
-    /// One for each residual block.
-    shifts: Vec<LinearLayer>,
-}
+pub(super) struct Embedding(TimeEmbedding);
 
 /// The numbers of one image; `z_*` goes into a SiLU.
 #[derive(Debug)]
@@ -36,7 +22,7 @@ pub(super) struct EmbeddingState {
     d_embedding: Vec<f32>,
 }
 
-impl LinearLayer {
+impl Linear {
     /// y = W x + b.
     fn forward(&self, parameters: &[f32], x: &[f32], y: &mut [f32]) {
         let rows = parameters[self.weight.clone()].chunks_exact(x.len());
@@ -62,23 +48,16 @@ impl LinearLayer {
 }
 
 impl Embedding {
-    pub(super) fn new(
-        architecture: &Architecture,
-        first: LinearLayer,
-        second: LinearLayer,
-        shifts: Vec<LinearLayer>,
-    ) -> Self {
-        let half = architecture.model_channels / 2;
-        let frequency = |k: usize| (-architecture.max_period.ln() * k as f64 / half as f64).exp();
-        Self { frequencies: (0..half).map(frequency).collect(), first, second, shifts }
+    pub(super) fn new(layers: TimeEmbedding) -> Self {
+        Self(layers)
     }
 
     pub(super) fn state(&self) -> EmbeddingState {
         let zeros = |n: usize| vec![0.0; n];
-        let (hidden, embedding) = (self.first.bias.len(), self.second.bias.len());
-        let shifts = self.shifts.iter().map(|layer| layer.bias.len()).sum();
+        let (hidden, embedding) = (self.0.first.bias.len(), self.0.second.bias.len());
+        let shifts = self.0.shifts.iter().map(|layer| layer.bias.len()).sum();
         EmbeddingState {
-            waves: zeros(2 * self.frequencies.len()),
+            waves: zeros(2 * self.0.frequencies.len()),
             z_hidden: zeros(hidden),
             hidden: zeros(hidden),
             z_embedding: zeros(embedding),
@@ -92,17 +71,17 @@ impl Embedding {
 
     /// Fills `at.shifts` for smoothing level `t`.
     pub(super) fn forward(&self, parameters: &[f32], t: f64, at: &mut EmbeddingState) {
-        let (cosines, sines) = at.waves.split_at_mut(self.frequencies.len());
-        for ((cosine, sine), frequency) in cosines.iter_mut().zip(sines).zip(&self.frequencies) {
+        let (cosines, sines) = at.waves.split_at_mut(self.0.frequencies.len());
+        for ((cosine, sine), frequency) in cosines.iter_mut().zip(sines).zip(&self.0.frequencies) {
             *cosine = (t * frequency).cos() as f32;
             *sine = (t * frequency).sin() as f32;
         }
-        self.first.forward(parameters, &at.waves, &mut at.z_hidden);
+        self.0.first.forward(parameters, &at.waves, &mut at.z_hidden);
         at.hidden.iter_mut().zip(&at.z_hidden).for_each(|(s, &z)| *s = silu(z));
-        self.second.forward(parameters, &at.hidden, &mut at.z_embedding);
+        self.0.second.forward(parameters, &at.hidden, &mut at.z_embedding);
         at.embedding.iter_mut().zip(&at.z_embedding).for_each(|(s, &z)| *s = silu(z));
         let mut shifts = &mut at.shifts[..];
-        for layer in &self.shifts {
+        for layer in &self.0.shifts {
             let (own, rest) = shifts.split_at_mut(layer.bias.len());
             layer.forward(parameters, &at.embedding, own);
             shifts = rest;
@@ -117,7 +96,7 @@ impl Embedding {
         }
         at.d_embedding.iter_mut().zip(&at.z_embedding).for_each(|(d, &z)| *d *= silu_slope(z));
         at.d_hidden.fill(0.0);
-        self.second.backward(parameters, &at.d_embedding, &mut at.d_hidden);
+        self.0.second.backward(parameters, &at.d_embedding, &mut at.d_hidden);
         at.d_hidden.iter_mut().zip(&at.z_hidden).for_each(|(d, &z)| *d *= silu_slope(z));
     }
 
@@ -129,8 +108,8 @@ impl Embedding {
         gradient: &mut [f32],
     ) {
         for at in states {
-            self.first.weight_gradient(factor, &at.d_hidden, &at.waves, gradient);
-            self.second.weight_gradient(factor, &at.d_embedding, &at.hidden, gradient);
+            self.0.first.weight_gradient(factor, &at.d_hidden, &at.waves, gradient);
+            self.0.second.weight_gradient(factor, &at.d_embedding, &at.hidden, gradient);
             for (layer, d_shifts) in self.of_shifts(&at.d_shifts) {
                 layer.weight_gradient(factor, d_shifts, &at.embedding, gradient);
             }
@@ -138,8 +117,8 @@ impl Embedding {
     }
 
     /// Every shift layer with its part of `shifts`.
-    fn of_shifts<'a>(&'a self, mut shifts: &'a [f32]) -> impl Iterator<Item = (&'a LinearLayer, &'a [f32])> {
-        self.shifts.iter().map(move |layer| {
+    fn of_shifts<'a>(&'a self, mut shifts: &'a [f32]) -> impl Iterator<Item = (&'a Linear, &'a [f32])> {
+        self.0.shifts.iter().map(move |layer| {
             let (own, rest) = shifts.split_at(layer.bias.len());
             shifts = rest;
             (layer, own)

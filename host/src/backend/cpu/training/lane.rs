@@ -6,6 +6,7 @@ use super::attention::AttentionScratch;
 use super::embedding::EmbeddingState;
 use super::norm::NormState;
 use crate::unet::plan::TensorId;
+pub(super) use crate::unet::tape::{Input, Inputs};
 use std::mem::take;
 
 /// What is known of every activation a, where G = <h, J_h v> is the function that is differentiated.
@@ -19,35 +20,6 @@ pub(super) enum Quantity {
     DDot,
     /// dG/d(value); or, for a loss without tangents, the gradient of that loss.
     DValue,
-}
-
-/// An activation, and whether the gradient that a layer gives it is `+=` or the first one, `=`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Input {
-    pub(super) tensor: TensorId,
-    pub(super) accumulate: bool,
-}
-
-/// One activation, or two side by side.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Inputs {
-    pub(super) first: Input,
-    pub(super) second: Option<Input>,
-}
-
-impl Inputs {
-    pub(super) fn new(first: TensorId, second: Option<TensorId>) -> Self {
-        let input = |tensor| Input { tensor, accumulate: false };
-        Self { first: input(first), second: second.map(input) }
-    }
-
-    pub(super) fn each_mut(&mut self) -> impl Iterator<Item = &mut Input> {
-        std::iter::once(&mut self.first).chain(&mut self.second)
-    }
-
-    pub(super) fn each(&self) -> impl Iterator<Item = Input> {
-        std::iter::once(self.first).chain(self.second)
-    }
 }
 
 /// What a layer reads besides the buffers of its lane.

@@ -25,12 +25,13 @@ use super::engine::Engine;
 use super::layer::pixel_shuffle::{shuffle, unshuffle};
 use super::network::{NetworkError, layouts};
 use crate::unet::plan::{Plan, TensorId};
+use crate::unet::tape::Tape;
 use crate::unet::{Architecture, EnergyScales, Parametrisation, PerturbationKernelSpec};
 use attention::AttentionScratch;
 use lane::{Context, Lane, Quantity};
 use pulp::Arch;
 use rayon::prelude::*;
-use tape::{Operation, Tape};
+use tape::{Layers, Operation};
 
 /// Losses of an energy network and their gradients, for batches of images of one size.
 ///
@@ -111,23 +112,25 @@ impl TrainingNetwork {
         lanes: usize,
     ) -> Result<Self, NetworkError> {
         let plan = Plan::new(architecture, height, width)?;
-        let tape = Tape::new(architecture, &plan, layouts(&plan));
+        let tape = Tape::new(architecture, &plan);
+        let layouts = layouts(&plan, &tape.tensors);
+        let layers = Layers::new(tape, layouts);
         let image_len = architecture.in_channels * height * width;
-        let lanes = (0..lanes).map(|_| new_lane(&tape, image_len)).collect();
-        let most_channels = tape.layouts.iter().map(|layout| layout.channels).max().unwrap_or(0);
+        let lanes = (0..lanes).map(|_| new_lane(&layers, image_len)).collect();
+        let most_channels = layers.layouts.iter().map(|layout| layout.channels).max().unwrap_or(0);
         let shared = Shared {
-            embedding: tape.embedding,
-            engine: Engine::new(Arch::new(), tape.scratch_len),
-            layouts: tape.layouts,
+            embedding: layers.embedding,
+            engine: Engine::new(Arch::new(), layers.scratch_len),
+            layouts: layers.layouts,
             zeros: vec![0.0; most_channels],
-            output: plan.output(),
+            output: layers.output,
             pixel_unshuffle: architecture.pixel_unshuffle,
             perturbation_kernel: kernel,
             parametrisation,
             image_len,
-            n_parameters: tape.n_parameters,
+            n_parameters: layers.n_parameters,
         };
-        Ok(Self { operations: tape.operations, shared, lanes })
+        Ok(Self { operations: layers.operations, shared, lanes })
     }
 
     /// Length of the parameters and of their gradient.
@@ -286,21 +289,21 @@ impl Shared {
     }
 }
 
-fn new_lane(tape: &Tape, image_len: usize) -> Lane {
+fn new_lane(layers: &Layers, image_len: usize) -> Lane {
     let zeros = |n: usize| vec![0.0; n];
-    let norms = tape.operations.iter().filter_map(|operation| match operation {
-        Operation::Norm(layer) => Some(layer.state(&tape.layouts)),
+    let norms = layers.operations.iter().filter_map(|operation| match operation {
+        Operation::Norm(layer) => Some(layer.state(&layers.layouts)),
         _ => None,
     });
     Lane {
-        activations: std::array::from_fn(|_| tape.layouts.iter().map(|layout| zeros(layout.len())).collect()),
+        activations: std::array::from_fn(|_| layers.layouts.iter().map(|layout| zeros(layout.len())).collect()),
         norms: norms.collect(),
-        embedding: tape.embedding.state(),
-        attention: AttentionScratch::new(tape.attention.0, tape.attention.1),
-        gradient: zeros(tape.gradient_len),
-        moments: tape.layouts.iter().map(|layout| vec![[0.0; 2]; layout.n_blocks() * layout.channels]).collect(),
-        sums: vec![[0.0; 2]; tape.layouts.iter().map(|l| l.n_blocks() * l.channels).max().unwrap_or(0)],
-        phases: zeros(tape.phases_len),
+        embedding: layers.embedding.state(),
+        attention: AttentionScratch::new(layers.attention.0, layers.attention.1),
+        gradient: zeros(layers.gradient_len),
+        moments: layers.layouts.iter().map(|layout| vec![[0.0; 2]; layout.n_blocks() * layout.channels]).collect(),
+        sums: vec![[0.0; 2]; layers.layouts.iter().map(|l| l.n_blocks() * l.channels).max().unwrap_or(0)],
+        phases: zeros(layers.phases_len),
         h: zeros(image_len),
         dot_h: zeros(image_len),
         d_image: zeros(image_len),

@@ -1,4 +1,4 @@
-//! The layers of a network as a tape of three kinds of operations, in the order of the forward pass.
+//! The CPU's layers of the training's operations, in the order of the forward pass.
 
 use super::super::blocked::Blocked;
 use super::super::layer::group_norm::GroupNorm;
@@ -6,14 +6,11 @@ use super::super::layer::resample::stencils;
 use super::super::layer::stencil::Stencil;
 use super::attention::AttentionLayer;
 use super::convolution::ConvLayer;
-use super::embedding::{Embedding, LinearLayer};
-use super::lane::{Context, Inputs, Lane, Quantity};
+use super::embedding::Embedding;
+use super::lane::{Context, Lane, Quantity};
 use super::norm::NormLayer;
-use crate::unet::Architecture;
-use crate::unet::layers::{self, LayerKind};
-use crate::unet::plan::{Plan, Step, TensorId};
-use std::collections::HashMap;
-use std::ops::Range;
+use crate::unet::plan::TensorId;
+use crate::unet::tape::{self, Convolution, Norm};
 
 /// One operation.
 #[derive(Debug)]
@@ -73,12 +70,13 @@ impl Operation {
     }
 }
 
-/// All operations, with what they need.
-pub(super) struct Tape {
+/// All layers, with what they need.
+pub(super) struct Layers {
     pub(super) operations: Vec<Operation>,
     pub(super) embedding: Embedding,
-    /// Of every activation: the plan's, and those behind a norm.
+    /// Of every activation.
     pub(super) layouts: Vec<Blocked>,
+    pub(super) output: TensorId,
     pub(super) n_parameters: usize,
     /// Values of a lane's gradient.
     pub(super) gradient_len: usize,
@@ -88,177 +86,58 @@ pub(super) struct Tape {
     pub(super) attention: (usize, usize),
 }
 
-impl Tape {
-    pub(super) fn new(architecture: &Architecture, plan: &Plan, layouts: Vec<Blocked>) -> Self {
-        let mut places = HashMap::new();
-        let mut n_parameters = 0;
-        for (name, shape) in layers::tensors(architecture) {
-            let len: usize = shape.iter().product();
-            places.insert(name, n_parameters..n_parameters + len);
-            n_parameters += len;
-        }
-        let mut builder = Builder {
-            architecture,
-            places,
-            layouts,
+impl Layers {
+    /// The layers of a tape, with the layouts of its activations.
+    pub(super) fn new(tape: tape::Tape, layouts: Vec<Blocked>) -> Self {
+        let mut layers = Self {
             operations: Vec::new(),
-            shifts: Vec::new(),
-            n_shifts: 0,
-            n_norms: 0,
+            embedding: Embedding::new(tape.time_embedding),
+            layouts,
+            output: tape.output,
+            n_parameters: tape.n_parameters,
             gradient_len: 0,
+            scratch_len: 0,
+            phases_len: 0,
             attention: (0, 0),
         };
-        plan.steps.iter().for_each(|step| builder.step(step));
-        builder.mark_first_writers();
-        let [first, second] = ["time_embed.0", "time_embed.2"].map(|name| builder.linear(name));
-        let embedding = Embedding::new(architecture, first, second, builder.shifts);
-        let room = builder.operations.iter().map(|operation| match operation {
-            Operation::Convolution(layer) => layer.room(&builder.layouts),
-            _ => (0, 0),
-        });
-        let (scratch_len, phases_len) = room.fold((0, 0), |a, b| (a.0.max(b.0), a.1.max(b.1)));
-        Self {
-            embedding,
-            n_parameters,
-            gradient_len: builder.gradient_len,
-            scratch_len,
-            phases_len,
-            attention: builder.attention,
-            layouts: builder.layouts,
-            operations: builder.operations,
-        }
-    }
-}
-
-struct Builder<'a> {
-    architecture: &'a Architecture,
-    places: HashMap<String, Range<usize>>,
-    layouts: Vec<Blocked>,
-    operations: Vec<Operation>,
-    shifts: Vec<LinearLayer>,
-    n_shifts: usize,
-    n_norms: usize,
-    gradient_len: usize,
-    attention: (usize, usize),
-}
-
-impl Builder<'_> {
-    fn linear(&self, name: &str) -> LinearLayer {
-        let (weight, bias) = self.places(name);
-        LinearLayer { weight, bias }
-    }
-
-    /// Where a layer's weight and bias stand in the parameters.
-    fn places(&self, name: &str) -> (Range<usize>, Range<usize>) {
-        let place = |part: &str| self.places.get(&format!("{name}.{part}")).cloned().unwrap_or(0..0);
-        (place("weight"), place("bias"))
-    }
-
-    fn new_tensor(&mut self, layout: Blocked) -> TensorId {
-        self.layouts.push(layout);
-        self.layouts.len() - 1
-    }
-
-    fn step(&mut self, step: &Step) {
-        let (name, kind) = (&step.layer.name, step.layer.kind);
-        let inputs = Inputs::new(step.input, step.skip);
-        match kind {
-            LayerKind::ConvIn => {
-                let conv = self.convolution(name, Some(kind), inputs, step.output);
-                self.push(ConvLayer { goes_back: false, ..conv });
-            }
-            LayerKind::Down | LayerKind::Up => {
-                let part = if kind == LayerKind::Down { "op" } else { "conv" };
-                let conv = self.convolution(&format!("{name}.{part}"), Some(kind), inputs, step.output);
-                self.push(conv);
-            }
-            LayerKind::ConvOut => {
-                let active = self.norm(&format!("{name}.0"), inputs, true);
-                let conv = self.convolution(&format!("{name}.2"), Some(kind), Inputs::new(active, None), step.output);
-                self.push(conv);
-            }
-            LayerKind::Residual => self.residual(step, inputs),
-            LayerKind::Attention => {
-                let normal = self.norm(&format!("{name}.norm"), inputs, false);
-                let (qkv, mixed) = (step.hidden[0], step.hidden[1]);
-                let conv = self.convolution(&format!("{name}.qkv"), None, Inputs::new(normal, None), qkv);
-                self.push(conv);
-                let (heads, layout) = (self.architecture.num_heads, self.layouts[mixed]);
-                self.operations.push(Operation::Attention(AttentionLayer { heads, qkv, mixed }));
-                let (channels, pixels) = self.attention;
-                self.attention = (channels.max(layout.channels / heads), pixels.max(layout.height * layout.width));
-                let conv = self.convolution(&format!("{name}.proj_out"), None, Inputs::new(mixed, None), step.output);
-                self.push(ConvLayer { residual: Some(inputs), ..conv });
-            }
-        }
-    }
-
-    fn residual(&mut self, step: &Step, inputs: Inputs) {
-        let (name, kind, hidden) = (&step.layer.name, Some(LayerKind::Residual), step.hidden[0]);
-        let active = self.norm(&format!("{name}.in_layers.0"), inputs, true);
-        let conv = self.convolution(&format!("{name}.in_layers.2"), kind, Inputs::new(active, None), hidden);
-        self.push(ConvLayer { shift: Some(self.n_shifts), ..conv });
-        self.n_shifts += step.layer.output;
-        self.shifts.push(self.linear(&format!("{name}.emb_layers.1")));
-        let active = self.norm(&format!("{name}.out_layers.0"), Inputs::new(hidden, None), true);
-        let mut residual = inputs;
-        if step.layer.has_projection() {
-            let projected = self.new_tensor(self.layouts[step.output]);
-            let conv = self.convolution(&format!("{name}.skip_connection"), None, inputs, projected);
-            self.push(conv);
-            residual = Inputs::new(projected, None);
-        }
-        let conv = self.convolution(&format!("{name}.out_layers.3"), kind, Inputs::new(active, None), step.output);
-        self.push(ConvLayer { residual: Some(residual), ..conv });
-    }
-
-    fn push(&mut self, layer: ConvLayer) {
-        self.operations.push(Operation::Convolution(Box::new(layer)));
-    }
-
-    /// A 3x3 convolution of a layer of some kind, or a 1x1 one.
-    fn convolution(&mut self, name: &str, kind: Option<LayerKind>, inputs: Inputs, output: TensorId) -> ConvLayer {
-        let layout = self.layouts[output];
-        let (pair, side) = kind.map_or(((Stencil::POINT, Stencil::POINT), 1), |kind| (stencils(kind, layout), 3));
-        let n_inputs: Vec<usize> = inputs.each().map(|input| self.layouts[input.tensor].channels).collect();
-        let channels = (&n_inputs[..], layout.channels);
-        let layer = ConvLayer::new((inputs, output), pair, channels, side, self.places(name), self.gradient_len);
-        self.gradient_len += layer.gradient_len();
-        layer
-    }
-
-    /// A norm with an output of its own.
-    fn norm(&mut self, name: &str, inputs: Inputs, silu: bool) -> TensorId {
-        let (gain, bias) = self.places(name);
-        let channels = gain.len();
-        let output = self.new_tensor(self.layouts[inputs.first.tensor].with_channels(channels));
-        let zeros = || vec![0.0; channels];
-        let Architecture { norm_groups: groups, norm_eps: eps, .. } = *self.architecture;
-        let norm = GroupNorm { gain: zeros(), bias: zeros(), groups, eps };
-        let gradient = self.gradient_len..self.gradient_len + 2 * channels;
-        self.gradient_len = gradient.end;
-        let number = self.n_norms;
-        self.n_norms += 1;
-        let layer = NormLayer { number, inputs, output, silu, norm, gain, bias, gradient };
-        self.operations.push(Operation::Norm(Box::new(layer)));
-        output
-    }
-
-    /// Lets the first gradient of every activation, last operation first, overwrite what was there.
-    fn mark_first_writers(&mut self) {
-        let mut written = vec![false; self.layouts.len()];
-        let mut mark = |inputs: &mut Inputs| {
-            inputs.each_mut().for_each(|input| input.accumulate = std::mem::replace(&mut written[input.tensor], true));
-        };
-        for operation in self.operations.iter_mut().rev() {
-            match operation {
-                Operation::Convolution(layer) => {
-                    layer.residual.as_mut().into_iter().for_each(&mut mark);
-                    mark(&mut layer.inputs);
+        let mut n_norms = 0;
+        for operation in tape.operations {
+            let layer = match operation {
+                tape::Operation::Convolution(convolution) => layers.convolution(convolution),
+                tape::Operation::Norm(norm) => {
+                    n_norms += 1;
+                    layers.norm(norm, n_norms - 1)
                 }
-                Operation::Norm(layer) => mark(&mut layer.inputs),
-                Operation::Attention(_) => {}
-            }
+                tape::Operation::Attention(attention) => layers.attention(&attention),
+            };
+            layers.operations.push(layer);
         }
+        layers
+    }
+
+    fn convolution(&mut self, tape: Convolution) -> Operation {
+        let layout = self.layouts[tape.output];
+        let pair = tape.kind.map_or((Stencil::POINT, Stencil::POINT), |kind| stencils(kind, layout));
+        let n_inputs: Vec<usize> = tape.inputs.each().map(|input| self.layouts[input.tensor].channels).collect();
+        let layer = ConvLayer::new(tape, pair, (&n_inputs, layout.channels), self.gradient_len);
+        self.gradient_len += layer.gradient_len();
+        let (scratch, phases) = layer.room(&self.layouts);
+        (self.scratch_len, self.phases_len) = (self.scratch_len.max(scratch), self.phases_len.max(phases));
+        Operation::Convolution(Box::new(layer))
+    }
+
+    fn norm(&mut self, tape: Norm, number: usize) -> Operation {
+        let zeros = || vec![0.0; tape.gain.len()];
+        let norm = GroupNorm { gain: zeros(), bias: zeros(), groups: tape.groups, eps: tape.eps };
+        let gradient = self.gradient_len..self.gradient_len + 2 * tape.gain.len();
+        self.gradient_len = gradient.end;
+        let Norm { inputs, output, silu, gain, bias, .. } = tape;
+        Operation::Norm(Box::new(NormLayer { number, inputs, output, silu, norm, gain, bias, gradient }))
+    }
+
+    fn attention(&mut self, &tape::Attention { heads, qkv, mixed }: &tape::Attention) -> Operation {
+        let (layout, (channels, pixels)) = (self.layouts[mixed], self.attention);
+        self.attention = (channels.max(layout.channels / heads), pixels.max(layout.height * layout.width));
+        Operation::Attention(AttentionLayer { heads, qkv, mixed })
     }
 }
