@@ -5,8 +5,9 @@ use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
-use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::conv::{self, Convolution, Down, OUTPUTS, Phases, Point, Same, TILE, UpVjp};
+use gradus_cuda_kernels::conv_pack::{Pack, PackRecord};
+use gradus_cuda_kernels::{Address, BLOCK};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -30,6 +31,11 @@ pub enum Stencil {
 }
 
 impl Stencil {
+    /// Rows and columns of the kernel.
+    pub(super) fn side(self) -> usize {
+        if self == Self::Point { 1 } else { 3 }
+    }
+
     /// (taps per side, phases per side).
     fn shape(self) -> (usize, usize) {
         match self {
@@ -76,6 +82,8 @@ pub struct PackedConv {
     n_out: usize,
     n_padded: usize,
     weights: Buffer<f32>,
+    /// Where they come from, here and on the device.
+    record: (PackRecord, Buffer<PackRecord>),
 }
 
 impl PackedConv {
@@ -86,12 +94,10 @@ impl PackedConv {
     pub fn forward(
         device: &Rc<Device>,
         stencil: Stencil,
-        (n_out, n_in): (usize, usize),
+        shape: (usize, usize),
         weights: &[f32],
     ) -> Result<Self, DeviceError> {
-        let side = if stencil == Stencil::Point { 1 } else { 3 };
-        let at = |o: usize, c: usize| &weights[(o * n_in + c) * side * side..][..side * side];
-        Self::pack(device, stencil, (n_out, n_in), side, at)
+        Self::forward_at(device, stencil, shape, 0)?.packed_from(device, weights)
     }
 
     /// Packs the same weights for the vjp to the input channels `inputs`; the stencil is the transposed one.
@@ -102,40 +108,135 @@ impl PackedConv {
         device: &Rc<Device>,
         stencil: Stencil,
         inputs: Range<usize>,
-        (n_out, n_in): (usize, usize),
+        shape: (usize, usize),
         weights: &[f32],
     ) -> Result<Self, DeviceError> {
-        let side = if stencil == Stencil::Point { 1 } else { 3 };
-        let at = |c: usize, o: usize| &weights[(o * n_in + inputs.start + c) * side * side..][..side * side];
-        Self::pack(device, stencil, (inputs.len(), n_out), side, at)
+        Self::transposed_at(device, stencil, inputs, shape, 0)?.packed_from(device, weights)
     }
 
-    fn pack<'a>(
+    /// Room for a forward convolution whose weights `[n_out][n_in][side][side]` begin at `first` in the parameters. Nothing
+    /// is in it before [`PackedConv::repack`].
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forward_at(
         device: &Rc<Device>,
         stencil: Stencil,
         (n_out, n_in): (usize, usize),
-        side: usize,
-        kernel: impl Fn(usize, usize) -> &'a [f32],
+        first: usize,
+    ) -> Result<Self, DeviceError> {
+        let kernel = stencil.side().pow(2);
+        Self::at(device, stencil, (n_out, n_in), first, (n_in * kernel, kernel))
+    }
+
+    /// The same for the vjp of those weights to the input channels `inputs`; the stencil is the transposed one.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn transposed_at(
+        device: &Rc<Device>,
+        stencil: Stencil,
+        inputs: Range<usize>,
+        (n_out, n_in): (usize, usize),
+        first: usize,
+    ) -> Result<Self, DeviceError> {
+        let kernel = stencil.side().pow(2);
+        Self::at(device, stencil, (inputs.len(), n_out), first + inputs.start * kernel, (kernel, n_in * kernel))
+    }
+
+    /// `strides` are the distances, in the parameters, of outputs and of inputs.
+    fn at(
+        device: &Rc<Device>,
+        stencil: Stencil,
+        (n_out, n_in): (usize, usize),
+        first: usize,
+        strides: (usize, usize),
     ) -> Result<Self, DeviceError> {
         let ((taps, phases), n_padded) = (stencil.shape(), n_out.next_multiple_of(OUTPUTS));
-        let mut packed = vec![0.0; phases * phases * n_in * taps * taps * n_padded];
-        for (place, outputs) in packed.chunks_exact_mut(n_padded).enumerate() {
-            let (tap, c, phase) = (place % (taps * taps), place / (taps * taps) % n_in, place / (taps * taps) / n_in);
-            let rows = stencil.kernel_rows(phase / phases, tap / taps);
-            let cols = stencil.kernel_rows(phase % phases, tap % taps);
-            for (o, value) in outputs[..n_out].iter_mut().enumerate() {
-                let kernel = kernel(o, c);
-                let row_sum = |row: usize| cols.clone().map(|col| kernel[row * side + col]).sum::<f32>();
-                *value = rows.clone().map(row_sum).sum();
+        let weights = Buffer::new(device, phases * phases * n_in * taps * taps * n_padded)?;
+        let mut spans = [[[0; 2]; 4]; 2];
+        for (phase, spans) in spans.iter_mut().enumerate().take(phases) {
+            for (tap, span) in spans.iter_mut().enumerate().take(taps) {
+                let rows = stencil.kernel_rows(phase, tap);
+                *span = [rows.start as u8, rows.end as u8];
             }
         }
-        Ok(Self { stencil, n_in, n_out, n_padded, weights: Buffer::of(device, &packed)? })
+        let record = PackRecord {
+            packed: weights.address(),
+            first: first as i32,
+            output_stride: strides.0 as i32,
+            input_stride: strides.1 as i32,
+            n_out: n_out as i32,
+            n_in: n_in as i32,
+            n_padded: n_padded as i32,
+            phases: phases as i32,
+            taps: taps as i32,
+            side: stencil.side() as i32,
+            spans,
+            unused: 0,
+        };
+        Ok(Self { stencil, n_in, n_out, n_padded, weights, record: (record, Buffer::of(device, &[record])?) })
+    }
+
+    fn packed_from(self, device: &Rc<Device>, weights: &[f32]) -> Result<Self, DeviceError> {
+        let parameters = Buffer::of(device, weights)?;
+        self.repack(device, parameters.address())?;
+        // The parameters go when this returns.
+        device.synchronise()?;
+        Ok(self)
+    }
+
+    /// Takes over the weights that stand in `parameters`; overwrites. For many convolutions [`Packer`] is faster.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn repack(&self, device: &Device, parameters: Address<f32>) -> Result<(), DeviceError> {
+        let entry = Pack { records: self.record.1.address(), parameters };
+        device.launch([self.weights.len().div_ceil(BLOCK as usize), 1, 1], BLOCK, &entry)
     }
 
     /// Channels of the output.
     #[must_use]
     pub fn n_out(&self) -> usize {
         self.n_out
+    }
+}
+
+/// Packs the weights of many convolutions in one launch.
+#[derive(Debug)]
+pub struct Packer {
+    records: Buffer<PackRecord>,
+    most_values: usize,
+}
+
+impl Packer {
+    /// For the given convolutions, which must live as long as this is used.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn new<'a>(
+        device: &Rc<Device>,
+        convolutions: impl IntoIterator<Item = &'a PackedConv>,
+    ) -> Result<Self, DeviceError> {
+        let (mut records, mut most_values) = (Vec::new(), 0);
+        for convolution in convolutions {
+            records.push(convolution.record.0);
+            most_values = most_values.max(convolution.weights.len());
+        }
+        Ok(Self { records: Buffer::of(device, &records)?, most_values })
+    }
+
+    /// [`PackedConv::repack`] of all.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn repack(&self, device: &Device, parameters: Address<f32>) -> Result<(), DeviceError> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        // Four values to a thread of the largest.
+        let blocks = self.most_values.div_ceil(4 * BLOCK as usize);
+        device.launch([blocks, self.records.len(), 1], BLOCK, &Pack { records: self.records.address(), parameters })
     }
 }
 

@@ -2,9 +2,11 @@
 
 pub mod attention;
 pub mod conv;
+pub mod conv_weights;
 pub mod group_norm;
 pub mod pixel_shuffle;
 pub mod time_embedding;
+pub mod training_loss;
 
 use gradus_cuda_kernels::Address;
 
