@@ -31,23 +31,27 @@ struct Case {
     n_pairs: usize,
 }
 
+/// Layers with the size of their coarser side, no multiple of a tile.
+const KINDS: [(Stencil, (usize, usize)); 4] =
+    [(Stencil::Same, (9, 17)), (Stencil::Point, (5, 19)), (Stencil::Down, (5, 9)), (Stencil::Up, (5, 9))];
+
 /// Sizes that are no multiples of tiles, groups or columns; more steady and more moving channels than a block takes.
 pub fn check(device: &Rc<Device>) {
-    let kinds = [(Stencil::Same, (9, 17)), (Stencil::Point, (5, 19)), (Stencil::Down, (5, 9)), (Stencil::Up, (5, 9))];
-    for (stencil, coarse) in kinds {
+    for (stencil, coarse) in KINDS {
         for (channels, n_lanes, n_pairs) in
             [((5, 3, 0), 1, 1), ((19, 7, 4), 5, 2), ((9, 67, 38), 1, 2), ((105, 5, 0), 1, 1)]
         {
             gradients(device, &Case { stencil, channels, coarse, n_lanes, n_pairs });
         }
     }
-    small_images(device);
+    more_units_than_splits(device);
 }
 
-/// Images smaller than a tile.
-fn small_images(device: &Rc<Device>) {
-    for stencil in [Stencil::Same, Stencil::Point, Stencil::Down, Stencil::Up] {
+/// Images smaller than a tile, and more tiles than parts of the sum, so that a block takes several.
+fn more_units_than_splits(device: &Rc<Device>) {
+    for (stencil, coarse) in KINDS {
         gradients(device, &Case { stencil, channels: (8, 8, 0), coarse: (2, 3), n_lanes: 2, n_pairs: 2 });
+        gradients(device, &Case { stencil, channels: (3, 2, 1), coarse, n_lanes: 90, n_pairs: 2 });
     }
 }
 

@@ -1,15 +1,13 @@
 //! Convolutions with what surrounds them; the sum and its cases are in conv.cu.
 
 use super::Concat;
-use crate::backend::cuda::buffer::Buffer;
+pub use super::conv_pack::{PackedConv, Packer};
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
+use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::conv::{self, Convolution, Down, OUTPUTS, Phases, Point, Same, TILE, UpVjp};
-use gradus_cuda_kernels::conv_pack::{Pack, PackRecord};
-use gradus_cuda_kernels::{Address, BLOCK};
 use std::ops::Range;
-use std::rc::Rc;
 
 /// Which convolution, or the transpose of which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +35,7 @@ impl Stencil {
     }
 
     /// (taps per side, phases per side).
-    fn shape(self) -> (usize, usize) {
+    pub(super) fn shape(self) -> (usize, usize) {
         match self {
             Self::Point => (1, 1),
             Self::Same | Self::SameTransposed | Self::Down => (3, 1),
@@ -60,7 +58,7 @@ impl Stencil {
     /// Up: fine row 2r meets the coarse rows r-1, r, r and 2r+1 meets r, r, r+1. So coarse row R meets the fine rows
     /// 2R-1, ..., 2R+2 with the kernel's rows 2; 1 and 2; 0 and 1; 0. Down: output row r meets 2r-1, 2r, 2r+1; so input
     /// row 2g meets g with row 1, and 2g+1 meets g with row 2 and g+1 with row 0.
-    fn kernel_rows(self, phase: usize, tap: usize) -> Range<usize> {
+    pub(super) fn kernel_rows(self, phase: usize, tap: usize) -> Range<usize> {
         match (self, phase, tap) {
             (Self::SameTransposed, _, tap) => 2 - tap..3 - tap,
             (Self::DownTransposed, 0, 0) => 1..2,
@@ -71,172 +69,6 @@ impl Stencil {
             (Self::DownTransposed | Self::Up | Self::UpTransposed, ..) => 0..1,
             (Self::Same | Self::Point | Self::Down, _, tap) => tap..tap + 1,
         }
-    }
-}
-
-/// Weights as the kernels read them, `[phase][input][tap][output]`.
-#[derive(Debug)]
-pub struct PackedConv {
-    stencil: Stencil,
-    n_in: usize,
-    n_out: usize,
-    n_padded: usize,
-    weights: Buffer<f32>,
-    /// Where they come from, here and on the device.
-    record: (PackRecord, Buffer<PackRecord>),
-}
-
-impl PackedConv {
-    /// Packs `weights[n_out][n_in][side][side]` for a forward convolution.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn forward(
-        device: &Rc<Device>,
-        stencil: Stencil,
-        shape: (usize, usize),
-        weights: &[f32],
-    ) -> Result<Self, DeviceError> {
-        Self::forward_at(device, stencil, shape, 0)?.packed_from(device, weights)
-    }
-
-    /// Packs the same weights for the vjp to the input channels `inputs`; the stencil is the transposed one.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn transposed(
-        device: &Rc<Device>,
-        stencil: Stencil,
-        inputs: Range<usize>,
-        shape: (usize, usize),
-        weights: &[f32],
-    ) -> Result<Self, DeviceError> {
-        Self::transposed_at(device, stencil, inputs, shape, 0)?.packed_from(device, weights)
-    }
-
-    /// Room for a forward convolution whose weights `[n_out][n_in][side][side]` begin at `first` in the parameters. Nothing
-    /// is in it before [`PackedConv::repack`].
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn forward_at(
-        device: &Rc<Device>,
-        stencil: Stencil,
-        (n_out, n_in): (usize, usize),
-        first: usize,
-    ) -> Result<Self, DeviceError> {
-        let kernel = stencil.side().pow(2);
-        Self::at(device, stencil, (n_out, n_in), first, (n_in * kernel, kernel))
-    }
-
-    /// The same for the vjp of those weights to the input channels `inputs`; the stencil is the transposed one.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn transposed_at(
-        device: &Rc<Device>,
-        stencil: Stencil,
-        inputs: Range<usize>,
-        (n_out, n_in): (usize, usize),
-        first: usize,
-    ) -> Result<Self, DeviceError> {
-        let kernel = stencil.side().pow(2);
-        Self::at(device, stencil, (inputs.len(), n_out), first + inputs.start * kernel, (kernel, n_in * kernel))
-    }
-
-    /// `strides` are the distances, in the parameters, of outputs and of inputs.
-    fn at(
-        device: &Rc<Device>,
-        stencil: Stencil,
-        (n_out, n_in): (usize, usize),
-        first: usize,
-        strides: (usize, usize),
-    ) -> Result<Self, DeviceError> {
-        let ((taps, phases), n_padded) = (stencil.shape(), n_out.next_multiple_of(OUTPUTS));
-        let weights = Buffer::new(device, phases * phases * n_in * taps * taps * n_padded)?;
-        let mut spans = [[[0; 2]; 4]; 2];
-        for (phase, spans) in spans.iter_mut().enumerate().take(phases) {
-            for (tap, span) in spans.iter_mut().enumerate().take(taps) {
-                let rows = stencil.kernel_rows(phase, tap);
-                *span = [rows.start as u8, rows.end as u8];
-            }
-        }
-        let record = PackRecord {
-            packed: weights.address(),
-            first: first as i32,
-            output_stride: strides.0 as i32,
-            input_stride: strides.1 as i32,
-            n_out: n_out as i32,
-            n_in: n_in as i32,
-            n_padded: n_padded as i32,
-            phases: phases as i32,
-            taps: taps as i32,
-            side: stencil.side() as i32,
-            spans,
-            unused: 0,
-        };
-        Ok(Self { stencil, n_in, n_out, n_padded, weights, record: (record, Buffer::of(device, &[record])?) })
-    }
-
-    fn packed_from(self, device: &Rc<Device>, weights: &[f32]) -> Result<Self, DeviceError> {
-        let parameters = Buffer::of(device, weights)?;
-        self.repack(device, parameters.address())?;
-        // The parameters go when this returns.
-        device.synchronise()?;
-        Ok(self)
-    }
-
-    /// Takes over the weights that stand in `parameters`; overwrites. For many convolutions [`Packer`] is faster.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn repack(&self, device: &Device, parameters: Address<f32>) -> Result<(), DeviceError> {
-        let entry = Pack { records: self.record.1.address(), parameters };
-        device.launch([self.weights.len().div_ceil(BLOCK as usize), 1, 1], BLOCK, &entry)
-    }
-
-    /// Channels of the output.
-    #[must_use]
-    pub fn n_out(&self) -> usize {
-        self.n_out
-    }
-}
-
-/// Packs the weights of many convolutions in one launch.
-#[derive(Debug)]
-pub struct Packer {
-    records: Buffer<PackRecord>,
-    most_values: usize,
-}
-
-impl Packer {
-    /// For the given convolutions, which must live as long as this is used.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn new<'a>(
-        device: &Rc<Device>,
-        convolutions: impl IntoIterator<Item = &'a PackedConv>,
-    ) -> Result<Self, DeviceError> {
-        let (mut records, mut most_values) = (Vec::new(), 0);
-        for convolution in convolutions {
-            records.push(convolution.record.0);
-            most_values = most_values.max(convolution.weights.len());
-        }
-        Ok(Self { records: Buffer::of(device, &records)?, most_values })
-    }
-
-    /// [`PackedConv::repack`] of all.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn repack(&self, device: &Device, parameters: Address<f32>) -> Result<(), DeviceError> {
-        if self.records.is_empty() {
-            return Ok(());
-        }
-        // Four values to a thread of the largest.
-        let blocks = self.most_values.div_ceil(4 * BLOCK as usize);
-        device.launch([blocks, self.records.len(), 1], BLOCK, &Pack { records: self.records.address(), parameters })
     }
 }
 

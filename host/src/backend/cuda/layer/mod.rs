@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod conv;
+pub mod conv_pack;
 pub mod conv_weights;
 pub mod group_norm;
 pub mod pixel_shuffle;
