@@ -13,28 +13,33 @@ __device__ __forceinline__ int pixel_of(int i, int height, int width, int side) 
     return (c * height * side + row) * width * side + col;
 }
 
-// activation = input_scale image + input_shift; of the vjp: output image.
+// Which linear or affine map: `direction` in src/pixel_shuffle.rs.
+enum Direction { FORWARD, VJP, TANGENT };
+
+// activation = input_scale image + input_shift, of the tangent without the shift; of the vjp: output image.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     pixel_unshuffle(const int* __restrict__ lanes, const LaneScalars* __restrict__ scalars,
                     const float* __restrict__ image, float* __restrict__ activation, int n, int height,
-                    int width, int side, int is_vjp) {
+                    int width, int side, int direction) {
     const int lane = this_lane(lanes);
     const LaneScalars at = scalars[lane];
-    const float scale = is_vjp ? at.output : at.input_scale, shift = is_vjp ? 0.0f : at.input_shift;
+    const float scale = direction == VJP ? at.output : at.input_scale;
+    const float shift = direction == FORWARD ? at.input_shift : 0.0f;
     const long long first = static_cast<long long>(lane) * n;
     for_each_element(n, [&](int i) {
         activation[first + i] = scale * image[first + pixel_of(i, height, width, side)] + shift;
     });
 }
 
-// out = output activation + (skip_scale image + skip_shift); of the vjp: input_scale activation + skip_scale image.
+// out = output activation + (skip_scale image + skip_shift), of the tangent without the shift; of the vjp: input_scale activation + skip_scale image.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     pixel_shuffle(const int* __restrict__ lanes, const LaneScalars* __restrict__ scalars,
                   const float* __restrict__ activation, const float* __restrict__ image, float* __restrict__ out, int n,
-                  int height, int width, int side, int is_vjp) {
+                  int height, int width, int side, int direction) {
     const int lane = this_lane(lanes);
     const LaneScalars at = scalars[lane];
-    const float scale = is_vjp ? at.input_scale : at.output, shift = is_vjp ? 0.0f : at.skip_shift;
+    const float scale = direction == VJP ? at.input_scale : at.output;
+    const float shift = direction == FORWARD ? at.skip_shift : 0.0f;
     const long long first = static_cast<long long>(lane) * n;
     for_each_element(n, [&](int i) {
         const long long pixel = first + pixel_of(i, height, width, side);

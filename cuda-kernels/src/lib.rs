@@ -5,23 +5,29 @@
 
 pub mod attention;
 pub mod conv;
+pub mod conv_pack;
+pub mod conv_weights;
 pub mod entry;
 pub mod group_norm;
 pub mod pixel_shuffle;
 pub mod projector;
 pub mod time_embedding;
+pub mod training_loss;
 pub mod vector;
 
 pub use entry::{Address, BLOCK, Entry, Signature, Source};
 
 /// All `.cu` files.
-pub const SOURCES: [Source; 7] = [
+pub const SOURCES: [Source; 10] = [
     attention::SOURCE,
     conv::SOURCE,
+    conv_pack::SOURCE,
+    conv_weights::SOURCE,
     group_norm::SOURCE,
     pixel_shuffle::SOURCE,
     projector::SOURCE,
     time_embedding::SOURCE,
+    training_loss::SOURCE,
     vector::SOURCE,
 ];
 

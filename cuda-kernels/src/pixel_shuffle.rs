@@ -15,6 +15,16 @@ pub struct LaneScalars {
     pub skip_shift: f32,
 }
 
+/// Which map is meant: `Direction` in pixel_shuffle.cu.
+pub mod direction {
+    /// With its shift.
+    pub const FORWARD: i32 = 0;
+    /// Its transpose.
+    pub const VJP: i32 = 1;
+    /// Without its shift.
+    pub const TANGENT: i32 = 2;
+}
+
 entries! { "pixel_shuffle";
     /// The network's input from an image.
     Unshuffle = "pixel_unshuffle" [BLOCK] {
@@ -26,7 +36,7 @@ entries! { "pixel_shuffle";
         height: i32,
         width: i32,
         side: i32,
-        is_vjp: i32,
+        direction: i32,
     }
     /// An image from the network's output.
     Shuffle = "pixel_shuffle" [BLOCK] {
@@ -39,6 +49,6 @@ entries! { "pixel_shuffle";
         height: i32,
         width: i32,
         side: i32,
-        is_vjp: i32,
+        direction: i32,
     }
 }

@@ -23,7 +23,7 @@ pub fn convolutions(device: &Rc<Device>) {
 }
 
 /// Rows and columns of input and output.
-fn sizes(stencil: Stencil, (rows, cols): (usize, usize)) -> [(usize, usize); 2] {
+pub fn sizes(stencil: Stencil, (rows, cols): (usize, usize)) -> [(usize, usize); 2] {
     match stencil {
         Stencil::Down => [(2 * rows, 2 * cols), (rows, cols)],
         Stencil::Up => [(rows, cols), (2 * rows, 2 * cols)],
@@ -69,7 +69,7 @@ fn run(
 }
 
 /// The layer as its definition has it.
-fn plain(
+pub fn plain(
     stencil: Stencil,
     weights: &[f32],
     (x, n_in): (&[f32], usize),

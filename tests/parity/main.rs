@@ -3,6 +3,7 @@
 //! Each check runs in four modes: `FORWARD` in the last test, the others in tests of their own. That every entry of every `.cu` file is launched by some check is a check, too.
 #![allow(clippy::unwrap_used)]
 
+mod conv_weights;
 mod layer;
 mod network;
 mod projector;
@@ -17,12 +18,15 @@ use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 9] = [
     vector::check,
     projector::forward_and_adjoint,
     projector::transposes,
     layer::convolutions,
     layer::attentions,
+    conv_weights::check,
+    conv_weights::packing,
+    conv_weights::losses,
     network::check,
 ];
 
@@ -59,6 +63,21 @@ fn convolutions() {
 #[test]
 fn attentions() {
     in_modes(&Mode::ALL[1..], layer::attentions);
+}
+
+#[test]
+fn weight_gradients() {
+    in_modes(&Mode::ALL[1..], conv_weights::check);
+}
+
+#[test]
+fn packed_weights() {
+    in_modes(&Mode::ALL[1..], conv_weights::packing);
+}
+
+#[test]
+fn training_losses() {
+    in_modes(&Mode::ALL[1..], conv_weights::losses);
 }
 
 #[test]

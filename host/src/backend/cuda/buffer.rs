@@ -27,6 +27,10 @@ unsafe impl Plain for gradus_cuda_kernels::pixel_shuffle::LaneScalars {}
 unsafe impl Plain for gradus_cuda_kernels::vector::DirectionScalars {}
 // SAFETY: 3 x 8 + 4 x 4 bytes.
 unsafe impl Plain for gradus_cuda_kernels::projector::View {}
+// SAFETY: 8 + 10 x 4 + 16 bytes.
+unsafe impl Plain for gradus_cuda_kernels::conv_pack::PackRecord {}
+// SAFETY: 8 + 2 x 4 bytes.
+unsafe impl Plain for gradus_cuda_kernels::training_loss::LossScalars {}
 
 /// Values in device memory.
 pub struct Buffer<T> {

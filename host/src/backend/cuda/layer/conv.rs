@@ -1,14 +1,13 @@
 //! Convolutions with what surrounds them; the sum and its cases are in conv.cu.
 
 use super::Concat;
-use crate::backend::cuda::buffer::Buffer;
+pub use super::conv_pack::{PackedConv, Packer};
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::conv::{self, Convolution, Down, OUTPUTS, Phases, Point, Same, TILE, UpVjp};
 use std::ops::Range;
-use std::rc::Rc;
 
 /// Which convolution, or the transpose of which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +29,13 @@ pub enum Stencil {
 }
 
 impl Stencil {
+    /// Rows and columns of the kernel.
+    pub(super) fn side(self) -> usize {
+        if self == Self::Point { 1 } else { 3 }
+    }
+
     /// (taps per side, phases per side).
-    fn shape(self) -> (usize, usize) {
+    pub(super) fn shape(self) -> (usize, usize) {
         match self {
             Self::Point => (1, 1),
             Self::Same | Self::SameTransposed | Self::Down => (3, 1),
@@ -54,7 +58,7 @@ impl Stencil {
     /// Up: fine row 2r meets the coarse rows r-1, r, r and 2r+1 meets r, r, r+1. So coarse row R meets the fine rows
     /// 2R-1, ..., 2R+2 with the kernel's rows 2; 1 and 2; 0 and 1; 0. Down: output row r meets 2r-1, 2r, 2r+1; so input
     /// row 2g meets g with row 1, and 2g+1 meets g with row 2 and g+1 with row 0.
-    fn kernel_rows(self, phase: usize, tap: usize) -> Range<usize> {
+    pub(super) fn kernel_rows(self, phase: usize, tap: usize) -> Range<usize> {
         match (self, phase, tap) {
             (Self::SameTransposed, _, tap) => 2 - tap..3 - tap,
             (Self::DownTransposed, 0, 0) => 1..2,
@@ -65,77 +69,6 @@ impl Stencil {
             (Self::DownTransposed | Self::Up | Self::UpTransposed, ..) => 0..1,
             (Self::Same | Self::Point | Self::Down, _, tap) => tap..tap + 1,
         }
-    }
-}
-
-/// Weights as the kernels read them, `[phase][input][tap][output]`.
-#[derive(Debug)]
-pub struct PackedConv {
-    stencil: Stencil,
-    n_in: usize,
-    n_out: usize,
-    n_padded: usize,
-    weights: Buffer<f32>,
-}
-
-impl PackedConv {
-    /// Packs `weights[n_out][n_in][side][side]` for a forward convolution.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn forward(
-        device: &Rc<Device>,
-        stencil: Stencil,
-        (n_out, n_in): (usize, usize),
-        weights: &[f32],
-    ) -> Result<Self, DeviceError> {
-        let side = if stencil == Stencil::Point { 1 } else { 3 };
-        let at = |o: usize, c: usize| &weights[(o * n_in + c) * side * side..][..side * side];
-        Self::pack(device, stencil, (n_out, n_in), side, at)
-    }
-
-    /// Packs the same weights for the vjp to the input channels `inputs`; the stencil is the transposed one.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn transposed(
-        device: &Rc<Device>,
-        stencil: Stencil,
-        inputs: Range<usize>,
-        (n_out, n_in): (usize, usize),
-        weights: &[f32],
-    ) -> Result<Self, DeviceError> {
-        let side = if stencil == Stencil::Point { 1 } else { 3 };
-        let at = |c: usize, o: usize| &weights[(o * n_in + inputs.start + c) * side * side..][..side * side];
-        Self::pack(device, stencil, (inputs.len(), n_out), side, at)
-    }
-
-    fn pack<'a>(
-        device: &Rc<Device>,
-        stencil: Stencil,
-        (n_out, n_in): (usize, usize),
-        side: usize,
-        kernel: impl Fn(usize, usize) -> &'a [f32],
-    ) -> Result<Self, DeviceError> {
-        let ((taps, phases), n_padded) = (stencil.shape(), n_out.next_multiple_of(OUTPUTS));
-        let mut packed = vec![0.0; phases * phases * n_in * taps * taps * n_padded];
-        for (place, outputs) in packed.chunks_exact_mut(n_padded).enumerate() {
-            let (tap, c, phase) = (place % (taps * taps), place / (taps * taps) % n_in, place / (taps * taps) / n_in);
-            let rows = stencil.kernel_rows(phase / phases, tap / taps);
-            let cols = stencil.kernel_rows(phase % phases, tap % taps);
-            for (o, value) in outputs[..n_out].iter_mut().enumerate() {
-                let kernel = kernel(o, c);
-                let row_sum = |row: usize| cols.clone().map(|col| kernel[row * side + col]).sum::<f32>();
-                *value = rows.clone().map(row_sum).sum();
-            }
-        }
-        Ok(Self { stencil, n_in, n_out, n_padded, weights: Buffer::of(device, &packed)? })
-    }
-
-    /// Channels of the output.
-    #[must_use]
-    pub fn n_out(&self) -> usize {
-        self.n_out
     }
 }
 

@@ -2,9 +2,12 @@
 
 pub mod attention;
 pub mod conv;
+pub mod conv_pack;
+pub mod conv_weights;
 pub mod group_norm;
 pub mod pixel_shuffle;
 pub mod time_embedding;
+pub mod training_loss;
 
 use gradus_cuda_kernels::Address;
 

@@ -4,7 +4,7 @@ use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::Address;
-use gradus_cuda_kernels::pixel_shuffle::{LaneScalars, Shuffle, Unshuffle};
+use gradus_cuda_kernels::pixel_shuffle::{self, LaneScalars, Shuffle, Unshuffle};
 
 /// An activation `[lane][channel][height][width]` of images `side` times as high and wide.
 #[derive(Debug, Clone, Copy)]
@@ -19,13 +19,25 @@ pub struct PixelShuffle {
     pub side: usize,
 }
 
-/// The forward pass, or the vjp.
+/// The forward pass, its tangent, or the vjp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// x_in = input_scale x + input_shift, and h = output U + skip x_in.
     Forward,
     /// output v, and input_scale (J_U^T (output v) + skip v).
     Vjp,
+    /// dot_x_in = input_scale dot_x, and dot_h = output dot_U + skip dot_x_in.
+    Tangent,
+}
+
+impl Direction {
+    fn code(self) -> i32 {
+        match self {
+            Self::Forward => pixel_shuffle::direction::FORWARD,
+            Self::Vjp => pixel_shuffle::direction::VJP,
+            Self::Tangent => pixel_shuffle::direction::TANGENT,
+        }
+    }
 }
 
 impl PixelShuffle {
@@ -54,7 +66,7 @@ impl PixelShuffle {
             height: self.height as i32,
             width: self.width as i32,
             side: self.side as i32,
-            is_vjp: (direction == Direction::Vjp).into(),
+            direction: direction.code(),
         };
         device.launch_over(self.len(), lanes.len(), &entry)
     }
@@ -81,7 +93,7 @@ impl PixelShuffle {
             height: self.height as i32,
             width: self.width as i32,
             side: self.side as i32,
-            is_vjp: (direction == Direction::Vjp).into(),
+            direction: direction.code(),
         };
         device.launch_over(self.len(), lanes.len(), &entry)
     }

@@ -1,0 +1,177 @@
+//! Weights of convolutions as conv.cu reads them, packed on the device by conv_pack.cu.
+
+use super::conv::Stencil;
+use crate::backend::cuda::buffer::Buffer;
+use crate::backend::cuda::device::Device;
+use crate::backend::cuda::error::DeviceError;
+use gradus_cuda_kernels::conv::OUTPUTS;
+use gradus_cuda_kernels::conv_pack::{Pack, PackRecord};
+use gradus_cuda_kernels::{Address, BLOCK};
+use std::ops::Range;
+use std::rc::Rc;
+
+/// Weights as the kernels read them, `[phase][input][tap][output]`.
+#[derive(Debug)]
+pub struct PackedConv {
+    pub(super) stencil: Stencil,
+    pub(super) n_in: usize,
+    pub(super) n_out: usize,
+    pub(super) n_padded: usize,
+    pub(super) weights: Buffer<f32>,
+    /// Where they come from, here and on the device.
+    record: Box<(PackRecord, Buffer<PackRecord>)>,
+}
+
+impl PackedConv {
+    /// Packs `weights[n_out][n_in][side][side]` for a forward convolution.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forward(
+        device: &Rc<Device>,
+        stencil: Stencil,
+        shape: (usize, usize),
+        weights: &[f32],
+    ) -> Result<Self, DeviceError> {
+        Self::forward_at(device, stencil, shape, 0)?.packed_from(device, weights)
+    }
+
+    /// Packs the same weights for the vjp to the input channels `inputs`; the stencil is the transposed one.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn transposed(
+        device: &Rc<Device>,
+        stencil: Stencil,
+        inputs: Range<usize>,
+        shape: (usize, usize),
+        weights: &[f32],
+    ) -> Result<Self, DeviceError> {
+        Self::transposed_at(device, stencil, inputs, shape, 0)?.packed_from(device, weights)
+    }
+
+    /// Room for a forward convolution whose weights `[n_out][n_in][side][side]` begin at `first` in the parameters. Nothing
+    /// is in it before [`PackedConv::repack`].
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forward_at(
+        device: &Rc<Device>,
+        stencil: Stencil,
+        (n_out, n_in): (usize, usize),
+        first: usize,
+    ) -> Result<Self, DeviceError> {
+        let kernel = stencil.side().pow(2);
+        Self::at(device, stencil, (n_out, n_in), first, (n_in * kernel, kernel))
+    }
+
+    /// The same for the vjp of those weights to the input channels `inputs`; the stencil is the transposed one.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn transposed_at(
+        device: &Rc<Device>,
+        stencil: Stencil,
+        inputs: Range<usize>,
+        (n_out, n_in): (usize, usize),
+        first: usize,
+    ) -> Result<Self, DeviceError> {
+        let kernel = stencil.side().pow(2);
+        Self::at(device, stencil, (inputs.len(), n_out), first + inputs.start * kernel, (kernel, n_in * kernel))
+    }
+
+    /// `strides` are the distances, in the parameters, of outputs and of inputs.
+    fn at(
+        device: &Rc<Device>,
+        stencil: Stencil,
+        (n_out, n_in): (usize, usize),
+        first: usize,
+        strides: (usize, usize),
+    ) -> Result<Self, DeviceError> {
+        let ((taps, phases), n_padded) = (stencil.shape(), n_out.next_multiple_of(OUTPUTS));
+        let weights = Buffer::new(device, phases * phases * n_in * taps * taps * n_padded)?;
+        let mut spans = [[[0; 2]; 4]; 2];
+        for (phase, spans) in spans.iter_mut().enumerate().take(phases) {
+            for (tap, span) in spans.iter_mut().enumerate().take(taps) {
+                let rows = stencil.kernel_rows(phase, tap);
+                *span = [rows.start as u8, rows.end as u8];
+            }
+        }
+        let record = PackRecord {
+            packed: weights.address(),
+            first: first as i32,
+            output_stride: strides.0 as i32,
+            input_stride: strides.1 as i32,
+            n_out: n_out as i32,
+            n_in: n_in as i32,
+            n_padded: n_padded as i32,
+            phases: phases as i32,
+            taps: taps as i32,
+            side: stencil.side() as i32,
+            spans,
+            unused: 0,
+        };
+        Ok(Self { stencil, n_in, n_out, n_padded, weights, record: Box::new((record, Buffer::of(device, &[record])?)) })
+    }
+
+    fn packed_from(self, device: &Rc<Device>, weights: &[f32]) -> Result<Self, DeviceError> {
+        let parameters = Buffer::of(device, weights)?;
+        self.repack(device, parameters.address())?;
+        // The parameters go when this returns.
+        device.synchronise()?;
+        Ok(self)
+    }
+
+    /// Takes over the weights that stand in `parameters`; overwrites. For many convolutions [`Packer`] is faster.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn repack(&self, device: &Device, parameters: Address<f32>) -> Result<(), DeviceError> {
+        let entry = Pack { records: self.record.1.address(), parameters };
+        device.launch([self.weights.len().div_ceil(BLOCK as usize), 1, 1], BLOCK, &entry)
+    }
+
+    /// Channels of the output.
+    #[must_use]
+    pub fn n_out(&self) -> usize {
+        self.n_out
+    }
+}
+
+/// Packs the weights of many convolutions in one launch.
+#[derive(Debug)]
+pub struct Packer {
+    records: Buffer<PackRecord>,
+    most_values: usize,
+}
+
+impl Packer {
+    /// For the given convolutions, which must live as long as this is used.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn new<'a>(
+        device: &Rc<Device>,
+        convolutions: impl IntoIterator<Item = &'a PackedConv>,
+    ) -> Result<Self, DeviceError> {
+        let (mut records, mut most_values) = (Vec::new(), 0);
+        for convolution in convolutions {
+            records.push(convolution.record.0);
+            most_values = most_values.max(convolution.weights.len());
+        }
+        Ok(Self { records: Buffer::of(device, &records)?, most_values })
+    }
+
+    /// [`PackedConv::repack`] of all.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn repack(&self, device: &Device, parameters: Address<f32>) -> Result<(), DeviceError> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        // Four values to a thread of the largest.
+        let blocks = self.most_values.div_ceil(4 * BLOCK as usize);
+        device.launch([blocks, self.records.len(), 1], BLOCK, &Pack { records: self.records.address(), parameters })
+    }
+}

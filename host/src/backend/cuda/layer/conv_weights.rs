@@ -1,0 +1,280 @@
+//! Gradients of a convolution's weights and bias; the sums and how they are split are in conv_weights.cu.
+//!
+//! How many blocks share a sum depends on its size only, not on the device: the same bits everywhere.
+
+use super::Concat;
+use super::conv::Stencil;
+use crate::backend::cuda::buffer::Buffer;
+use crate::backend::cuda::device::Device;
+use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::vector::Lanes;
+use gradus_cuda_kernels::conv_weights::{
+    CHANNELS, Down, FINISHED, Finish, Operand, Point, SHARED, Same, Sums, Up, WeightFinish, WeightGradient,
+};
+use gradus_cuda_kernels::{Address, BLOCK};
+use std::rc::Rc;
+
+const WARP: usize = 32;
+/// Warps that fill a large device: 12 on each of 132 multiprocessors.
+const WARPS: usize = 12 * 132;
+/// Parts of a sum at most: `conv_weights_finish` reads them all.
+const MAX_SPLITS: usize = 512;
+/// Eights of channels of a block at most, of either operand.
+const MAX_GROUPS: usize = 12;
+/// Moving channels of a block at most.
+const MAX_COLUMNS: usize = 64;
+
+/// The sizes of one convolution.
+#[derive(Debug, Clone, Copy)]
+pub struct WeightShape {
+    /// `Same`, `Point`, `Down` or `Up`.
+    pub stencil: Stencil,
+    /// Channels.
+    pub n_out: usize,
+    /// Channels of both inputs together.
+    pub n_in: usize,
+    /// (rows, columns) of the input and of the output.
+    pub sizes: [(usize, usize); 2],
+}
+
+/// How the kernels share the work.
+#[derive(Debug, Clone, Copy)]
+struct Split {
+    /// Of a block: eights of steady channels, moving channels (of 1x1 eights of them).
+    groups: usize,
+    columns: usize,
+    /// Blocks along moving and steady channels.
+    blocks: (usize, usize),
+    units: usize,
+    units_per_split: usize,
+    splits: usize,
+}
+
+impl WeightShape {
+    /// Whether the input is the steady operand.
+    fn swapped(&self) -> bool {
+        self.stencil == Stencil::Up
+    }
+
+    /// Channels and size of the steady and of the moving operand.
+    fn operands(&self) -> [(usize, (usize, usize)); 2] {
+        let (output, input) = ((self.n_out, self.sizes[1]), (self.n_in, self.sizes[0]));
+        if self.swapped() { [input, output] } else { [output, input] }
+    }
+
+    fn taps(&self) -> usize {
+        self.stencil.side().pow(2)
+    }
+
+    /// (pixels of a tile, values that a moving channel has in one), of 1x1 for eight channels; as in conv_weights.cu.
+    fn tile(&self) -> (usize, usize) {
+        match self.stencil {
+            Stencil::Point => (32, 32 * CHANNELS),
+            Stencil::Same => (64, 101),
+            _ => (32, 153),
+        }
+    }
+
+    /// Tiles of one lane of one pair.
+    fn tiles(&self) -> usize {
+        let [(_, (rows, cols)), _] = self.operands();
+        match self.stencil {
+            Stencil::Point => (rows * cols).div_ceil(32),
+            Stencil::Same => rows.div_ceil(8) * cols.div_ceil(8),
+            _ => rows.div_ceil(4) * cols.div_ceil(8),
+        }
+    }
+
+    /// Groups of a block, as equal as they can be.
+    fn groups(channels: usize) -> usize {
+        let eights = channels.div_ceil(CHANNELS);
+        eights.div_ceil(eights.div_ceil(MAX_GROUPS))
+    }
+
+    /// Moving channels of a block: as many as leave fewest threads idle, of these the most.
+    fn columns(&self, groups: usize, moving: usize) -> usize {
+        if self.stencil == Stencil::Point {
+            return Self::groups(moving);
+        }
+        let (pixels, values) = self.tile();
+        let fits = |&columns: &usize| {
+            groups * columns <= BLOCK as usize && pixels * (groups * CHANNELS + 4) + columns * values <= SHARED
+        };
+        let warps = |columns: usize| moving.div_ceil(columns) * (groups * columns).div_ceil(WARP);
+        (1..=MAX_COLUMNS.min(moving)).rev().filter(fits).min_by_key(|&columns| warps(columns)).unwrap_or(1)
+    }
+
+    fn split(&self, lanes: usize, pairs: usize) -> Split {
+        let [(steady, _), (moving, _)] = self.operands();
+        let groups = Self::groups(steady);
+        let columns = self.columns(groups, moving);
+        let per_column = if self.stencil == Stencil::Point { CHANNELS } else { 1 };
+        let blocks = (moving.div_ceil(columns * per_column), steady.div_ceil(groups * CHANNELS));
+        let units = pairs * lanes * self.tiles();
+        let warps = blocks.0 * blocks.1 * (groups * columns).div_ceil(WARP);
+        let units_per_split = units.div_ceil(WARPS.div_ceil(warps).min(MAX_SPLITS));
+        Split { groups, columns, blocks, units, units_per_split, splits: units.div_ceil(units_per_split) }
+    }
+
+    /// Values of the scratch that the gradient takes for up to `lanes` lanes and two pairs: [`WeightScratch::new`].
+    #[must_use]
+    pub fn scratch_len(&self, lanes: usize) -> usize {
+        let splits = (1..=2).flat_map(|pairs| (1..=lanes).map(move |n| self.split(n, pairs).splits)).max();
+        splits.unwrap_or(1) * self.taps() * self.n_out * self.n_in
+    }
+}
+
+/// Memory that the gradients of all layers share, one after the other.
+#[derive(Debug)]
+pub struct WeightScratch {
+    partial: Buffer<f32>,
+    sums: Buffer<f32>,
+}
+
+impl WeightScratch {
+    /// For the largest of the given layers and `lanes` lanes.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn new(device: &Rc<Device>, layers: &[WeightShape], lanes: usize) -> Result<Self, DeviceError> {
+        let most = |of: &dyn Fn(&WeightShape) -> usize| layers.iter().map(of).max().unwrap_or(0);
+        let (partial, sums) = (most(&|layer| layer.scratch_len(lanes)), lanes * most(&|layer| layer.n_out));
+        Ok(Self { partial: Buffer::new(device, partial)?, sums: Buffer::new(device, sums)? })
+    }
+}
+
+/// The gradients of one convolution to launch.
+#[derive(Debug, Clone, Copy)]
+pub struct WeightPass<'a> {
+    /// Sizes.
+    pub shape: WeightShape,
+    /// One or two: the output's gradient `[lane][n_out][row][col]` with the input that it meets.
+    pub pairs: &'a [(Address<f32>, Concat)],
+    /// On the sums over lanes.
+    pub factor: f32,
+    /// Where the sums of the first pair's gradient over pixels go, `[lane][o]` without the factor, with the distance from
+    /// lane to lane: the time shifts' gradients. Null for none.
+    pub lane_sums: (Address<f32>, usize),
+    /// Written: `[n_out][n_in][side][side]`.
+    pub d_weight: Address<f32>,
+    /// Written: `[n_out]`, of the first pair.
+    pub d_bias: Address<f32>,
+}
+
+impl WeightPass<'_> {
+    /// Overwrites the gradients with the sums over the given lanes.
+    ///
+    /// # Errors
+    /// When the device fails.
+    ///
+    /// # Panics
+    /// When there are not one or two pairs, when an input has not the channels of the shape, when the stencil is a transposed
+    /// one, or when the scratch is too small.
+    pub fn run(&self, device: &Device, lanes: &Lanes, scratch: &WeightScratch) -> Result<(), DeviceError> {
+        let Self { shape, pairs, .. } = *self;
+        let has_weights = matches!(shape.stencil, Stencil::Same | Stencil::Point | Stencil::Down | Stencil::Up);
+        assert!(has_weights, "{:?} has no weights of its own", shape.stencil);
+        assert!(matches!(pairs.len(), 1 | 2), "one or two pairs");
+        assert!(pairs.iter().all(|(_, input)| input.channels() == shape.n_in), "channels of the input");
+        let split = shape.split(lanes.len(), pairs.len());
+        let needed = split.splits * shape.taps() * shape.n_out * shape.n_in;
+        assert!(needed <= scratch.partial.len(), "scratch for {needed} values");
+        let sums = if self.lane_sums.0.is_null() { (scratch.sums.address(), shape.n_out) } else { self.lane_sums };
+        device.launch(
+            [shape.n_out, 1, lanes.len()],
+            BLOCK,
+            &Sums {
+                lanes: lanes.address(),
+                d: pairs[0].0,
+                sums: sums.0,
+                n_out: shape.n_out as i32,
+                n_pixels: (shape.sizes[1].0 * shape.sizes[1].1) as i32,
+                stride: sums.1 as i32,
+            },
+        )?;
+        self.correlate(device, lanes, scratch, split)?;
+        self.finish(device, lanes, scratch, split, sums)
+    }
+
+    fn correlate(
+        &self,
+        device: &Device,
+        lanes: &Lanes,
+        scratch: &WeightScratch,
+        split: Split,
+    ) -> Result<(), DeviceError> {
+        let grid = [split.blocks.0, split.blocks.1, split.splits];
+        let threads = (split.groups * split.columns).next_multiple_of(WARP) as u32;
+        let at = self.record(lanes, scratch, split);
+        match self.shape.stencil {
+            Stencil::Same => device.launch(grid, threads, &Same { at }),
+            Stencil::Down => device.launch(grid, threads, &Down { at }),
+            Stencil::Up => device.launch(grid, threads, &Up { at }),
+            _ => device.launch(grid, threads, &Point { at }),
+        }
+    }
+
+    fn record(&self, lanes: &Lanes, scratch: &WeightScratch, split: Split) -> WeightGradient {
+        let Self { shape, pairs, .. } = *self;
+        let [(n_steady, steady), (n_moving, moving)] = shape.operands();
+        let output = |pair: usize| Operand { first: pairs[pair].0, second: Address::NULL };
+        let input = |pair: usize| Operand { first: pairs[pair].1.first.0, second: pairs[pair].1.second.0 };
+        let last = pairs.len() - 1;
+        let (outputs, inputs) = ([output(0), output(last)], [input(0), input(last)]);
+        let n_first = pairs[0].1.first.1;
+        let (of_steady, of_moving) = if shape.swapped() {
+            ((inputs, n_first), (outputs, shape.n_out))
+        } else {
+            ((outputs, shape.n_out), (inputs, n_first))
+        };
+        WeightGradient {
+            lanes: lanes.address(),
+            steady: of_steady.0,
+            moving: of_moving.0,
+            partial: scratch.partial.address(),
+            n_steady: n_steady as i32,
+            n_steady_first: of_steady.1 as i32,
+            steady_height: steady.0 as i32,
+            steady_width: steady.1 as i32,
+            n_moving: n_moving as i32,
+            n_moving_first: of_moving.1 as i32,
+            moving_height: moving.0 as i32,
+            moving_width: moving.1 as i32,
+            n_lanes: lanes.len() as i32,
+            n_units: split.units as i32,
+            units_per_split: split.units_per_split as i32,
+            groups: split.groups as i32,
+            columns: split.columns as i32,
+            unused: 0,
+        }
+    }
+
+    fn finish(
+        &self,
+        device: &Device,
+        lanes: &Lanes,
+        scratch: &WeightScratch,
+        split: Split,
+        (sums, stride): (Address<f32>, usize),
+    ) -> Result<(), DeviceError> {
+        let shape = self.shape;
+        let [(n_steady, _), (n_moving, _)] = shape.operands();
+        let at = WeightFinish {
+            lanes: lanes.address(),
+            partial: scratch.partial.address(),
+            sums,
+            d_weight: self.d_weight,
+            d_bias: self.d_bias,
+            n_steady: n_steady as i32,
+            n_moving: n_moving as i32,
+            n_taps: shape.taps() as i32,
+            n_splits: split.splits as i32,
+            n_lanes: lanes.len() as i32,
+            stride: stride as i32,
+            swapped: shape.swapped().into(),
+            factor: self.factor,
+        };
+        let blocks = (shape.taps() * n_steady * n_moving).div_ceil(FINISHED) + shape.n_out.div_ceil(FINISHED);
+        device.launch([blocks, 1, 1], BLOCK, &Finish { at })
+    }
+}
