@@ -4,9 +4,12 @@
 //! names, number and sizes of parameters, threads of a block.
 
 pub mod attention;
+pub mod attention_training;
 pub mod conv;
 pub mod entry;
 pub mod group_norm;
+pub mod linear_training;
+pub mod norm_training;
 pub mod pixel_shuffle;
 pub mod projector;
 pub mod time_embedding;
@@ -15,10 +18,13 @@ pub mod vector;
 pub use entry::{Address, BLOCK, Entry, Signature, Source};
 
 /// All `.cu` files.
-pub const SOURCES: [Source; 7] = [
+pub const SOURCES: [Source; 10] = [
     attention::SOURCE,
+    attention_training::SOURCE,
     conv::SOURCE,
     group_norm::SOURCE,
+    linear_training::SOURCE,
+    norm_training::SOURCE,
     pixel_shuffle::SOURCE,
     projector::SOURCE,
     time_embedding::SOURCE,
