@@ -1,4 +1,5 @@
-// SiLU: s(z) = z sigma(z) with sigma(z) = 1 / (1 + e^-z), and s'(z) = sigma(z) (1 + z (1 - sigma(z))).
+// SiLU: s(z) = z sigma(z) with sigma(z) = 1 / (1 + e^-z), and s'(z) = sigma(z) (1 + z (1 - sigma(z))),
+// s''(z) = sigma(z) (1 - sigma(z)) (2 + z (1 - 2 sigma(z))).
 #pragma once
 
 // sigma(z), and 1 - sigma(z) without its cancellation; the exponential cannot overflow.
@@ -20,4 +21,11 @@ __device__ __forceinline__ float silu_slope(float z) {
     float sigma, rest;
     sigmoid(z, sigma, rest);
     return sigma * (1.0f + z * rest);
+}
+
+// s''(z).
+__device__ __forceinline__ float silu_bend(float z) {
+    float sigma, rest;
+    sigmoid(z, sigma, rest);
+    return sigma * rest * (2.0f + z * (rest - sigma));
 }

@@ -4,11 +4,14 @@
 //! names, number and sizes of parameters, threads of a block.
 
 pub mod attention;
+pub mod attention_training;
 pub mod conv;
 pub mod conv_pack;
 pub mod conv_weights;
 pub mod entry;
 pub mod group_norm;
+pub mod linear_training;
+pub mod norm_training;
 pub mod pixel_shuffle;
 pub mod projector;
 pub mod time_embedding;
@@ -20,10 +23,13 @@ pub use entry::{Address, BLOCK, Entry, Signature, Source};
 /// All `.cu` files.
 pub const SOURCES: [Source; 10] = [
     attention::SOURCE,
+    attention_training::SOURCE,
     conv::SOURCE,
     conv_pack::SOURCE,
     conv_weights::SOURCE,
     group_norm::SOURCE,
+    linear_training::SOURCE,
+    norm_training::SOURCE,
     pixel_shuffle::SOURCE,
     projector::SOURCE,
     time_embedding::SOURCE,

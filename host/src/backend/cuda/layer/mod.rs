@@ -1,10 +1,13 @@
 //! The layers: for each kernel file, what lays out its weights and launches it. Named like the CPU's.
 
 pub mod attention;
+pub mod attention_training;
 pub mod conv;
 pub mod conv_pack;
 pub mod conv_weights;
 pub mod group_norm;
+pub mod linear_training;
+pub mod norm_training;
 pub mod pixel_shuffle;
 pub mod time_embedding;
 pub mod training_loss;

@@ -1,0 +1,159 @@
+//! The time embedding in training: its weights stay where the parameters are. It does not depend on the image, so it has no
+//! tangent. The sums are in linear_training.cu.
+
+use crate::backend::cuda::buffer::Buffer;
+use crate::backend::cuda::device::Device;
+use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::vector::Lanes;
+use gradus_cuda_kernels::linear_training::{Backward, Forward, INPUTS, OUTPUTS, Weights};
+use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
+use gradus_cuda_kernels::time_embedding::Waves;
+use gradus_cuda_kernels::{Address, BLOCK};
+use std::rc::Rc;
+
+/// A linear layer's place in the parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct LinearPlace {
+    /// Where its weights `[output][input]` begin.
+    pub weight: usize,
+    /// Where its bias begins.
+    pub bias: usize,
+    /// Number of outputs.
+    pub n_out: usize,
+}
+
+/// Layers on the same input, one behind the other.
+#[derive(Debug)]
+struct Linear {
+    /// Places of the row of weights and of the bias of each output.
+    rows: Buffer<i32>,
+    n_in: usize,
+    n_out: usize,
+}
+
+/// The embedding's layers, with buffers `[lane][n]` for some lanes.
+#[derive(Debug)]
+pub struct TrainingEmbedding {
+    frequencies: Buffer<f64>,
+    layers: [Linear; 3],
+    /// Waves, hidden values, embedding: what each layer reads.
+    inputs: [Buffer<f32>; 3],
+    /// What goes into a SiLU, or is a shift: what each layer writes.
+    outputs: [Buffer<f32>; 3],
+    d_outputs: [Buffer<f32>; 3],
+}
+
+impl Linear {
+    fn new(device: &Rc<Device>, n_in: usize, places: &[LinearPlace]) -> Result<Self, DeviceError> {
+        let row = |place: &LinearPlace, o: usize| [(place.weight + o * n_in) as i32, (place.bias + o) as i32];
+        let rows: Vec<i32> =
+            places.iter().flat_map(|place| (0..place.n_out).flat_map(move |o| row(place, o))).collect();
+        Ok(Self { rows: Buffer::of(device, &rows)?, n_in, n_out: rows.len() / 2 })
+    }
+}
+
+impl TrainingEmbedding {
+    /// The two layers of the embedding and those of the shifts of every residual block, at `frequencies`, for `lanes` images.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn new(
+        device: &Rc<Device>,
+        frequencies: &[f64],
+        (first, second, shifts): (LinearPlace, LinearPlace, &[LinearPlace]),
+        lanes: usize,
+    ) -> Result<Self, DeviceError> {
+        let layers = [
+            Linear::new(device, 2 * frequencies.len(), &[first])?,
+            Linear::new(device, first.n_out, &[second])?,
+            Linear::new(device, second.n_out, shifts)?,
+        ];
+        let room = |n: usize| Buffer::new(device, lanes * n);
+        let inputs = [room(layers[0].n_in)?, room(layers[1].n_in)?, room(layers[2].n_in)?];
+        let outputs = || Ok([room(layers[0].n_out)?, room(layers[1].n_out)?, room(layers[2].n_out)?]);
+        let (outputs, d_outputs) = (outputs()?, outputs()?);
+        Ok(Self { frequencies: Buffer::of(device, frequencies)?, layers, inputs, outputs, d_outputs })
+    }
+
+    /// The shifts of all residual blocks `[lane][n]`, one after the other, and n.
+    #[must_use]
+    pub fn shifts(&self) -> (Address<f32>, usize) {
+        (self.outputs[2].address(), self.layers[2].n_out)
+    }
+
+    /// Their gradients, laid out likewise, which others write before [`TrainingEmbedding::backward`].
+    #[must_use]
+    pub fn d_shifts(&self) -> (Address<f32>, usize) {
+        (self.d_outputs[2].address(), self.layers[2].n_out)
+    }
+
+    /// Computes the shifts at the smoothing levels of the lanes.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn forward(
+        &self,
+        device: &Device,
+        lanes: &Lanes,
+        scalars: Address<LaneScalars>,
+        parameters: Address<f32>,
+    ) -> Result<(), DeviceError> {
+        let half = self.frequencies.len();
+        let waves = Waves {
+            lanes: lanes.address(),
+            scalars,
+            frequencies: self.frequencies.address(),
+            waves: self.inputs[0].address(),
+            half: half as i32,
+        };
+        device.launch_over(half, lanes.len(), &waves)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let entry = Forward {
+                lanes: lanes.address(),
+                parameters,
+                rows: layer.rows.address(),
+                x: self.inputs[i].address(),
+                z: self.outputs[i].address(),
+                s: self.inputs.get(i + 1).map_or(Address::NULL, Buffer::address),
+                n_in: layer.n_in as i32,
+                n_out: layer.n_out as i32,
+            };
+            device.launch([layer.n_out.div_ceil(OUTPUTS), 1, lanes.len()], BLOCK, &entry)?;
+        }
+        Ok(())
+    }
+
+    /// Gradients of all weights and biases, `=` factor times the sum over lanes, at their places in `gradient`, from d_shifts.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn backward(
+        &self,
+        device: &Device,
+        lanes: &Lanes,
+        parameters: Address<f32>,
+        gradient: Address<f32>,
+        factor: f32,
+    ) -> Result<(), DeviceError> {
+        for (i, layer) in self.layers.iter().enumerate().rev() {
+            let (rows, d_y) = (layer.rows.address(), self.d_outputs[i].address());
+            let (n_in, n_lanes) = (layer.n_in as i32, lanes.len() as i32);
+            let x = self.inputs[i].address();
+            let weights = Weights { lanes: lanes.address(), rows, d_y, x, gradient, factor, n_in, n_lanes };
+            device.launch([layer.n_in.div_ceil(BLOCK as usize), layer.n_out, 1], BLOCK, &weights)?;
+            let Some(before) = i.checked_sub(1) else { break };
+            let entry = Backward {
+                lanes: lanes.address(),
+                parameters,
+                rows,
+                d_y,
+                z: self.outputs[before].address(),
+                d_z: self.d_outputs[before].address(),
+                n_in,
+                n_out: layer.n_out as i32,
+            };
+            device.launch([layer.n_in.div_ceil(INPUTS), 1, lanes.len()], BLOCK, &entry)?;
+        }
+        Ok(())
+    }
+}
