@@ -14,6 +14,7 @@ pub mod linear_training;
 pub mod norm_training;
 pub mod pixel_shuffle;
 pub mod projector;
+pub mod residual;
 pub mod time_embedding;
 pub mod training_loss;
 pub mod vector;
@@ -21,7 +22,7 @@ pub mod vector;
 pub use entry::{Address, BLOCK, Entry, Signature, Source};
 
 /// All `.cu` files.
-pub const SOURCES: [Source; 10] = [
+pub const SOURCES: [Source; 14] = [
     attention::SOURCE,
     attention_training::SOURCE,
     conv::SOURCE,
@@ -32,6 +33,7 @@ pub const SOURCES: [Source; 10] = [
     norm_training::SOURCE,
     pixel_shuffle::SOURCE,
     projector::SOURCE,
+    residual::SOURCE,
     time_embedding::SOURCE,
     training_loss::SOURCE,
     vector::SOURCE,

@@ -11,6 +11,19 @@ use super::plan::{ActivationShape, Plan, Step, TensorId};
 use std::collections::HashMap;
 use std::ops::Range;
 
+/// What is known of every activation a, where G = <h, J_h v> is the function that is differentiated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quantity {
+    /// a.
+    Value,
+    /// Its tangent J_a v.
+    Dot,
+    /// dG/d(tangent). As G is linear in the tangents, this is also the gradient of the energy with respect to a.
+    DDot,
+    /// dG/d(value); or, for a loss without tangents, the gradient of that loss.
+    DValue,
+}
+
 /// An activation, and whether the gradient that an operation gives it is `+=` or the first one, `=`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Input {

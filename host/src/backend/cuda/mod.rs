@@ -17,6 +17,7 @@ pub mod projector;
 mod slice;
 mod slices;
 mod step;
+pub mod training;
 pub mod vector;
 
 pub use buffer::{Buffer, Plain};
@@ -26,3 +27,4 @@ pub use lockstep::drive_in_lockstep;
 pub use network::{CudaNetwork, CudaNetworkError};
 pub use slice::{Slice, SlicesError};
 pub use slices::CudaSlices;
+pub use training::CudaTrainingNetwork;

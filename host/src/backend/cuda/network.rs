@@ -10,7 +10,7 @@ use super::vector::Lanes;
 use crate::backend::cpu::NetworkError;
 use crate::unet::layers::LayerKind;
 use crate::unet::plan::Plan;
-use crate::unet::{EnergyScales, Parametrisation, PerturbationKernelSpec, Weights};
+use crate::unet::{EnergyScales, Parametrisation, PerturbationKernel, PerturbationKernelSpec, Weights};
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
 use std::rc::Rc;
@@ -111,16 +111,7 @@ impl CudaNetwork {
     pub fn forward(&mut self, lanes: &Lanes, levels: &[(usize, f32)], images: Address<f32>) -> Result<(), DeviceError> {
         for &(lane, t) in levels {
             let kernel = self.perturbation_kernel.at(f64::from(t));
-            let EnergyScales { input_scale, input_shift, skip, output } =
-                EnergyScales::new(&self.parametrisation, kernel);
-            self.on_host[lane] = LaneScalars {
-                t,
-                input_scale: input_scale as f32,
-                input_shift: input_shift as f32,
-                output: output as f32,
-                skip_scale: (skip * input_scale) as f32,
-                skip_shift: (skip * input_shift) as f32,
-            };
+            self.on_host[lane] = lane_scalars(&self.parametrisation, kernel, t);
         }
         self.scalars.upload(0, &self.on_host)?;
         let (device, to_lanes) = (&*self.device, (lanes, self.scalars.address()));
@@ -151,6 +142,19 @@ impl CudaNetwork {
 
     fn site<'a>(&'a self, lanes: &'a Lanes) -> Site<'a> {
         Site { device: &self.device, lanes, memory: &self.memory, shifts: self.time_embedding.shifts() }
+    }
+}
+
+/// What surrounds the network at smoothing level `t`, whose perturbation kernel is `kernel`.
+pub(super) fn lane_scalars(parametrisation: &Parametrisation, kernel: PerturbationKernel, t: f32) -> LaneScalars {
+    let EnergyScales { input_scale, input_shift, skip, output } = EnergyScales::new(parametrisation, kernel);
+    LaneScalars {
+        t,
+        input_scale: input_scale as f32,
+        input_shift: input_shift as f32,
+        output: output as f32,
+        skip_scale: (skip * input_scale) as f32,
+        skip_shift: (skip * input_shift) as f32,
     }
 }
 

@@ -6,21 +6,8 @@ use super::attention::AttentionScratch;
 use super::embedding::EmbeddingState;
 use super::norm::NormState;
 use crate::unet::plan::TensorId;
-pub(super) use crate::unet::tape::{Input, Inputs};
+pub(super) use crate::unet::tape::{Input, Inputs, Quantity};
 use std::mem::take;
-
-/// What is known of every activation a, where G = <h, J_h v> is the function that is differentiated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quantity {
-    /// a.
-    Value,
-    /// Its tangent J_a v.
-    Dot,
-    /// dG/d(tangent). As G is linear in the tangents, this is also the gradient of the energy with respect to a.
-    DDot,
-    /// dG/d(value); or, for a loss without tangents, the gradient of that loss.
-    DValue,
-}
 
 /// What a layer reads besides the buffers of its lane.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@ pub mod group_norm;
 pub mod linear_training;
 pub mod norm_training;
 pub mod pixel_shuffle;
+pub mod residual;
 pub mod time_embedding;
 pub mod training_loss;
 
