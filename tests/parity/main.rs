@@ -9,6 +9,7 @@ mod network;
 mod projector;
 mod run;
 mod support;
+mod training;
 mod vector;
 
 use gradus::backend::cuda::Device;
@@ -18,7 +19,7 @@ use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     vector::check,
     projector::forward_and_adjoint,
     projector::transposes,
@@ -28,6 +29,7 @@ const CHECKS: [Check; 9] = [
     conv_weights::packing,
     conv_weights::losses,
     network::check,
+    training::losses,
 ];
 
 fn in_modes(modes: &[Mode], check: Check) {
@@ -93,6 +95,16 @@ fn runs() {
 #[test]
 fn slices_in_lockstep() {
     in_modes(&[Mode::LAZY], run::lockstep);
+}
+
+#[test]
+fn losses_of_training() {
+    in_modes(&[Mode::SEEDED], training::losses);
+}
+
+#[test]
+fn training_runs() {
+    in_modes(&[Mode::LAZY], training::run);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use gradus::backend::cuda::{Buffer, CudaNetwork, Device};
 use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Weights, layers};
 use std::rc::Rc;
 
-const RESIDUAL: Parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
+pub const RESIDUAL: Parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
 
 /// A small network with all kinds of layers, two heads, and channel counts that fit no vector.
 fn architecture(pixel_unshuffle: usize, channel_mult: Vec<usize>) -> Architecture {
@@ -43,7 +43,12 @@ pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> 
 
 /// A network small enough for whole runs.
 pub fn small() -> Weights {
-    random(&architecture(2, vec![1, 2]), RESIDUAL)
+    random(&small_architecture(), RESIDUAL)
+}
+
+/// Its description.
+pub fn small_architecture() -> Architecture {
+    architecture(2, vec![1, 2])
 }
 
 /// Odd sizes at the coarse levels, down to one pixel; more pixels than a tile; batches of 1 and 5.

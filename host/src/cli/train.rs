@@ -4,6 +4,7 @@ use crate::config::toml_failure;
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
+use gradus::backend::DeviceChoice;
 use gradus::train::{
     CHECKPOINT, DataConfig, LEVELS, PRESETS, RunEnd, TrainError, Trainer, TrainingConfig, ValidationRow, preset, train,
 };
@@ -33,6 +34,10 @@ pub struct Arguments {
     /// Folder of the validation slices, of other patients
     #[arg(long, value_name = "FOLDER")]
     validation_data: Option<PathBuf>,
+    /// What computes: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its check]. Bits differ between
+    /// devices; a checkpoint goes on on any, but a run that is to be repeated should stay on one
+    #[arg(long, default_value_t, hide_default_value = true)]
+    device: DeviceChoice,
     /// Where the run goes: a new or empty folder [default: runs/train-NAME]
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -40,7 +45,7 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
-    let (mut trainer, folder) = match &arguments.resume {
+    let (trainer, folder) = match &arguments.resume {
         Some(folder) => (arguments.resume(folder)?, folder.clone()),
         None => {
             let trainer = Trainer::new(arguments.training_config()?).into_diagnostic()?;
@@ -50,6 +55,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
             (trainer, folder)
         }
     };
+    let (mut trainer, warning) = trainer.on(arguments.device).into_diagnostic()?;
+    warning.iter().for_each(|line| terminal.warn(line));
     let skipped = trainer.images().skipped();
     skipped.iter().for_each(|line| terminal.warn(&format!("passed over {line}")));
     let stop = stop_flag()?;

@@ -42,12 +42,12 @@ impl Batch {
         TrainingBatch { x_t: &self.x_t[..pixels], z: &self.z[..pixels], t: &self.t[..n], weights: &self.weights[..n] }
     }
 
-    /// Fills the batch with the samples from number `first` on.
-    pub(super) fn fill(&mut self, sampler: &Sampler<'_>, first: u64) {
-        let n = sampler.crop * sampler.crop;
-        let images = self.x_t.par_chunks_exact_mut(n).zip(self.z.par_chunks_exact_mut(n));
+    /// Fills the first `n` places with the samples from number `first` on.
+    pub(super) fn fill(&mut self, sampler: &Sampler<'_>, first: u64, n: usize) {
+        let pixels = sampler.crop * sampler.crop;
+        let images = self.x_t.par_chunks_exact_mut(pixels).zip(self.z.par_chunks_exact_mut(pixels));
         let scalars = self.t.par_iter_mut().zip(&mut self.weights);
-        images.zip(scalars).enumerate().for_each(|(k, ((x_t, z), (t, weight)))| {
+        images.zip(scalars).take(n).enumerate().for_each(|(k, ((x_t, z), (t, weight)))| {
             (*t, *weight) = sampler.sample(first + k as u64, x_t, z);
         });
     }
@@ -121,8 +121,8 @@ mod tests {
         let (images, smoothing) = (Images::Ellipses { size: 32 }, Smoothing::default());
         let sampler = sampler(&images, &smoothing);
         let (mut whole, mut part) = (Batch::new(4, 16), Batch::new(2, 16));
-        whole.fill(&sampler, 10);
-        part.fill(&sampler, 12);
+        whole.fill(&sampler, 10, 4);
+        part.fill(&sampler, 12, 2);
         assert_eq!(whole.x_t[2 * 256..], part.x_t[..]);
         assert_eq!((&whole.t[2..], &whole.weights[2..]), (&part.t[..], &part.weights[..]));
         assert_ne!(whole.x_t[..256], whole.x_t[256..512]);
@@ -134,7 +134,7 @@ mod tests {
         let (images, smoothing) = (Images::Ellipses { size: 32 }, Smoothing::default());
         let sampler = sampler(&images, &smoothing);
         let mut batch = Batch::new(200, 16);
-        batch.fill(&sampler, 0);
+        batch.fill(&sampler, 0, 200);
         let variance = batch.z.iter().map(|z| f64::from(*z).powi(2)).sum::<f64>() / batch.z.len() as f64;
         assert!((variance - 1.0).abs() < 5.0 * (2.0 / batch.z.len() as f64).sqrt(), "{variance}");
         for (k, &t) in batch.t.iter().enumerate() {

@@ -16,6 +16,7 @@ mod adam;
 mod batch;
 mod checkpoint;
 mod config;
+mod device;
 mod folder;
 mod history;
 mod images;
@@ -36,6 +37,7 @@ pub use trainer::Trainer;
 pub use validation::{LEVELS, denoising_db};
 
 use crate::backend::cpu::NetworkError;
+use crate::backend::cuda::DeviceError;
 use crate::report::ReportError;
 use crate::unet::WeightsError;
 use std::error::Error;
@@ -54,6 +56,9 @@ pub enum TrainError {
     /// The network cannot be made.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The GPU cannot be used, or stopped working.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

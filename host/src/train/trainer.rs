@@ -1,32 +1,34 @@
 //! One training run in memory: its steps, its validation, its weights.
 
 use super::TrainError;
-use super::adam::{OptimiserState, learning_rate};
+use super::adam::{OptimiserState, add_scaled, learning_rate, norm};
 use super::batch::{Batch, Sampler};
 use super::checkpoint::Checkpoint;
 use super::config::{Loss, Phase, TrainingConfig};
+use super::device::{LossNetwork, RunDevice, distrust};
 use super::history::{History, ValidationRow};
 use super::images::Images;
 use super::{initial, validation};
-use crate::backend::cpu::{TrainingBatch, TrainingNetwork};
+use crate::backend::DeviceChoice;
+use crate::backend::choice::Opened;
 use crate::unet::{Parametrisation, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::time::Instant;
 
-/// Images worked on at a time where the configuration does not say.
-const IMAGES_AT_A_TIME: usize = 8;
 /// A network that knows nothing has a weighted loss of a few per pixel.
 const LARGEST_LOSS: f64 = 1e3;
 
 /// A training run between two steps.
 ///
 /// Step k is a function of the configuration, k and the state before it, so a run that is continued from a checkpoint
-/// gives the same bits as one that was never stopped, with any number of threads.
+/// gives the same bits as one that was never stopped, with any number of threads. On another device the sums have another
+/// order and the bits are others: a checkpoint may move, but a run that is to be repeated should stay where it began.
 #[derive(Debug)]
 pub struct Trainer {
     images: Images,
     checkpoint: Checkpoint,
+    device: RunDevice,
     /// The network of the current phase.
     workspace: Option<Workspace>,
 }
@@ -34,8 +36,11 @@ pub struct Trainer {
 #[derive(Debug)]
 struct Workspace {
     crop: usize,
-    network: TrainingNetwork,
-    batch: Batch,
+    network: LossNetwork,
+    /// The images at work, and those that are made meanwhile.
+    batches: [Batch; 2],
+    /// The sample with which the first of the batches begins, where it is filled.
+    ready: Option<u64>,
     /// Of a few images, and of all.
     part: Vec<f32>,
     gradient: Vec<f32>,
@@ -55,7 +60,12 @@ impl Trainer {
         };
         let parameters = initial::parameters(&config.network, &mut ChaCha8Rng::seed_from_u64(config.seed));
         let (state, history) = (OptimiserState::new(parameters), History::default());
-        Ok(Self { images, checkpoint: Checkpoint { config, state, history, data }, workspace: None })
+        Ok(Self {
+            images,
+            checkpoint: Checkpoint { config, state, history, data },
+            device: RunDevice::Cpu,
+            workspace: None,
+        })
     }
 
     /// A run where its checkpoint left it; under a `longer` description, if one is given.
@@ -72,7 +82,18 @@ impl Trainer {
         }
         checkpoint.config.validate()?;
         let images = Images::open(&checkpoint.config.data)?;
-        Ok(Self { images, checkpoint, workspace: None })
+        Ok(Self { images, checkpoint, device: RunDevice::Cpu, workspace: None })
+    }
+
+    /// The run on a device of choice instead of the CPU; and why `auto` took no GPU, if it is worth a word. `auto` takes one
+    /// whose gradient of the first weights is the CPU's. Validation stays on the CPU.
+    ///
+    /// # Errors
+    /// `Device`, when the GPU that was asked for cannot be used.
+    pub fn on(self, choice: DeviceChoice) -> Result<(Self, Option<String>), TrainError> {
+        let opened = choice.open(|device| distrust(device, self.config(), self.parametrisation()))?;
+        let why = if let Opened::Cpu(why) = &opened { why.clone() } else { None };
+        Ok((Self { device: opened.into(), workspace: None, ..self }, why))
     }
 
     /// The state, for [`Trainer::resume`].
@@ -122,16 +143,16 @@ impl Trainer {
     ///
     /// # Errors
     /// `Diverged`, when the loss or its gradient is not finite, or the loss is beyond all reason; the state is then as it was before.
-    /// `Network`, when the crop does not fit the network.
+    /// `Network`, when the crop does not fit the network; `Device`, when the GPU fails or has too little memory.
     pub fn step(&mut self) -> Result<f64, TrainError> {
         let start = Instant::now();
         let done = self.steps_done();
         let Some((phase, step, first)) = self.config().at(done) else { return Ok(f64::NAN) };
         let phase = phase.clone();
         let mut workspace = self.prepare(&phase)?;
-        let loss = self.gradient(&mut workspace, &phase, first);
-        let squares = workspace.gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>();
-        let norm = squares.sqrt();
+        let last = step + 1 == phase.steps;
+        let loss = self.gradient(&mut workspace, &phase, first, last)?;
+        let norm = norm(&workspace.gradient);
         if !norm.is_finite() || loss.is_nan() || loss > LARGEST_LOSS {
             return Err(TrainError::Diverged { step: done + 1, loss, gradient_norm: norm });
         }
@@ -145,23 +166,22 @@ impl Trainer {
 
     /// The buffers of the phase, those of the last step where they fit.
     fn prepare(&mut self, phase: &Phase) -> Result<Workspace, TrainError> {
-        let lanes = phase.images_at_a_time.unwrap_or(IMAGES_AT_A_TIME).min(phase.batch);
+        let lanes = phase.images_at_a_time.unwrap_or(self.device.images_at_a_time()).min(phase.batch);
         let crop = phase.crop;
         // What does not fit is dropped here, before the new one, which may be large.
-        if let Some(workspace) = self.workspace.take().filter(|w| w.crop == crop && w.batch.t.len() == lanes) {
+        if let Some(workspace) = self.workspace.take().filter(|w| w.crop == crop && w.batches[0].t.len() == lanes) {
             return Ok(workspace);
         }
-        let (parametrisation, config) = (self.parametrisation(), self.config());
-        let kernel = config.perturbation_kernel;
-        let network = TrainingNetwork::new(&config.network, parametrisation, kernel, crop, crop, lanes)?;
+        let network = self.device.network(self.config(), self.parametrisation(), crop, lanes)?;
         let zeros = vec![0.0; network.n_parameters()];
-        let batch = Batch::new(lanes, crop);
-        Ok(Workspace { crop, network, batch, part: zeros.clone(), gradient: zeros })
+        let batches = [Batch::new(lanes, crop), Batch::new(lanes, crop)];
+        Ok(Workspace { crop, network, batches, ready: None, part: zeros.clone(), gradient: zeros })
     }
 
-    /// Loss per pixel of the samples from number `first` on, and its gradient.
-    fn gradient(&self, workspace: &mut Workspace, phase: &Phase, first: u64) -> f64 {
-        let Workspace { crop, network, batch, part, gradient } = workspace;
+    /// Loss per pixel of the samples from number `first` on, and its gradient. The samples that come next are made while the
+    /// network works; behind the `last` step of a phase there are none that would be like these.
+    fn gradient(&self, workspace: &mut Workspace, phase: &Phase, first: u64, last: bool) -> Result<f64, TrainError> {
+        let Workspace { crop, network, batches, ready, part, gradient } = workspace;
         let Checkpoint { config, state, .. } = &self.checkpoint;
         let sampler = Sampler {
             images: &self.images,
@@ -171,31 +191,34 @@ impl Trainer {
             kernel: config.perturbation_kernel,
             parametrisation: self.parametrisation(),
         };
+        let (lanes, end) = (batches[0].t.len(), first + phase.batch as u64);
+        // The group of samples from `begin` on ends with its step.
+        let group = |begin: u64, end: u64| lanes.min((end - begin) as usize);
+        if *ready != Some(first) {
+            batches[0].fill(&sampler, first, group(first, end));
+        }
         gradient.fill(0.0);
-        let (mut loss, mut done) = (0.0, 0);
-        while done < phase.batch {
-            batch.fill(&sampler, first + done as u64);
-            let n = batch.t.len().min(phase.batch - done);
+        let (mut loss, mut begin) = (0.0, first);
+        while begin < end {
+            let [batch, next] = &mut *batches;
+            let n = group(begin, end);
+            let after = begin + n as u64;
+            let n_next = if after < end { group(after, end) } else { lanes.min(phase.batch) };
             let share = n as f64 / (phase.batch * *crop * *crop) as f64;
-            let samples = batch.first(n);
-            loss += share * Self::loss(network, phase.loss, &state.parameters, samples, part);
-            gradient.iter_mut().zip(&*part).for_each(|(sum, g)| *sum += share as f32 * g);
-            done += n;
+            let made = after < end || !last;
+            let found = rayon::in_place_scope(|scope| {
+                if made {
+                    scope.spawn(|_| next.fill(&sampler, after, n_next));
+                }
+                network.loss(phase.loss, &state.parameters, batch.first(n), part)
+            });
+            *ready = made.then_some(after);
+            batches.swap(0, 1);
+            loss += share * found?;
+            add_scaled(gradient, share as f32, part);
+            begin = after;
         }
-        loss
-    }
-
-    fn loss(
-        network: &mut TrainingNetwork,
-        loss: Loss,
-        parameters: &[f32],
-        batch: TrainingBatch<'_>,
-        gradient: &mut [f32],
-    ) -> f64 {
-        match loss {
-            Loss::Denoising => network.denoising_loss(parameters, batch, gradient),
-            Loss::ScoreMatching => network.score_matching_loss(parameters, batch, gradient),
-        }
+        Ok(loss)
     }
 
     /// Whether a validation is due after the steps done.
