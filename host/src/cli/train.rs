@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let validation = trainer.history().validations.last();
     terminal.report(&json!({
         "output": folder, "steps": trainer.steps_done(), "done": ended == RunEnd::Done, "skipped": skipped.len(),
-        "validation": validation,
+        "validation": validation, "device": trainer.device(),
     }))?;
     terminal.say(&match ended {
         RunEnd::Done => format!("{} steps; weights in {}", trainer.steps_done(), folder.display()),

@@ -88,19 +88,22 @@ impl Sampler<'_> {
         let image = self.images.draw(rng);
         let (crop, free) = (self.crop, image.width - self.crop + 1);
         let (top, left, orientation) = (below(rng, free), below(rng, free), below(rng, 8));
+        // Where the first pixel comes from, and how far apart those of two rows and of two columns are.
+        let (mut row_step, mut col_step) = (image.width as isize, 1_isize);
+        if orientation & 4 != 0 {
+            std::mem::swap(&mut row_step, &mut col_step);
+        }
+        let mut start = (top * image.width + left) as isize;
+        for (flipped, step) in [(1, &mut row_step), (2, &mut col_step)] {
+            if orientation & flipped != 0 {
+                start += (crop - 1) as isize * *step;
+                *step = -*step;
+            }
+        }
         for (row, line) in out.chunks_exact_mut(crop).enumerate() {
+            let first = start + row as isize * row_step;
             for (col, pixel) in line.iter_mut().enumerate() {
-                let (mut i, mut j) = (row, col);
-                if orientation & 1 != 0 {
-                    i = crop - 1 - i;
-                }
-                if orientation & 2 != 0 {
-                    j = crop - 1 - j;
-                }
-                if orientation & 4 != 0 {
-                    (i, j) = (j, i);
-                }
-                *pixel = image.pixels[(top + i) * image.width + left + j];
+                *pixel = image.pixels[(first + col as isize * col_step) as usize];
             }
         }
     }
@@ -126,6 +129,29 @@ mod tests {
         assert_eq!(whole.x_t[2 * 256..], part.x_t[..]);
         assert_eq!((&whole.t[2..], &whole.weights[2..]), (&part.t[..], &part.weights[..]));
         assert_ne!(whole.x_t[..256], whole.x_t[256..512]);
+    }
+
+    /// Each of the eight orientations is drawn, and each crop is the square of its image that its draws name.
+    #[test]
+    fn crops_are_turned_and_flipped() {
+        let (images, smoothing) = (Images::Ellipses { size: 12 }, Smoothing::default());
+        let sampler = Sampler { crop: 8, ..sampler(&images, &smoothing) };
+        let mut seen = [false; 8];
+        for seed in 0..60 {
+            let (mut rng, mut again) = (ChaCha8Rng::seed_from_u64(seed), ChaCha8Rng::seed_from_u64(seed));
+            let mut out = [0.0; 64];
+            sampler.crop(&mut rng, &mut out);
+            let image = images.draw(&mut again);
+            let [top, left, orientation] = [5, 5, 8].map(|n| below(&mut again, n));
+            seen[orientation] = true;
+            for (k, pixel) in out.into_iter().enumerate() {
+                let flip = |bit: usize, k: usize| if orientation & bit != 0 { 7 - k } else { k };
+                let (i, j) = (flip(1, k / 8), flip(2, k % 8));
+                let (i, j) = if orientation & 4 != 0 { (j, i) } else { (i, j) };
+                assert_eq!(pixel, image.pixels[(top + i) * 12 + left + j]);
+            }
+        }
+        assert!(seen.iter().all(|seen| *seen));
     }
 
     /// z has unit variance, x_t - nu z is gamma times an image, and levels cover both kinds of draws.

@@ -144,6 +144,7 @@ pub struct Phase {
     /// Images of a step.
     pub batch: usize,
     /// Images worked on at a time; gradients of several such groups are added up. Decides the memory that is needed.
+    /// Without it 8 on the CPU and 32 on a GPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images_at_a_time: Option<usize>,
     /// Rows and columns of the crops.

@@ -2,6 +2,7 @@
 
 use super::config::{Loss, TrainingConfig};
 use super::{TrainError, initial};
+use crate::backend::DeviceChoice;
 use crate::backend::choice::Opened;
 use crate::backend::cpu::{TrainingBatch, TrainingNetwork};
 use crate::backend::cuda::{CudaNetworkError, CudaTrainingNetwork, Device};
@@ -40,6 +41,13 @@ impl From<Opened> for RunDevice {
 }
 
 impl RunDevice {
+    pub(super) fn choice(&self) -> DeviceChoice {
+        match self {
+            Self::Cpu => DeviceChoice::Cpu,
+            Self::Cuda(device) => DeviceChoice::Cuda(device.ordinal()),
+        }
+    }
+
     pub(super) fn images_at_a_time(&self) -> usize {
         IMAGES_AT_A_TIME[usize::from(matches!(self, Self::Cuda(_)))]
     }

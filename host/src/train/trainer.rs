@@ -96,6 +96,12 @@ impl Trainer {
         Ok((Self { device: opened.into(), workspace: None, ..self }, why))
     }
 
+    /// What the run computes on.
+    #[must_use]
+    pub fn device(&self) -> DeviceChoice {
+        self.device.choice()
+    }
+
     /// The state, for [`Trainer::resume`].
     ///
     /// # Errors
@@ -164,6 +170,34 @@ impl Trainer {
         Ok(loss)
     }
 
+    /// Seconds of the host's work in a step of the current phase, without the network: for the samples, and for the
+    /// optimiser. Changes nothing.
+    #[must_use]
+    pub fn time_host_work(&self) -> [f64; 2] {
+        let Some((phase, step, first)) = self.config().at(self.steps_done()) else { return [0.0; 2] };
+        let (mut batch, mut state) = (Batch::new(phase.batch, phase.crop), self.checkpoint.state.clone());
+        let (gradient, mut sum) = (state.parameters.clone(), state.parameters.clone());
+        let start = Instant::now();
+        batch.fill(&self.sampler(phase), first, phase.batch);
+        let filled = start.elapsed().as_secs_f64();
+        add_scaled(&mut sum, 0.5, &gradient);
+        let norm = norm(&sum);
+        state.step(&self.config().optimiser, learning_rate(phase, step), &sum, norm);
+        [filled, start.elapsed().as_secs_f64() - filled]
+    }
+
+    fn sampler<'a>(&'a self, phase: &'a Phase) -> Sampler<'a> {
+        let config = self.config();
+        Sampler {
+            images: &self.images,
+            seed: config.seed,
+            crop: phase.crop,
+            smoothing: &phase.smoothing,
+            kernel: config.perturbation_kernel,
+            parametrisation: self.parametrisation(),
+        }
+    }
+
     /// The buffers of the phase, those of the last step where they fit.
     fn prepare(&mut self, phase: &Phase) -> Result<Workspace, TrainError> {
         let lanes = phase.images_at_a_time.unwrap_or(self.device.images_at_a_time()).min(phase.batch);
@@ -182,15 +216,7 @@ impl Trainer {
     /// network works; behind the `last` step of a phase there are none that would be like these.
     fn gradient(&self, workspace: &mut Workspace, phase: &Phase, first: u64, last: bool) -> Result<f64, TrainError> {
         let Workspace { crop, network, batches, ready, part, gradient } = workspace;
-        let Checkpoint { config, state, .. } = &self.checkpoint;
-        let sampler = Sampler {
-            images: &self.images,
-            seed: config.seed,
-            crop: *crop,
-            smoothing: &phase.smoothing,
-            kernel: config.perturbation_kernel,
-            parametrisation: self.parametrisation(),
-        };
+        let (state, sampler) = (&self.checkpoint.state, self.sampler(phase));
         let (lanes, end) = (batches[0].t.len(), first + phase.batch as u64);
         // The group of samples from `begin` on ends with its step.
         let group = |begin: u64, end: u64| lanes.min((end - begin) as usize);
