@@ -8,6 +8,7 @@ mod network;
 mod projector;
 mod run;
 mod support;
+mod training_layer;
 mod vector;
 
 use gradus::backend::cuda::Device;
@@ -17,13 +18,16 @@ use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 9] = [
     vector::check,
     projector::forward_and_adjoint,
     projector::transposes,
     layer::convolutions,
     layer::attentions,
     network::check,
+    training_layer::norms,
+    training_layer::attentions,
+    training_layer::embeddings,
 ];
 
 fn in_modes(modes: &[Mode], check: Check) {
@@ -59,6 +63,21 @@ fn convolutions() {
 #[test]
 fn attentions() {
     in_modes(&Mode::ALL[1..], layer::attentions);
+}
+
+#[test]
+fn norms_in_training() {
+    in_modes(&Mode::ALL[1..], training_layer::norms);
+}
+
+#[test]
+fn attentions_in_training() {
+    in_modes(&Mode::ALL[1..], training_layer::attentions);
+}
+
+#[test]
+fn embeddings_in_training() {
+    in_modes(&Mode::ALL[1..], training_layer::embeddings);
 }
 
 #[test]
