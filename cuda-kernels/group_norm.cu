@@ -63,7 +63,9 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
         const bool in_first = channel < n_first;
         const long long plane = in_first ? static_cast<long long>(lane) * n_first + channel
                                          : static_cast<long long>(lane) * (n_channels - n_first) + channel - n_first;
-        return (in_first ? first : second)[plane * shares + i % shares];
+        // Two steps: g++ 12 with UBSan takes share 0 always when this is one expression.
+        const float2* moments = in_first ? first : second;
+        return moments[plane * shares + i % shares];
     };
     const double total = static_cast<double>(n_pixels) * per_group;
     double sum = 0, n;

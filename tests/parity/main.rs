@@ -10,6 +10,7 @@ mod projector;
 mod run;
 mod support;
 mod training;
+mod training_layer;
 mod vector;
 
 use gradus::backend::cuda::Device;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 13] = [
     vector::check,
     projector::forward_and_adjoint,
     projector::transposes,
@@ -30,6 +31,9 @@ const CHECKS: [Check; 10] = [
     conv_weights::losses,
     network::check,
     training::losses,
+    training_layer::norms,
+    training_layer::attentions,
+    training_layer::embeddings,
 ];
 
 fn in_modes(modes: &[Mode], check: Check) {
@@ -80,6 +84,21 @@ fn packed_weights() {
 #[test]
 fn training_losses() {
     in_modes(&Mode::ALL[1..], conv_weights::losses);
+}
+
+#[test]
+fn norms_in_training() {
+    in_modes(&Mode::ALL[1..], training_layer::norms);
+}
+
+#[test]
+fn attentions_in_training() {
+    in_modes(&Mode::ALL[1..], training_layer::attentions);
+}
+
+#[test]
+fn embeddings_in_training() {
+    in_modes(&Mode::ALL[1..], training_layer::embeddings);
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl TrainingAttention {
     }
 
     /// A matrix from pairs of channels.
-    fn into_matrix(
+    fn multiply_to_matrix(
         &self,
         device: &Device,
         lanes: &Lanes,
@@ -152,7 +152,7 @@ impl TrainingAttention {
     }
 
     /// Channels from pairs with a matrix.
-    fn into_channels(
+    fn multiply_to_channels(
         &self,
         device: &Device,
         lanes: &Lanes,
@@ -199,12 +199,12 @@ impl TrainingAttention {
         mixed: Address<f32>,
     ) -> Result<(), DeviceError> {
         let [q, k, v] = self.parts(qkv);
-        self.into_matrix(device, lanes, (self.scale, &[self.outer(q, k)]), &self.p)?;
+        self.multiply_to_matrix(device, lanes, (self.scale, &[self.outer(q, k)]), &self.p)?;
         let (heads, n) = (self.heads as i32, self.n_pixels as i32);
         let softmax = Softmax { lanes: lanes.address(), matrix: self.p.address(), heads, n };
         device.launch(self.rows(lanes), BLOCK, &softmax)?;
         let sum = [self.inner(v, &self.p, None, Over::Keys)];
-        self.into_channels(device, lanes, (1.0, &sum), self.mixed(mixed))
+        self.multiply_to_channels(device, lanes, (1.0, &sum), self.mixed(mixed))
     }
 
     /// dot_mixed from qkv and dot_qkv.
@@ -220,10 +220,10 @@ impl TrainingAttention {
     ) -> Result<(), DeviceError> {
         let ([q, k, v], [dot_q, dot_k, dot_v]) = (self.parts(qkv), self.parts(dot_qkv));
         let scores = [self.outer(dot_q, k), self.outer(q, dot_k)];
-        self.into_matrix(device, lanes, (self.scale, &scores), &self.t)?;
+        self.multiply_to_matrix(device, lanes, (self.scale, &scores), &self.t)?;
         self.centre(device, lanes, &self.t, false)?;
         let sum = [self.inner(dot_v, &self.p, None, Over::Keys), self.inner(v, &self.t, Some(&self.p), Over::Keys)];
-        self.into_channels(device, lanes, (1.0, &sum), self.mixed(dot_mixed))
+        self.multiply_to_channels(device, lanes, (1.0, &sum), self.mixed(dot_mixed))
     }
 
     /// d_dot_qkv from d_dot_mixed.
@@ -258,19 +258,24 @@ impl TrainingAttention {
         };
         let ([q, k, v], [dot_q, dot_k, dot_v]) = (self.parts(qkv), self.parts(dot_qkv));
         let (d_mixed, d_dot_mixed) = (self.mixed(d_mixed), self.mixed(d_dot_mixed));
-        self.into_matrix(device, lanes, (1.0, &[self.outer(d_mixed, v), self.outer(d_dot_mixed, dot_v)]), &self.e)?;
+        self.multiply_to_matrix(
+            device,
+            lanes,
+            (1.0, &[self.outer(d_mixed, v), self.outer(d_dot_mixed, dot_v)]),
+            &self.e,
+        )?;
         self.centre(device, lanes, &self.e, true)?;
         let slope = |x: Values, dot_x: Values, over: Over| {
             [self.inner(x, &self.e, Some(&self.p), over), self.inner(dot_x, &self.d, Some(&self.p), over)]
         };
         let [d_q, d_k, d_v] = self.parts(d_qkv);
-        self.into_channels(device, lanes, (self.scale, &slope(k, dot_k, Over::Keys)), d_q)?;
-        self.into_channels(device, lanes, (self.scale, &slope(q, dot_q, Over::Queries)), d_k)?;
+        self.multiply_to_channels(device, lanes, (self.scale, &slope(k, dot_k, Over::Keys)), d_q)?;
+        self.multiply_to_channels(device, lanes, (self.scale, &slope(q, dot_q, Over::Queries)), d_k)?;
         let on_values = [
             self.inner(d_mixed, &self.p, None, Over::Queries),
             self.inner(d_dot_mixed, &self.t, Some(&self.p), Over::Queries),
         ];
-        self.into_channels(device, lanes, (1.0, &on_values), d_v)
+        self.multiply_to_channels(device, lanes, (1.0, &on_values), d_v)
     }
 
     /// The transpose of the tangent, from either kind of gradient; `matrix` becomes D' of it.
@@ -283,13 +288,13 @@ impl TrainingAttention {
         matrix: &Buffer<f32>,
     ) -> Result<(), DeviceError> {
         let ([q, k, v], d_mixed) = (self.parts(qkv), self.mixed(d_mixed));
-        self.into_matrix(device, lanes, (1.0, &[self.outer(d_mixed, v)]), matrix)?;
+        self.multiply_to_matrix(device, lanes, (1.0, &[self.outer(d_mixed, v)]), matrix)?;
         self.centre(device, lanes, matrix, false)?;
         let slope = |x: Values, over: Over| [self.inner(x, matrix, Some(&self.p), over)];
         let [d_q, d_k, d_v] = self.parts(d_qkv);
-        self.into_channels(device, lanes, (self.scale, &slope(k, Over::Keys)), d_q)?;
-        self.into_channels(device, lanes, (self.scale, &slope(q, Over::Queries)), d_k)?;
-        self.into_channels(device, lanes, (1.0, &[self.inner(d_mixed, &self.p, None, Over::Queries)]), d_v)
+        self.multiply_to_channels(device, lanes, (self.scale, &slope(k, Over::Keys)), d_q)?;
+        self.multiply_to_channels(device, lanes, (self.scale, &slope(q, Over::Queries)), d_k)?;
+        self.multiply_to_channels(device, lanes, (1.0, &[self.inner(d_mixed, &self.p, None, Over::Queries)]), d_v)
     }
 }
 

@@ -40,7 +40,8 @@ pub struct TrainingEmbedding {
     inputs: [Buffer<f32>; 3],
     /// What goes into a SiLU, or is a shift: what each layer writes.
     outputs: [Buffer<f32>; 3],
-    d_outputs: [Buffer<f32>; 3],
+    /// Gradients of the first two.
+    d_outputs: [Buffer<f32>; 2],
 }
 
 impl Linear {
@@ -70,21 +71,21 @@ impl TrainingEmbedding {
         ];
         let room = |n: usize| Buffer::new(device, lanes * n);
         let inputs = [room(layers[0].n_in)?, room(layers[1].n_in)?, room(layers[2].n_in)?];
-        let outputs = || Ok([room(layers[0].n_out)?, room(layers[1].n_out)?, room(layers[2].n_out)?]);
-        let (outputs, d_outputs) = (outputs()?, outputs()?);
+        let outputs = [room(layers[0].n_out)?, room(layers[1].n_out)?, room(layers[2].n_out)?];
+        let d_outputs = [room(layers[0].n_out)?, room(layers[1].n_out)?];
         Ok(Self { frequencies: Buffer::of(device, frequencies)?, layers, inputs, outputs, d_outputs })
     }
 
-    /// The shifts of all residual blocks `[lane][n]`, one after the other, and n.
+    /// The shifts of all residual blocks `[lane][n]`, one after the other.
     #[must_use]
-    pub fn shifts(&self) -> (Address<f32>, usize) {
-        (self.outputs[2].address(), self.layers[2].n_out)
+    pub fn shifts(&self) -> &Buffer<f32> {
+        &self.outputs[2]
     }
 
-    /// Their gradients, laid out likewise, which others write before [`TrainingEmbedding::backward`].
+    /// n, the shifts of a lane.
     #[must_use]
-    pub fn d_shifts(&self) -> (Address<f32>, usize) {
-        (self.d_outputs[2].address(), self.layers[2].n_out)
+    pub fn n_shifts(&self) -> usize {
+        self.layers[2].n_out
     }
 
     /// Computes the shifts at the smoothing levels of the lanes.
@@ -123,7 +124,8 @@ impl TrainingEmbedding {
         Ok(())
     }
 
-    /// Gradients of all weights and biases, `=` factor times the sum over lanes, at their places in `gradient`, from d_shifts.
+    /// Gradients of all weights and biases, `=` factor times the sum over lanes, at their places in `gradient`, from
+    /// those of the shifts, laid out likewise.
     ///
     /// # Errors
     /// When the device fails.
@@ -132,11 +134,11 @@ impl TrainingEmbedding {
         device: &Device,
         lanes: &Lanes,
         parameters: Address<f32>,
-        gradient: Address<f32>,
-        factor: f32,
+        d_shifts: Address<f32>,
+        (gradient, factor): (Address<f32>, f32),
     ) -> Result<(), DeviceError> {
         for (i, layer) in self.layers.iter().enumerate().rev() {
-            let (rows, d_y) = (layer.rows.address(), self.d_outputs[i].address());
+            let (rows, d_y) = (layer.rows.address(), self.d_outputs.get(i).map_or(d_shifts, Buffer::address));
             let (n_in, n_lanes) = (layer.n_in as i32, lanes.len() as i32);
             let x = self.inputs[i].address();
             let weights = Weights { lanes: lanes.address(), rows, d_y, x, gradient, factor, n_in, n_lanes };

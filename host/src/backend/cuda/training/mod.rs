@@ -37,6 +37,8 @@ pub struct CudaTrainingNetwork {
     packer: Packer,
     memory: Memory,
     embedding: TrainingEmbedding,
+    /// Gradients of the time shifts, `[lane][n]`.
+    d_shifts: Buffer<f32>,
     ends: PixelShuffle,
     output: TensorId,
     scratch: WeightScratch,
@@ -94,11 +96,12 @@ impl CudaTrainingNetwork {
         let memory = Memory::new(device, &tape, lanes)?;
         let operation = |operation| Operation::new(device, operation, &memory, lanes);
         let operations = tape.operations.iter().map(operation).collect::<Result<Vec<_>, _>>()?;
-        let input = tape.tensors[0];
+        let (input, embedding) = (tape.tensors[0], embedding(device, &tape.time_embedding, lanes)?);
         Ok(Self {
             packer: Packer::new(device, packed(&operations))?,
             scratch: WeightScratch::new(device, &weight_shapes(&operations, &memory), lanes)?,
-            embedding: embedding(device, &tape.time_embedding, lanes)?,
+            d_shifts: Buffer::new(device, lanes * embedding.n_shifts())?,
+            embedding,
             ends: PixelShuffle {
                 channels: input.channels,
                 height: input.height,
@@ -211,8 +214,8 @@ impl CudaTrainingNetwork {
             parameters: self.parameters.address(),
             gradient: self.gradient.address(),
             factor,
-            shifts: self.embedding.shifts(),
-            d_shifts: self.embedding.d_shifts(),
+            shifts: (self.embedding.shifts().address(), self.embedding.n_shifts()),
+            d_shifts: (self.d_shifts.address(), self.embedding.n_shifts()),
         }
     }
 
@@ -265,7 +268,8 @@ impl CudaTrainingNetwork {
     fn backward_values(&self, site: Site<'_>, with_tangents: bool) -> Result<(), DeviceError> {
         let backward = |operation: &Operation| operation.backward_value(site, &self.scratch, with_tangents);
         self.operations.iter().rev().try_for_each(backward)?;
-        self.embedding.backward(&self.device, &self.lanes, site.parameters, site.gradient, site.factor)
+        let to = (site.gradient, site.factor);
+        self.embedding.backward(&self.device, &self.lanes, site.parameters, self.d_shifts.address(), to)
     }
 
     /// The gradient, and the sum of the losses.
