@@ -36,7 +36,7 @@ pub enum DeviceError {
         found: (i32, i32),
     },
     /// The device has too little free memory.
-    #[error("the device has {free} bytes free, and {what} needs {needed}; use fewer slices at once, or another device")]
+    #[error("the device has {free} bytes free, and {what} needs {needed}; use fewer images at once, or another device")]
     OutOfMemory {
         /// What the memory is for.
         what: &'static str,
