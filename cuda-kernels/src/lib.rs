@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod conv;
 pub mod conv_pack;
+pub mod conv_tf32;
 pub mod conv_weights;
 pub mod entry;
 pub mod group_norm;
@@ -18,10 +19,11 @@ pub mod vector;
 pub use entry::{Address, BLOCK, Entry, Signature, Source};
 
 /// All `.cu` files.
-pub const SOURCES: [Source; 10] = [
+pub const SOURCES: [Source; 11] = [
     attention::SOURCE,
     conv::SOURCE,
     conv_pack::SOURCE,
+    conv_tf32::SOURCE,
     conv_weights::SOURCE,
     group_norm::SOURCE,
     pixel_shuffle::SOURCE,

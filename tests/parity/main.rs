@@ -18,11 +18,12 @@ use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     vector::check,
     projector::forward_and_adjoint,
     projector::transposes,
     layer::convolutions,
+    layer::tf32,
     layer::attentions,
     conv_weights::check,
     conv_weights::packing,
@@ -58,6 +59,11 @@ fn the_adjoint_is_the_transpose() {
 #[test]
 fn convolutions() {
     in_modes(&Mode::ALL[1..], layer::convolutions);
+}
+
+#[test]
+fn convolutions_on_tensor_cores() {
+    in_modes(&Mode::ALL[1..], layer::tf32);
 }
 
 #[test]
