@@ -8,6 +8,7 @@ pub mod conv;
 pub mod conv_pack;
 pub mod conv_tf32;
 pub mod conv_weights;
+pub mod conv_weights_tf32;
 pub mod entry;
 pub mod group_norm;
 pub mod pixel_shuffle;
@@ -19,12 +20,13 @@ pub mod vector;
 pub use entry::{Address, BLOCK, Entry, Signature, Source};
 
 /// All `.cu` files.
-pub const SOURCES: [Source; 11] = [
+pub const SOURCES: [Source; 12] = [
     attention::SOURCE,
     conv::SOURCE,
     conv_pack::SOURCE,
     conv_tf32::SOURCE,
     conv_weights::SOURCE,
+    conv_weights_tf32::SOURCE,
     group_norm::SOURCE,
     pixel_shuffle::SOURCE,
     projector::SOURCE,

@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     vector::check,
     projector::forward_and_adjoint,
     projector::transposes,
@@ -26,6 +26,7 @@ const CHECKS: [Check; 10] = [
     layer::tf32,
     layer::attentions,
     conv_weights::check,
+    conv_weights::tf32,
     conv_weights::packing,
     conv_weights::losses,
     network::check,
@@ -74,6 +75,11 @@ fn attentions() {
 #[test]
 fn weight_gradients() {
     in_modes(&Mode::ALL[1..], conv_weights::check);
+}
+
+#[test]
+fn weight_gradients_on_tensor_cores() {
+    in_modes(&Mode::ALL[1..], conv_weights::tf32);
 }
 
 #[test]

@@ -41,8 +41,8 @@ pub enum Precision {
     /// f32.
     #[default]
     Full,
-    /// 3x3 and 1x1 convolutions, and their vjps, on tensor cores, with inputs and weights rounded to TF32, 10 bits after the
-    /// point. A result differs by 2e-3 of its norm at most.
+    /// 3x3 and 1x1 convolutions, their vjps, and the gradients of all weights but those of 1x1 on tensor cores, with factors
+    /// rounded to TF32, 10 bits after the point. A result differs by 2e-3 of its norm at most.
     Tf32,
 }
 
