@@ -98,6 +98,11 @@ fn networks() {
 }
 
 #[test]
+fn networks_on_tensor_cores() {
+    in_modes(&[Mode::SEEDED], network::tf32);
+}
+
+#[test]
 fn runs() {
     in_modes(&[Mode::SEEDED], run::same_run);
 }
