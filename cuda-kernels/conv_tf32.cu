@@ -83,7 +83,7 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
             }
         }
     }
-    // A row of the warp's outputs at a time goes through shared memory, so that neighbours in a warp write neighbours in a row.
+    // A row of the warp's outputs at a time goes through shared memory, so that neighbours in a warp write neighbours.
     __syncthreads();
     float* const strip = weights + warp * OUTPUTS * STRIP;
     UNROLL(32)

@@ -1,6 +1,7 @@
 // Gradients of a convolution's weights and bias, for one or two pairs (d_out, in),
 //
-//     d_w[o][c][k] = factor sum over pairs, lanes and pixels p of d_out[o][p] in[c][STRIDE p + k - 1],   d_bias[o] = factor sum d_out[o][p].
+//     d_w[o][c][k] = factor sum over pairs, lanes and pixels p of d_out[o][p] in[c][STRIDE p + k - 1],
+//     d_bias[o] = factor sum over lanes and pixels of the first pair's d_out[o][p],
 //
 // Both are made in the same way: sums over parts of the pixels go to memory, and `conv_weights_finish` adds them in order.
 // One operand is `steady`, read at the pixel itself, the other `moving`, read at all taps around it:
@@ -11,23 +12,23 @@
 //     nearest doubling, 3x3      in       sums of d_out over 2 x 2       2    taps turned
 //     1x1                        d_out    in                           no taps
 //
-// The third line: pixel (r, x) of `in` meets in tap (i, j) the four pixels of d_out that begin at (2r+1-i, 2x+1-j), which are
-// added up while they are staged; so doubling costs 9 products per coarse pixel in place of 36.
+// The third line: pixel (r, x) of `in` meets in tap (i, j) the four pixels of d_out that begin at (2r+1-i, 2x+1-j), which
+// are added up while they are staged; so doubling costs 9 products per coarse pixel in place of 36.
 //
 // Shapes: tensors [lane][channel][row][col], one or two side by side; partial [split][tap][steady][moving]; d_w
 // [o][c][tap] and d_bias [o], overwritten.
-// Index map: blockIdx.x -> moving channels, blockIdx.y -> steady channels, blockIdx.z -> share of the units, a unit being one
-// tile of pixels of one lane of one pair. A thread sums 8 steady channels times 9 taps of one moving channel (1x1: 8 x 8
+// Index map: blockIdx.x -> moving channels, blockIdx.y -> steady channels, blockIdx.z -> share of the units, a unit being
+// one tile of pixels of one lane of one pair. A thread sums 8 steady channels times 9 taps of one moving channel (1x1: 8 x 8
 // channels) in registers; neighbours in a warp have neighbouring moving channels. Per pixel and thread 72 multiply-adds and
 // 5 loads from shared memory: 2 of 16 bytes, steady channels being next to each other in a tile, and 3 or 6 of a window that
 // slides along the row; the pitch of a moving channel is odd, so 32 of them lie in different banks.
 // Two blocks of 256 threads share a multiprocessor: 128 registers. f32 sums, all in a fixed order, without atomics.
 #include "conv_weights.cuh"
 
-// Channels of a thread; the latter of 1x1. A block has `groups` eights of steady channels and `columns` moving channels, of 1x1
-// eights of them.
+// Channels of a thread; the latter of 1x1. A block has `groups` eights of steady channels and `columns` moving channels, of
+// 1x1 eights of them.
 constexpr int STEADY = 8, MOVING = 8;
-constexpr int POINTS = 32;  // pixels of a tile of 1x1
+constexpr int POINTS = 32;            // pixels of a tile of 1x1
 constexpr int SHARES = BLOCK / WARP;  // threads that add up one value
 
 // Values at one pixel of four channels, zero for those beyond the last; all zero where the pixel is outside.
@@ -113,9 +114,15 @@ __device__ __forceinline__ void correlate(const WeightGradient& at) {
     }
 }
 
-extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_same(const WeightGradient at) { correlate<1, 8, false>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_down(const WeightGradient at) { correlate<2, 4, false>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_up(const WeightGradient at) { correlate<2, 4, true>(at); }
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_same(const WeightGradient at) {
+    correlate<1, 8, false>(at);
+}
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_down(const WeightGradient at) {
+    correlate<2, 4, false>(at);
+}
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_up(const WeightGradient at) {
+    correlate<2, 4, true>(at);
+}
 
 // 1x1: both operands stand [pixel][channel], and tiles are stretches of the pixels.
 extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_point(const WeightGradient at) {
@@ -209,7 +216,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK) conv_weights_finish(const We
     float sum = 0;
     if (inside && is_weight) {
         UNROLL(4)
-        for (int split = share; split < at.n_splits; split += SHARES) sum += at.partial[static_cast<long long>(split) * n + i];
+        for (int split = share; split < at.n_splits; split += SHARES)
+            sum += at.partial[static_cast<long long>(split) * n + i];
     } else if (inside) {
         for (int lane = share; lane < at.n_lanes; lane += SHARES)
             sum += at.sums[static_cast<long long>(at.lanes[lane]) * at.stride + i];

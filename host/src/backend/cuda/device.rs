@@ -42,8 +42,8 @@ pub enum Precision {
     #[default]
     Full,
     /// 3x3 and 1x1 convolutions, their vjps, and the gradients of all weights but those of 1x1 on tensor cores, with factors
-    /// rounded to TF32, 10 bits after the point. Of a convolution or gradient the result differs by
-    /// about 5e-4 of its norm, of a small network by 2e-3 at most. Meant for training: a line search compares smaller changes.
+    /// rounded to TF32, 10 bits after the point. Of one layer a result differs by about 5e-4 of its norm, of a
+    /// small network by 2e-3 at most. Meant for training: a line search compares smaller changes.
     Tf32,
 }
 
