@@ -47,26 +47,15 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
     const int in_top = top * STRIDE + at.first_tap + row_phase * at.first_tap_per_phase;
     const int in_left = left * STRIDE + at.first_tap + col_phase * at.first_tap_per_phase;
     const int row = threadIdx.x % WARP / TILE_COLS * ROWS, col = threadIdx.x % TILE_COLS;
+    const long long first_plane = static_cast<long long>(phase) * at.n_in * TAPS;
 
     float sum[OUTPUTS][ROWS] = {};
     for (int chunk = 0; chunk < at.n_in; chunk += CHUNK) {
         __syncthreads();
-        UNROLL(2)
-        for (int i = threadIdx.x; i < CHUNK * IN_ROWS * IN_COLS; i += n_threads) {
-            const int c = i / (IN_ROWS * IN_COLS), y = i / IN_COLS % IN_ROWS, x = i % IN_COLS;
-            const int in_row = in_top + y, in_col = in_left + x;
-            const bool in_image = in_row >= 0 && in_row < at.in_height && in_col >= 0 && in_col < at.in_width;
-            const bool inside = in_image && chunk + c < at.n_in;
-            tile[c][y][x] = inside ? staged(at, lane, chunk + c, in_row * at.in_width + in_col) : 0.0f;
-        }
-        const int n_fours = n_block_outputs / 4;
-        for (int i = threadIdx.x; i < CHUNK * TAPS * n_fours; i += n_threads) {
-            const int c = i / (TAPS * n_fours), tap = i / n_fours % TAPS, o = first_output + i % n_fours * 4;
-            const long long at_tap = (static_cast<long long>(phase) * at.n_in + chunk + c) * TAPS + tap;
-            const bool inside = chunk + c < at.n_in && o < at.n_padded;
-            taps[c][tap][i % n_fours] = inside ? *reinterpret_cast<const float4*>(at.weights + at_tap * at.n_padded + o)
-                                               : make_float4(0, 0, 0, 0);
-        }
+        stage_input<CHUNK, IN_ROWS, IN_COLS>(at, lane, chunk, in_top, in_left,
+                                             [&](int c, int y, int x, float value) { tile[c][y][x] = value; });
+        stage_weights<CHUNK, TAPS>(at, first_plane, chunk, first_output, n_block_outputs,
+                                   [&](int c, int tap, int o, float4 four) { taps[c][tap][o / 4] = four; });
         __syncthreads();
         UNROLL(1)
         for (int c = 0; c < CHUNK; ++c) {
@@ -88,19 +77,15 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
             }
         }
     }
-    // Each thread's sums of a row go through memory of its own, where a loop that is not unrolled can index them.
-    const int n_outputs = min(OUTPUTS, at.n_out - first_output - warp * OUTPUTS);
-    __shared__ float own[OUTPUTS][MAX_WARPS * WARP];
     UNROLL(32)
     for (int r = 0; r < ROWS; ++r) {
         const int grid_row = top + row + r, grid_col = left + col;
         if (grid_row >= grid_height || grid_col >= grid_width) continue;
         const int pixel = (grid_row * PHASES + row_phase) * at.out_width + grid_col * PHASES + col_phase;
+        float of_row[OUTPUTS];
         UNROLL(32)
-        for (int o = 0; o < OUTPUTS; ++o) own[o][threadIdx.x] = sum[o][r];
-        UNROLL(1)
-        for (int o = 0; o < n_outputs; ++o)
-            finish(at, lane, first_output + warp * OUTPUTS + o, pixel, own[o][threadIdx.x]);
+        for (int o = 0; o < OUTPUTS; ++o) of_row[o] = sum[o][r];
+        finish(at, lane, first_output + warp * OUTPUTS, pixel, of_row);
     }
 }
 

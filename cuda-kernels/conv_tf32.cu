@@ -14,6 +14,8 @@ constexpr int ROWS = 4, EIGHTS = 3;                // of a warp
 constexpr int OUTPUTS = 8 * EIGHTS;
 constexpr int MAX_OUTPUTS = MAX_WARPS / 2 * OUTPUTS;  // of a block
 constexpr int STRIP = TILE_COLS + 1;               // of a row of one output, while it is on its way out
+constexpr int BATCH = 4;                           // values that a thread reads before it writes any
+static_assert(OUTPUTS * TILE_COLS % (BATCH * WARP) == 0, "whole batches");
 
 template <int SIDE, int CHUNK>
 __device__ __forceinline__ void convolve(const Convolution& at) {
@@ -37,25 +39,13 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
     float sum[ROWS][EIGHTS][4] = {};
     for (int chunk = 0; chunk < at.n_in; chunk += CHUNK) {
         __syncthreads();
-        UNROLL(2)
-        for (int i = threadIdx.x; i < CHUNK * IN_ROWS * IN_COLS; i += n_threads) {
-            const int c = i / (IN_ROWS * IN_COLS), y = i / IN_COLS % IN_ROWS, x = i % IN_COLS;
-            const int in_row = top + y + at.first_tap, in_col = left + x + at.first_tap;
-            const bool in_image = in_row >= 0 && in_row < at.in_height && in_col >= 0 && in_col < at.in_width;
-            const bool inside = in_image && chunk + c < at.n_in;
-            const float value = inside ? staged(at, lane, chunk + c, in_row * at.in_width + in_col) : 0.0f;
-            tile[c * CHANNEL + y * PITCH + x] = to_tf32(value);
-        }
-        const int n_fours = n_outputs / 4;
-        for (int i = threadIdx.x; i < CHUNK * TAPS * n_fours; i += n_threads) {
-            const int c = i / (TAPS * n_fours), tap = i / n_fours % TAPS, o = i % n_fours * 4;
-            const long long at_tap = (static_cast<long long>(chunk) + c) * TAPS + tap;
-            const bool inside = chunk + c < at.n_in && first_output + o < at.n_padded;
-            const float4 w = inside ? *reinterpret_cast<const float4*>(at.weights + at_tap * at.n_padded + first_output + o)
-                                    : make_float4(0, 0, 0, 0);
+        stage_input<CHUNK, IN_ROWS, IN_COLS>(
+            at, lane, chunk, top + at.first_tap, left + at.first_tap,
+            [&](int c, int y, int x, float value) { tile[c * CHANNEL + y * PITCH + x] = to_tf32(value); });
+        stage_weights<CHUNK, TAPS>(at, 0, chunk, first_output, n_outputs, [&](int c, int tap, int o, float4 w) {
             *reinterpret_cast<float4*>(weights + c * n_weights + tap * n_outputs + o) =
                 make_float4(to_tf32(w.x), to_tf32(w.y), to_tf32(w.z), to_tf32(w.w));
-        }
+        });
         __syncthreads();
         UNROLL(1)
         for (int c = t; c < CHUNK; c += 8) {
@@ -83,7 +73,7 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
             }
         }
     }
-    // A row of the warp's outputs at a time goes through shared memory, so that neighbours in a warp write neighbours.
+    // A row of the warp's outputs at a time goes through shared memory, so that neighbours in a warp write neighbours in a row.
     __syncthreads();
     float* const strip = weights + warp * OUTPUTS * STRIP;
     UNROLL(32)
@@ -94,10 +84,26 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
             for (int i = 0; i < 4; ++i) strip[(8 * eight + 2 * t + i % 2) * STRIP + g + i / 2 * 8] = sum[r][eight][i];
         __syncwarp();
         UNROLL(1)
-        for (int i = threadIdx.x % WARP; i < OUTPUTS * TILE_COLS; i += WARP) {
-            const int o = first_output + own_output + i / TILE_COLS, x = i % TILE_COLS;
-            if (o < at.n_out && top + row + r < at.out_height && left + x < at.out_width)
-                finish(at, lane, o, (top + row + r) * at.out_width + left + x, strip[i / TILE_COLS * STRIP + x]);
+        for (int begin = threadIdx.x % WARP; begin < OUTPUTS * TILE_COLS; begin += BATCH * WARP) {
+            float value[BATCH];
+            const auto place = [&](int k, int& o, int& x) {
+                const int i = begin + k * WARP;
+                o = first_output + own_output + i / TILE_COLS, x = i % TILE_COLS;
+                return o < at.n_out && top + row + r < at.out_height && left + x < at.out_width;
+            };
+            int o, x;
+            UNROLL(32)
+            for (int k = 0; k < BATCH; ++k) {
+                const bool inside = place(k, o, x);
+                const float total = strip[(begin + k * WARP) / TILE_COLS * STRIP + x];
+                value[k] = inside ? finished(at, lane, o, (top + row + r) * at.out_width + left + x, total) : 0.0f;
+            }
+            UNROLL(32)
+            for (int k = 0; k < BATCH; ++k) {
+                if (!place(k, o, x)) continue;
+                const long long plane = static_cast<long long>(lane) * at.n_out + o;
+                at.out[(plane * at.out_height + top + row + r) * at.out_width + left + x] = value[k];
+            }
         }
         __syncwarp();
     }
