@@ -23,74 +23,9 @@
 // many warps as share the tile, at most 8. Per input channel and thread of a 3x3 layer: 288 multiply-adds, 18 + 18 loads
 // from shared memory.
 // Sums are f32, over channels in order, taps column by column: no atomics, no splitting.
-#include "common.cuh"
-#include "silu.cuh"
+#include "conv.cuh"
 
-constexpr int TILE_ROWS = 8, TILE_COLS = 16;
 constexpr int OUTPUTS = 8, ROWS = 4;  // of a thread
-constexpr int MAX_WARPS = 8;
-
-// What is done to the input while it is staged.
-enum Prologue { IDENTITY, NORM, NORM_SILU, NORM_VJP };
-// What is done to the sums: added to `out` (a bit), and one of
-enum Epilogue { ACCUMULATE = 1, SILU_VJP = 2 };
-
-// `Convolution` in src/conv.rs.
-struct Convolution {
-    const int* lanes;
-    const float *input, *second;  // channels [0, n_first) and the others
-    const float* normalised;      // NORM_VJP: the tensor that was normalised
-    const float4* affine;         // [lane][n_in]: NORM: scale, shift; NORM_VJP: p, q, r
-    const float* weights;
-    const float *bias, *lane_shift;   // [o], and [lane][lane_shift_stride]; null for none
-    const float *side, *side_second;  // of the output's shape: a residual to add; SILU_VJP: what the SiLU's norm read
-    const float4* side_affine;        // [lane][n_out]: SILU_VJP: scale, shift
-    float* out;
-    int n_first, n_in, in_height, in_width;
-    int n_out, n_padded, out_height, out_width;
-    int first_tap, first_tap_per_phase;
-    int lane_shift_stride, n_side_first;
-    int prologue, epilogue;
-};
-static_assert(sizeof(Convolution) == 12 * 8 + 14 * 4, "src/conv.rs has the same record");
-
-// Value of channel `channel` of two tensors side by side.
-__device__ __forceinline__ float side_by_side(const float* first, const float* second, int n_first, int n, int lane,
-                                              int channel, int n_pixels, int pixel) {
-    const bool in_first = channel < n_first;
-    const long long plane = in_first ? static_cast<long long>(lane) * n_first + channel
-                                     : static_cast<long long>(lane) * (n - n_first) + channel - n_first;
-    return (in_first ? first : second)[plane * n_pixels + pixel];
-}
-
-// The input of the convolution at one pixel, after its prologue.
-__device__ __forceinline__ float staged(const Convolution& at, int lane, int channel, int pixel) {
-    const int n_pixels = at.in_height * at.in_width;
-    const float value = side_by_side(at.input, at.second, at.n_first, at.n_in, lane, channel, n_pixels, pixel);
-    if (at.prologue == IDENTITY) return value;
-    const long long plane = static_cast<long long>(lane) * at.n_in + channel;
-    const float4 affine = at.affine[plane];
-    if (at.prologue == NORM_VJP) return affine.x * value + (affine.y * at.normalised[plane * n_pixels + pixel] + affine.z);
-    const float z = affine.x * value + affine.y;
-    return at.prologue == NORM ? z : silu(z);
-}
-
-// What becomes of the sum of output `o` at one pixel.
-__device__ __forceinline__ void finish(const Convolution& at, int lane, int o, int pixel, float sum) {
-    const int n_pixels = at.out_height * at.out_width;
-    const long long plane = static_cast<long long>(lane) * at.n_out + o;
-    if (at.epilogue & SILU_VJP) {
-        const float4 affine = at.side_affine[plane];
-        const float x = side_by_side(at.side, at.side_second, at.n_side_first, at.n_out, lane, o, n_pixels, pixel);
-        sum *= silu_slope(affine.x * x + affine.y);
-    } else if (at.side) {
-        sum += side_by_side(at.side, at.side_second, at.n_side_first, at.n_out, lane, o, n_pixels, pixel);
-    }
-    if (at.bias) sum += at.bias[o];
-    if (at.lane_shift) sum += at.lane_shift[static_cast<long long>(lane) * at.lane_shift_stride + o];
-    float* out = at.out + plane * n_pixels + pixel;
-    *out = at.epilogue & ACCUMULATE ? *out + sum : sum;
-}
 
 template <int STRIDE, int SIDE, int PHASES, int CHUNK>
 __device__ __forceinline__ void convolve(const Convolution& at) {
@@ -112,26 +47,15 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
     const int in_top = top * STRIDE + at.first_tap + row_phase * at.first_tap_per_phase;
     const int in_left = left * STRIDE + at.first_tap + col_phase * at.first_tap_per_phase;
     const int row = threadIdx.x % WARP / TILE_COLS * ROWS, col = threadIdx.x % TILE_COLS;
+    const long long first_plane = static_cast<long long>(phase) * at.n_in * TAPS;
 
     float sum[OUTPUTS][ROWS] = {};
     for (int chunk = 0; chunk < at.n_in; chunk += CHUNK) {
         __syncthreads();
-        UNROLL(2)
-        for (int i = threadIdx.x; i < CHUNK * IN_ROWS * IN_COLS; i += n_threads) {
-            const int c = i / (IN_ROWS * IN_COLS), y = i / IN_COLS % IN_ROWS, x = i % IN_COLS;
-            const int in_row = in_top + y, in_col = in_left + x;
-            const bool in_image = in_row >= 0 && in_row < at.in_height && in_col >= 0 && in_col < at.in_width;
-            const bool inside = in_image && chunk + c < at.n_in;
-            tile[c][y][x] = inside ? staged(at, lane, chunk + c, in_row * at.in_width + in_col) : 0.0f;
-        }
-        const int n_fours = n_block_outputs / 4;
-        for (int i = threadIdx.x; i < CHUNK * TAPS * n_fours; i += n_threads) {
-            const int c = i / (TAPS * n_fours), tap = i / n_fours % TAPS, o = first_output + i % n_fours * 4;
-            const long long at_tap = (static_cast<long long>(phase) * at.n_in + chunk + c) * TAPS + tap;
-            const bool inside = chunk + c < at.n_in && o < at.n_padded;
-            taps[c][tap][i % n_fours] = inside ? *reinterpret_cast<const float4*>(at.weights + at_tap * at.n_padded + o)
-                                               : make_float4(0, 0, 0, 0);
-        }
+        stage_input<CHUNK, IN_ROWS, IN_COLS>(at, lane, chunk, in_top, in_left,
+                                             [&](int c, int y, int x, float value) { tile[c][y][x] = value; });
+        stage_weights<CHUNK, TAPS>(at, first_plane, chunk, first_output, n_block_outputs,
+                                   [&](int c, int tap, int o, float4 four) { taps[c][tap][o / 4] = four; });
         __syncthreads();
         UNROLL(1)
         for (int c = 0; c < CHUNK; ++c) {
@@ -153,19 +77,15 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
             }
         }
     }
-    // Each thread's sums of a row go through memory of its own, where a loop that is not unrolled can index them.
-    const int n_outputs = min(OUTPUTS, at.n_out - first_output - warp * OUTPUTS);
-    __shared__ float own[OUTPUTS][MAX_WARPS * WARP];
     UNROLL(32)
     for (int r = 0; r < ROWS; ++r) {
         const int grid_row = top + row + r, grid_col = left + col;
         if (grid_row >= grid_height || grid_col >= grid_width) continue;
         const int pixel = (grid_row * PHASES + row_phase) * at.out_width + grid_col * PHASES + col_phase;
+        float of_row[OUTPUTS];
         UNROLL(32)
-        for (int o = 0; o < OUTPUTS; ++o) own[o][threadIdx.x] = sum[o][r];
-        UNROLL(1)
-        for (int o = 0; o < n_outputs; ++o)
-            finish(at, lane, first_output + warp * OUTPUTS + o, pixel, own[o][threadIdx.x]);
+        for (int o = 0; o < OUTPUTS; ++o) of_row[o] = sum[o][r];
+        finish(at, lane, first_output + warp * OUTPUTS, pixel, of_row);
     }
 }
 

@@ -1,6 +1,7 @@
 // Gradients of a convolution's weights and bias, for one or two pairs (d_out, in),
 //
-//     d_w[o][c][k] = factor sum over pairs, lanes and pixels p of d_out[o][p] in[c][STRIDE p + k - 1],   d_bias[o] = factor sum d_out[o][p].
+//     d_w[o][c][k] = factor sum over pairs, lanes and pixels p of d_out[o][p] in[c][STRIDE p + k - 1],
+//     d_bias[o] = factor sum over lanes and pixels of the first pair's d_out[o][p],
 //
 // Both are made in the same way: sums over parts of the pixels go to memory, and `conv_weights_finish` adds them in order.
 // One operand is `steady`, read at the pixel itself, the other `moving`, read at all taps around it:
@@ -11,49 +12,24 @@
 //     nearest doubling, 3x3      in       sums of d_out over 2 x 2       2    taps turned
 //     1x1                        d_out    in                           no taps
 //
-// The third line: pixel (r, x) of `in` meets in tap (i, j) the four pixels of d_out that begin at (2r+1-i, 2x+1-j), which are
-// added up while they are staged; so doubling costs 9 products per coarse pixel in place of 36.
+// The third line: pixel (r, x) of `in` meets in tap (i, j) the four pixels of d_out that begin at (2r+1-i, 2x+1-j), which
+// are added up while they are staged; so doubling costs 9 products per coarse pixel in place of 36.
 //
 // Shapes: tensors [lane][channel][row][col], one or two side by side; partial [split][tap][steady][moving]; d_w
 // [o][c][tap] and d_bias [o], overwritten.
-// Index map: blockIdx.x -> moving channels, blockIdx.y -> steady channels, blockIdx.z -> share of the units, a unit being one
-// tile of pixels of one lane of one pair. A thread sums 8 steady channels times 9 taps of one moving channel (1x1: 8 x 8
+// Index map: blockIdx.x -> moving channels, blockIdx.y -> steady channels, blockIdx.z -> share of the units, a unit being
+// one tile of pixels of one lane of one pair. A thread sums 8 steady channels times 9 taps of one moving channel (1x1: 8 x 8
 // channels) in registers; neighbours in a warp have neighbouring moving channels. Per pixel and thread 72 multiply-adds and
 // 5 loads from shared memory: 2 of 16 bytes, steady channels being next to each other in a tile, and 3 or 6 of a window that
 // slides along the row; the pitch of a moving channel is odd, so 32 of them lie in different banks.
 // Two blocks of 256 threads share a multiprocessor: 128 registers. f32 sums, all in a fixed order, without atomics.
-#include "common.cuh"
+#include "conv_weights.cuh"
 
-constexpr int STEADY = 8, MOVING = 8;  // channels of a thread; the latter of 1x1
-constexpr int TILE_COLS = 8;
-constexpr int POINTS = 32;  // pixels of a tile of 1x1
+// Channels of a thread; the latter of 1x1. A block has `groups` eights of steady channels and `columns` moving channels, of
+// 1x1 eights of them.
+constexpr int STEADY = 8, MOVING = 8;
+constexpr int POINTS = 32;            // pixels of a tile of 1x1
 constexpr int SHARES = BLOCK / WARP;  // threads that add up one value
-
-// One or two tensors side by side: channels [0, n_first) and the others.
-struct Operand {
-    const float *first, *second;
-};
-
-// `WeightGradient` in src/conv_weights.rs.
-struct WeightGradient {
-    const int* lanes;
-    Operand steady[2], moving[2];  // by pair
-    float* partial;
-    int n_steady, n_steady_first, steady_height, steady_width;
-    int n_moving, n_moving_first, moving_height, moving_width;
-    int n_lanes, n_units, units_per_split;
-    int groups, columns;  // of a block: eights of steady channels; moving channels, of 1x1 eights of them
-    int unused;
-};
-static_assert(sizeof(WeightGradient) == 10 * 8 + 14 * 4, "src/conv_weights.rs has the same record");
-
-// Where the pixels of channel `channel` of lane `lane` begin.
-__device__ __forceinline__ const float* plane_of(const Operand& of, int n_first, int n, int lane, int channel, int n_pixels) {
-    const bool in_first = channel < n_first;
-    const long long plane = in_first ? static_cast<long long>(lane) * n_first + channel
-                                     : static_cast<long long>(lane) * (n - n_first) + channel - n_first;
-    return (in_first ? of.first : of.second) + plane * n_pixels;
-}
 
 // Values at one pixel of four channels, zero for those beyond the last; all zero where the pixel is outside.
 __device__ __forceinline__ float4 four_channels(const Operand& of, int n_first, int n, int lane, int channel, int n_pixels,
@@ -63,25 +39,6 @@ __device__ __forceinline__ float4 four_channels(const Operand& of, int n_first, 
     for (int i = 0; i < 4; ++i)
         value[i] = pixel >= 0 && channel + i < n ? plane_of(of, n_first, n, lane, channel + i, n_pixels)[pixel] : 0.0f;
     return make_float4(value[0], value[1], value[2], value[3]);
-}
-
-// The moving operand at a pixel that may be outside; with BOX its sum over that and the next row and column.
-template <bool BOX>
-__device__ __forceinline__ float moving_value(const float* plane, int height, int width, int row, int col) {
-    float sum = 0;
-    UNROLL(2)
-    for (int i = 0; i <= BOX; ++i)
-        UNROLL(2)
-        for (int j = 0; j <= BOX; ++j) {
-            const bool inside = row + i >= 0 && row + i < height && col + j >= 0 && col + j < width;
-            sum += inside ? plane[(row + i) * width + col + j] : 0.0f;
-        }
-    return sum;
-}
-
-// Writes [first value of a row][moving] for the steady channels from `steady` on.
-__device__ __forceinline__ float* partial_row(const WeightGradient& at, int n_taps, int tap, int steady) {
-    return at.partial + ((static_cast<long long>(blockIdx.z) * n_taps + tap) * at.n_steady + steady) * at.n_moving;
 }
 
 template <int STRIDE, int TILE_ROWS, bool BOX>
@@ -96,14 +53,11 @@ __device__ __forceinline__ void correlate(const WeightGradient& at) {
     float* const moving = steady + PIXELS * steady_pitch;
     const int first_steady = blockIdx.y * at.groups * STEADY, first_moving = blockIdx.x * at.columns;
     const int column = threadIdx.x % at.columns, group = threadIdx.x / at.columns;
-    const int tiles_across = (at.steady_width + TILE_COLS - 1) / TILE_COLS;
-    const int n_tiles = tiles_across * ((at.steady_height + TILE_ROWS - 1) / TILE_ROWS);
     const int first_unit = blockIdx.z * at.units_per_split, end = min(first_unit + at.units_per_split, at.n_units);
 
     float sum[STEADY][9] = {};
     for (int unit = first_unit; unit < end; ++unit) {
-        const int tile = unit % n_tiles, lane = at.lanes[unit / n_tiles % at.n_lanes], pair = unit / n_tiles / at.n_lanes;
-        const int top = tile / tiles_across * TILE_ROWS, left = tile % tiles_across * TILE_COLS;
+        const auto [pair, lane, top, left] = unit_at(at, unit, TILE_ROWS);
         __syncthreads();
         for (int i = threadIdx.x; i < PIXELS * at.groups * 2; i += blockDim.x) {
             const int pixel = i % PIXELS, four = i / PIXELS;
@@ -160,9 +114,15 @@ __device__ __forceinline__ void correlate(const WeightGradient& at) {
     }
 }
 
-extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_same(const WeightGradient at) { correlate<1, 8, false>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_down(const WeightGradient at) { correlate<2, 4, false>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_up(const WeightGradient at) { correlate<2, 4, true>(at); }
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_same(const WeightGradient at) {
+    correlate<1, 8, false>(at);
+}
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_down(const WeightGradient at) {
+    correlate<2, 4, false>(at);
+}
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_up(const WeightGradient at) {
+    correlate<2, 4, true>(at);
+}
 
 // 1x1: both operands stand [pixel][channel], and tiles are stretches of the pixels.
 extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_point(const WeightGradient at) {
@@ -256,7 +216,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK) conv_weights_finish(const We
     float sum = 0;
     if (inside && is_weight) {
         UNROLL(4)
-        for (int split = share; split < at.n_splits; split += SHARES) sum += at.partial[static_cast<long long>(split) * n + i];
+        for (int split = share; split < at.n_splits; split += SHARES)
+            sum += at.partial[static_cast<long long>(split) * n + i];
     } else if (inside) {
         for (int lane = share; lane < at.n_lanes; lane += SHARES)
             sum += at.sums[static_cast<long long>(at.lanes[lane]) * at.stride + i];

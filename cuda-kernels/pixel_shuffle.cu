@@ -31,7 +31,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
     });
 }
 
-// out = output activation + (skip_scale image + skip_shift), of the tangent without the shift; of the vjp: input_scale activation + skip_scale image.
+// out = output activation + (skip_scale image + skip_shift), of the tangent without the shift; of the vjp: input_scale
+// activation + skip_scale image.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     pixel_shuffle(const int* __restrict__ lanes, const LaneScalars* __restrict__ scalars,
                   const float* __restrict__ activation, const float* __restrict__ image, float* __restrict__ out, int n,

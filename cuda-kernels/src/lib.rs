@@ -7,7 +7,9 @@ pub mod attention;
 pub mod attention_training;
 pub mod conv;
 pub mod conv_pack;
+pub mod conv_tf32;
 pub mod conv_weights;
+pub mod conv_weights_tf32;
 pub mod entry;
 pub mod group_norm;
 pub mod linear_training;
@@ -22,12 +24,14 @@ pub mod vector;
 pub use entry::{Address, BLOCK, Entry, Signature, Source};
 
 /// All `.cu` files.
-pub const SOURCES: [Source; 14] = [
+pub const SOURCES: [Source; 16] = [
     attention::SOURCE,
     attention_training::SOURCE,
     conv::SOURCE,
     conv_pack::SOURCE,
+    conv_tf32::SOURCE,
     conv_weights::SOURCE,
+    conv_weights_tf32::SOURCE,
     group_norm::SOURCE,
     linear_training::SOURCE,
     norm_training::SOURCE,

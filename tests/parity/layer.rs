@@ -4,7 +4,7 @@ use crate::support::{assert_close, dot, lanes, signed, upload};
 use gradus::backend::cuda::layer::Concat;
 use gradus::backend::cuda::layer::attention::Attention;
 use gradus::backend::cuda::layer::conv::{Epilogue, PackedConv, Pass, Prologue, Stencil};
-use gradus::backend::cuda::{Buffer, Device};
+use gradus::backend::cuda::{Buffer, Device, Precision};
 use std::rc::Rc;
 
 /// More input channels than a chunk, more outputs than a block, more pixels than a tile, none of them a multiple.
@@ -20,6 +20,34 @@ pub fn convolutions(device: &Rc<Device>) {
             convolution(device, (forward, transposed), (n_out, n_in), coarse);
         }
     }
+}
+
+/// The same layers on tensor cores, with shares of outputs and channels that are not full. With random numbers the error is
+/// about 2^-11; that the sums themselves are right shows with numbers that rounding leaves alone.
+pub fn tf32(device: &Rc<Device>) {
+    device.set_precision(Precision::Tf32);
+    for (stencil, transposed, size) in
+        [(Stencil::Same, Stencil::SameTransposed, (5, 17)), (Stencil::Point, Stencil::Point, (3, 19))]
+    {
+        for (n_out, n_in) in [(101, 3), (29, 35)] {
+            let side = if stencil == Stencil::Point { 1 } else { 3 };
+            let weights = signed(n_out * n_in * side * side, 1);
+            let x = signed(n_in * size.0 * size.1, 2);
+            let coarse = |values: &[f32]| values.iter().map(|v| (v * 64.0).round() / 64.0).collect::<Vec<f32>>();
+            for (weights, x, bound) in [(&weights, &x, 1e-3), (&coarse(&weights), &coarse(&x), 1e-6)] {
+                let shape = (n_out, n_in);
+                let name = format!("TF32, {stencil:?}, {n_in} to {n_out} channels");
+                let packed = PackedConv::forward(device, stencil, shape, weights).unwrap();
+                let out = run(device, &packed, (x, n_in), [size; 2], (n_out * size.0 * size.1, n_out));
+                assert_close(&name, &out, &plain(stencil, weights, (x, n_in), [size; 2], n_out), bound);
+                let packed = PackedConv::transposed(device, transposed, 0..n_in, shape, weights).unwrap();
+                let back = run(device, &packed, (&out, n_out), [size; 2], (x.len(), n_in));
+                let (left, right) = (dot(&out, &out), dot(x, &back));
+                assert!((left - right).abs() <= 1e-3 * left, "{name}: {left} and {right}");
+            }
+        }
+    }
+    device.set_precision(Precision::Full);
 }
 
 /// Rows and columns of input and output.

@@ -20,13 +20,15 @@ use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 15] = [
     vector::check,
     projector::forward_and_adjoint,
     projector::transposes,
     layer::convolutions,
+    layer::tf32,
     layer::attentions,
     conv_weights::check,
+    conv_weights::tf32,
     conv_weights::packing,
     conv_weights::losses,
     network::check,
@@ -67,6 +69,11 @@ fn convolutions() {
 }
 
 #[test]
+fn convolutions_on_tensor_cores() {
+    in_modes(&Mode::ALL[1..], layer::tf32);
+}
+
+#[test]
 fn attentions() {
     in_modes(&Mode::ALL[1..], layer::attentions);
 }
@@ -74,6 +81,11 @@ fn attentions() {
 #[test]
 fn weight_gradients() {
     in_modes(&Mode::ALL[1..], conv_weights::check);
+}
+
+#[test]
+fn weight_gradients_on_tensor_cores() {
+    in_modes(&Mode::ALL[1..], conv_weights::tf32);
 }
 
 #[test]
@@ -104,6 +116,11 @@ fn embeddings_in_training() {
 #[test]
 fn networks() {
     in_modes(&Mode::ALL[1..], network::check);
+}
+
+#[test]
+fn networks_on_tensor_cores() {
+    in_modes(&[Mode::SEEDED], network::tf32);
 }
 
 #[test]

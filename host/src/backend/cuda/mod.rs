@@ -21,7 +21,7 @@ pub mod training;
 pub mod vector;
 
 pub use buffer::{Buffer, Plain};
-pub use device::{Description, Device, Profile, Traffic, devices};
+pub use device::{Description, Device, Precision, Profile, Traffic, devices};
 pub use error::DeviceError;
 pub use lockstep::drive_in_lockstep;
 pub use network::{CudaNetwork, CudaNetworkError};

@@ -2,11 +2,11 @@
 
 use super::Concat;
 pub use super::conv_pack::{PackedConv, Packer};
-use crate::backend::cuda::device::Device;
+use crate::backend::cuda::device::{Device, Precision};
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
-use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::conv::{self, Convolution, Down, OUTPUTS, Phases, Point, Same, TILE, UpVjp};
+use gradus_cuda_kernels::{Address, conv_tf32};
 use std::ops::Range;
 
 /// Which convolution, or the transpose of which.
@@ -141,6 +141,9 @@ impl Pass<'_> {
         assert_eq!(input.channels(), weights.n_in, "channels of the input");
         let (_, phases) = weights.stencil.shape();
         let at = self.record(lanes);
+        if device.precision() == Precision::Tf32 && self.has_tf32() {
+            return self.run_tf32(device, lanes, at);
+        }
         let (rows, cols) = (self.sizes[1].0 / phases, self.sizes[1].1 / phases);
         let tiles = rows.div_ceil(TILE.0) * cols.div_ceil(TILE.1);
         // As many warps as there are eights of outputs; where that is more than a block holds, blocks of equal size.
@@ -154,6 +157,24 @@ impl Pass<'_> {
             Stencil::Down => device.launch(grid, threads, &Down { at }),
             Stencil::DownTransposed | Stencil::Up => device.launch(grid, threads, &Phases { at }),
             Stencil::UpTransposed => device.launch(grid, threads, &UpVjp { at }),
+        }
+    }
+
+    /// Whether there is a kernel for tensor cores, and more than an eight of outputs: fewer are not worth it.
+    fn has_tf32(&self) -> bool {
+        let stencil = self.weights.stencil;
+        self.weights.n_out > OUTPUTS && matches!(stencil, Stencil::Same | Stencil::SameTransposed | Stencil::Point)
+    }
+
+    fn run_tf32(&self, device: &Device, lanes: &Lanes, at: Convolution) -> Result<(), DeviceError> {
+        let tiles = self.sizes[1].0.div_ceil(TILE.0) * self.sizes[1].1.div_ceil(TILE.1);
+        // As many pairs of warps as there are shares of outputs; where that is more than a block holds, blocks of equal size.
+        let shares = self.weights.n_out.div_ceil(conv_tf32::OUTPUTS);
+        let blocks = shares.div_ceil(conv::MAX_THREADS as usize / 64);
+        let (grid, threads) = ([tiles, blocks, lanes.len()], 64 * shares.div_ceil(blocks) as u32);
+        match self.weights.stencil {
+            Stencil::Point => device.launch(grid, threads, &conv_tf32::Point { at }),
+            _ => device.launch(grid, threads, &conv_tf32::Same { at }),
         }
     }
 

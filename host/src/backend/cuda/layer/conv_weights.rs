@@ -5,13 +5,13 @@
 use super::Concat;
 use super::conv::Stencil;
 use crate::backend::cuda::buffer::Buffer;
-use crate::backend::cuda::device::Device;
+use crate::backend::cuda::device::{Device, Precision};
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::conv_weights::{
     CHANNELS, Down, FINISHED, Finish, Operand, Point, SHARED, Same, Sums, Up, WeightFinish, WeightGradient,
 };
-use gradus_cuda_kernels::{Address, BLOCK};
+use gradus_cuda_kernels::{Address, BLOCK, conv_weights_tf32 as tf32};
 use std::rc::Rc;
 
 const WARP: usize = 32;
@@ -23,6 +23,16 @@ const MAX_SPLITS: usize = 512;
 const MAX_GROUPS: usize = 12;
 /// Moving channels of a block at most.
 const MAX_COLUMNS: usize = 64;
+
+/// On tensor cores: warps of a block, sixteens of steady channels and eights of moving ones, at most.
+const MAX_WARPS: usize = 8;
+const MAX_SIXTEENS: usize = 4;
+const MAX_EIGHTS: usize = 5;
+
+/// The size of shares of `n`, as few as `most` allows and as equal as they can be.
+fn equal_shares(n: usize, most: usize) -> usize {
+    n.div_ceil(n.div_ceil(most))
+}
 
 /// The sizes of one convolution.
 #[derive(Debug, Clone, Copy)]
@@ -40,9 +50,10 @@ pub struct WeightShape {
 /// How the kernels share the work.
 #[derive(Debug, Clone, Copy)]
 struct Split {
-    /// Of a block: eights of steady channels, moving channels (of 1x1 eights of them).
+    /// Of a block: eights of steady channels, moving channels (of 1x1 eights of them); on tensor cores sixteens and eights.
     groups: usize,
     columns: usize,
+    threads: u32,
     /// Blocks along moving and steady channels.
     blocks: (usize, usize),
     units: usize,
@@ -87,8 +98,7 @@ impl WeightShape {
 
     /// Groups of a block, as equal as they can be.
     fn groups(channels: usize) -> usize {
-        let eights = channels.div_ceil(CHANNELS);
-        eights.div_ceil(eights.div_ceil(MAX_GROUPS))
+        equal_shares(channels.div_ceil(CHANNELS), MAX_GROUPS)
     }
 
     /// Moving channels of a block: as many as leave fewest threads idle, of these the most.
@@ -104,23 +114,43 @@ impl WeightShape {
         (1..=MAX_COLUMNS.min(moving)).rev().filter(fits).min_by_key(|&columns| warps(columns)).unwrap_or(1)
     }
 
-    fn split(&self, lanes: usize, pairs: usize) -> Split {
+    /// Whether tensor cores compute it. Of 1x1 they have none.
+    fn on_tensor_cores(&self, precision: Precision) -> bool {
+        precision == Precision::Tf32 && self.stencil != Stencil::Point
+    }
+
+    /// Groups and columns of a block, channels of each, and warps.
+    fn block(&self, precision: Precision) -> ((usize, usize), (usize, usize), usize) {
         let [(steady, _), (moving, _)] = self.operands();
+        if self.on_tensor_cores(precision) {
+            let groups = equal_shares(steady.div_ceil(tf32::CHANNELS.0), MAX_SIXTEENS);
+            let columns = equal_shares(moving.div_ceil(tf32::CHANNELS.1), (MAX_WARPS / groups).min(MAX_EIGHTS));
+            return ((groups, columns), tf32::CHANNELS, groups * columns);
+        }
         let groups = Self::groups(steady);
         let columns = self.columns(groups, moving);
         let per_column = if self.stencil == Stencil::Point { CHANNELS } else { 1 };
-        let blocks = (moving.div_ceil(columns * per_column), steady.div_ceil(groups * CHANNELS));
-        let units = pairs * lanes * self.tiles();
-        let warps = blocks.0 * blocks.1 * (groups * columns).div_ceil(WARP);
-        let units_per_split = units.div_ceil(WARPS.div_ceil(warps).min(MAX_SPLITS));
-        Split { groups, columns, blocks, units, units_per_split, splits: units.div_ceil(units_per_split) }
+        ((groups, columns), (CHANNELS, per_column), (groups * columns).div_ceil(WARP))
     }
 
-    /// Values of the scratch that the gradient takes for up to `lanes` lanes and two pairs: [`WeightScratch::new`].
-    #[must_use]
-    pub fn scratch_len(&self, lanes: usize) -> usize {
-        let splits = (1..=2).flat_map(|pairs| (1..=lanes).map(move |n| self.split(n, pairs).splits)).max();
-        splits.unwrap_or(1) * self.taps() * self.n_out * self.n_in
+    fn split(&self, lanes: usize, pairs: usize, precision: Precision) -> Split {
+        let [(steady, _), (moving, _)] = self.operands();
+        let ((groups, columns), channels, warps) = self.block(precision);
+        let blocks = (moving.div_ceil(columns * channels.1), steady.div_ceil(groups * channels.0));
+        let units = pairs * lanes * self.tiles();
+        let threads = (warps * WARP) as u32;
+        let warps = blocks.0 * blocks.1 * warps;
+        let units_per_split = units.div_ceil(WARPS.div_ceil(warps).min(MAX_SPLITS));
+        Split { groups, columns, threads, blocks, units, units_per_split, splits: units.div_ceil(units_per_split) }
+    }
+
+    /// Values of the scratch that the gradient takes for up to `lanes` lanes and two pairs at any precision.
+    fn scratch_len(&self, lanes: usize) -> usize {
+        let splits = |n| {
+            [(1, Precision::Full), (2, Precision::Full), (1, Precision::Tf32), (2, Precision::Tf32)]
+                .map(|(pairs, precision)| self.split(n, pairs, precision).splits)
+        };
+        (1..=lanes).flat_map(splits).max().unwrap_or(1) * self.taps() * self.n_out * self.n_in
     }
 }
 
@@ -176,7 +206,7 @@ impl WeightPass<'_> {
         assert!(has_weights, "{:?} has no weights of its own", shape.stencil);
         assert!(matches!(pairs.len(), 1 | 2), "one or two pairs");
         assert!(pairs.iter().all(|(_, input)| input.channels() == shape.n_in), "channels of the input");
-        let split = shape.split(lanes.len(), pairs.len());
+        let split = shape.split(lanes.len(), pairs.len(), device.precision());
         let needed = split.splits * shape.taps() * shape.n_out * shape.n_in;
         assert!(needed <= scratch.partial.len(), "scratch for {needed} values");
         let sums = if self.lane_sums.0.is_null() { (scratch.sums.address(), shape.n_out) } else { self.lane_sums };
@@ -204,8 +234,14 @@ impl WeightPass<'_> {
         split: Split,
     ) -> Result<(), DeviceError> {
         let grid = [split.blocks.0, split.blocks.1, split.splits];
-        let threads = (split.groups * split.columns).next_multiple_of(WARP) as u32;
-        let at = self.record(lanes, scratch, split);
+        let (threads, at) = (split.threads, self.record(lanes, scratch, split));
+        if self.shape.on_tensor_cores(device.precision()) {
+            return match self.shape.stencil {
+                Stencil::Down => device.launch(grid, threads, &tf32::Down { at }),
+                Stencil::Up => device.launch(grid, threads, &tf32::Up { at }),
+                _ => device.launch(grid, threads, &tf32::Same { at }),
+            };
+        }
         match self.shape.stencil {
             Stencil::Same => device.launch(grid, threads, &Same { at }),
             Stencil::Down => device.launch(grid, threads, &Down { at }),

@@ -1,0 +1,14 @@
+//! Entries of conv_tf32.cu: convolutions on tensor cores.
+
+use crate::conv::{Convolution, MAX_THREADS};
+use crate::entry::entries;
+
+/// Output channels of a pair of warps.
+pub const OUTPUTS: usize = 24;
+
+entries! { "conv_tf32";
+    /// 3x3, and its vjp.
+    Same = "conv_same_tf32" [MAX_THREADS] { at: Convolution }
+    /// 1x1, and its vjp.
+    Point = "conv_point_tf32" [MAX_THREADS] { at: Convolution }
+}
