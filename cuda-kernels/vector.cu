@@ -17,13 +17,6 @@ struct DirectionScalars {
     unsigned has_previous;  // whether there has been an update
 };
 
-// Writes the block's sums of one quantity.
-__device__ __forceinline__ void keep_partial(double* partial, int n_quantities, int quantity, double value) {
-    const double total = block_sum(value);
-    if (threadIdx.x == 0)
-        partial[(static_cast<long long>(blockIdx.z) * n_quantities + quantity) * gridDim.x + blockIdx.x] = total;
-}
-
 // grad f, d, and with the direction d' of the last update
 // |grad f|^2, <grad f, d>, |d|^2, <d', d' - d>, |d' - d|^2.
 extern "C" __global__ void __launch_bounds__(BLOCK)

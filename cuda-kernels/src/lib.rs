@@ -9,18 +9,20 @@ pub mod entry;
 pub mod group_norm;
 pub mod pixel_shuffle;
 pub mod projector;
+pub mod solve;
 pub mod time_embedding;
 pub mod vector;
 
 pub use entry::{Address, BLOCK, Entry, Signature, Source};
 
 /// All `.cu` files.
-pub const SOURCES: [Source; 7] = [
+pub const SOURCES: [Source; 8] = [
     attention::SOURCE,
     conv::SOURCE,
     group_norm::SOURCE,
     pixel_shuffle::SOURCE,
     projector::SOURCE,
+    solve::SOURCE,
     time_embedding::SOURCE,
     vector::SOURCE,
 ];

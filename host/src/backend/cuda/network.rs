@@ -7,6 +7,7 @@ use super::layer::pixel_shuffle::{Direction, PixelShuffle};
 use super::layer::time_embedding::{Linear, TimeEmbedding};
 use super::step::{Compiler, Memory, Operation, Site};
 use super::vector::Lanes;
+use crate::backend::View;
 use crate::backend::cpu::NetworkError;
 use crate::unet::layers::LayerKind;
 use crate::unet::plan::Plan;
@@ -45,6 +46,7 @@ pub struct CudaNetwork {
     perturbation_kernel: PerturbationKernelSpec,
     parametrisation: Parametrisation,
     image_len: usize,
+    view: View,
 }
 
 impl CudaNetwork {
@@ -80,9 +82,17 @@ impl CudaNetwork {
             perturbation_kernel: *weights.perturbation_kernel(),
             parametrisation: *weights.parametrisation(),
             image_len,
+            view: View::Diffused,
             device: Rc::clone(device),
             plan,
         })
+    }
+
+    /// The same network of the image under a view: h(gamma_t x, t) where that is drift-free. The factor goes with the
+    /// scalars of a lane, so it costs nothing.
+    #[must_use]
+    pub fn with_view(self, view: View) -> Self {
+        Self { view, ..self }
     }
 
     /// Values of one image, and of its h.
@@ -113,6 +123,10 @@ impl CudaNetwork {
             let kernel = self.perturbation_kernel.at(f64::from(t));
             let EnergyScales { input_scale, input_shift, skip, output } =
                 EnergyScales::new(&self.parametrisation, kernel);
+            let input_scale = match self.view {
+                View::Diffused => input_scale,
+                View::DriftFree => input_scale * kernel.mean_scale,
+            };
             self.on_host[lane] = LaneScalars {
                 t,
                 input_scale: input_scale as f32,
