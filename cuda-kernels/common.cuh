@@ -42,10 +42,3 @@ __device__ __forceinline__ Number block_sum(Number value) {
         for (int warp = 0; warp < BLOCK / WARP; ++warp) total += of_warp[warp];
     return total;
 }
-
-// Writes the block's sums of one quantity.
-__device__ __forceinline__ void keep_partial(double* partial, int n_quantities, int quantity, double value) {
-    const double total = block_sum(value);
-    if (threadIdx.x == 0)
-        partial[(static_cast<long long>(blockIdx.z) * n_quantities + quantity) * gridDim.x + blockIdx.x] = total;
-}

@@ -7,7 +7,7 @@
 // Index map: thread -> element i of vectors [lane][n], strided by the grid; blockIdx.z -> entry of the list of lanes,
 // blockIdx.x -> share of the elements. Scalars stand one record per entry of the list. p, d and r are updated, everything
 // else is overwritten. Sums as in vector.cu: f64, one partial sum per block, added by `vector_finish`.
-#include "common.cuh"
+#include "partial_sums.cuh"
 
 // p <- r + beta p and |p|^2. With beta = 0 what p held is not looked at.
 extern "C" __global__ void __launch_bounds__(BLOCK)

@@ -8,7 +8,7 @@
 // blockIdx.x -> share of the elements. Steps and weights stand in `scalars`, one record per entry of the list.
 // Vectors are overwritten, but for x and r. Sums: f32 data, f64 products and sums; every block writes one partial sum
 // per quantity to partial[entry][quantity][block], and `vector_finish` adds them in the order of the blocks.
-#include "common.cuh"
+#include "partial_sums.cuh"
 
 // What a lane's direction depends on; `DirectionScalars` in src/vector.rs.
 struct DirectionScalars {

@@ -5,8 +5,10 @@
 
 mod layer;
 mod network;
+mod preconditioned;
 mod projector;
 mod run;
+mod solve;
 mod support;
 mod vector;
 
@@ -17,8 +19,9 @@ use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
 
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     vector::check,
+    solve::check,
     projector::forward_and_adjoint,
     projector::transposes,
     layer::convolutions,
@@ -39,6 +42,11 @@ fn in_modes(modes: &[Mode], check: Check) {
 #[test]
 fn vectors() {
     in_modes(&Mode::ALL[1..], vector::check);
+}
+
+#[test]
+fn solves() {
+    in_modes(&Mode::ALL[1..], solve::check);
 }
 
 #[test]
@@ -69,6 +77,16 @@ fn networks() {
 #[test]
 fn runs() {
     in_modes(&[Mode::SEEDED], run::same_run);
+}
+
+#[test]
+fn preconditioned_runs() {
+    in_modes(&[Mode::SEEDED], preconditioned::same_runs);
+}
+
+#[test]
+fn preconditioned_slices_in_lockstep() {
+    in_modes(&[Mode::LAZY], preconditioned::lockstep);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use super::preconditioned::PreconditionedCudaSlices;
 use super::slices::CudaSlices;
 use crate::backend::{Counters, SliceEvaluator};
 use gradus_core::{
-    Answer, AnswerError, Directional, Evaluator, Level, Preconditioned, PreconditionedAnswer, PreconditionedRequest, Record,
-    Request, Solver, Status,
+    Answer, AnswerError, Directional, Evaluator, Level, Preconditioned, PreconditionedAnswer, PreconditionedRequest,
+    Record, Request, Solver, Status,
 };
 use std::ops::ControlFlow;
 

@@ -97,7 +97,8 @@ impl PreconditionedCudaSlices {
         problem.data_term.forward_project(&problem.slices, conjugate, projected)?;
         requests.iter().for_each(|request| problem.states[request.0].counters.projections += 1);
         let squares = self.solve.squares(&problem.slices, problem.n_values, projected)?;
-        let curvature = |(&(_, _, damping), [p, s]): (&(usize, f32, f32), [f64; 2])| (s + f64::from(damping) * p) as f32;
+        let curvature =
+            |(&(_, _, damping), [p, s]): (&(usize, f32, f32), [f64; 2])| (s + f64::from(damping) * p) as f32;
         Ok(requests.iter().zip(squares).map(curvature).collect())
     }
 

@@ -84,7 +84,10 @@ pub(super) struct Buffers {
 
 impl Buffers {
     pub(super) fn new(device: &Rc<Device>, slices: &[Slice], n: usize) -> Result<Self, DeviceError> {
-        let (n_values, iterate) = (slices.iter().map(|s| s.data.len()).sum(), slices.iter().flat_map(|slice| &slice.start).copied().collect::<Vec<f32>>());
+        let (n_values, iterate) = (
+            slices.iter().map(|s| s.data.len()).sum(),
+            slices.iter().flat_map(|slice| &slice.start).copied().collect::<Vec<f32>>(),
+        );
         let images = |lanes: usize| Buffer::new(device, lanes * n);
         Ok(Self {
             residual: Buffer::new(device, n_values)?,

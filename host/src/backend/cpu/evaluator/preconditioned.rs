@@ -1,9 +1,9 @@
 //! The linear solves of the preconditioned method, on the CPU.
 
 use super::CpuEvaluator;
+use crate::backend::cpu::vector::{add_scaled, dot};
 use crate::backend::cuda::Traffic;
 use crate::backend::{Counters, SliceEvaluator};
-use crate::backend::cpu::vector::{add_scaled, dot};
 use crate::ct::ProjectionError;
 use gradus_core::{Directional, Evaluator, Level, PreconditionedEvaluator};
 
