@@ -107,7 +107,8 @@ impl CudaSlices {
             let all: Vec<usize> = (0..self.n_slices()).collect();
             self.slices.set(&all)?;
             self.data_term.set_weights(&self.slices, weights)?;
-            self.refresh_residuals(&all)?;
+            let weighted: Vec<usize> = all.into_iter().filter(|&slice| weights[slice].is_some()).collect();
+            self.refresh_residuals(&weighted)?;
         }
         Ok(self)
     }
