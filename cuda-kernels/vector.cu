@@ -8,7 +8,7 @@
 // blockIdx.x -> share of the elements. Steps and weights stand in `scalars`, one record per entry of the list.
 // Vectors are overwritten, but for x and r. Sums: f32 data, f64 products and sums; every block writes one partial sum
 // per quantity to partial[entry][quantity][block], and `vector_finish` adds them in the order of the blocks.
-#include "common.cuh"
+#include "partial_sums.cuh"
 
 // What a lane's direction depends on; `DirectionScalars` in src/vector.rs.
 struct DirectionScalars {
@@ -16,13 +16,6 @@ struct DirectionScalars {
     unsigned smoothed;      // whether t is another level than t_min
     unsigned has_previous;  // whether there has been an update
 };
-
-// Writes the block's sums of one quantity.
-__device__ __forceinline__ void keep_partial(double* partial, int n_quantities, int quantity, double value) {
-    const double total = block_sum(value);
-    if (threadIdx.x == 0)
-        partial[(static_cast<long long>(blockIdx.z) * n_quantities + quantity) * gridDim.x + blockIdx.x] = total;
-}
 
 // grad f, d, and with the direction d' of the last update
 // |grad f|^2, <grad f, d>, |d|^2, <d', d' - d>, |d' - d|^2.

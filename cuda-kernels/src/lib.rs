@@ -17,6 +17,7 @@ pub mod norm_training;
 pub mod pixel_shuffle;
 pub mod projector;
 pub mod residual;
+pub mod solve;
 pub mod time_embedding;
 pub mod training_loss;
 pub mod vector;
@@ -24,7 +25,7 @@ pub mod vector;
 pub use entry::{Address, BLOCK, Entry, Signature, Source};
 
 /// All `.cu` files.
-pub const SOURCES: [Source; 16] = [
+pub const SOURCES: [Source; 17] = [
     attention::SOURCE,
     attention_training::SOURCE,
     conv::SOURCE,
@@ -38,6 +39,7 @@ pub const SOURCES: [Source; 16] = [
     pixel_shuffle::SOURCE,
     projector::SOURCE,
     residual::SOURCE,
+    solve::SOURCE,
     time_embedding::SOURCE,
     training_loss::SOURCE,
     vector::SOURCE,

@@ -105,11 +105,6 @@ fn images_and_numbers_that_make_no_sense() {
     refused(dir.path(), &["reconstruct", "--steps", "0"], &["levels"]);
     refused(dir.path(), &["reconstruct", "--average", "0"], &["average is 0", "single run"]);
     refused(dir.path(), &["reconstruct", "--solve-steps", "0"], &["conjugate gradient step"]);
-    refused(
-        dir.path(),
-        &["reconstruct", "--device", "cuda:0", "--method", "preconditioned"],
-        &["CPU only", "gradient-like"],
-    );
     refused(dir.path(), &["reconstruct", "--alpha", "-1"], &["weight"]);
     refused(dir.path(), &["reconstruct", "--t-min", "2"], &["t_min"]);
     refused(dir.path(), &["reconstruct", "--threads", "0"], &["--threads"]);

@@ -6,8 +6,10 @@
 mod conv_weights;
 mod layer;
 mod network;
+mod preconditioned;
 mod projector;
 mod run;
+mod solve;
 mod support;
 mod training;
 mod training_layer;
@@ -20,8 +22,9 @@ use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
 
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 16] = [
     vector::check,
+    solve::check,
     projector::forward_and_adjoint,
     projector::transposes,
     layer::convolutions,
@@ -51,6 +54,11 @@ fn in_modes(modes: &[Mode], check: Check) {
 #[test]
 fn vectors() {
     in_modes(&Mode::ALL[1..], vector::check);
+}
+
+#[test]
+fn solves() {
+    in_modes(&Mode::ALL[1..], solve::check);
 }
 
 #[test]
@@ -126,6 +134,16 @@ fn networks_on_tensor_cores() {
 #[test]
 fn runs() {
     in_modes(&[Mode::SEEDED], run::same_run);
+}
+
+#[test]
+fn preconditioned_runs() {
+    in_modes(&[Mode::SEEDED], preconditioned::same_runs);
+}
+
+#[test]
+fn preconditioned_slices_in_lockstep() {
+    in_modes(&[Mode::LAZY], preconditioned::lockstep);
 }
 
 #[test]

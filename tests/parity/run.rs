@@ -51,7 +51,7 @@ fn solver(steps: u32) -> GradientLike {
     GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap()
 }
 
-fn slice(geometry: &ParallelBeam, seed: u64) -> Slice {
+pub fn slice(geometry: &ParallelBeam, seed: u64) -> Slice {
     let mut data = vec![0.0; geometry.sinogram_len()];
     let truth: Vec<f32> =
         signed(geometry.image_len(), seed).iter().map(|v| (1 + seed) as f32 * (0.5 + 0.5 * v)).collect();
@@ -74,7 +74,7 @@ pub fn lockstep(device: &Rc<Device>) {
         if slice == 1 && record.iteration == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let after = device.traffic();
-    assert_eq!(ends.unwrap()[1], Status::Stopped);
+    assert_eq!(ends.unwrap()[1], Ok(Status::Stopped));
     assert!(trials.iter().any(|n| *n != trials[0]), "the slices should differ in their trials: {trials:?}");
 
     // An image has 960 bytes, and all its slices take about two dozen transfers an iteration.

@@ -10,7 +10,7 @@ pub mod cuda;
 pub use choice::DeviceChoice;
 
 use cuda::Traffic;
-use gradus_core::Evaluator;
+use gradus_core::{Evaluator, Level};
 use serde::{Deserialize, Serialize};
 
 /// How the prior looks at an image `x` at the smoothing level `t`.
@@ -37,6 +37,12 @@ pub trait SliceEvaluator: Evaluator {
     /// # Errors
     /// When the copy fails.
     fn copy_iterate(&self, image: &mut [f32]) -> Result<(), Self::Error>;
+
+    /// Goes on from the image `x`, `[row][col]`, as at the start of a run on another objective.
+    ///
+    /// # Errors
+    /// When it has another length, or the computation fails.
+    fn restart(&mut self, x: &[f32], objective: Level) -> Result<(), Self::Error>;
 
     /// What the run has cost so far.
     fn counters(&self) -> Counters;

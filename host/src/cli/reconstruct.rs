@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Where the results go: a new or empty folder [default: runs/INPUT-METHOD]
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Method [default: preconditioned; gradient-like where --device names a GPU]
+    /// Method [default: preconditioned]
     #[arg(long, value_enum)]
     method: Option<Method>,
     /// What learned methods compute on: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks]
@@ -107,9 +107,6 @@ impl Arguments {
         replace(&mut run.input, &self.input);
         replace(&mut set.method, &self.method);
         replace(&mut set.device, &self.device);
-        if self.method.is_none() && self.config.is_none() && matches!(set.device, DeviceChoice::Cuda(_)) {
-            set.method = Method::GradientLike;
-        }
         let own = &mut set.preconditioned;
         let levels = match set.method {
             Method::Preconditioned => (&mut own.steps, &mut own.t_max, &mut own.t_min),

@@ -32,7 +32,7 @@ pub(super) fn reconstruct(
     let objective = solver.objective();
     let (data, start) = (measurement.sinogram.clone(), start(measurement, settings)?);
     let run = Run { trace: Vec::with_capacity(settings.steps as usize), total: settings.steps.into(), observer };
-    let result = match settings.device()?.open(|device| distrust(device, prior))? {
+    let result = match settings.device.open(|device| distrust(device, prior))? {
         Opened::Cpu(warning) => {
             let (height, width) = (measurement.geometry.height, measurement.geometry.width);
             let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
@@ -41,7 +41,8 @@ pub(super) fn reconstruct(
         }
         Opened::Cuda(opened) => {
             let slice = [Slice { data, start }];
-            let evaluator = CudaSlices::new(&opened, measurement.geometry.clone(), prior, &slice, objective)?;
+            let geometry = measurement.geometry.clone();
+            let evaluator = CudaSlices::new(&opened, geometry, prior, &slice, objective)?.with_view(settings.view);
             let device = DeviceChoice::Cuda(opened.ordinal());
             Reconstruction { device, ..run.reconstruct(measurement, solver, evaluator)? }
         }
@@ -50,7 +51,7 @@ pub(super) fn reconstruct(
 }
 
 /// What keeps a device from being trusted: a check that it does not pass.
-fn distrust(device: &Rc<Device>, prior: &Weights) -> Option<String> {
+pub(super) fn distrust(device: &Rc<Device>, prior: &Weights) -> Option<String> {
     match doctor::cuda::checks(device, prior) {
         Ok(checks) => {
             checks.iter().find(|check| !check.passed()).map(|check| format!("fails a check ({})", check.what))

@@ -50,12 +50,6 @@ pub enum ReconstructError {
     /// The mean of no runs.
     #[error("the number of runs to average is 0; give 1 for a single run")]
     NoRuns,
-    /// It has not been written for GPUs yet.
-    #[error("{what} runs on the CPU only; give --device cpu, or --method gradient-like for a GPU")]
-    CpuOnly {
-        /// What was asked for.
-        what: &'static str,
-    },
     /// The method needs a prior.
     #[error("method {0} needs a prior; name one with --prior")]
     NoPrior(Method),

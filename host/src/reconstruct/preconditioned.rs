@@ -1,13 +1,17 @@
 //! The preconditioned gradient-like method, and the mean of several of its runs.
 
-use super::learned::start;
+use super::learned::{distrust, start};
 use super::{Measurement, Observer, Progress, ReconstructError, Reconstruction, Settings, TraceRow};
-use crate::backend::View;
+use crate::backend::choice::Opened;
 use crate::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator};
+use crate::backend::cuda::{CudaSlices, PreconditionedCudaSlices, Slice};
+use crate::backend::{DeviceChoice, SliceEvaluator, View};
 use crate::ct::Projector;
 use crate::image::Image;
 use crate::unet::Weights;
-use gradus_core::{Approach, Certificate, DriveError, Evaluator, Level, Preconditioned, Status, drive_preconditioned};
+use gradus_core::{
+    Approach, Certificate, DriveError, Level, Preconditioned, PreconditionedEvaluator, Status, drive_preconditioned,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -22,69 +26,128 @@ pub(super) fn reconstruct(
     prior: &Weights,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
-    settings.device()?;
     let own = &settings.preconditioned;
     if own.average == 0 {
         return Err(ReconstructError::NoRuns);
     }
+    let (alpha, solver) = solver(measurement, settings, prior)?;
+    let objective = solver.objective();
+    let (data, start) = (measurement.sinogram.clone(), start(measurement, settings)?);
+    let weights = weights(measurement, settings);
+    let job = Job { measurement, settings, prior, solver, alpha };
+    let result = match settings.device.open(|device| distrust(device, prior))? {
+        Opened::Cpu(warning) => {
+            let (height, width) = (measurement.geometry.height, measurement.geometry.width);
+            let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
+            let problem = CpuEvaluator::new(projector, network, data, start, objective)?.with_view(View::DriftFree);
+            let problem = match weights {
+                Some(weights) => problem.with_weights(weights)?,
+                None => problem,
+            };
+            let evaluator = PreconditionedCpuEvaluator::new(problem);
+            Reconstruction { warning, ..job.run(evaluator, observer)? }
+        }
+        Opened::Cuda(device) => {
+            let slice = [Slice { data, start }];
+            let problem = CudaSlices::new(&device, measurement.geometry.clone(), prior, &slice, objective)?
+                .with_view(View::DriftFree)
+                .with_weights(&[weights])?;
+            let evaluator = PreconditionedCudaSlices::new(problem)?;
+            let device = DeviceChoice::Cuda(device.ordinal());
+            Reconstruction { device, ..job.run(evaluator, observer)? }
+        }
+    };
+    Ok(Reconstruction { weight: Some(alpha), ..result })
+}
+
+/// `alpha` and the solver of the first run.
+pub(super) fn solver(
+    measurement: &Measurement,
+    settings: &Settings,
+    prior: &Weights,
+) -> Result<(f64, Preconditioned), ReconstructError> {
+    let own = &settings.preconditioned;
     let (alpha, kernel) = (settings.prior_weight(measurement.noise_std), prior.perturbation_kernel());
     let approach = Approach { levels: own.approach_steps, solve_steps: own.approach_solve_steps };
     let solver = settings.preconditioned_solver((own.t_max, own.steps), approach, kernel.for_solver(), alpha)?;
-    let evaluator = evaluator(measurement, settings, projector, prior, solver.objective())?;
-    let mut run = Run { evaluator, trace: Vec::new(), total: own.total_steps().into(), done_before: 0, observer };
-    let mut status = run.drive(solver)?;
-    let mut mean = Mean::of(run.evaluator.problem().iterate());
-    if own.average > 1 && status != Status::Stopped {
-        let levels = (own.restart_t, own.restart_steps);
-        let again =
-            settings.preconditioned_solver(levels, Approach { levels: 0, ..approach }, kernel.for_solver(), alpha)?;
-        let noise = kernel.at(own.restart_t);
-        status = run.restarts(again, (noise.std / noise.mean_scale) as f32, settings, &mut mean)?;
+    Ok((alpha, solver))
+}
+
+/// Weights of the data term, where the settings want them and the scan has them.
+pub(super) fn weights<'a>(measurement: &'a Measurement, settings: &Settings) -> Option<&'a [f32]> {
+    measurement.weights.as_deref().filter(|_| settings.preconditioned.weighted)
+}
+
+/// What all runs have in common.
+struct Job<'a> {
+    measurement: &'a Measurement,
+    settings: &'a Settings,
+    prior: &'a Weights,
+    solver: Preconditioned,
+    alpha: f64,
+}
+
+impl Job<'_> {
+    fn run<E: SliceEvaluator + PreconditionedEvaluator>(
+        self,
+        evaluator: E,
+        observer: Observer<'_>,
+    ) -> Result<Reconstruction, ReconstructError>
+    where
+        ReconstructError: From<E::Error>,
+    {
+        let Self { measurement, settings, prior, solver, alpha } = self;
+        let (own, kernel) = (&settings.preconditioned, prior.perturbation_kernel());
+        let (total, pixels) = (own.total_steps().into(), measurement.geometry.image_len());
+        let mut run = Run { evaluator, pixels, trace: Vec::new(), total, done_before: 0, observer };
+        let mut status = run.drive(solver)?;
+        let mut mean = Mean::of(&run.iterate()?);
+        if own.average > 1 && status != Status::Stopped {
+            let approach = Approach { levels: 0, solve_steps: own.approach_solve_steps };
+            let levels = (own.restart_t, own.restart_steps);
+            let again = settings.preconditioned_solver(levels, approach, kernel.for_solver(), alpha)?;
+            let noise = kernel.at(own.restart_t);
+            status = run.restarts(again, (noise.std / noise.mean_scale) as f32, settings, &mut mean)?;
+        }
+        let single = mean.count == 1.0;
+        let objective = if single { Some(run.evaluator.objective()?) } else { None };
+        // Counted before the one gradient more that the certificate takes: the trace ends before the last step.
+        let (counters, traffic) = (run.evaluator.counters(), run.evaluator.traffic());
+        let certificate = run.certificate(solver.objective())?;
+        let image = |pixels| Image { height: measurement.geometry.height, width: measurement.geometry.width, pixels };
+        Ok(Reconstruction {
+            deviation: (!single).then(|| image(mean.deviation())),
+            status: Some(status),
+            iterations: run.trace.len() as u64,
+            certificate: Some(certificate),
+            objective,
+            counters,
+            traffic,
+            trace: run.trace,
+            ..Reconstruction::of(image(mean.value()))
+        })
     }
-    let single = mean.count == 1.0;
-    let objective = single.then(|| run.evaluator.problem().objective());
-    // Counted before the one gradient more that the certificate takes: the trace ends before the last step.
-    let counters = run.evaluator.problem().counters();
-    let certificate = run.certificate(solver.objective())?;
-    let image = |pixels| Image { height: measurement.geometry.height, width: measurement.geometry.width, pixels };
-    Ok(Reconstruction {
-        deviation: (!single).then(|| image(mean.deviation())),
-        status: Some(status),
-        iterations: run.trace.len() as u64,
-        certificate: Some(certificate),
-        objective,
-        weight: Some(alpha),
-        counters,
-        trace: run.trace,
-        ..Reconstruction::of(image(mean.value()))
-    })
 }
 
-fn evaluator(
-    measurement: &Measurement,
-    settings: &Settings,
-    projector: Projector,
-    prior: &Weights,
-    objective: Level,
-) -> Result<PreconditionedCpuEvaluator, ReconstructError> {
-    let network = Network::new(prior, measurement.geometry.height, measurement.geometry.width, CpuEvaluator::LANES)?;
-    let (data, start) = (measurement.sinogram.clone(), start(measurement, settings)?);
-    let problem = CpuEvaluator::new(projector, network, data, start, objective)?.with_view(View::DriftFree);
-    Ok(PreconditionedCpuEvaluator::new(match &measurement.weights {
-        Some(weights) if settings.preconditioned.weighted => problem.with_weights(weights)?,
-        _ => problem,
-    }))
-}
-
-struct Run<'a> {
-    evaluator: PreconditionedCpuEvaluator,
+struct Run<'a, E> {
+    evaluator: E,
+    pixels: usize,
     trace: Vec<TraceRow>,
     total: u64,
     done_before: u64,
     observer: Observer<'a>,
 }
 
-impl Run<'_> {
+impl<E: SliceEvaluator + PreconditionedEvaluator> Run<'_, E>
+where
+    ReconstructError: From<E::Error>,
+{
+    fn iterate(&self) -> Result<Vec<f32>, ReconstructError> {
+        let mut image = vec![0.0; self.pixels];
+        self.evaluator.copy_iterate(&mut image)?;
+        Ok(image)
+    }
+
     /// Runs `solver` from the first result under noise of standard deviation `sigma`, again and again.
     fn restarts(
         &mut self,
@@ -93,19 +156,19 @@ impl Run<'_> {
         settings: &Settings,
         mean: &mut Mean,
     ) -> Result<Status, ReconstructError> {
-        let first = self.evaluator.problem().iterate().to_vec();
+        let first = self.iterate()?;
         let (mut generator, mut status) = (ChaCha8Rng::seed_from_u64(settings.seed), Status::ScheduleDone);
         for k in 1..settings.preconditioned.average {
             // Stream 0 is that of the starting noise.
             generator.set_stream(k.into());
             let noise = StandardNormal.sample_iter(&mut generator);
             let noisy: Vec<f32> = first.iter().zip(noise).map(|(x, z): (&f32, f32)| x + sigma * z).collect();
-            self.evaluator.problem().restart(&noisy, solver.objective())?;
+            self.evaluator.restart(&noisy, solver.objective())?;
             status = self.drive(solver)?;
             if status == Status::Stopped {
                 break;
             }
-            mean.add(self.evaluator.problem().iterate());
+            mean.add(&self.iterate()?);
         }
         Ok(status)
     }
@@ -114,17 +177,18 @@ impl Run<'_> {
     fn certificate(&mut self, objective: Level) -> Result<Certificate, ReconstructError> {
         let mut certificate = Certificate::default();
         self.trace.iter().for_each(|row| certificate.observe(&row.record));
-        certificate.finish(self.evaluator.problem().direction(objective, true)?.gradient_norm_sq.sqrt());
+        certificate.finish(self.evaluator.direction(objective, true)?.gradient_norm_sq.sqrt());
         Ok(certificate)
     }
 
     fn drive(&mut self, mut solver: Preconditioned) -> Result<Status, ReconstructError> {
         let driven = drive_preconditioned(&mut solver, &mut self.evaluator, |record, evaluator| {
-            let problem = evaluator.problem();
-            let row = TraceRow { record: *record, objective: problem.objective(), counters: problem.counters() };
+            // A device that fails here fails at the next request, which reports it.
+            let objective = evaluator.objective().unwrap_or(f64::NAN);
+            let row = TraceRow { record: *record, objective, counters: evaluator.counters() };
             self.trace.push(row);
             let done = self.done_before + u64::from(record.iteration) + 1;
-            let copy_iterate: &dyn Fn(&mut [f32]) = &|to| to.copy_from_slice(problem.iterate());
+            let copy_iterate: &dyn Fn(&mut [f32]) = &|to| drop(evaluator.copy_iterate(to));
             (self.observer)(Progress { done, total: self.total, row: Some(&row), copy_iterate })
         });
         self.done_before = self.trace.len() as u64;

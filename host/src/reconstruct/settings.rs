@@ -1,6 +1,5 @@
 //! How a reconstruction is to be made: every choice, with its default.
 
-use super::ReconstructError;
 use crate::backend::{DeviceChoice, View};
 use crate::ct::Window;
 use gradus_core::{
@@ -235,19 +234,6 @@ impl Settings {
         let posterior = self.method == Method::Preconditioned || self.view == View::DriftFree;
         let usual = if posterior { noise_std * noise_std } else { Self::ALPHA_PER_STD * noise_std };
         self.alpha.unwrap_or(usual)
-    }
-
-    /// The device of a learned method. The preconditioned method and the drift-free view run on the CPU so far.
-    pub(super) fn device(&self) -> Result<DeviceChoice, ReconstructError> {
-        let what = match (self.method, self.view) {
-            (Method::Preconditioned, _) => "method preconditioned",
-            (_, View::DriftFree) => "the drift-free view",
-            _ => return Ok(self.device),
-        };
-        match self.device {
-            DeviceChoice::Cuda(_) => Err(ReconstructError::CpuOnly { what }),
-            DeviceChoice::Auto | DeviceChoice::Cpu => Ok(DeviceChoice::Cpu),
-        }
     }
 
     fn backtracking(&self) -> Backtracking {

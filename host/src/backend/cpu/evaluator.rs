@@ -355,6 +355,10 @@ impl SliceEvaluator for CpuEvaluator {
         Ok(())
     }
 
+    fn restart(&mut self, x: &[f32], objective: Level) -> Result<(), ProjectionError> {
+        Self::restart(self, x, objective)
+    }
+
     fn counters(&self) -> Counters {
         Self::counters(self)
     }

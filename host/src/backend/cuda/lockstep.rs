@@ -2,9 +2,13 @@
 
 use super::device::Traffic;
 use super::error::DeviceError;
+use super::preconditioned::PreconditionedCudaSlices;
 use super::slices::CudaSlices;
 use crate::backend::{Counters, SliceEvaluator};
-use gradus_core::{Answer, Directional, DriveError, Evaluator, Level, Record, Request, Solver, Status};
+use gradus_core::{
+    Answer, AnswerError, Directional, Evaluator, Level, Preconditioned, PreconditionedAnswer, PreconditionedRequest,
+    Record, Request, Solver, Status,
+};
 use std::ops::ControlFlow;
 
 /// The only slice of one: for solvers that run alone.
@@ -40,16 +44,24 @@ impl SliceEvaluator for CudaSlices {
     fn traffic(&self) -> Option<Traffic> {
         Some(Self::traffic(self))
     }
+
+    fn restart(&mut self, x: &[f32], objective: Level) -> Result<(), DeviceError> {
+        Self::restart(self, 0, x, objective)
+    }
 }
+
+/// How the run of one slice ended; an error where it was told a number that is not finite.
+pub type End = Result<Status, AnswerError>;
 
 /// Runs one solver per slice to their ends; returns how each ended.
 ///
 /// In every round the requests are sorted by kind, and each kind is answered through one pass over all slices that ask:
 /// slices that need more trials than others go on trying while the others wait. Every slice makes the steps that it would
-/// make alone. `observe` sees each completed iteration of each slice; it may end that slice's run there.
+/// make alone, and one that breaks off leaves the others alone. `observe` sees each completed iteration of each slice; it
+/// may end that slice's run there.
 ///
 /// # Errors
-/// When the device fails, or when it computes a number that is not finite.
+/// When the device fails.
 ///
 /// # Panics
 /// When there are not as many solvers as slices.
@@ -57,21 +69,49 @@ pub fn drive_in_lockstep<S: Solver>(
     solvers: &mut [S],
     slices: &mut CudaSlices,
     mut observe: impl FnMut(usize, &Record, &mut CudaSlices) -> ControlFlow<()>,
-) -> Result<Vec<Status>, DriveError<DeviceError>> {
+) -> Result<Vec<End>, DeviceError> {
     assert_eq!(solvers.len(), slices.n_slices(), "one solver per slice");
+    let mut ends = vec![None; solvers.len()];
     loop {
-        let round = Round::of(solvers);
+        let round = Round::of(solvers, &mut ends);
         if round.is_over() {
-            let ends = solvers.iter().filter_map(|solver| match solver.request() {
-                Request::Done(status) => Some(status),
-                _ => None,
-            });
-            return Ok(ends.collect());
+            return Ok(ends.into_iter().flatten().collect());
         }
-        for (slice, answer) in round.answers(slices).map_err(DriveError::Evaluator)? {
-            let record = solvers[slice].answer(answer).map_err(DriveError::Answer)?;
-            if record.is_some_and(|record| observe(slice, &record, slices).is_break()) {
-                solvers[slice].stop();
+        for (slice, answer) in round.answers(slices)? {
+            match solvers[slice].answer(answer) {
+                Ok(Some(record)) if observe(slice, &record, slices).is_break() => solvers[slice].stop(),
+                Ok(_) => {}
+                Err(error) => ends[slice] = Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// [`drive_in_lockstep`] for the preconditioned method: each step of the linear solves is one pass, too.
+///
+/// # Errors
+/// When the device fails.
+///
+/// # Panics
+/// When there are not as many solvers as slices.
+pub fn drive_preconditioned_in_lockstep(
+    solvers: &mut [Preconditioned],
+    slices: &mut PreconditionedCudaSlices,
+    mut observe: impl FnMut(usize, &Record, &mut PreconditionedCudaSlices) -> ControlFlow<()>,
+) -> Result<Vec<End>, DeviceError> {
+    assert_eq!(solvers.len(), slices.n_slices(), "one solver per slice");
+    let mut ends = vec![None; solvers.len()];
+    loop {
+        let round = SolveRound::of(solvers, &mut ends);
+        let answers = round.answers(slices)?;
+        if answers.is_empty() {
+            return Ok(ends.into_iter().flatten().collect());
+        }
+        for (slice, answer) in answers {
+            match solvers[slice].answer(answer) {
+                Ok(Some(record)) if observe(slice, &record, slices).is_break() => solvers[slice].stop(),
+                Ok(_) => {}
+                Err(error) => ends[slice] = Some(Err(error)),
             }
         }
     }
@@ -86,14 +126,18 @@ struct Round {
 }
 
 impl Round {
-    fn of<S: Solver>(solvers: &[S]) -> Self {
+    /// The requests of the runs that have not ended.
+    fn of<S: Solver>(solvers: &[S], ends: &mut [Option<End>]) -> Self {
         let mut round = Self::default();
-        for (slice, solver) in solvers.iter().enumerate() {
+        for (slice, (solver, end)) in solvers.iter().zip(ends).enumerate() {
+            if end.is_some() {
+                continue;
+            }
             match solver.request() {
                 Request::Direction { level, new_iterate } => round.directions.push((slice, level, new_iterate)),
                 Request::Change { step } => round.changes.push((slice, step)),
                 Request::Update { step } => round.updates.push((slice, step)),
-                Request::Done(_) => {}
+                Request::Done(status) => *end = Some(Ok(status)),
             }
         }
         round
@@ -116,5 +160,66 @@ impl Round {
         }
         let directions = slices.directions(&self.directions)?;
         Ok(self.directions.iter().zip(directions).map(|(ask, d)| (ask.0, Answer::Direction(d))).collect())
+    }
+}
+
+/// What preconditioned solvers ask for, by kind.
+#[derive(Default)]
+struct SolveRound {
+    gradients: Vec<(usize, Level, bool)>,
+    curvatures: Vec<(usize, f32, f32)>,
+    advances: Vec<(usize, f32, f32)>,
+    products: Vec<usize>,
+    changes: Vec<(usize, f32)>,
+    updates: Vec<(usize, f32)>,
+}
+
+impl SolveRound {
+    /// The requests of the runs that have not ended.
+    fn of(solvers: &[Preconditioned], ends: &mut [Option<End>]) -> Self {
+        use PreconditionedRequest as Asked;
+        let mut round = Self::default();
+        for (slice, (solver, end)) in solvers.iter().zip(ends).enumerate() {
+            if end.is_some() {
+                continue;
+            }
+            match solver.request() {
+                Asked::Gradient { level, new_iterate } => round.gradients.push((slice, level, new_iterate)),
+                Asked::Curvature { momentum, damping } => round.curvatures.push((slice, momentum, damping)),
+                Asked::Advance { length, damping } => round.advances.push((slice, length, damping)),
+                Asked::Products => round.products.push(slice),
+                Asked::Change { step } => round.changes.push((slice, step)),
+                Asked::Update { step } => round.updates.push((slice, step)),
+                Asked::Done(status) => *end = Some(Ok(status)),
+            }
+        }
+        round
+    }
+
+    /// The answers to one kind, the later parts of an iteration first, as in [`Round::answers`]; none when nobody asks.
+    fn answers(
+        &self,
+        slices: &mut PreconditionedCudaSlices,
+    ) -> Result<Vec<(usize, PreconditionedAnswer)>, DeviceError> {
+        use PreconditionedAnswer as Tell;
+        fn told<R, T>(asked: &[R], slice: fn(&R) -> usize, told: Vec<T>, tell: fn(T) -> Tell) -> Vec<(usize, Tell)> {
+            asked.iter().map(slice).zip(told.into_iter().map(tell)).collect()
+        }
+        Ok(if !self.changes.is_empty() {
+            told(&self.changes, |ask| ask.0, slices.problem().changes(&self.changes)?, Tell::Change)
+        } else if !self.updates.is_empty() {
+            slices.problem().updates(&self.updates)?;
+            self.updates.iter().map(|ask| (ask.0, Tell::Updated)).collect()
+        } else if !self.advances.is_empty() {
+            told(&self.advances, |ask| ask.0, slices.advances(&self.advances)?, Tell::ResidualSquare)
+        } else if !self.curvatures.is_empty() {
+            told(&self.curvatures, |ask| ask.0, slices.curvatures(&self.curvatures)?, Tell::Curvature)
+        } else if !self.products.is_empty() {
+            told(&self.products, |ask| *ask, slices.products(&self.products)?, Tell::Direction)
+        } else if !self.gradients.is_empty() {
+            told(&self.gradients, |ask| ask.0, slices.begin_solves(&self.gradients)?, Tell::ResidualSquare)
+        } else {
+            Vec::new()
+        })
     }
 }

@@ -7,15 +7,18 @@
 //! part, so that slices with steps of their own share the passes of one network.
 
 mod buffer;
+mod data_term;
 mod device;
 mod error;
 pub mod layer;
 mod loader;
 mod lockstep;
 mod network;
+mod preconditioned;
 pub mod projector;
 mod slice;
 mod slices;
+pub mod solve;
 mod step;
 pub mod training;
 pub mod vector;
@@ -23,8 +26,9 @@ pub mod vector;
 pub use buffer::{Buffer, Plain};
 pub use device::{Description, Device, Precision, Profile, Traffic, devices};
 pub use error::DeviceError;
-pub use lockstep::drive_in_lockstep;
+pub use lockstep::{End, drive_in_lockstep, drive_preconditioned_in_lockstep};
 pub use network::{CudaNetwork, CudaNetworkError};
+pub use preconditioned::PreconditionedCudaSlices;
 pub use slice::{Slice, SlicesError};
 pub use slices::CudaSlices;
 pub use training::CudaTrainingNetwork;

@@ -7,6 +7,7 @@ use super::layer::pixel_shuffle::{Direction, PixelShuffle};
 use super::layer::time_embedding::{Linear, TimeEmbedding};
 use super::step::{Compiler, Memory, Operation, Site};
 use super::vector::Lanes;
+use crate::backend::View;
 use crate::backend::cpu::NetworkError;
 use crate::unet::layers::LayerKind;
 use crate::unet::plan::Plan;
@@ -45,6 +46,7 @@ pub struct CudaNetwork {
     perturbation_kernel: PerturbationKernelSpec,
     parametrisation: Parametrisation,
     image_len: usize,
+    view: View,
 }
 
 impl CudaNetwork {
@@ -80,9 +82,17 @@ impl CudaNetwork {
             perturbation_kernel: *weights.perturbation_kernel(),
             parametrisation: *weights.parametrisation(),
             image_len,
+            view: View::Diffused,
             device: Rc::clone(device),
             plan,
         })
+    }
+
+    /// The same network of the image under a view: h(gamma_t x, t) where that is drift-free. The factor goes with the
+    /// scalars of a lane, so it costs nothing.
+    #[must_use]
+    pub fn with_view(self, view: View) -> Self {
+        Self { view, ..self }
     }
 
     /// Values of one image, and of its h.
@@ -111,7 +121,12 @@ impl CudaNetwork {
     pub fn forward(&mut self, lanes: &Lanes, levels: &[(usize, f32)], images: Address<f32>) -> Result<(), DeviceError> {
         for &(lane, t) in levels {
             let kernel = self.perturbation_kernel.at(f64::from(t));
-            self.on_host[lane] = lane_scalars(&self.parametrisation, kernel, t);
+            // Where the image is x, the network sees gamma_t x.
+            let on_input = match self.view {
+                View::Diffused => 1.0,
+                View::DriftFree => kernel.mean_scale,
+            };
+            self.on_host[lane] = lane_scalars(&self.parametrisation, kernel, on_input, t);
         }
         self.scalars.upload(0, &self.on_host)?;
         let (device, to_lanes) = (&*self.device, (lanes, self.scalars.address()));
@@ -145,9 +160,15 @@ impl CudaNetwork {
     }
 }
 
-/// What surrounds the network at smoothing level `t`, whose perturbation kernel is `kernel`.
-pub(super) fn lane_scalars(parametrisation: &Parametrisation, kernel: PerturbationKernel, t: f32) -> LaneScalars {
+/// The scalars of a lane at level t whose image is multiplied by `on_input` on its way in.
+pub(super) fn lane_scalars(
+    parametrisation: &Parametrisation,
+    kernel: PerturbationKernel,
+    on_input: f64,
+    t: f32,
+) -> LaneScalars {
     let EnergyScales { input_scale, input_shift, skip, output } = EnergyScales::new(parametrisation, kernel);
+    let input_scale = input_scale * on_input;
     LaneScalars {
         t,
         input_scale: input_scale as f32,

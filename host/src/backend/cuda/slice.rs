@@ -7,6 +7,7 @@ use super::network::CudaNetworkError;
 use super::projector::ProjectorError;
 use crate::backend::Counters;
 use crate::ct::ProjectionError;
+use gradus_core::Level;
 use std::rc::Rc;
 
 /// Why the slices cannot be made.
@@ -53,23 +54,21 @@ pub(super) struct State {
     pub(super) projected: Option<[f64; 2]>,
     pub(super) updates: u32,
     pub(super) counters: Counters,
+    /// The member of the homotopy that is f.
+    pub(super) objective: Level,
 }
 
 impl State {
     /// Before the first request.
-    pub(super) const FRESH: Self = Self {
-        held: Held::Other,
-        has_previous: false,
-        projected: None,
-        updates: 0,
-        counters: Counters { network_forwards: 0, network_vjps: 0, projections: 0 },
-    };
+    pub(super) fn fresh(objective: Level) -> Self {
+        let (held, counters) = (Held::Other, Counters::default());
+        Self { held, has_previous: false, projected: None, updates: 0, counters, objective }
+    }
 }
 
 /// Vectors `[slice][n]`; those of the network `[lane][n]`.
 #[derive(Debug)]
 pub(super) struct Buffers {
-    pub(super) data: Buffer<f32>,
     pub(super) residual: Buffer<f32>,
     pub(super) projected: Buffer<f32>,
     pub(super) iterate: Buffer<f32>,
@@ -85,13 +84,14 @@ pub(super) struct Buffers {
 
 impl Buffers {
     pub(super) fn new(device: &Rc<Device>, slices: &[Slice], n: usize) -> Result<Self, DeviceError> {
-        let together = |of: fn(&Slice) -> &Vec<f32>| slices.iter().flat_map(of).copied().collect::<Vec<f32>>();
-        let (data, iterate) = (together(|slice| &slice.data), together(|slice| &slice.start));
+        let (n_values, iterate) = (
+            slices.iter().map(|s| s.data.len()).sum(),
+            slices.iter().flat_map(|slice| &slice.start).copied().collect::<Vec<f32>>(),
+        );
         let images = |lanes: usize| Buffer::new(device, lanes * n);
         Ok(Self {
-            residual: Buffer::new(device, data.len())?,
-            projected: Buffer::new(device, data.len())?,
-            data: Buffer::of(device, &data)?,
+            residual: Buffer::new(device, n_values)?,
+            projected: Buffer::new(device, n_values)?,
             data_gradient: images(slices.len())?,
             gradient: images(slices.len())?,
             direction: images(slices.len())?,

@@ -1,13 +1,13 @@
 //! The CT problem behind the requests of several solvers, on the device: one slice per solver.
 
 use super::buffer::Buffer;
+use super::data_term::DataTerm;
 use super::device::{Device, Traffic};
 use super::error::DeviceError;
 use super::network::CudaNetwork;
-use super::projector::CudaProjector;
 use super::slice::{Buffers, Held, Slice, SlicesError, State};
 use super::vector::{DirectionVectors, Lanes, Vectors};
-use crate::backend::Counters;
+use crate::backend::{Counters, View};
 use crate::ct::{ParallelBeam, ProjectionError};
 use crate::unet::Weights;
 use gradus_core::{Directional, Level};
@@ -26,17 +26,16 @@ const REFRESH_RESIDUAL: u32 = 50;
 #[derive(Debug)]
 pub struct CudaSlices {
     device: Rc<Device>,
-    projector: CudaProjector,
+    pub(super) data_term: DataTerm,
     network: CudaNetwork,
-    vectors: Vectors,
-    objective: Level,
-    states: Vec<State>,
+    pub(super) vectors: Vectors,
+    pub(super) states: Vec<State>,
     /// Slices of a launch over vectors, and lanes of one over the network.
-    slices: Lanes,
+    pub(super) slices: Lanes,
     lanes: Lanes,
-    n: usize,
-    n_values: usize,
-    buffers: Buffers,
+    pub(super) n: usize,
+    pub(super) n_values: usize,
+    pub(super) buffers: Buffers,
 }
 
 impl CudaSlices {
@@ -63,19 +62,55 @@ impl CudaSlices {
         let n_slices = slices.len();
         let mut made = Self {
             network: CudaNetwork::new(device, prior, size, 2 * n_slices)?,
-            projector: CudaProjector::new(device, geometry, n_slices)?,
+            data_term: DataTerm::new(device, geometry, slices)?,
             vectors: Vectors::new(device, n_slices)?,
             slices: Lanes::new(device, n_slices)?,
             lanes: Lanes::new(device, 2 * n_slices)?,
             buffers: Buffers::new(device, slices, n)?,
             device: Rc::clone(device),
-            objective,
-            states: vec![State::FRESH; n_slices],
+            states: vec![State::fresh(objective); n_slices],
             n,
             n_values,
         };
         made.refresh_residuals(&(0..n_slices).collect::<Vec<_>>())?;
         Ok(made)
+    }
+
+    /// The same slices with the prior seen otherwise.
+    #[must_use]
+    pub fn with_view(self, view: View) -> Self {
+        Self { network: self.network.with_view(view), ..self }
+    }
+
+    /// The same slices, each with an objective of its own.
+    ///
+    /// # Panics
+    /// When there are not as many as slices.
+    #[must_use]
+    pub fn with_objectives(mut self, objectives: &[Level]) -> Self {
+        assert_eq!(objectives.len(), self.n_slices(), "one objective per slice");
+        self.states.iter_mut().zip(objectives).for_each(|(state, objective)| state.objective = *objective);
+        self
+    }
+
+    /// The same slices with the data terms `1/2 sum_i w_i (A x - y)_i^2`: one weight `w_i >= 0` for each value of a
+    /// slice's sinogram, or `None` for weights of 1.
+    ///
+    /// # Errors
+    /// When a slice has more or fewer weights than values, or the device fails.
+    ///
+    /// # Panics
+    /// When there are not as many entries as slices.
+    pub fn with_weights(mut self, weights: &[Option<&[f32]>]) -> Result<Self, SlicesError> {
+        assert_eq!(weights.len(), self.n_slices(), "one entry per slice");
+        if weights.iter().any(Option::is_some) {
+            let all: Vec<usize> = (0..self.n_slices()).collect();
+            self.slices.set(&all)?;
+            self.data_term.set_weights(&self.slices, weights)?;
+            let weighted: Vec<usize> = all.into_iter().filter(|&slice| weights[slice].is_some()).collect();
+            self.refresh_residuals(&weighted)?;
+        }
+        Ok(self)
     }
 
     /// Number of slices.
@@ -104,6 +139,21 @@ impl CudaSlices {
         self.buffers.iterate.download(slice * self.n, image)
     }
 
+    /// Goes on with a slice from another image, as at the start of a run on another objective.
+    ///
+    /// # Errors
+    /// When the device failed.
+    ///
+    /// # Panics
+    /// When the image has not the slice's length.
+    pub fn restart(&mut self, slice: usize, x: &[f32], objective: Level) -> Result<(), DeviceError> {
+        assert_eq!(x.len(), self.n, "an image of another length");
+        self.buffers.iterate.upload(slice * self.n, x)?;
+        let state = &mut self.states[slice];
+        (state.objective, state.held, state.has_previous) = (objective, Held::Other, false);
+        self.refresh_residuals(&[slice])
+    }
+
     /// `f(x)` at the current iterate of a slice, without the constant of the prior. Costs a forward pass after an untested
     /// step, which the next gradient then need not make.
     ///
@@ -122,7 +172,7 @@ impl CudaSlices {
         let [[_, prior]] = self.vectors.products(&self.slices, self.n, features, features)?[..] else {
             return Ok(f64::NAN);
         };
-        Ok(0.5 * (data + f64::from(self.objective.prior_weight) * prior))
+        Ok(0.5 * (data + f64::from(self.states[slice].objective.prior_weight) * prior))
     }
 
     /// Answers requests for directions, `(slice, level, whether x has changed)`.
@@ -130,43 +180,53 @@ impl CudaSlices {
     /// # Errors
     /// When the device failed.
     pub fn directions(&mut self, requests: &[(usize, Level, bool)]) -> Result<Vec<Directional>, DeviceError> {
+        self.evaluate_gradients(requests)?;
+        let scalars: Vec<DirectionScalars> = requests
+            .iter()
+            .map(|&(slice, level, _)| {
+                let has_previous = self.states[slice].has_previous.into();
+                DirectionScalars { has_previous, ..self.gradient_scalars(slice, level, level.t) }
+            })
+            .collect();
+        self.slices.set(&requests.iter().map(|request| request.0).collect::<Vec<_>>())?;
+        requests.iter().for_each(|(slice, ..)| self.states[*slice].projected = None);
+        let sums = self.vectors.direction(&self.slices, &scalars, self.n, self.direction_vectors())?;
+        Ok(sums.into_iter().map(directional).collect())
+    }
+
+    /// What makes grad f and -t grad F of the gradients of a slice's terms.
+    pub(super) fn gradient_scalars(&self, slice: usize, level: Level, t: f32) -> DirectionScalars {
+        let objective = self.states[slice].objective;
+        DirectionScalars {
+            t,
+            objective_weight: objective.prior_weight,
+            level_weight: level.prior_weight,
+            smoothed: (level != objective).into(),
+            has_previous: 0,
+        }
+    }
+
+    /// The gradients of the data term and of the priors, where they are not known.
+    pub(super) fn evaluate_gradients(&mut self, requests: &[(usize, Level, bool)]) -> Result<(), DeviceError> {
         let moved: Vec<usize> = requests.iter().filter(|(.., new_iterate)| *new_iterate).map(|r| r.0).collect();
-        let objective = self.objective;
-        let is_smoothed = |level: Level| level != objective;
         let smoothed: Vec<(usize, f32)> = requests
             .iter()
-            .filter(|(_, level, _)| is_smoothed(*level))
+            .filter(|(slice, level, _)| *level != self.states[*slice].objective)
             .map(|&(slice, level, _)| (slice, level.t))
             .collect();
         if !moved.is_empty() {
             self.slices.set(&moved)?;
             let Buffers { residual, data_gradient, .. } = &self.buffers;
-            self.projector.adjoint(&self.slices, residual.address(), data_gradient.address())?;
+            self.data_term.adjoint(&self.slices, residual.address(), data_gradient.address())?;
             moved.iter().for_each(|&slice| self.states[slice].counters.projections += 1);
         }
         let stale: Vec<usize> =
             moved.iter().copied().filter(|&slice| self.states[slice].held != Held::Iterate).collect();
         self.evaluate(&stale, &smoothed)?;
-        self.prior_gradients(&moved, &smoothed)?;
-
-        let scalars: Vec<DirectionScalars> = requests
-            .iter()
-            .map(|&(slice, level, _)| DirectionScalars {
-                t: level.t,
-                objective_weight: self.objective.prior_weight,
-                level_weight: level.prior_weight,
-                smoothed: is_smoothed(level).into(),
-                has_previous: self.states[slice].has_previous.into(),
-            })
-            .collect();
-        let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
-        self.slices.set(&slices)?;
-        slices.iter().for_each(|&slice| self.states[slice].projected = None);
-        let sums = self.vectors.direction(&self.slices, &scalars, self.n, self.direction_vectors())?;
-        Ok(sums.into_iter().map(directional).collect())
+        self.prior_gradients(&moved, &smoothed)
     }
 
-    fn direction_vectors(&self) -> DirectionVectors {
+    pub(super) fn direction_vectors(&self) -> DirectionVectors {
         let Buffers { data_gradient, products, previous, gradient, direction, .. } = &self.buffers;
         DirectionVectors {
             data_gradient: data_gradient.address(),
@@ -194,9 +254,9 @@ impl CudaSlices {
             self.slices.set(&smoothed.iter().map(|(slice, _)| *slice).collect::<Vec<_>>())?;
             self.vectors.copy(&self.slices, self.n, iterate, self.of_smoothed(&self.buffers.images))?;
         }
-        let at_objective = slices.iter().map(|&slice| (slice, self.objective.t));
+        let at_objective: Vec<_> = slices.iter().map(|&slice| (slice, self.states[slice].objective.t)).collect();
         let at_level = smoothed.iter().map(|&(slice, t)| (self.n_slices() + slice, t));
-        self.forward(&at_objective.chain(at_level).collect::<Vec<_>>())?;
+        self.forward(&at_objective.into_iter().chain(at_level).collect::<Vec<_>>())?;
         self.keep_features(slices)
     }
 
@@ -244,14 +304,14 @@ impl CudaSlices {
         let Buffers { iterate, direction, images, .. } = &self.buffers;
         let line = (iterate.address(), direction.address());
         self.vectors.trial(&self.slices, &steps, self.n, line, images.address())?;
-        self.forward(&slices.iter().map(|&slice| (slice, self.objective.t)).collect::<Vec<_>>())?;
+        self.forward(&slices.iter().map(|&slice| (slice, self.states[slice].objective.t)).collect::<Vec<_>>())?;
         let features = self.buffers.features.address();
         let priors = self.vectors.half_square_change(&self.slices, self.n, features, self.network.h())?;
         let answer = |(&(slice, step), prior): (&(usize, f32), f64)| {
             self.states[slice].held = Held::Trial(step);
             let [slope, square] = self.states[slice].projected.unwrap_or([f64::NAN; 2]);
             let l = f64::from(step);
-            (l * slope + 0.5 * l * l * square + f64::from(self.objective.prior_weight) * prior) as f32
+            (l * slope + 0.5 * l * l * square + f64::from(self.states[slice].objective.prior_weight) * prior) as f32
         };
         Ok(requests.iter().zip(priors).map(answer).collect())
     }
@@ -265,7 +325,7 @@ impl CudaSlices {
         }
         self.slices.set(&slices)?;
         let Buffers { direction, projected, residual, .. } = &self.buffers;
-        self.projector.forward_project(&self.slices, direction.address(), projected.address())?;
+        self.data_term.forward_project(&self.slices, direction.address(), projected.address())?;
         let sums = self.vectors.products(&self.slices, self.n_values, residual.address(), projected.address())?;
         for (&slice, sums) in slices.iter().zip(sums) {
             self.states[slice].projected = Some(sums);
@@ -315,10 +375,10 @@ impl CudaSlices {
         }
         self.slices.set(slices)?;
         slices.iter().for_each(|&slice| self.states[slice].counters.projections += 1);
-        let Buffers { iterate, residual, data, .. } = &self.buffers;
-        self.projector.forward_project(&self.slices, iterate.address(), residual.address())?;
-        let minus = vec![-1.0; slices.len()];
-        self.vectors.add_scaled(&self.slices, &minus, self.n_values, data.address(), residual.address())
+        let Buffers { iterate, residual, .. } = &self.buffers;
+        self.data_term.forward_project(&self.slices, iterate.address(), residual.address())?;
+        let (minus, data) = (vec![-1.0; slices.len()], self.data_term.data());
+        self.vectors.add_scaled(&self.slices, &minus, self.n_values, data, residual.address())
     }
 
     /// What has crossed between host and device so far.

@@ -11,7 +11,7 @@ use gradus_cuda_kernels::{Address, BLOCK};
 use std::rc::Rc;
 
 /// Blocks that share one lane's sums at most: enough to fill a device, few enough to add up.
-const MAX_BLOCKS: usize = 256;
+pub(super) const MAX_BLOCKS: usize = 256;
 
 /// The lanes that take part in a launch.
 #[derive(Debug)]
@@ -88,7 +88,8 @@ pub struct DirectionVectors {
     pub direction: Address<f32>,
 }
 
-fn blocks(n: usize) -> usize {
+/// Blocks that share `n` elements of a lane.
+pub(super) fn blocks(n: usize) -> usize {
     n.div_ceil(BLOCK as usize).min(MAX_BLOCKS)
 }
 

@@ -2,6 +2,8 @@
 
 use super::CpuEvaluator;
 use crate::backend::cpu::vector::{add_scaled, dot};
+use crate::backend::cuda::Traffic;
+use crate::backend::{Counters, SliceEvaluator};
 use crate::ct::ProjectionError;
 use gradus_core::{Directional, Evaluator, Level, PreconditionedEvaluator};
 
@@ -49,6 +51,28 @@ impl Evaluator for PreconditionedCpuEvaluator {
 
     fn update(&mut self, step: f32) -> Result<(), ProjectionError> {
         self.problem.update(step)
+    }
+}
+
+impl SliceEvaluator for PreconditionedCpuEvaluator {
+    fn objective(&mut self) -> Result<f64, ProjectionError> {
+        Ok(self.problem.objective())
+    }
+
+    fn copy_iterate(&self, image: &mut [f32]) -> Result<(), ProjectionError> {
+        self.problem.copy_iterate(image)
+    }
+
+    fn restart(&mut self, x: &[f32], objective: Level) -> Result<(), ProjectionError> {
+        self.problem.restart(x, objective)
+    }
+
+    fn counters(&self) -> Counters {
+        self.problem.counters()
+    }
+
+    fn traffic(&self) -> Option<Traffic> {
+        None
     }
 }
 

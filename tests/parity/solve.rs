@@ -1,0 +1,66 @@
+//! Conjugate gradient steps and weights against plain loops.
+
+use crate::support::{assert_close, dot, lanes, signed, upload};
+use gradus::backend::cuda::solve::Solve;
+use gradus::backend::cuda::{Buffer, CudaSlices, Device, Slice};
+use gradus::ct::{ParallelBeam, Projector};
+use gradus_core::Level;
+use std::rc::Rc;
+
+const N_LANES: usize = 4;
+const TAKE_PART: [usize; 2] = [3, 1];
+
+pub fn check(device: &Rc<Device>) {
+    for n in [1, 257, 900] {
+        steps(device, n);
+    }
+    weights(device);
+}
+
+fn steps(device: &Rc<Device>, n: usize) {
+    let host: Vec<Vec<f32>> = (0..4).map(|seed| signed(N_LANES * n, seed)).collect();
+    let [r, p, normal, d]: [Buffer<f32>; 4] = std::array::from_fn(|i| upload(device, &host[i]));
+    let (mut solve, list) = (Solve::new(device, N_LANES).unwrap(), lanes(device, &TAKE_PART));
+    let (momenta, scalars) = ([0.0, 0.5], [[0.25, 2.0], [-0.5, 1.0]]);
+    solve.conjugate(&list, &momenta, n, (r.address(), p.address())).unwrap();
+    let squares = solve.squares(&list, n, normal.address()).unwrap();
+    let (from, to) = ((p.address(), normal.address()), (d.address(), r.address()));
+    let rests = solve.advance(&list, &scalars, n, from, to).unwrap();
+    let [r, p, d] = [r, p, d].map(|buffer| buffer.to_vec().unwrap());
+    for (entry, &lane) in TAKE_PART.iter().enumerate() {
+        let of = |values: &[f32]| values[lane * n..(lane + 1) * n].to_vec();
+        let plus = |a: &[f32], scale: f32, b: &[f32]| a.iter().zip(b).map(|(a, b)| a + scale * b).collect::<Vec<f32>>();
+        let ([length, damping], before) = (scalars[entry], host.iter().map(|v| of(v)).collect::<Vec<_>>());
+        let conjugate = plus(&before[0], momenta[entry], &before[1]);
+        let rest = plus(&plus(&before[0], -length, &before[2]), -length * damping, &conjugate);
+        assert_close("p", &of(&p), &conjugate, 1e-6);
+        assert_close("d", &of(&d), &plus(&before[3], length, &conjugate), 1e-6);
+        assert_close("r", &of(&r), &rest, 1e-6);
+        let wanted = [dot(&conjugate, &conjugate), dot(&before[2], &before[2]), dot(&rest, &rest)];
+        for (found, wanted) in [squares[entry][0], squares[entry][1], rests[entry]].into_iter().zip(wanted) {
+            assert!((found - wanted).abs() <= 1e-5 * wanted, "{found} for {wanted}");
+        }
+    }
+    // Lanes that take no part keep what they had.
+    assert_eq!((&p[..n], &d[..n], &r[..n]), (&host[1][..n], &host[3][..n], &host[0][..n]));
+}
+
+/// 1/2 sum_i w_i (A x - y)_i^2 with weights for one slice of two.
+fn weights(device: &Rc<Device>) {
+    let geometry = ParallelBeam::covering(12, 20, 7);
+    let slices: Vec<Slice> = (0..2).map(|seed| crate::run::slice(&geometry, seed)).collect();
+    let chosen: Vec<f32> = signed(geometry.sinogram_len(), 9).iter().map(|w| 1.0 + w).collect();
+    let objective = Level { t: 1e-3, prior_weight: 0.0 };
+    let prior = crate::network::small();
+    let made = CudaSlices::new(device, geometry.clone(), &prior, &slices, objective).unwrap();
+    let mut made = made.with_weights(&[Some(&chosen), None]).unwrap();
+    let ones = vec![1.0; chosen.len()];
+    for (number, (slice, weights)) in slices.iter().zip([&chosen, &ones]).enumerate() {
+        let mut residual = vec![0.0; slice.data.len()];
+        Projector::new(geometry.clone()).unwrap().forward_project(&slice.start, &mut residual).unwrap();
+        let misfits = residual.iter().zip(&slice.data).map(|(p, y)| f64::from(p - y).powi(2));
+        let wanted: f64 = misfits.zip(weights).map(|(square, w)| 0.5 * square * f64::from(*w)).sum();
+        let found = made.objective(number).unwrap();
+        assert!((found - wanted).abs() <= 1e-5 * wanted, "{found} for {wanted}");
+    }
+}
