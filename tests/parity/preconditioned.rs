@@ -96,10 +96,10 @@ pub fn lockstep(device: &Rc<Device>) {
     let mean = bytes as f64 / (after.transfers - before.transfers) as f64;
     assert!(mean < 64.0, "{mean} bytes a transfer");
 
-    for number in 0..3 {
+    for (number, together_end) in ends.iter().enumerate() {
         let mut alone = place(number..number + 1);
         let end = drive_preconditioned(&mut solver(number), &mut alone, |_, _| ControlFlow::Continue(()));
-        assert_eq!(Ok(end.unwrap()), ends[number]);
+        assert_eq!(&Ok(end.unwrap()), together_end);
         let (mut found, mut wanted) = (vec![0.0; geometry.image_len()], vec![0.0; geometry.image_len()]);
         together.problem().iterate(number, &mut found).unwrap();
         alone.problem().iterate(0, &mut wanted).unwrap();
