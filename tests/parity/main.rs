@@ -3,6 +3,7 @@
 //! Each check runs in four modes: `FORWARD` in the last test, the others in tests of their own. That every entry of every `.cu` file is launched by some check is a check, too.
 #![allow(clippy::unwrap_used)]
 
+mod evaluation;
 mod layer;
 mod network;
 mod preconditioned;
@@ -92,6 +93,16 @@ fn preconditioned_slices_in_lockstep() {
 #[test]
 fn slices_in_lockstep() {
     in_modes(&[Mode::LAZY], run::lockstep);
+}
+
+#[test]
+fn evaluations() {
+    in_modes(&[Mode::LAZY], evaluation::same_rows);
+}
+
+#[test]
+fn runs_together() {
+    in_modes(&[Mode::LAZY], evaluation::together);
 }
 
 #[test]
