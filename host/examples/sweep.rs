@@ -4,16 +4,22 @@
 //! IMAGES are `ellipses:FIRST-LAST` (10 % noise), or slices in HU, `FILE.npz:K,K,...` (5 % noise). A FIELD is that of
 //! a run's `[reconstruction]` table, such as `method`, `steps` or `preconditioned.t_min`; or `alpha_per_std`,
 //! `alpha_per_variance`, `tv_per_variance` for weights in proportion to the noise; or `simulation.angles` and so on.
+//! `device=cuda:0`, of one value, makes all images of a combination in lockstep there.
 //! Every combination prints the mean PSNR and SSIM (data range 1) of the result, and of the result denoised once at its
-//! last level; mean RMSE (in HU for slices); network passes, projections, and seconds for one image.
+//! last level; mean RMSE (in HU for slices); network passes, projections, and seconds for one image, on a GPU
+//! those of all over their number.
 #![allow(missing_docs)]
 
+use gradus::backend::DeviceChoice;
+use gradus::backend::choice::Opened;
 use gradus::ct::{hu_to_network, network_to_hu};
 use gradus::data::ellipses::ellipses;
 use gradus::data::image_files::read_image;
 use gradus::image::Image;
 use gradus::metrics::{psnr, rmse, ssim_uniform};
-use gradus::reconstruct::{Measurement, Method, Settings, denoise, reconstruct};
+use gradus::reconstruct::{
+    Measurement, Method, Reconstruction, Settings, denoise, open, reconstruct, reconstruct_together,
+};
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::{Weights, embedded};
 use std::ops::ControlFlow;
@@ -43,6 +49,8 @@ fn main() -> Outcome<()> {
         .map(|field| field.split_once('=').ok_or("a field is FIELD=VALUE"))
         .map(|pair| pair.map(|(name, values)| (name, values.split('/').collect())))
         .collect::<Result<_, _>>()?;
+    let device = fields.iter().find(|(name, _)| *name == "device").and_then(|(_, values)| values.first());
+    let bench = Bench { opened: open(device.unwrap_or(&"auto").parse()?, &weights)?, weights };
     println!("{prior}, {images}: {} images", subjects.len());
     println!("PSNR dB   SSIM    RMSE   denoised: PSNR dB   SSIM   forwards   vjps   projections   seconds   settings");
     let combinations: usize = fields.iter().map(|(_, values)| values.len()).product();
@@ -52,7 +60,7 @@ fn main() -> Outcome<()> {
             chosen.push((*name, values[index % values.len()]));
             index /= values.len();
         }
-        row(&weights, &subjects, &chosen)?;
+        bench.row(&subjects, &chosen)?;
     }
     Ok(())
 }
@@ -89,7 +97,14 @@ fn configured<T: serde::Serialize + serde::de::DeserializeOwned>(base: &T, chose
     Ok(table.try_into()?)
 }
 
-fn row(weights: &Weights, subjects: &[Subject], chosen: &[(&str, &str)]) -> Outcome<()> {
+/// The prior, and where it computes.
+struct Bench {
+    weights: Weights,
+    opened: Opened,
+}
+
+/// Scans with the settings of their reconstructions.
+fn jobs(subjects: &[Subject], chosen: &[(&str, &str)]) -> Outcome<Vec<(Measurement, Settings)>> {
     let of = |prefix: &str| -> Vec<(&str, &str)> {
         chosen.iter().filter_map(|(name, value)| name.strip_prefix(prefix).map(|name| (name, *value))).collect()
     };
@@ -99,8 +114,7 @@ fn row(weights: &Weights, subjects: &[Subject], chosen: &[(&str, &str)]) -> Outc
         .filter(|(name, _)| !name.starts_with("simulation.") && !name.contains("_per_"))
         .copied()
         .collect();
-    let mut sums = [0.0; 9];
-    for subject in subjects {
+    let job = |subject: &Subject| -> Outcome<(Measurement, Settings)> {
         let noise = if subject.hounsfield { 0.05 } else { 0.1 };
         let simulation = Simulation { noise, seed: subject.seed, ..Simulation::default() };
         let measurement =
@@ -111,14 +125,53 @@ fn row(weights: &Weights, subjects: &[Subject], chosen: &[(&str, &str)]) -> Outc
             settings.alpha = per(name).transpose()?.map(|value| value * unit).or(settings.alpha);
         }
         settings.tv_weight = per("tv_per_variance").transpose()?.map(|value| value * std * std).or(settings.tv_weight);
+        Ok((measurement, settings))
+    };
+    subjects.iter().map(job).collect()
+}
+
+impl Bench {
+    fn runs(&self, jobs: &[(Measurement, Settings)]) -> Outcome<Vec<Reconstruction>> {
+        let learned = jobs.iter().all(|(_, settings)| settings.method.is_learned());
+        if let Opened::Cuda(device) = &self.opened
+            && learned
+        {
+            let jobs: Vec<_> = jobs.iter().map(|(measurement, settings)| (measurement, settings.clone())).collect();
+            let runs = reconstruct_together(&jobs, &self.weights, device, &mut || ControlFlow::Continue(()))?;
+            return Ok(runs.into_iter().collect::<Result<_, _>>()?);
+        }
+        let run = |(measurement, settings): &(Measurement, Settings)| {
+            let settings = Settings { device: DeviceChoice::Cpu, ..settings.clone() };
+            reconstruct(measurement, &settings, Some(&self.weights), &mut |_| ControlFlow::Continue(()))
+        };
+        Ok(jobs.iter().map(run).collect::<Result<_, _>>()?)
+    }
+
+    fn row(&self, subjects: &[Subject], chosen: &[(&str, &str)]) -> Outcome<()> {
+        let jobs = jobs(subjects, chosen)?;
         let start = Instant::now();
-        let run = reconstruct(&measurement, &settings, Some(weights), &mut |_| ControlFlow::Continue(()))?;
-        let seconds = start.elapsed().as_secs_f64();
+        let runs = self.runs(&jobs)?;
+        let seconds = start.elapsed().as_secs_f64() / subjects.len() as f64;
+        let mut sums = [0.0; 8];
+        for ((subject, (_, settings)), run) in subjects.iter().zip(&jobs).zip(&runs) {
+            let of_run = self.values(subject, settings, run)?;
+            sums.iter_mut().zip(of_run).for_each(|(sum, value)| *sum += value / subjects.len() as f64);
+        }
+        let [psnr, ssim, rmse, once, once_ssim, forwards, vjps, projections] = sums;
+        let settings: Vec<String> = chosen.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        println!(
+            "{psnr:7.2} {ssim:6.3} {rmse:7.4} {once:19.2} {once_ssim:6.3} {forwards:10.0} {vjps:6.0} \
+             {projections:13.0} {seconds:9.2}   {}",
+            settings.join(" ")
+        );
+        Ok(())
+    }
+
+    fn values(&self, subject: &Subject, settings: &Settings, run: &Reconstruction) -> Outcome<[f64; 8]> {
         let t_min =
             if settings.method == Method::Preconditioned { settings.preconditioned.t_min } else { settings.t_min };
-        let once = denoise(weights, &run.image, t_min)?;
-        let c = run.counters;
-        let values = [
+        let (once, c) = (denoise(&self.weights, &run.image, t_min)?, run.counters);
+        Ok([
             psnr(&subject.truth, &run.image, 1.0)?,
             ssim_uniform(&subject.truth, &run.image, 1.0)?,
             error(subject, &run.image)?,
@@ -127,18 +180,8 @@ fn row(weights: &Weights, subjects: &[Subject], chosen: &[(&str, &str)]) -> Outc
             c.network_forwards as f64,
             c.network_vjps as f64,
             c.projections as f64,
-            seconds,
-        ];
-        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value / subjects.len() as f64);
+        ])
     }
-    let [psnr, ssim, rmse, once, once_ssim, forwards, vjps, projections, seconds] = sums;
-    let settings: Vec<String> = chosen.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    println!(
-        "{psnr:7.2} {ssim:6.3} {rmse:7.4} {once:19.2} {once_ssim:6.3} {forwards:10.0} {vjps:6.0} {projections:13.0} \
-         {seconds:9.2}   {}",
-        settings.join(" ")
-    );
-    Ok(())
 }
 
 /// Root mean square error, in HU for slices.

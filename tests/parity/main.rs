@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod conv_weights;
+mod evaluation;
 mod layer;
 mod network;
 mod preconditioned;
@@ -159,6 +160,16 @@ fn losses_of_training() {
 #[test]
 fn training_runs() {
     in_modes(&[Mode::LAZY], training::run);
+}
+
+#[test]
+fn evaluations() {
+    in_modes(&[Mode::LAZY], evaluation::same_rows);
+}
+
+#[test]
+fn runs_together() {
+    in_modes(&[Mode::LAZY], evaluation::together);
 }
 
 #[test]

@@ -51,6 +51,11 @@ pub fn small_architecture() -> Architecture {
     architecture(2, vec![1, 2])
 }
 
+/// A network that sees images of 128 x 128 pixels as channels of 16 x 16.
+pub fn coarse() -> Weights {
+    random(&architecture(8, vec![1]), RESIDUAL)
+}
+
 /// Odd sizes at the coarse levels, down to one pixel; more pixels than a tile; batches of 1 and 5.
 pub fn check(device: &Rc<Device>) {
     let cases = [

@@ -88,18 +88,17 @@ pub fn lockstep(device: &Rc<Device>) {
     let mut together = place(0..3);
     let before = device.traffic();
     let mut solvers: Vec<Preconditioned> = (0..3).map(solver).collect();
-    let ends =
-        drive_preconditioned_in_lockstep(&mut solvers, &mut together, |_, _, _| ControlFlow::Continue(())).unwrap();
+    let ends = drive_preconditioned_in_lockstep(&mut solvers, &mut together, |_, _| Vec::new()).unwrap();
     let after = device.traffic();
     // An image has 960 bytes.
     let bytes = (after.bytes_to_host - before.bytes_to_host) + (after.bytes_to_device - before.bytes_to_device);
     let mean = bytes as f64 / (after.transfers - before.transfers) as f64;
     assert!(mean < 64.0, "{mean} bytes a transfer");
 
-    for (number, together_end) in ends.iter().enumerate() {
+    for (number, together_end) in ends.into_iter().enumerate() {
         let mut alone = place(number..number + 1);
         let end = drive_preconditioned(&mut solver(number), &mut alone, |_, _| ControlFlow::Continue(()));
-        assert_eq!(&Ok(end.unwrap()), together_end);
+        assert_eq!(Ok(end.unwrap()), together_end);
         let (mut found, mut wanted) = (vec![0.0; geometry.image_len()], vec![0.0; geometry.image_len()]);
         together.problem().iterate(number, &mut found).unwrap();
         alone.problem().iterate(0, &mut wanted).unwrap();

@@ -68,10 +68,11 @@ pub fn lockstep(device: &Rc<Device>) {
     let mut together = CudaSlices::new(device, geometry.clone(), &weights, &slices, objective).unwrap();
     let (mut solvers, mut trials) = (vec![solver(LOCKSTEPS); slices.len()], vec![0; slices.len()]);
     let before = device.traffic();
-    let ends = drive_in_lockstep(&mut solvers, &mut together, |slice, record, _| {
-        trials[slice] += record.trials;
+    let ends = drive_in_lockstep(&mut solvers, &mut together, |completed, _| {
+        completed.iter().for_each(|(slice, record)| trials[*slice] += record.trials);
         // One slice stops early; the others go on.
-        if slice == 1 && record.iteration == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let stopped = completed.iter().filter(|(slice, record)| *slice == 1 && record.iteration == 2);
+        stopped.map(|(slice, _)| *slice).collect()
     });
     let after = device.traffic();
     assert_eq!(ends.unwrap()[1], Ok(Status::Stopped));

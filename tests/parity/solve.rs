@@ -60,7 +60,7 @@ fn weights(device: &Rc<Device>) {
         Projector::new(geometry.clone()).unwrap().forward_project(&slice.start, &mut residual).unwrap();
         let misfits = residual.iter().zip(&slice.data).map(|(p, y)| f64::from(p - y).powi(2));
         let wanted: f64 = misfits.zip(weights).map(|(square, w)| 0.5 * square * f64::from(*w)).sum();
-        let found = made.objective(number).unwrap();
+        let found = made.objectives(&[number]).unwrap()[0];
         assert!((found - wanted).abs() <= 1e-5 * wanted, "{found} for {wanted}");
     }
 }

@@ -16,6 +16,12 @@ pub struct Contender {
 }
 
 impl Contender {
+    /// Whether it has a learned prior.
+    #[must_use]
+    pub fn is_learned(&self) -> bool {
+        self.settings(&Settings::default(), 1.0).method.is_learned()
+    }
+
     /// The settings of a reconstruction, given those of the evaluation and the norm `|A|` of the projector.
     #[must_use]
     pub fn settings(&self, base: &Settings, projector_norm: f64) -> Settings {

@@ -3,10 +3,12 @@
 //!
 //! An evaluation lives in a folder. `evaluation.toml` holds everything that determines a number, `results.csv` one row for
 //! every finished reconstruction; a row is there completely or not at all. An evaluation that was stopped goes on where it
-//! was; one with other settings is refused the folder. Rows depend neither on threads nor on jobs, nor on what else is run.
+//! was; one with other settings is refused the folder. Rows depend neither on threads nor on jobs, nor on what else is run; the
+//! device is one of the settings, because rows of another agree to rounding only.
 //!
 //! To add a method, add a [`Contender`] to [`CONTENDERS`] and its key to the tables.
 
+mod bench;
 mod contenders;
 mod dataset;
 mod figures;

@@ -1,16 +1,17 @@
 //! Runs reconstructions, several at once, and keeps their results.
 
+use super::bench::Bench;
 use super::protocol::checksum;
-use super::{Contender, Dataset, EvaluateError, Protocol, Results, Row, TableKind, contender};
-use crate::ct::{HU_PER_UNIT, ParallelBeam, Projector, network_to_hu};
+use super::{Contender, Dataset, EvaluateError, Protocol, Results, TableKind, contender};
+use crate::backend::cuda::Device;
+use crate::ct::{ParallelBeam, Projector};
 use crate::data::write_atomically;
 use crate::image::Image;
-use crate::metrics::{psnr, rmse, ssim_uniform};
-use crate::reconstruct::{Measurement, Observer, ReconstructError, Reconstruction, Settings, reconstruct};
-use crate::simulate::{Simulation, simulate};
+use crate::reconstruct::{Measurement, Observer, ReconstructError, Reconstruction, at_once, reconstruct};
 use crate::unet::Weights;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -192,6 +193,43 @@ impl Evaluation {
         })
     }
 
+    /// [`run`](Self::run) with the learned methods on `device`: the others come first, on the CPU. Then the first job that is
+    /// left is made together with the next ones of its contender, as many as fit into a batch, until none is left.
+    /// `observe` is called for each job of a batch at the batch's end, and with `None` after its iterations.
+    ///
+    /// # Errors
+    /// As for `run`, and when the device fails; rows of batches finished before are kept.
+    pub fn run_on(
+        &mut self,
+        device: &Rc<Device>,
+        jobs: &[Job],
+        on_cpu_at_once: usize,
+        observe: &(dyn Fn(Option<&Job>) -> ControlFlow<()> + Sync),
+    ) -> Result<RunEnd, EvaluateError> {
+        let (mut learned, others): (Vec<Job>, Vec<Job>) =
+            self.pending(jobs).into_iter().partition(|job| job.contender.is_learned());
+        if self.run(&others, on_cpu_at_once, observe)? == RunEnd::Stopped {
+            return Ok(RunEnd::Stopped);
+        }
+        let Self { dataset, prior, protocol, results, projector_norm } = self;
+        let bench = Bench { dataset, prior, protocol, projector_norm: *projector_norm };
+        while let Some(first) = learned.first().copied() {
+            let most = at_once(device, &bench.scanned(first.image)?.1.geometry, prior)?;
+            let batch: Vec<Job> =
+                learned.iter().filter(|job| job.contender.key == first.contender.key).take(most).copied().collect();
+            let Some(rows) = bench.rows(&batch, device, &|| observe(None))? else { return Ok(RunEnd::Stopped) };
+            rows.into_iter().try_for_each(|row| results.add(row))?;
+            let names = |one: &Job| (one.contender.key, one.image, one.start);
+            learned.retain(|job| !batch.iter().any(|done| names(done) == names(job)));
+            // All of them are told, also when one answers that it is the end.
+            let told: Vec<ControlFlow<()>> = batch.iter().map(|job| observe(Some(job))).collect();
+            if told.contains(&ControlFlow::Break(())) {
+                return Ok(RunEnd::Stopped);
+            }
+        }
+        Ok(RunEnd::Done)
+    }
+
     /// One reconstruction with its course, for figures: truth, measurement, settings, result.
     ///
     /// # Errors
@@ -208,88 +246,6 @@ impl Evaluation {
         let result = reconstruct(&measurement, &settings, Some(prior), observer)?;
         Ok((truth, measurement, result))
     }
-}
-
-/// What a job reads.
-struct Bench<'a> {
-    dataset: &'a Dataset,
-    prior: &'a Weights,
-    protocol: &'a Protocol,
-    projector_norm: f64,
-}
-
-impl Bench<'_> {
-    /// Test image `k` and its measurement; the seed of the noise is `k`.
-    fn scanned(&self, k: usize) -> Result<(Image, Measurement), EvaluateError> {
-        let truth = self.dataset.image(k);
-        let measurement = scanned(&truth, self.protocol, k as u64)?;
-        Ok((truth, measurement))
-    }
-
-    fn settings(&self, job: &Job, measurement: &Measurement) -> Settings {
-        let alpha = Some(self.protocol.alpha_per_std * measurement.noise_std);
-        let base = Settings { alpha, seed: job.start as u64, ..self.protocol.reconstruction.clone() };
-        job.contender.settings(&base, self.projector_norm)
-    }
-
-    /// The row of a job; `None` when `go_on` ended it. A run that meets a number that is not finite is a row, too.
-    fn row(&self, job: &Job, go_on: &dyn Fn() -> ControlFlow<()>) -> Result<Option<Row>, EvaluateError> {
-        let (truth, measurement) = self.scanned(job.image)?;
-        let settings = self.settings(job, &measurement);
-        let mut is_stopped = false;
-        let run = reconstruct(&measurement, &settings, Some(self.prior), &mut |_| {
-            let flow = go_on();
-            is_stopped = flow.is_break();
-            flow
-        });
-        let result = match run {
-            Ok(_) if is_stopped => return Ok(None),
-            Ok(result) => Some(result),
-            Err(ReconstructError::Broke { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let image = result.as_ref().map(|result| &result.image);
-        let measured =
-            |metric: &dyn Fn(&Image) -> Result<f64, crate::metrics::MetricError>| image.map_or(Ok(f64::NAN), metric);
-        let slices = self.dataset.has_hounsfield_units();
-        let certificate = result.as_ref().and_then(Reconstruction::certificate);
-        Ok(Some(Row {
-            image: job.image,
-            start: job.start,
-            method: job.contender.key.to_owned(),
-            psnr_db: measured(&|image| psnr(&truth, image, 1.0))?,
-            ssim: measured(&|image| ssim_uniform(&truth, image, 1.0))?,
-            rmse_hu: if slices {
-                Some(measured(&|image| Ok(rmse(&truth, image)? * f64::from(HU_PER_UNIT)))?)
-            } else {
-                None
-            },
-            window_psnr_db: if slices { Some(measured(&|image| window_psnr(&truth, image))?) } else { None },
-            status: result.as_ref().map_or("broke".to_owned(), |result| {
-                result.status.map_or_else(|| "done".to_owned(), |status| status.to_string())
-            }),
-            objective: result.as_ref().and_then(|result| result.objective),
-            gradient_norm: certificate.map(|c| c.gradient_norm),
-            skipped_levels: certificate.map(|c| c.skipped_levels),
-            failed_searches: certificate.map(|c| c.failed_searches),
-        }))
-    }
-}
-
-/// The measurement of an image by the evaluation's scanner.
-pub(super) fn scanned(truth: &Image, protocol: &Protocol, seed: u64) -> Result<Measurement, EvaluateError> {
-    let simulation = Simulation { angles: protocol.views, noise: protocol.noise, photons: None, seed };
-    Ok(Measurement::new(&simulate(truth, 1.0, &simulation)?)?)
-}
-
-/// PSNR in dB of images cut to the window of soft tissue, -160 to 240 HU; the data range is its width.
-fn window_psnr(truth: &Image, image: &Image) -> Result<f64, crate::metrics::MetricError> {
-    const WINDOW: (f32, f32) = (-160.0, 240.0);
-    let cut = |image: &Image| {
-        let pixels = image.pixels.iter().map(|pixel| network_to_hu(*pixel).clamp(WINDOW.0, WINDOW.1)).collect();
-        Image { pixels, ..*image }
-    };
-    psnr(&cut(truth), &cut(image), f64::from(WINDOW.1 - WINDOW.0))
 }
 
 #[cfg(test)]

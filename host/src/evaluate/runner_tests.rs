@@ -1,6 +1,7 @@
 //! Short evaluations.
 use super::super::{AlphaSource, summary, table};
 use super::*;
+use crate::reconstruct::Settings;
 use crate::unet::embedded;
 
 fn protocol(steps: u32) -> Protocol {

@@ -1,6 +1,6 @@
 //! The coarse choice of `alpha`, on images that no table is made of.
 
-use super::runner::scanned;
+use super::bench::scanned;
 use super::{Dataset, EvaluateError, Protocol};
 use crate::metrics::{psnr, ssim_uniform};
 use crate::reconstruct::{Method, ReconstructError, Settings, reconstruct};

@@ -23,8 +23,8 @@ use std::rc::Rc;
 pub(super) fn reconstruct(
     measurement: &Measurement,
     settings: &Settings,
-    projector: Projector,
     prior: &Weights,
+    opened: Opened,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
     let alpha = settings.prior_weight(measurement.noise_std);
@@ -32,11 +32,13 @@ pub(super) fn reconstruct(
     let objective = solver.objective();
     let (data, start) = (measurement.sinogram.clone(), start(measurement, settings)?);
     let run = Run { trace: Vec::with_capacity(settings.steps as usize), total: settings.steps.into(), observer };
-    let result = match settings.device.open(|device| distrust(device, prior))? {
+    let result = match opened {
         Opened::Cpu(warning) => {
             let (height, width) = (measurement.geometry.height, measurement.geometry.width);
             let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
-            let evaluator = CpuEvaluator::new(projector, network, data, start, objective)?.with_view(settings.view);
+            let evaluator =
+                CpuEvaluator::new(Projector::new(measurement.geometry.clone())?, network, data, start, objective)?
+                    .with_view(settings.view);
             Reconstruction { warning, ..run.reconstruct(measurement, solver, evaluator)? }
         }
         Opened::Cuda(opened) => {
@@ -48,6 +50,20 @@ pub(super) fn reconstruct(
         }
     };
     Ok(Reconstruction { weight: Some(alpha), ..result })
+}
+
+/// What a run has come to that left this image and this trace, with `|grad f|` at its end.
+pub(super) fn ended(image: Image, status: Status, trace: Vec<TraceRow>, gradient_norm: f32) -> Reconstruction {
+    let mut certificate = Certificate::default();
+    trace.iter().for_each(|row| certificate.observe(&row.record));
+    certificate.finish(gradient_norm);
+    Reconstruction {
+        status: Some(status),
+        iterations: trace.len() as u64,
+        trace,
+        certificate: Some(certificate),
+        ..Reconstruction::of(image)
+    }
 }
 
 /// What keeps a device from being trusted: a check that it does not pass.
@@ -76,28 +92,13 @@ impl Run<'_> {
     where
         ReconstructError: From<E::Error>,
     {
-        let objective = solver.objective();
-        let status = match solver {
-            LearnedSolver::GradientLike(solver) => self.drive(solver, &mut evaluator),
-            LearnedSolver::Flow(solver) => self.drive(solver, &mut evaluator),
-        }?;
+        let (objective, status) = (solver.objective(), self.drive(solver, &mut evaluator)?);
         let mut image = Image::zeros(measurement.geometry.height, measurement.geometry.width);
         evaluator.copy_iterate(&mut image.pixels)?;
-        let mut certificate = Certificate::default();
-        self.trace.iter().for_each(|row| certificate.observe(&row.record));
         let (f, counters, traffic) = (evaluator.objective()?, evaluator.counters(), evaluator.traffic());
         // One gradient more, which is no part of the method's cost: the trace ends before the last step.
-        certificate.finish(evaluator.direction(objective, true)?.gradient_norm_sq.sqrt());
-        Ok(Reconstruction {
-            status: Some(status),
-            iterations: self.trace.len() as u64,
-            trace: self.trace,
-            certificate: Some(certificate),
-            objective: Some(f),
-            counters,
-            traffic,
-            ..Reconstruction::of(image)
-        })
+        let gradient_norm = evaluator.direction(objective, true)?.gradient_norm_sq.sqrt();
+        Ok(Reconstruction { objective: Some(f), counters, traffic, ..ended(image, status, self.trace, gradient_norm) })
     }
 
     fn drive<E: SliceEvaluator>(

@@ -5,16 +5,19 @@ mod learned;
 mod measurement;
 mod preconditioned;
 mod settings;
+mod together;
 mod total_variation;
 
 pub use denoise::denoise;
 pub use measurement::{Measurement, NoiseSource};
 pub use settings::{LineSearchSettings, Method, PreconditionedSettings, Settings, Start};
+pub use together::{at_once, reconstruct_together};
 
+use crate::backend::choice::Opened;
 use crate::backend::cpu::NetworkError;
 use crate::backend::cuda::{DeviceError, SlicesError, Traffic};
 use crate::backend::{Counters, DeviceChoice};
-use crate::ct::{FilteredBackprojector, GeometryError, ProjectionError, Projector, TvError, Window};
+use crate::ct::{FilteredBackprojector, GeometryError, ProjectionError, TvError, Window};
 use crate::image::Image;
 use crate::unet::Weights;
 use gradus_core::{Certificate, Record, SettingsError, Status};
@@ -156,17 +159,36 @@ pub fn reconstruct(
     prior: Option<&Weights>,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
-    let projector = Projector::new(measurement.geometry.clone())?;
-    match settings.method {
-        Method::Fbp => Ok(Reconstruction::of(filtered_backprojection(measurement, settings.window)?)),
-        Method::Tv => total_variation::reconstruct(measurement, settings, projector, observer),
-        method => {
-            let prior = prior.ok_or(ReconstructError::NoPrior(method))?;
-            if method == Method::Preconditioned {
-                return preconditioned::reconstruct(measurement, settings, projector, prior, observer);
-            }
-            learned::reconstruct(measurement, settings, projector, prior, observer)
+    match (settings.method, prior) {
+        (Method::Fbp, _) => Ok(Reconstruction::of(filtered_backprojection(measurement, settings.window)?)),
+        (Method::Tv, _) => total_variation::reconstruct(measurement, settings, observer),
+        (method, None) => Err(ReconstructError::NoPrior(method)),
+        (_, Some(prior)) => {
+            let opened = open(settings.device, prior)?;
+            learned_on(opened, measurement, settings, prior, observer)
         }
+    }
+}
+
+/// The device of a choice; `auto` takes a GPU only if it passes its checks with this prior.
+///
+/// # Errors
+/// When the GPU that was asked for cannot be used.
+pub fn open(choice: DeviceChoice, prior: &Weights) -> Result<Opened, DeviceError> {
+    choice.open(|device| learned::distrust(device, prior))
+}
+
+/// A learned method on a device that is open.
+fn learned_on(
+    opened: Opened,
+    measurement: &Measurement,
+    settings: &Settings,
+    prior: &Weights,
+    observer: Observer<'_>,
+) -> Result<Reconstruction, ReconstructError> {
+    match settings.method {
+        Method::Preconditioned => preconditioned::reconstruct(measurement, settings, prior, opened, observer),
+        _ => learned::reconstruct(measurement, settings, prior, opened, observer),
     }
 }
 

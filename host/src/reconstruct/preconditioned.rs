@@ -1,6 +1,6 @@
 //! The preconditioned gradient-like method, and the mean of several of its runs.
 
-use super::learned::{distrust, start};
+use super::learned::{ended, start};
 use super::{Measurement, Observer, Progress, ReconstructError, Reconstruction, Settings, TraceRow};
 use crate::backend::choice::Opened;
 use crate::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator};
@@ -9,9 +9,7 @@ use crate::backend::{DeviceChoice, SliceEvaluator, View};
 use crate::ct::Projector;
 use crate::image::Image;
 use crate::unet::Weights;
-use gradus_core::{
-    Approach, Certificate, DriveError, Level, Preconditioned, PreconditionedEvaluator, Status, drive_preconditioned,
-};
+use gradus_core::{Approach, DriveError, Preconditioned, PreconditionedEvaluator, Status, drive_preconditioned};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -22,8 +20,8 @@ use rand_distr::{Distribution, StandardNormal};
 pub(super) fn reconstruct(
     measurement: &Measurement,
     settings: &Settings,
-    projector: Projector,
     prior: &Weights,
+    opened: Opened,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
     let own = &settings.preconditioned;
@@ -35,11 +33,13 @@ pub(super) fn reconstruct(
     let (data, start) = (measurement.sinogram.clone(), start(measurement, settings)?);
     let weights = weights(measurement, settings);
     let job = Job { measurement, settings, prior, solver, alpha };
-    let result = match settings.device.open(|device| distrust(device, prior))? {
+    let result = match opened {
         Opened::Cpu(warning) => {
             let (height, width) = (measurement.geometry.height, measurement.geometry.width);
             let network = Network::new(prior, height, width, CpuEvaluator::LANES)?;
-            let problem = CpuEvaluator::new(projector, network, data, start, objective)?.with_view(View::DriftFree);
+            let problem =
+                CpuEvaluator::new(Projector::new(measurement.geometry.clone())?, network, data, start, objective)?
+                    .with_view(View::DriftFree);
             let problem = match weights {
                 Some(weights) => problem.with_weights(weights)?,
                 None => problem,
@@ -111,21 +111,13 @@ impl Job<'_> {
         }
         let single = mean.count == 1.0;
         let objective = if single { Some(run.evaluator.objective()?) } else { None };
-        // Counted before the one gradient more that the certificate takes: the trace ends before the last step.
+        // Counted before the one gradient more for the certificate, which is that of all runs: the trace ends before the last step.
         let (counters, traffic) = (run.evaluator.counters(), run.evaluator.traffic());
-        let certificate = run.certificate(solver.objective())?;
+        let gradient_norm = run.evaluator.direction(solver.objective(), true)?.gradient_norm_sq.sqrt();
         let image = |pixels| Image { height: measurement.geometry.height, width: measurement.geometry.width, pixels };
-        Ok(Reconstruction {
-            deviation: (!single).then(|| image(mean.deviation())),
-            status: Some(status),
-            iterations: run.trace.len() as u64,
-            certificate: Some(certificate),
-            objective,
-            counters,
-            traffic,
-            trace: run.trace,
-            ..Reconstruction::of(image(mean.value()))
-        })
+        let deviation = (!single).then(|| image(mean.deviation()));
+        let ended = ended(image(mean.value()), status, run.trace, gradient_norm);
+        Ok(Reconstruction { deviation, objective, counters, traffic, ..ended })
     }
 }
 
@@ -171,14 +163,6 @@ where
             mean.add(&self.iterate()?);
         }
         Ok(status)
-    }
-
-    /// That of all runs; `|grad f|` at the end of the last one.
-    fn certificate(&mut self, objective: Level) -> Result<Certificate, ReconstructError> {
-        let mut certificate = Certificate::default();
-        self.trace.iter().for_each(|row| certificate.observe(&row.record));
-        certificate.finish(self.evaluator.direction(objective, true)?.gradient_norm_sq.sqrt());
-        Ok(certificate)
     }
 
     fn drive(&mut self, mut solver: Preconditioned) -> Result<Status, ReconstructError> {

@@ -3,8 +3,9 @@
 use crate::backend::{DeviceChoice, View};
 use crate::ct::Window;
 use gradus_core::{
-    Approach, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, Level, PerturbationKernel, Preconditioned,
-    RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
+    Answer, AnswerError, Approach, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, Level,
+    PerturbationKernel, Preconditioned, Record, RegularisationWeight, Request, Schedule, SettingsError, Solver,
+    Spacing, StepCandidate,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -211,9 +212,29 @@ pub(super) enum LearnedSolver {
     Flow(GraduatedFlow),
 }
 
-impl LearnedSolver {
-    /// The member of the homotopy that is `f`.
-    pub(super) fn objective(&self) -> Level {
+impl Solver for LearnedSolver {
+    fn request(&self) -> Request {
+        match self {
+            Self::GradientLike(solver) => solver.request(),
+            Self::Flow(solver) => solver.request(),
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) -> Result<Option<Record>, AnswerError> {
+        match self {
+            Self::GradientLike(solver) => solver.answer(answer),
+            Self::Flow(solver) => solver.answer(answer),
+        }
+    }
+
+    fn stop(&mut self) {
+        match self {
+            Self::GradientLike(solver) => solver.stop(),
+            Self::Flow(solver) => solver.stop(),
+        }
+    }
+
+    fn objective(&self) -> Level {
         match self {
             Self::GradientLike(solver) => solver.objective(),
             Self::Flow(solver) => solver.objective(),

@@ -10,18 +10,21 @@ use gradus_core::Status;
 pub(super) fn reconstruct(
     measurement: &Measurement,
     settings: &Settings,
-    projector: Projector,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
     let weight = settings.tv_weight.unwrap_or(Settings::TV_PER_VARIANCE * measurement.noise_std.powi(2));
     let tv = TvSettings { weight, max_iterations: settings.tv_iterations as usize, ..TvSettings::default() };
     let mut image = Image::zeros(measurement.geometry.height, measurement.geometry.width);
     let total = settings.tv_iterations.into();
-    let outcome =
-        TvReconstructor::new(projector).reconstruct(&measurement.sinogram, &mut image.pixels, &tv, |progress| {
+    let outcome = TvReconstructor::new(Projector::new(measurement.geometry.clone())?).reconstruct(
+        &measurement.sinogram,
+        &mut image.pixels,
+        &tv,
+        |progress| {
             let copy_iterate: &dyn Fn(&mut [f32]) = &|to| to.copy_from_slice(progress.image);
             observer(Progress { done: progress.iteration as u64, total, row: None, copy_iterate })
-        })?;
+        },
+    )?;
     let status = match outcome.end {
         TvEnd::Converged => Status::Stationary,
         TvEnd::IterationsDone => Status::ScheduleDone,

@@ -277,12 +277,20 @@ impl Device {
         Ok(f64::from(end.elapsed_time_f32(&begin).map_err(doing())?) / 1e3)
     }
 
+    /// Bytes that are free.
+    ///
+    /// # Errors
+    /// `Failed`, when the device did before.
+    pub fn free_memory(&self) -> Result<usize, DeviceError> {
+        Ok(mem_get_info().map_err(while_doing("asking for free memory"))?.0)
+    }
+
     /// Whether `bytes` more are free; `what` they are for, in words, is for the error.
     ///
     /// # Errors
     /// `OutOfMemory`, when they are not.
     pub fn require(&self, needed: usize, what: &'static str) -> Result<(), DeviceError> {
-        let (free, _) = mem_get_info().map_err(while_doing("asking for free memory"))?;
+        let free = self.free_memory()?;
         if needed > free { Err(DeviceError::OutOfMemory { what, needed, free }) } else { Ok(()) }
     }
 }

@@ -9,7 +9,6 @@ use gradus_core::{
     Answer, AnswerError, Directional, Evaluator, Level, Preconditioned, PreconditionedAnswer, PreconditionedRequest,
     Record, Request, Solver, Status,
 };
-use std::ops::ControlFlow;
 
 /// The only slice of one: for solvers that run alone.
 impl Evaluator for CudaSlices {
@@ -30,7 +29,7 @@ impl Evaluator for CudaSlices {
 
 impl SliceEvaluator for CudaSlices {
     fn objective(&mut self) -> Result<f64, DeviceError> {
-        Self::objective(self, 0)
+        Ok(self.objectives(&[0])?.first().copied().unwrap_or(f64::NAN))
     }
 
     fn copy_iterate(&self, image: &mut [f32]) -> Result<(), DeviceError> {
@@ -57,8 +56,8 @@ pub type End = Result<Status, AnswerError>;
 ///
 /// In every round the requests are sorted by kind, and each kind is answered through one pass over all slices that ask:
 /// slices that need more trials than others go on trying while the others wait. Every slice makes the steps that it would
-/// make alone, and one that breaks off leaves the others alone. `observe` sees each completed iteration of each slice; it
-/// may end that slice's run there.
+/// make alone, and one that breaks off leaves the others alone. `observe` sees the iterations that a round completes,
+/// `(slice, record)`, and names the slices whose runs are to end where they are.
 ///
 /// # Errors
 /// When the device fails.
@@ -68,7 +67,7 @@ pub type End = Result<Status, AnswerError>;
 pub fn drive_in_lockstep<S: Solver>(
     solvers: &mut [S],
     slices: &mut CudaSlices,
-    mut observe: impl FnMut(usize, &Record, &mut CudaSlices) -> ControlFlow<()>,
+    mut observe: impl FnMut(&[(usize, Record)], &mut CudaSlices) -> Vec<usize>,
 ) -> Result<Vec<End>, DeviceError> {
     assert_eq!(solvers.len(), slices.n_slices(), "one solver per slice");
     let mut ends = vec![None; solvers.len()];
@@ -77,12 +76,15 @@ pub fn drive_in_lockstep<S: Solver>(
         if round.is_over() {
             return Ok(ends.into_iter().flatten().collect());
         }
+        let mut completed = Vec::new();
         for (slice, answer) in round.answers(slices)? {
             match solvers[slice].answer(answer) {
-                Ok(Some(record)) if observe(slice, &record, slices).is_break() => solvers[slice].stop(),
-                Ok(_) => {}
+                Ok(record) => completed.extend(record.map(|record| (slice, record))),
                 Err(error) => ends[slice] = Some(Err(error)),
             }
+        }
+        if !completed.is_empty() {
+            observe(&completed, slices).into_iter().for_each(|slice| solvers[slice].stop());
         }
     }
 }
@@ -97,7 +99,7 @@ pub fn drive_in_lockstep<S: Solver>(
 pub fn drive_preconditioned_in_lockstep(
     solvers: &mut [Preconditioned],
     slices: &mut PreconditionedCudaSlices,
-    mut observe: impl FnMut(usize, &Record, &mut PreconditionedCudaSlices) -> ControlFlow<()>,
+    mut observe: impl FnMut(&[(usize, Record)], &mut PreconditionedCudaSlices) -> Vec<usize>,
 ) -> Result<Vec<End>, DeviceError> {
     assert_eq!(solvers.len(), slices.n_slices(), "one solver per slice");
     let mut ends = vec![None; solvers.len()];
@@ -107,12 +109,15 @@ pub fn drive_preconditioned_in_lockstep(
         if answers.is_empty() {
             return Ok(ends.into_iter().flatten().collect());
         }
+        let mut completed = Vec::new();
         for (slice, answer) in answers {
             match solvers[slice].answer(answer) {
-                Ok(Some(record)) if observe(slice, &record, slices).is_break() => solvers[slice].stop(),
-                Ok(_) => {}
+                Ok(record) => completed.extend(record.map(|record| (slice, record))),
                 Err(error) => ends[slice] = Some(Err(error)),
             }
+        }
+        if !completed.is_empty() {
+            observe(&completed, slices).into_iter().for_each(|slice| solvers[slice].stop());
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod layer;
 mod loader;
 mod lockstep;
 mod network;
+mod passes;
 mod preconditioned;
 pub mod projector;
 mod slice;

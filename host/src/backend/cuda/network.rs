@@ -88,6 +88,15 @@ impl CudaNetwork {
         })
     }
 
+    /// Bytes that [`new`](Self::new) takes for `lanes` images, but for the weights and what is small.
+    ///
+    /// # Errors
+    /// When the sides are not multiples of what the architecture needs.
+    pub fn bytes(weights: &Weights, (height, width): (usize, usize), lanes: usize) -> Result<usize, CudaNetworkError> {
+        let plan = Plan::new(weights.architecture(), height, width).map_err(NetworkError::from)?;
+        Ok(Memory::bytes(&plan, lanes))
+    }
+
     /// The same network of the image under a view: h(gamma_t x, t) where that is drift-free. The factor goes with the
     /// scalars of a lane, so it costs nothing.
     #[must_use]

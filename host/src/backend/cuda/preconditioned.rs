@@ -182,7 +182,7 @@ impl PreconditionedEvaluator for PreconditionedCudaSlices {
 
 impl SliceEvaluator for PreconditionedCudaSlices {
     fn objective(&mut self) -> Result<f64, DeviceError> {
-        self.problem.objective(0)
+        SliceEvaluator::objective(&mut self.problem)
     }
 
     fn copy_iterate(&self, image: &mut [f32]) -> Result<(), DeviceError> {

@@ -1,22 +1,19 @@
 //! The CT problem behind the requests of several solvers, on the device: one slice per solver.
 
-use super::buffer::Buffer;
 use super::data_term::DataTerm;
 use super::device::{Device, Traffic};
 use super::error::DeviceError;
 use super::network::CudaNetwork;
 use super::slice::{Buffers, Held, Slice, SlicesError, State};
-use super::vector::{DirectionVectors, Lanes, Vectors};
+use super::vector::{Lanes, Vectors};
 use crate::backend::{Counters, View};
 use crate::ct::{ParallelBeam, ProjectionError};
 use crate::unet::Weights;
-use gradus_core::{Directional, Level};
-use gradus_cuda_kernels::Address;
-use gradus_cuda_kernels::vector::DirectionScalars;
+use gradus_core::Level;
 use std::rc::Rc;
 
-/// Updates between two fresh computations of the residual `A x - y`; the CPU's number.
-const REFRESH_RESIDUAL: u32 = 50;
+/// The part of the free memory that slices may take; the rest is for the prior, and for what is small.
+const SHARE: (usize, usize) = (3, 4);
 
 /// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for several slices: the twin of [`crate::backend::cpu::CpuEvaluator`].
 ///
@@ -27,12 +24,12 @@ const REFRESH_RESIDUAL: u32 = 50;
 pub struct CudaSlices {
     device: Rc<Device>,
     pub(super) data_term: DataTerm,
-    network: CudaNetwork,
+    pub(super) network: CudaNetwork,
     pub(super) vectors: Vectors,
     pub(super) states: Vec<State>,
     /// Slices of a launch over vectors, and lanes of one over the network.
     pub(super) slices: Lanes,
-    lanes: Lanes,
+    pub(super) lanes: Lanes,
     pub(super) n: usize,
     pub(super) n_values: usize,
     pub(super) buffers: Buffers,
@@ -74,6 +71,17 @@ impl CudaSlices {
         };
         made.refresh_residuals(&(0..n_slices).collect::<Vec<_>>())?;
         Ok(made)
+    }
+
+    /// How many slices the device's free memory holds, with the vectors of either solver.
+    ///
+    /// # Errors
+    /// When the size does not fit the prior, or the device failed.
+    pub fn that_fit(device: &Device, geometry: &ParallelBeam, prior: &Weights) -> Result<usize, SlicesError> {
+        let network = CudaNetwork::bytes(prior, (geometry.height, geometry.width), 2)?;
+        // Sixteen images a slice and six sinograms: those of this problem, of the weights and of the linear solves.
+        let vectors = 16 * geometry.image_len() + 6 * geometry.sinogram_len();
+        Ok(device.free_memory()? / SHARE.1 * SHARE.0 / (network + vectors * size_of::<f32>()))
     }
 
     /// The same slices with the prior seen otherwise.
@@ -154,231 +162,26 @@ impl CudaSlices {
         self.refresh_residuals(&[slice])
     }
 
-    /// `f(x)` at the current iterate of a slice, without the constant of the prior. Costs a forward pass after an untested
+    /// `f(x)` at the current iterates of slices, without the constants of the prior. Costs a forward pass after an untested
     /// step, which the next gradient then need not make.
     ///
     /// # Errors
     /// When the device failed.
-    pub fn objective(&mut self, slice: usize) -> Result<f64, DeviceError> {
-        if self.states[slice].held == Held::Other {
-            self.evaluate(&[slice], &[])?;
-        }
-        self.slices.set(&[slice])?;
-        let Buffers { residual, features, .. } = &self.buffers;
-        let (residual, features) = (residual.address(), features.address());
-        let [[_, data]] = self.vectors.products(&self.slices, self.n_values, residual, residual)?[..] else {
-            return Ok(f64::NAN);
-        };
-        let [[_, prior]] = self.vectors.products(&self.slices, self.n, features, features)?[..] else {
-            return Ok(f64::NAN);
-        };
-        Ok(0.5 * (data + f64::from(self.states[slice].objective.prior_weight) * prior))
-    }
-
-    /// Answers requests for directions, `(slice, level, whether x has changed)`.
-    ///
-    /// # Errors
-    /// When the device failed.
-    pub fn directions(&mut self, requests: &[(usize, Level, bool)]) -> Result<Vec<Directional>, DeviceError> {
-        self.evaluate_gradients(requests)?;
-        let scalars: Vec<DirectionScalars> = requests
-            .iter()
-            .map(|&(slice, level, _)| {
-                let has_previous = self.states[slice].has_previous.into();
-                DirectionScalars { has_previous, ..self.gradient_scalars(slice, level, level.t) }
-            })
-            .collect();
-        self.slices.set(&requests.iter().map(|request| request.0).collect::<Vec<_>>())?;
-        requests.iter().for_each(|(slice, ..)| self.states[*slice].projected = None);
-        let sums = self.vectors.direction(&self.slices, &scalars, self.n, self.direction_vectors())?;
-        Ok(sums.into_iter().map(directional).collect())
-    }
-
-    /// What makes grad f and -t grad F of the gradients of a slice's terms.
-    pub(super) fn gradient_scalars(&self, slice: usize, level: Level, t: f32) -> DirectionScalars {
-        let objective = self.states[slice].objective;
-        DirectionScalars {
-            t,
-            objective_weight: objective.prior_weight,
-            level_weight: level.prior_weight,
-            smoothed: (level != objective).into(),
-            has_previous: 0,
-        }
-    }
-
-    /// The gradients of the data term and of the priors, where they are not known.
-    pub(super) fn evaluate_gradients(&mut self, requests: &[(usize, Level, bool)]) -> Result<(), DeviceError> {
-        let moved: Vec<usize> = requests.iter().filter(|(.., new_iterate)| *new_iterate).map(|r| r.0).collect();
-        let smoothed: Vec<(usize, f32)> = requests
-            .iter()
-            .filter(|(slice, level, _)| *level != self.states[*slice].objective)
-            .map(|&(slice, level, _)| (slice, level.t))
-            .collect();
-        if !moved.is_empty() {
-            self.slices.set(&moved)?;
-            let Buffers { residual, data_gradient, .. } = &self.buffers;
-            self.data_term.adjoint(&self.slices, residual.address(), data_gradient.address())?;
-            moved.iter().for_each(|&slice| self.states[slice].counters.projections += 1);
+    pub fn objectives(&mut self, slices: &[usize]) -> Result<Vec<f64>, DeviceError> {
+        if slices.is_empty() {
+            return Ok(Vec::new());
         }
         let stale: Vec<usize> =
-            moved.iter().copied().filter(|&slice| self.states[slice].held != Held::Iterate).collect();
-        self.evaluate(&stale, &smoothed)?;
-        self.prior_gradients(&moved, &smoothed)
-    }
-
-    pub(super) fn direction_vectors(&self) -> DirectionVectors {
-        let Buffers { data_gradient, products, previous, gradient, direction, .. } = &self.buffers;
-        DirectionVectors {
-            data_gradient: data_gradient.address(),
-            at_objective: products.address(),
-            at_level: self.of_smoothed(products),
-            previous: previous.address(),
-            gradient: gradient.address(),
-            direction: direction.address(),
-        }
-    }
-
-    /// The lanes n, n + 1, ... of a buffer of the network.
-    fn of_smoothed(&self, buffer: &Buffer<f32>) -> Address<f32> {
-        buffer.address().offset(self.n_slices() * self.n)
-    }
-
-    /// Forward passes at the iterates: at `t_min` for `slices`, whose h is kept, and at the levels of `smoothed`.
-    fn evaluate(&mut self, slices: &[usize], smoothed: &[(usize, f32)]) -> Result<(), DeviceError> {
-        let (iterate, images) = (self.buffers.iterate.address(), self.buffers.images.address());
-        if !slices.is_empty() {
-            self.slices.set(slices)?;
-            self.vectors.copy(&self.slices, self.n, iterate, images)?;
-        }
-        if !smoothed.is_empty() {
-            self.slices.set(&smoothed.iter().map(|(slice, _)| *slice).collect::<Vec<_>>())?;
-            self.vectors.copy(&self.slices, self.n, iterate, self.of_smoothed(&self.buffers.images))?;
-        }
-        let at_objective: Vec<_> = slices.iter().map(|&slice| (slice, self.states[slice].objective.t)).collect();
-        let at_level = smoothed.iter().map(|&(slice, t)| (self.n_slices() + slice, t));
-        self.forward(&at_objective.into_iter().chain(at_level).collect::<Vec<_>>())?;
-        self.keep_features(slices)
-    }
-
-    fn forward(&mut self, levels: &[(usize, f32)]) -> Result<(), DeviceError> {
-        if levels.is_empty() {
-            return Ok(());
-        }
-        let n_slices = self.n_slices();
-        levels.iter().for_each(|(lane, _)| self.states[lane % n_slices].counters.network_forwards += 1);
-        self.lanes.set(&levels.iter().map(|(lane, _)| *lane).collect::<Vec<_>>())?;
-        self.network.forward(&self.lanes, levels, self.buffers.images.address())
-    }
-
-    /// h of the objective's lanes becomes that of the iterates.
-    fn keep_features(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
-        if slices.is_empty() {
-            return Ok(());
-        }
+            slices.iter().copied().filter(|&slice| self.states[slice].held == Held::Other).collect();
+        self.evaluate(&stale, &[])?;
         self.slices.set(slices)?;
-        slices.iter().for_each(|&slice| self.states[slice].held = Held::Iterate);
-        self.vectors.copy(&self.slices, self.n, self.network.h(), self.buffers.features.address())
-    }
-
-    /// J_h^T h of the objective's lanes of `slices`, which hold their iterates, and of the lanes of `smoothed`.
-    fn prior_gradients(&mut self, slices: &[usize], smoothed: &[(usize, f32)]) -> Result<(), DeviceError> {
-        let n_slices = self.n_slices();
-        let at_level = smoothed.iter().map(|(slice, _)| n_slices + slice);
-        let lanes: Vec<usize> = slices.iter().copied().chain(at_level).collect();
-        if lanes.is_empty() {
-            return Ok(());
-        }
-        lanes.iter().for_each(|lane| self.states[lane % n_slices].counters.network_vjps += 1);
-        self.lanes.set(&lanes)?;
-        self.network.vjp(&self.lanes, self.network.h(), self.buffers.products.address())
-    }
-
-    /// Answers requests for `f(x + step d) - f(x)`, `(slice, step)`.
-    ///
-    /// # Errors
-    /// When the device failed.
-    pub fn changes(&mut self, requests: &[(usize, f32)]) -> Result<Vec<f32>, DeviceError> {
-        let (slices, steps) = apart(requests);
-        self.project_directions(&slices)?;
-        self.slices.set(&slices)?;
-        let Buffers { iterate, direction, images, .. } = &self.buffers;
-        let line = (iterate.address(), direction.address());
-        self.vectors.trial(&self.slices, &steps, self.n, line, images.address())?;
-        self.forward(&slices.iter().map(|&slice| (slice, self.states[slice].objective.t)).collect::<Vec<_>>())?;
-        let features = self.buffers.features.address();
-        let priors = self.vectors.half_square_change(&self.slices, self.n, features, self.network.h())?;
-        let answer = |(&(slice, step), prior): (&(usize, f32), f64)| {
-            self.states[slice].held = Held::Trial(step);
-            let [slope, square] = self.states[slice].projected.unwrap_or([f64::NAN; 2]);
-            let l = f64::from(step);
-            (l * slope + 0.5 * l * l * square + f64::from(self.states[slice].objective.prior_weight) * prior) as f32
-        };
-        Ok(requests.iter().zip(priors).map(answer).collect())
-    }
-
-    /// A d, <r, A d> and |A d|^2, where they are not known yet.
-    fn project_directions(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
-        let slices: Vec<usize> =
-            slices.iter().copied().filter(|&slice| self.states[slice].projected.is_none()).collect();
-        if slices.is_empty() {
-            return Ok(());
-        }
-        self.slices.set(&slices)?;
-        let Buffers { direction, projected, residual, .. } = &self.buffers;
-        self.data_term.forward_project(&self.slices, direction.address(), projected.address())?;
-        let sums = self.vectors.products(&self.slices, self.n_values, residual.address(), projected.address())?;
-        for (&slice, sums) in slices.iter().zip(sums) {
-            self.states[slice].projected = Some(sums);
-            self.states[slice].counters.projections += 1;
-        }
-        Ok(())
-    }
-
-    /// Answers requests for `x <- x + step d`, `(slice, step)`.
-    ///
-    /// # Errors
-    /// When the device failed.
-    pub fn updates(&mut self, requests: &[(usize, f32)]) -> Result<(), DeviceError> {
-        let (slices, steps) = apart(requests);
-        self.project_directions(&slices)?;
-        self.slices.set(&slices)?;
-        let Buffers { iterate, previous, direction, .. } = &self.buffers;
-        let targets = (iterate.address(), previous.address());
-        self.vectors.update(&self.slices, &steps, self.n, direction.address(), targets)?;
-        slices.iter().for_each(|&slice| self.states[slice].updates += 1);
-        let is_due = |slice: usize| self.states[slice].updates.is_multiple_of(REFRESH_RESIDUAL);
-        let (due, going_on): (Vec<_>, Vec<_>) = requests.iter().partition(|(slice, _)| is_due(*slice));
-        self.refresh_residuals(&apart(&due).0)?;
-        self.step_residuals(&going_on)?;
-        let is_held = |&&(slice, step): &&(usize, f32)| self.states[slice].held == Held::Trial(step);
-        let (kept, lost): (Vec<_>, Vec<_>) = requests.iter().partition(is_held);
-        lost.iter().for_each(|(slice, _)| self.states[*slice].held = Held::Other);
-        slices.iter().for_each(|&slice| self.states[slice].has_previous = true);
-        self.keep_features(&apart(&kept).0)
-    }
-
-    /// r <- r + step A d.
-    fn step_residuals(&mut self, requests: &[(usize, f32)]) -> Result<(), DeviceError> {
-        if requests.is_empty() {
-            return Ok(());
-        }
-        let (slices, steps) = apart(requests);
-        self.slices.set(&slices)?;
-        let Buffers { projected, residual, .. } = &self.buffers;
-        self.vectors.add_scaled(&self.slices, &steps, self.n_values, projected.address(), residual.address())
-    }
-
-    /// r = A x - y.
-    fn refresh_residuals(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
-        if slices.is_empty() {
-            return Ok(());
-        }
-        self.slices.set(slices)?;
-        slices.iter().for_each(|&slice| self.states[slice].counters.projections += 1);
-        let Buffers { iterate, residual, .. } = &self.buffers;
-        self.data_term.forward_project(&self.slices, iterate.address(), residual.address())?;
-        let (minus, data) = (vec![-1.0; slices.len()], self.data_term.data());
-        self.vectors.add_scaled(&self.slices, &minus, self.n_values, data, residual.address())
+        let Buffers { residual, features, .. } = &self.buffers;
+        let (residual, features) = (residual.address(), features.address());
+        let of_data = self.vectors.products(&self.slices, self.n_values, residual, residual)?;
+        let of_prior = self.vectors.products(&self.slices, self.n, features, features)?;
+        let weights = slices.iter().map(|&slice| f64::from(self.states[slice].objective.prior_weight));
+        let sums = of_data.iter().zip(&of_prior).zip(weights);
+        Ok(sums.map(|(([_, data], [_, prior]), weight)| 0.5 * (data + weight * prior)).collect())
     }
 
     /// What has crossed between host and device so far.
@@ -386,14 +189,4 @@ impl CudaSlices {
     pub fn traffic(&self) -> Traffic {
         self.device.traffic()
     }
-}
-
-fn apart(requests: &[(usize, f32)]) -> (Vec<usize>, Vec<f32>) {
-    requests.iter().copied().unzip()
-}
-
-fn directional(sums: [f64; 5]) -> Directional {
-    let [gradient_norm_sq, slope, direction_norm_sq, previous_dot_difference, difference_norm_sq] =
-        sums.map(|s| s as f32);
-    Directional { gradient_norm_sq, slope, direction_norm_sq, previous_dot_difference, difference_norm_sq }
 }

@@ -1,0 +1,129 @@
+//! From a job to its row: the scan, the run, the comparison with the truth.
+
+use super::{Dataset, EvaluateError, Job, Protocol, Row};
+use crate::backend::cuda::Device;
+use crate::ct::{HU_PER_UNIT, network_to_hu};
+use crate::image::Image;
+use crate::metrics::{psnr, rmse, ssim_uniform};
+use crate::reconstruct::{Measurement, ReconstructError, Reconstruction, Settings, reconstruct, reconstruct_together};
+use crate::simulate::{Simulation, simulate};
+use crate::unet::Weights;
+use rayon::prelude::*;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+/// What a job reads.
+pub(super) struct Bench<'a> {
+    pub(super) dataset: &'a Dataset,
+    pub(super) prior: &'a Weights,
+    pub(super) protocol: &'a Protocol,
+    pub(super) projector_norm: f64,
+}
+
+impl Bench<'_> {
+    /// Test image `k` and its measurement; the seed of the noise is `k`.
+    pub(super) fn scanned(&self, k: usize) -> Result<(Image, Measurement), EvaluateError> {
+        let truth = self.dataset.image(k);
+        let measurement = scanned(&truth, self.protocol, k as u64)?;
+        Ok((truth, measurement))
+    }
+
+    pub(super) fn settings(&self, job: &Job, measurement: &Measurement) -> Settings {
+        let alpha = Some(self.protocol.alpha_per_std * measurement.noise_std);
+        let base = Settings { alpha, seed: job.start as u64, ..self.protocol.reconstruction.clone() };
+        job.contender.settings(&base, self.projector_norm)
+    }
+
+    /// The row of a job; `None` when `go_on` ended it.
+    pub(super) fn row(&self, job: &Job, go_on: &dyn Fn() -> ControlFlow<()>) -> Result<Option<Row>, EvaluateError> {
+        let (truth, measurement) = self.scanned(job.image)?;
+        let settings = self.settings(job, &measurement);
+        let mut is_stopped = false;
+        let run = reconstruct(&measurement, &settings, Some(self.prior), &mut |_| {
+            let flow = go_on();
+            is_stopped = flow.is_break();
+            flow
+        });
+        if is_stopped && run.is_ok() { Ok(None) } else { self.judged(job, &truth, run).map(Some) }
+    }
+
+    /// The rows of jobs that are made together on `device`; `None` when `go_on` ended them.
+    pub(super) fn rows(
+        &self,
+        jobs: &[Job],
+        device: &Rc<Device>,
+        go_on: &dyn Fn() -> ControlFlow<()>,
+    ) -> Result<Option<Vec<Row>>, EvaluateError> {
+        let scanned: Vec<(Image, Measurement)> =
+            jobs.par_iter().map(|job| self.scanned(job.image)).collect::<Result<_, _>>()?;
+        let of_jobs = jobs.iter().zip(&scanned);
+        let runs: Vec<_> =
+            of_jobs.map(|(job, (_, measurement))| (measurement, self.settings(job, measurement))).collect();
+        let mut is_stopped = false;
+        let results = reconstruct_together(&runs, self.prior, device, &mut || {
+            let flow = go_on();
+            is_stopped |= flow.is_break();
+            flow
+        })?;
+        if is_stopped {
+            return Ok(None);
+        }
+        let ended = jobs.iter().zip(&scanned).zip(results);
+        ended.map(|((job, (truth, _)), run)| self.judged(job, truth, run)).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The row of a run that has ended. One that met a number that is not finite is a row, too.
+    fn judged(
+        &self,
+        job: &Job,
+        truth: &Image,
+        run: Result<Reconstruction, ReconstructError>,
+    ) -> Result<Row, EvaluateError> {
+        let result = match run {
+            Ok(result) => Some(result),
+            Err(ReconstructError::Broke { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let image = result.as_ref().map(|result| &result.image);
+        let measured =
+            |metric: &dyn Fn(&Image) -> Result<f64, crate::metrics::MetricError>| image.map_or(Ok(f64::NAN), metric);
+        let slices = self.dataset.has_hounsfield_units();
+        let certificate = result.as_ref().and_then(Reconstruction::certificate);
+        Ok(Row {
+            image: job.image,
+            start: job.start,
+            method: job.contender.key.to_owned(),
+            psnr_db: measured(&|image| psnr(truth, image, 1.0))?,
+            ssim: measured(&|image| ssim_uniform(truth, image, 1.0))?,
+            rmse_hu: if slices {
+                Some(measured(&|image| Ok(rmse(truth, image)? * f64::from(HU_PER_UNIT)))?)
+            } else {
+                None
+            },
+            window_psnr_db: if slices { Some(measured(&|image| window_psnr(truth, image))?) } else { None },
+            status: result.as_ref().map_or("broke".to_owned(), |result| {
+                result.status.map_or_else(|| "done".to_owned(), |status| status.to_string())
+            }),
+            objective: result.as_ref().and_then(|result| result.objective),
+            gradient_norm: certificate.map(|c| c.gradient_norm),
+            skipped_levels: certificate.map(|c| c.skipped_levels),
+            failed_searches: certificate.map(|c| c.failed_searches),
+        })
+    }
+}
+
+/// The measurement of an image by the evaluation's scanner.
+pub(super) fn scanned(truth: &Image, protocol: &Protocol, seed: u64) -> Result<Measurement, EvaluateError> {
+    let simulation = Simulation { angles: protocol.views, noise: protocol.noise, photons: None, seed };
+    Ok(Measurement::new(&simulate(truth, 1.0, &simulation)?)?)
+}
+
+/// PSNR in dB of images cut to the window of soft tissue, -160 to 240 HU; the data range is its width.
+fn window_psnr(truth: &Image, image: &Image) -> Result<f64, crate::metrics::MetricError> {
+    const WINDOW: (f32, f32) = (-160.0, 240.0);
+    let cut = |image: &Image| {
+        let pixels = image.pixels.iter().map(|pixel| network_to_hu(*pixel).clamp(WINDOW.0, WINDOW.1)).collect();
+        Image { pixels, ..*image }
+    };
+    psnr(&cut(truth), &cut(image), f64::from(WINDOW.1 - WINDOW.0))
+}
