@@ -56,14 +56,13 @@ pub struct Arguments {
     starts: Option<usize>,
     /// What learned methods compute on: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks].
     /// A GPU makes up to 32 images with one method together, after the methods without a prior on the CPU; rows are kept,
-    /// and the time is looked at, after each such batch. A folder goes on with the device that it was begun with
+    /// and the time is looked at, after each such batch. A folder that was begun on another device is refused
     #[arg(long, default_value_t, hide_default_value = true)]
     device: DeviceChoice,
     /// Reconstructions made at the same time on the CPU, each on its share of the threads
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
-    /// Minutes that --paper may take, by the times of single reconstructions: on a GPU, whose batches take less time an
-    /// image, less is planned than would fit
+    /// Minutes that --paper may take. It plans by the times of single reconstructions, on a GPU too
     #[arg(long, value_name = "M", default_value_t = 60.0, requires = "paper")]
     minutes: f64,
     /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder]
