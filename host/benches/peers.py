@@ -328,7 +328,7 @@ def main():
     print(f"PyTorch {torch.__version__}, ASTRA {astra.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     ours("--problem", folder)
     problem = json.loads((folder / "problem.json").read_text())
-    check = np.load(ROOT / "tests/golden/bootstrap_check.npz")
+    check = np.load(ROOT / "tests/golden/ellipses_prior.npz")
     energy, score = network.energy_and_score(*(torch.from_numpy(check[k]).float() for k in ("x", "t")))
     close("energy against the golden file", -energy, check["log_density"], 1e-4)
     close("score against the golden file", score, check["score"], 1e-4)

@@ -93,8 +93,8 @@ fn the_paper_network_matches() {
 }
 
 #[test]
-fn the_bootstrap_network_matches() {
+fn the_embedded_prior_matches() {
     let bytes = std::fs::read(root().join("weights/ellipses.safetensors")).unwrap();
     let weights = Weights::from_bytes(&bytes).unwrap();
-    check(&weights, &mut open("bootstrap_check.npz"));
+    check(&weights, &mut open("ellipses_prior.npz"));
 }
