@@ -66,7 +66,7 @@ def row(name, resources, body):
 def report():
     faults, lines = [], [
         "# What ptxas makes of the kernels",
-        "Made by `sass_report.py` from the checked-in PTX; `.ci/run` compares. No GPU has run them. The inner loop is the",
+        "Made by `sass_report.py` from the checked-in PTX; `.ci/run` compares. The inner loop is the",
         "stretch between two labels with most multiply-adds; for kernels without, the numbers say little. Loads: from shared",
         "memory in that loop, from device memory in the whole kernel, 128 bits wide of all.",
     ]

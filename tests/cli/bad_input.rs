@@ -125,10 +125,10 @@ fn weights_of_another_architecture() {
     let dir = tempfile::tempdir().unwrap();
     let weights = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors")).unwrap();
     // The same length, so that the header stays valid: 24 channels become 32.
-    let ours = b"\\\"model_channels\\\": 24";
+    let ours = b"\\\"model_channels\\\":24";
     let at = weights.windows(ours.len()).position(|window| window == ours).unwrap();
     let mut other = weights.clone();
-    other[at..at + ours.len()].copy_from_slice(b"\\\"model_channels\\\": 32");
+    other[at..at + ours.len()].copy_from_slice(b"\\\"model_channels\\\":32");
     fs::write(dir.path().join("other.safetensors"), other).unwrap();
     refused(
         dir.path(),

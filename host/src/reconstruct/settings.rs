@@ -142,7 +142,7 @@ impl PreconditionedSettings {
 impl Default for PreconditionedSettings {
     fn default() -> Self {
         Self {
-            steps: 8,
+            steps: 6,
             t_max: 0.5,
             t_min: 0.001,
             solve_steps: 12,

@@ -194,7 +194,8 @@ impl CudaTrainingNetwork {
             self.lanes.set(&(0..t.len()).collect::<Vec<_>>())?;
         }
         let kernel = |t: f32| self.perturbation_kernel.at(f64::from(t));
-        let scalars: Vec<LaneScalars> = t.iter().map(|&t| lane_scalars(&self.parametrisation, kernel(t), 1.0, t)).collect();
+        let scalars: Vec<LaneScalars> =
+            t.iter().map(|&t| lane_scalars(&self.parametrisation, kernel(t), 1.0, t)).collect();
         let share = 1.0 / t.len() as f64;
         let losses: Vec<(f64, f64)> =
             t.iter().zip(weights).map(|(&t, &weight)| (kernel(t).std, share * f64::from(weight))).collect();
