@@ -35,7 +35,7 @@ pub fn same_runs(_: &Rc<Device>) {
     let preconditioned = Settings { preconditioned: own, ..Settings::default() };
     let (method, view) = (Method::GradientLike, View::DriftFree);
     compare(&preconditioned);
-    compare(&Settings { method, view, steps: 4, ..Settings::default() });
+    compare(&Settings { method, view, steps: 2, ..Settings::default() });
 }
 
 fn compare(settings: &Settings) {

@@ -26,13 +26,15 @@ fn steps(device: &Rc<Device>, n: usize) {
     let squares = solve.squares(&list, n, normal.address()).unwrap();
     let (from, to) = ((p.address(), normal.address()), (d.address(), r.address()));
     let rests = solve.advance(&list, &scalars, n, from, to).unwrap();
-    let [r, p, d] = [r, p, d].map(|buffer| buffer.to_vec().unwrap());
+    solve.clear(&list, n, normal.address()).unwrap();
+    let [r, p, normal, d] = [r, p, normal, d].map(|buffer| buffer.to_vec().unwrap());
     for (entry, &lane) in TAKE_PART.iter().enumerate() {
         let of = |values: &[f32]| values[lane * n..(lane + 1) * n].to_vec();
         let plus = |a: &[f32], scale: f32, b: &[f32]| a.iter().zip(b).map(|(a, b)| a + scale * b).collect::<Vec<f32>>();
         let ([length, damping], before) = (scalars[entry], host.iter().map(|v| of(v)).collect::<Vec<_>>());
         let conjugate = plus(&before[0], momenta[entry], &before[1]);
         let rest = plus(&plus(&before[0], -length, &before[2]), -length * damping, &conjugate);
+        assert!(of(&normal).iter().all(|&value| value == 0.0));
         assert_close("p", &of(&p), &conjugate, 1e-6);
         assert_close("d", &of(&d), &plus(&before[3], length, &conjugate), 1e-6);
         assert_close("r", &of(&r), &rest, 1e-6);
@@ -43,6 +45,7 @@ fn steps(device: &Rc<Device>, n: usize) {
     }
     // Lanes that take no part keep what they had.
     assert_eq!((&p[..n], &d[..n], &r[..n]), (&host[1][..n], &host[3][..n], &host[0][..n]));
+    assert_eq!(&normal[..n], &host[2][..n]);
 }
 
 /// 1/2 sum_i w_i (A x - y)_i^2 with weights for one slice of two.
