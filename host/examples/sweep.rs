@@ -1,7 +1,8 @@
 //! Quality over settings, on several images:
 //! `cargo run --release --example sweep -- PRIOR IMAGES [FIELD=VALUE[/VALUE...]]...`
 //!
-//! IMAGES are `ellipses:FIRST-LAST` (10 % noise), or slices in HU, `FILE.npz:K,K,...` (5 % noise). A FIELD is that of
+//! IMAGES are `ellipses:FIRST-LAST` (10 % noise), or slices in HU, `FILE.npz:K,K,...` (5 % noise), or
+//! several of these with `+` between. A FIELD is that of
 //! a run's `[reconstruction]` table, such as `method`, `steps` or `preconditioned.t_min`; or `alpha_per_std`,
 //! `alpha_per_variance`, `tv_per_variance` for weights in proportion to the noise; or `simulation.angles` and so on.
 //! `device=cuda:0`, of one value, makes all images of a combination in lockstep there.
@@ -66,6 +67,11 @@ fn main() -> Outcome<()> {
 }
 
 fn subjects(images: &str) -> Outcome<Vec<Subject>> {
+    let sets: Vec<Vec<Subject>> = images.split('+').map(set_of_subjects).collect::<Outcome<_>>()?;
+    Ok(sets.into_iter().flatten().collect())
+}
+
+fn set_of_subjects(images: &str) -> Outcome<Vec<Subject>> {
     let (name, which) = images.rsplit_once(':').ok_or("images are ellipses:FIRST-LAST or FILE.npz:K,K,...")?;
     if name == "ellipses" {
         let (first, last) = which.split_once('-').unwrap_or((which, which));
