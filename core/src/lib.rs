@@ -75,8 +75,8 @@ pub use prior::GaussianMixture;
 pub use problem::{Evaluator, LinearModel, PreconditionedEvaluator, Problem};
 pub use schedule::{Homotopy, Level, RegularisationWeight, Schedule, ScheduleError, Spacing};
 pub use solver::{
-    Answer, AnswerError, Approach, Directional, FlowStep, GradientLike, GraduatedFlow, Preconditioned,
-    PreconditionedAnswer, PreconditionedRequest, Request, SettingsError, Solver, Status,
+    Answer, AnswerError, Directional, FlowStep, GradientLike, GraduatedFlow, Preconditioned, PreconditionedAnswer,
+    PreconditionedRequest, Request, SettingsError, Solver, Status,
 };
 pub use state::StateError;
 pub use step_size::StepCandidate;

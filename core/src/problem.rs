@@ -53,6 +53,13 @@ pub trait Problem {
 /// An [`Evaluator`] that also solves for the directions of [`crate::Preconditioned`]: it keeps the vectors `g = grad
 /// F(x, t)`, `r`, `p` and `d` of the conjugate gradient method \[HS52\].
 pub trait PreconditionedEvaluator: Evaluator {
+    /// `x <- x - variance grad R(x, t)`, then `r <- -A^T(A x - y)`, `p <- 0`, `d <- 0`; returns `|r|^2`. `R` may be taken
+    /// in the `turn`-th of the prior's symmetries.
+    ///
+    /// # Errors
+    /// When the computation fails.
+    fn denoise(&mut self, level: Level, variance: f32, turn: u32) -> Result<f32, Self::Error>;
+
     /// `r <- -grad F(x, t)`, `p <- 0`, `d <- 0`, after `grad f(x)` where `new_iterate` says that `x` has changed;
     /// returns `|r|^2`.
     ///
@@ -79,8 +86,20 @@ pub trait PreconditionedEvaluator: Evaluator {
     fn products(&mut self) -> Result<Directional, Self::Error>;
 }
 
-/// A [`Problem`] that knows the curvature of its data term, for [`crate::PreconditionedBuffers`].
+/// A [`Problem`] that knows its two terms apart, and the curvature of the first, for [`crate::PreconditionedBuffers`].
 pub trait LinearModel: Problem {
+    /// `out = A^T(A x - y)`; both have length [`dimension`](Problem::dimension).
+    ///
+    /// # Errors
+    /// When the computation fails.
+    fn data_gradient(&mut self, x: &[f32], out: &mut [f32]) -> Result<(), Self::Error>;
+
+    /// `out = grad R(x, t)` likewise, without its weight, in the `turn`-th of the prior's symmetries.
+    ///
+    /// # Errors
+    /// When the computation fails.
+    fn prior_gradient(&mut self, x: &[f32], level: Level, turn: u32, out: &mut [f32]) -> Result<(), Self::Error>;
+
     /// `out = A^T A p`; both have length [`dimension`](Problem::dimension).
     ///
     /// # Errors

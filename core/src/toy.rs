@@ -150,6 +150,19 @@ impl Problem for Toy {
 }
 
 impl LinearModel for Toy {
+    fn data_gradient(&mut self, x: &[f32], out: &mut [f32]) -> Result<(), NotPlanar> {
+        let x = point(x)?;
+        out.fill(DATA_WEIGHT * (x[0] + x[1] - SUM));
+        Ok(())
+    }
+
+    /// The mixture has no symmetry but the trivial one.
+    fn prior_gradient(&mut self, x: &[f32], level: Level, _turn: u32, out: &mut [f32]) -> Result<(), NotPlanar> {
+        let score = self.prior.score(point(x)?, level.t);
+        out.iter_mut().zip(score).for_each(|(out, score)| *out = -score);
+        Ok(())
+    }
+
     fn normal(&mut self, p: &[f32], out: &mut [f32]) -> Result<(), NotPlanar> {
         let p = point(p)?;
         out.fill(DATA_WEIGHT * (p[0] + p[1]));

@@ -12,7 +12,8 @@ pub enum Outcome {
     NotDescent,
     /// The direction descended, but no trial of the line search passed; no step was taken.
     NoTrialPassed,
-    /// An untested step of the approach, the beginning of a run of [`crate::Preconditioned`].
+    /// An untested step of the approach, the beginning of a run of [`crate::Preconditioned`]. It looks at no gradient of
+    /// `f`: norms and slope of its record are 0.
     Approach,
 }
 
@@ -99,8 +100,8 @@ impl Default for Certificate {
 impl Certificate {
     /// Takes one more record into account.
     pub fn observe(&mut self, record: &Record) {
-        self.gradient_norm = record.gradient_norm;
         if record.outcome != Outcome::Approach {
+            self.gradient_norm = record.gradient_norm;
             self.largest_direction = self.largest_direction.max(record.direction_norm);
         }
         match record.outcome {

@@ -65,10 +65,10 @@ fn the_certificate_is_that_of_the_trace_and_of_the_end() {
 fn the_mean_of_several_runs_comes_with_their_deviation() {
     let dir = tempfile::tempdir().unwrap();
     let summary = json(&gradus(dir.path(), &["reconstruct", "ellipses:3", "--average", "3", "-o", "out", "--json"]));
-    assert_eq!(summary["iterations"], 6 + 2 * 4);
+    assert_eq!(summary["iterations"], 8 + 2 * 3);
     assert_eq!(
         (&summary["certificate"]["every_step_descended"], &summary["certificate"]["approach_steps"]),
-        (&true.into(), &4.into())
+        (&true.into(), &8.into())
     );
     assert!(listing(&dir.path().join("out")).contains(&"deviation.npy".to_owned()));
     let report = fs::read_to_string(dir.path().join("out/report.html")).unwrap();

@@ -8,7 +8,7 @@ use gradus::ct::{ParallelBeam, Projector, relative_gaussian};
 use gradus::data::ellipses::ellipses;
 use gradus::unet::{Parametrisation, Weights};
 use gradus_core::{
-    Approach, Backtracking, Evaluator, GradientLike, Homotopy, Level, Outcome, PerturbationKernel, Preconditioned,
+    Backtracking, Evaluator, GradientLike, Homotopy, Level, Outcome, PerturbationKernel, Preconditioned,
     RegularisationWeight, Schedule, Solver, Spacing, Status, StepCandidate, drive, drive_preconditioned,
 };
 use gradus_tests::reference_network::{Architecture, ReferenceNetwork};
@@ -177,7 +177,7 @@ fn every_tested_step_of_the_preconditioned_method_lowers_f_in_f64() {
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(0.05) };
     let kernel = PerturbationKernel::VP;
     let solver = Preconditioned::new(homotopy, kernel, 8, Backtracking::DEFAULT, 0.0).unwrap();
-    let mut solver = solver.with_approach(Approach { levels: 3, solve_steps: 20 }).unwrap();
+    let mut solver = solver.with_approach(3);
     let judge = Judge::new(&data, &weights, View::DriftFree, solver.objective());
     let problem = evaluator(&data, solver.objective()).with_view(View::DriftFree).with_weights(&weights).unwrap();
     let mut evaluator = PreconditionedCpuEvaluator::new(problem);

@@ -17,13 +17,7 @@ use std::sync::Mutex;
 const IMAGES: usize = 2;
 
 fn settings(device: DeviceChoice) -> Settings {
-    let own = PreconditionedSettings {
-        steps: 2,
-        solve_steps: 2,
-        approach_steps: 1,
-        approach_solve_steps: 3,
-        ..PreconditionedSettings::default()
-    };
+    let own = PreconditionedSettings { steps: 2, solve_steps: 2, tested_steps: 1, ..PreconditionedSettings::default() };
     Settings { device, steps: 2, tv_iterations: 3, preconditioned: own, ..Settings::default() }
 }
 

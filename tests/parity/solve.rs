@@ -1,6 +1,7 @@
 //! Conjugate gradient steps and weights against plain loops.
 
 use crate::support::{assert_close, dot, lanes, signed, upload};
+use gradus::backend::Mirror;
 use gradus::backend::cuda::solve::Solve;
 use gradus::backend::cuda::{Buffer, CudaSlices, Device, Slice};
 use gradus::ct::{ParallelBeam, Projector};
@@ -14,7 +15,33 @@ pub fn check(device: &Rc<Device>) {
     for n in [1, 257, 900] {
         steps(device, n);
     }
+    mirrors(device, (1, 1));
+    mirrors(device, (7, 45));
     weights(device);
+}
+
+/// Every mirror, stored and added.
+fn mirrors(device: &Rc<Device>, (height, width): (usize, usize)) {
+    let n = height * width;
+    let (x, held) = (signed(N_LANES * n, 1), signed(N_LANES * n, 2));
+    let (mut solve, list) = (Solve::new(device, N_LANES).unwrap(), lanes(device, &TAKE_PART));
+    for turns in [[0, 1], [2, 3]] {
+        for factors in [None, Some([0.5, -2.0])] {
+            let (from, out) = (upload(device, &x), upload(device, &held));
+            let mirrors = turns.map(Mirror::of_turn);
+            let given = factors.as_ref().map(|factors| factors.as_slice());
+            solve.mirror(&list, (&mirrors, given), (height, width), (from.address(), out.address())).unwrap();
+            let (out, mut wanted) = (out.to_vec().unwrap(), held.clone());
+            for (entry, lane) in TAKE_PART.into_iter().enumerate() {
+                let part = lane * n..(lane + 1) * n;
+                let mut mirrored = vec![0.0; n];
+                mirrors[entry].apply(factors.map_or(1.0, |f| f[entry]), &x[part.clone()], width, &mut mirrored);
+                let there = wanted[part].iter_mut().zip(mirrored);
+                there.for_each(|(there, new)| *there = if factors.is_some() { *there + new } else { new });
+            }
+            assert_eq!(out, wanted, "turns {turns:?}, factors {factors:?}");
+        }
+    }
 }
 
 fn steps(device: &Rc<Device>, n: usize) {

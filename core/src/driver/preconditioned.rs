@@ -21,6 +21,9 @@ pub fn drive_preconditioned<E: PreconditionedEvaluator>(
     use PreconditionedRequest as Asked;
     loop {
         let answer = match solver.request() {
+            Asked::Denoise { level, variance, turn } => {
+                evaluator.denoise(level, variance, turn).map(Tell::ResidualSquare)
+            }
             Asked::Gradient { level, new_iterate } => {
                 evaluator.begin_solve(level, new_iterate).map(Tell::ResidualSquare)
             }
@@ -90,6 +93,16 @@ impl<'a, P: LinearModel> PreconditionedBuffers<'a, P> {
     }
 }
 
+impl<P: LinearModel> PreconditionedBuffers<'_, P> {
+    /// `r` holds the gradient `g`: `r <- -g`, `p <- 0`, `d <- 0`; returns `|r|^2`.
+    fn solve_for_residual(&mut self) -> f32 {
+        self.residual.iter_mut().for_each(|r| *r = -*r);
+        self.conjugate.fill(0.0);
+        self.buffers.direction.fill(0.0);
+        dot(self.residual, self.residual)
+    }
+}
+
 impl<P: LinearModel> Evaluator for PreconditionedBuffers<'_, P> {
     type Error = P::Error;
 
@@ -107,16 +120,21 @@ impl<P: LinearModel> Evaluator for PreconditionedBuffers<'_, P> {
 }
 
 impl<P: LinearModel> PreconditionedEvaluator for PreconditionedBuffers<'_, P> {
+    fn denoise(&mut self, level: Level, variance: f32, turn: u32) -> Result<f32, P::Error> {
+        let Buffers { problem, x, .. } = &mut self.buffers;
+        problem.prior_gradient(x, level, turn, self.residual)?;
+        x.iter_mut().zip(self.residual.iter()).for_each(|(x, gradient)| *x -= variance * gradient);
+        problem.data_gradient(x, self.residual)?;
+        Ok(self.solve_for_residual())
+    }
+
     fn begin_solve(&mut self, level: Level, new_iterate: bool) -> Result<f32, P::Error> {
-        let Buffers { problem, objective, x, gradient, direction, .. } = &mut self.buffers;
+        let Buffers { problem, objective, x, gradient, .. } = &mut self.buffers;
         if new_iterate {
             problem.gradient(x, *objective, gradient)?;
         }
         problem.gradient(x, level, self.residual)?;
-        self.residual.iter_mut().for_each(|r| *r = -*r);
-        self.conjugate.fill(0.0);
-        direction.fill(0.0);
-        Ok(dot(self.residual, self.residual))
+        Ok(self.solve_for_residual())
     }
 
     fn curvature(&mut self, momentum: f32, damping: f32) -> Result<f32, P::Error> {

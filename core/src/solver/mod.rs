@@ -12,7 +12,7 @@ mod request;
 
 pub use gradient_like::GradientLike;
 pub use graduated_flow::{FlowStep, GraduatedFlow};
-pub use preconditioned::{Approach, Preconditioned};
+pub use preconditioned::Preconditioned;
 pub use preconditioned_request::{PreconditionedAnswer, PreconditionedRequest};
 pub use request::{Answer, AnswerError, Directional, Request, Status};
 

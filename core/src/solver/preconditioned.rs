@@ -13,11 +13,12 @@ use crate::trace::{Outcome, Record};
 ///
 /// ```text
 /// for i = 1, 2, ..., I:
-///     g_i <- grad F(x_i, t_i)                                         Gradient
+///     while approaching: x_i <- D(x_i, t_i),  g_i <- A^T(A x_i - y)   Denoise
+///     else: g_i <- grad F(x_i, t_i)                                   Gradient
 ///     solve (A^T A + mu_i I) d_i = -g_i,  mu_i = alpha_i/sigma_i^2,   Curvature, Advance
 ///         by K conjugate gradient steps from d_i = 0
+///     while approaching: x_{i+1} <- x_i + d_i, next i                 Update (untested: this only chooses the start)
 ///     if |grad f(x_i)| <= eps: stop                                   Products
-///     while approaching: x_{i+1} <- x_i + d_i, next i                 (untested: this only chooses the start)
 ///     if <grad f(x_i), d_i> >= 0: leave this t_i                      (eq. 13, adaptive smoothing schedule)
 ///     lambda_i <- first of 1, tau, tau^2, ... with                    LineSearch
 ///         f(x_i + lambda_i d_i) <= f(x_i) + c lambda_i <grad f(x_i), d_i>
@@ -32,8 +33,14 @@ use crate::trace::{Outcome, Record};
 /// # The approach
 /// Directions at large `t` often ascend on `f`, from starting points at which `f` is small already, and the method would
 /// skip the levels that lead to the right basin. So the run has a beginning that makes no claim: the first levels, as
-/// many as [`Approach`] says, and those that follow until one descends on `f`. Its steps are recorded as
-/// [`Outcome::Approach`]. From then on every step is tested.
+/// many as [`with_approach`](Preconditioned::with_approach) says, whose steps are recorded as [`Outcome::Approach`].
+/// From then on every step is tested.
+///
+/// There the solve starts from the denoised image, and minimises `1/2 |A x - y|^2 + mu_i/2 |x - D(x_i)|^2` over a space
+/// that holds `D(x_i)`: what the data do not see comes from the denoiser, however few the steps. At large `t` that is
+/// nearly the mean of all images, so the starting point is forgotten. Each level may look at the image in another of the
+/// symmetries under which the prior's distribution stays the same, its `turn`: what a denoiser has learned wrongly is
+/// seldom symmetric, and repeated it would grow (equivariant plug-and-play \[TMRP24\]).
 ///
 /// # Why Theorem 3.2 holds
 /// `M = A^T A + mu I` has its eigenvalues in `[mu, L]`, `L = |A|^2 + mu`. After each conjugate gradient step from 0,
@@ -55,21 +62,10 @@ pub struct Preconditioned {
     solve_steps: u32,
     backtracking: Backtracking,
     tolerance: f32,
-    approach: Approach,
+    approach: u32,
     i: u32,
     new_iterate: bool,
-    approaching: bool,
     state: State,
-}
-
-/// The beginning of a run of [`Preconditioned`], which is not tested on `f`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Approach {
-    /// Levels that belong to it whether or not their directions descend. All of them: a run without any test.
-    pub levels: u32,
-    /// Conjugate gradient steps in each of these; more than later, as `A^T A + mu I` is ill-conditioned for large `t`.
-    pub solve_steps: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -109,35 +105,22 @@ impl Preconditioned {
         if tolerance.is_nan() || tolerance < 0.0 {
             return Err(SettingsError::Tolerance);
         }
-        let approach = Approach { levels: 0, solve_steps };
-        let (i, new_iterate, approaching, state) = (0, true, true, State::Gradient);
-        Ok(Self {
-            homotopy,
-            kernel,
-            solve_steps,
-            backtracking,
-            tolerance,
-            approach,
-            i,
-            new_iterate,
-            approaching,
-            state,
-        })
+        let (approach, i, new_iterate, state) = (0, 0, true, State::Gradient);
+        Ok(Self { homotopy, kernel, solve_steps, backtracking, tolerance, approach, i, new_iterate, state })
     }
 
-    /// The same run with another beginning; by default only levels that do not descend on `f` belong to it.
-    ///
-    /// # Errors
-    /// [`SettingsError::SolveSteps`] when it has no conjugate gradient steps.
-    pub const fn with_approach(self, approach: Approach) -> Result<Self, SettingsError> {
-        if approach.solve_steps == 0 { Err(SettingsError::SolveSteps) } else { Ok(Self { approach, ..self }) }
+    /// The same run with its first `levels` levels as an approach, which is not tested on `f`; 0 by default. The last level
+    /// never belongs to it.
+    #[must_use]
+    pub const fn with_approach(self, levels: u32) -> Self {
+        Self { approach: levels, ..self }
     }
 
     /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 9, kernel 3, solve 1, line search 3, tolerance 1,
-    /// approach 2, progress 3 and at most 11 words of the line of the algorithm.
-    pub const BYTES: usize = 34 * WORD;
+    /// approach 1, progress 2 and at most 11 words of the line of the algorithm.
+    pub const BYTES: usize = 32 * WORD;
 
-    const TAG: [u8; WORD] = *b"PG01";
+    const TAG: [u8; WORD] = *b"PG02";
 
     /// The state, to be resumed at this request by [`from_bytes`](Self::from_bytes).
     #[must_use]
@@ -152,7 +135,6 @@ impl Preconditioned {
         self.approach.write(out);
         self.i.write(out);
         self.new_iterate.write(out);
-        self.approaching.write(out);
         self.state.write(out);
         bytes
     }
@@ -167,9 +149,8 @@ impl Preconditioned {
         let (homotopy, kernel, solve_steps) = (Words::read(words)?, Words::read(words)?, Words::read(words)?);
         let backtracking = Words::read(words)?;
         let fresh = Self::new(homotopy, kernel, solve_steps, backtracking, f32::from_bits(Words::read(words)?))?;
-        let fresh = fresh.with_approach(Words::read(words)?)?;
-        let (i, new_iterate, approaching) = (Words::read(words)?, Words::read(words)?, Words::read(words)?);
-        let solver = Self { i, new_iterate, approaching, state: Words::read(words)?, ..fresh };
+        let (approach, i, new_iterate) = (Words::read(words)?, Words::read(words)?, Words::read(words)?);
+        let solver = Self { approach, i, new_iterate, state: Words::read(words)?, ..fresh };
         input.end()?;
         Ok(solver)
     }
@@ -178,15 +159,19 @@ impl Preconditioned {
         self.homotopy.level(self.i)
     }
 
-    fn solve_steps(&self) -> u32 {
-        if self.i < self.approach.levels { self.approach.solve_steps } else { self.solve_steps }
+    fn is_approaching(&self) -> bool {
+        self.i < self.approach && self.level().t > self.homotopy.schedule.t_min()
+    }
+
+    /// `sigma_i^2`.
+    fn variance(&self) -> f32 {
+        let (t, ratio) = (self.level().t, self.kernel.mean_scale(self.level().t));
+        self.kernel.variance(t) / (ratio * ratio)
     }
 
     /// `mu_i = alpha_i/sigma_i^2`.
     fn damping(&self) -> f32 {
-        let level = self.level();
-        let ratio = self.kernel.mean_scale(level.t);
-        level.prior_weight * ratio * ratio / self.kernel.variance(level.t)
+        self.level().prior_weight / self.variance()
     }
 
     /// What the solver wants to know or have done now. Does not change until it is answered.
@@ -194,6 +179,9 @@ impl Preconditioned {
     pub fn request(&self) -> PreconditionedRequest {
         use PreconditionedRequest as Ask;
         match self.state {
+            State::Gradient if self.is_approaching() => {
+                Ask::Denoise { level: self.level(), variance: self.variance(), turn: self.i }
+            }
             State::Gradient => Ask::Gradient { level: self.level(), new_iterate: self.new_iterate },
             State::Curvature { momentum, .. } => Ask::Curvature { momentum, damping: self.damping() },
             State::Advance { length, .. } => Ask::Advance { length, damping: self.damping() },
@@ -213,19 +201,18 @@ impl Preconditioned {
         match (self.state, answer) {
             (State::Gradient, Told::ResidualSquare(square)) => {
                 let residual_square = not_negative(square)?;
-                self.new_iterate = false;
-                self.state = solve_on(0, residual_square, 0.0);
+                self.new_iterate = self.is_approaching();
+                self.state = self.solve_on(0, residual_square, 0.0);
             }
             (State::Curvature { steps, residual_square, .. }, Told::Curvature(curvature)) => {
                 let length = residual_square / not_negative(curvature)?;
                 // Not finite: p is 0 in this arithmetic, so there is nothing left to solve.
                 let advance = State::Advance { steps, residual_square, length };
-                self.state = if length.is_finite() { advance } else { State::Products };
+                self.state = if length.is_finite() { advance } else { self.solved() };
             }
             (State::Advance { steps, residual_square: previous, .. }, Told::ResidualSquare(square)) => {
                 let (steps, residual_square) = (steps.saturating_add(1), not_negative(square)?);
-                let solving = solve_on(steps, residual_square, residual_square / previous);
-                self.state = if steps < self.solve_steps() { solving } else { State::Products };
+                self.state = self.solve_on(steps, residual_square, residual_square / previous);
             }
             (State::Products, Told::Direction(direction)) => return Ok(self.decide(direction.checked()?)),
             (State::LineSearch { search, direction }, Told::Change(change)) => {
@@ -254,16 +241,24 @@ impl Preconditioned {
         self.homotopy.objective()
     }
 
+    /// The next conjugate gradient step, or the end of the solve: after its last, or where the residual is 0.
+    fn solve_on(&self, steps: u32, residual_square: f32, momentum: f32) -> State {
+        let more = steps < self.solve_steps && residual_square > 0.0;
+        if more { State::Curvature { steps, residual_square, momentum } } else { self.solved() }
+    }
+
+    fn solved(&self) -> State {
+        if !self.is_approaching() {
+            return State::Products;
+        }
+        let record = Directional::default().record(self.i, self.level().t, Outcome::Approach, 0);
+        State::Update(Record { step: 1.0, ..record })
+    }
+
     /// `d_i` is known: stop, leave this level, or search along it.
     fn decide(&mut self, direction: Directional) -> Option<Record> {
         if direction.gradient_norm() <= self.tolerance {
             self.state = State::Done(Status::Stationary);
-            return None;
-        }
-        self.approaching &= self.i < self.approach.levels || direction.slope >= 0.0;
-        if self.approaching && self.level().t > self.homotopy.schedule.t_min() {
-            let record = direction.record(self.i, self.level().t, Outcome::Approach, 0);
-            self.state = State::Update(Record { step: 1.0, ..record });
             return None;
         }
         if direction.slope >= 0.0 {
@@ -308,16 +303,10 @@ impl Preconditioned {
     }
 }
 
-/// The next conjugate gradient step, or the end of the solve where the residual is 0.
-fn solve_on(steps: u32, residual_square: f32, momentum: f32) -> State {
-    if residual_square > 0.0 { State::Curvature { steps, residual_square, momentum } } else { State::Products }
-}
-
 fn not_negative(square: f32) -> Result<f32, AnswerError> {
     if finite(square)? < 0.0 { Err(AnswerError::NegativeSquare) } else { Ok(square) }
 }
 
-words!(struct Approach { levels, solve_steps });
 words!(enum State {
     0 = Gradient {},
     1 = Curvature { steps: steps, residual_square: residual_square, momentum: momentum },

@@ -7,6 +7,16 @@ use crate::schedule::Level;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PreconditionedRequest {
+    /// Set `x <- x - variance grad R(x, t)`, which is the denoised image, and `r <- -A^T(A x - y)`, `p <- 0`, `d <- 0`. Answer
+    /// with [`PreconditionedAnswer::ResidualSquare`].
+    Denoise {
+        /// The member `F(., t)` of the homotopy.
+        level: Level,
+        /// `sigma_t^2`.
+        variance: f32,
+        /// Number of the symmetry of the prior in which to look at `x`; any number, for as many as there are.
+        turn: u32,
+    },
     /// Compute `g = grad F(x, t)`, after `grad f(x)` where `x` has changed; set `r <- -g`, `p <- 0`, `d <- 0`. Answer
     /// with [`PreconditionedAnswer::ResidualSquare`].
     Gradient {
@@ -50,7 +60,7 @@ pub enum PreconditionedRequest {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PreconditionedAnswer {
-    /// `|r|^2`, to [`PreconditionedRequest::Gradient`] and [`PreconditionedRequest::Advance`].
+    /// `|r|^2`, to [`PreconditionedRequest::Denoise`], [`PreconditionedRequest::Gradient`] and [`PreconditionedRequest::Advance`].
     ResidualSquare(f32),
     /// `<p, (A^T A + damping I) p>`.
     Curvature(f32),

@@ -6,8 +6,10 @@
 pub mod choice;
 pub mod cpu;
 pub mod cuda;
+mod mirror;
 
 pub use choice::DeviceChoice;
+pub use mirror::Mirror;
 
 use cuda::Traffic;
 use gradus_core::{Evaluator, Level};

@@ -47,7 +47,14 @@ pub fn figures(
     for (row, psnr) in result.trace.iter().zip(&psnrs) {
         let r = &row.record;
         // Writing to a string cannot fail.
-        let _ = writeln!(csv, "{},{psnr},{},{},{}", r.iteration + 1, row.objective, r.descent_cosine(), r.step);
+        let _ = writeln!(
+            csv,
+            "{},{psnr},{},{},{}",
+            r.iteration + 1,
+            row.objective.unwrap_or(f64::NAN),
+            r.descent_cosine(),
+            r.step
+        );
     }
     let curve = |name: &str, y_label: &str, log_axis, value: &dyn Fn(usize) -> f64| Curve {
         name: name.to_owned(),
@@ -57,7 +64,9 @@ pub fn figures(
     };
     let curves = vec![
         curve("PSNR", "dB", false, &|k| psnrs.get(k).copied().unwrap_or(f64::NAN)),
-        curve("Objective", "f(x), without the prior's constant", true, &|k| result.trace[k].objective),
+        curve("Objective", "f(x), without the prior's constant", true, &|k| {
+            result.trace[k].objective.unwrap_or(f64::NAN)
+        }),
         curve("Descent condition", "cosine between -grad f and d", false, &|k| {
             result.trace[k].record.descent_cosine().into()
         }),

@@ -111,7 +111,7 @@ impl Run<'_> {
     {
         let driven = drive(&mut solver, evaluator, |record, evaluator| {
             // A device that fails here fails at the next request, which reports it.
-            let objective = evaluator.objective().unwrap_or(f64::NAN);
+            let objective = evaluator.objective().ok();
             let row = TraceRow { record: *record, objective, counters: evaluator.counters() };
             self.trace.push(row);
             let done = u64::from(record.iteration) + 1;

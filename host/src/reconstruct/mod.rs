@@ -71,8 +71,9 @@ pub enum ReconstructError {
 pub struct TraceRow {
     /// What the solver recorded.
     pub record: Record,
-    /// `f(x_{i+1})`, without the constant of the prior.
-    pub objective: f64,
+    /// `f(x_{i+1})`, without the constant of the prior; `None` in the approach of the preconditioned method, which does not
+    /// look at it.
+    pub objective: Option<f64>,
     /// Cost of the run up to here.
     pub counters: Counters,
 }

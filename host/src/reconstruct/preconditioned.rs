@@ -9,7 +9,7 @@ use crate::backend::{DeviceChoice, SliceEvaluator, View};
 use crate::ct::Projector;
 use crate::image::Image;
 use crate::unet::Weights;
-use gradus_core::{Approach, DriveError, Preconditioned, PreconditionedEvaluator, Status, drive_preconditioned};
+use gradus_core::{DriveError, Outcome, Preconditioned, PreconditionedEvaluator, Status, drive_preconditioned};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -44,7 +44,7 @@ pub(super) fn reconstruct(
                 Some(weights) => problem.with_weights(weights)?,
                 None => problem,
             };
-            let evaluator = PreconditionedCpuEvaluator::new(problem);
+            let evaluator = PreconditionedCpuEvaluator::new(problem).with_mirrors(own.mirrors);
             Reconstruction { warning, ..job.run(evaluator, observer)? }
         }
         Opened::Cuda(device) => {
@@ -52,7 +52,7 @@ pub(super) fn reconstruct(
             let problem = CudaSlices::new(&device, measurement.geometry.clone(), prior, &slice, objective)?
                 .with_view(View::DriftFree)
                 .with_weights(&[weights])?;
-            let evaluator = PreconditionedCudaSlices::new(problem)?;
+            let evaluator = PreconditionedCudaSlices::new(problem)?.with_mirrors(own.mirrors);
             let device = DeviceChoice::Cuda(device.ordinal());
             Reconstruction { device, ..job.run(evaluator, observer)? }
         }
@@ -68,8 +68,7 @@ pub(super) fn solver(
 ) -> Result<(f64, Preconditioned), ReconstructError> {
     let own = &settings.preconditioned;
     let (alpha, kernel) = (settings.prior_weight(measurement.noise_std), prior.perturbation_kernel());
-    let approach = Approach { levels: own.approach_steps, solve_steps: own.approach_solve_steps };
-    let solver = settings.preconditioned_solver((own.t_max, own.steps), approach, kernel.for_solver(), alpha)?;
+    let solver = settings.preconditioned_solver((own.t_max, own.steps), kernel.for_solver(), alpha)?;
     Ok((alpha, solver))
 }
 
@@ -103,9 +102,8 @@ impl Job<'_> {
         let mut status = run.drive(solver)?;
         let mut mean = Mean::of(&run.iterate()?);
         if own.average > 1 && status != Status::Stopped {
-            let approach = Approach { levels: 0, solve_steps: own.approach_solve_steps };
             let levels = (own.restart_t, own.restart_steps);
-            let again = settings.preconditioned_solver(levels, approach, kernel.for_solver(), alpha)?;
+            let again = settings.preconditioned_solver(levels, kernel.for_solver(), alpha)?;
             let noise = kernel.at(own.restart_t);
             status = run.restarts(again, (noise.std / noise.mean_scale) as f32, settings, &mut mean)?;
         }
@@ -167,8 +165,9 @@ where
 
     fn drive(&mut self, mut solver: Preconditioned) -> Result<Status, ReconstructError> {
         let driven = drive_preconditioned(&mut solver, &mut self.evaluator, |record, evaluator| {
-            // A device that fails here fails at the next request, which reports it.
-            let objective = evaluator.objective().unwrap_or(f64::NAN);
+            // A device that fails here fails at the next request, which reports it. The approach does not look at f.
+            let tested = record.outcome != Outcome::Approach;
+            let objective = if tested { evaluator.objective().ok() } else { None };
             let row = TraceRow { record: *record, objective, counters: evaluator.counters() };
             self.trace.push(row);
             let done = self.done_before + u64::from(record.iteration) + 1;

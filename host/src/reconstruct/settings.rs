@@ -3,9 +3,8 @@
 use crate::backend::{DeviceChoice, View};
 use crate::ct::Window;
 use gradus_core::{
-    Answer, AnswerError, Approach, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, Level,
-    PerturbationKernel, Preconditioned, Record, RegularisationWeight, Request, Schedule, SettingsError, Solver,
-    Spacing, StepCandidate,
+    Answer, AnswerError, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, Level, PerturbationKernel,
+    Preconditioned, Record, RegularisationWeight, Request, Schedule, SettingsError, Solver, Spacing, StepCandidate,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -117,10 +116,11 @@ pub struct PreconditionedSettings {
     pub t_min: f64,
     /// Conjugate gradient steps in each iteration.
     pub solve_steps: u32,
-    /// Levels of the approach, which the objective does not test.
-    pub approach_steps: u32,
-    /// Conjugate gradient steps in each of these.
-    pub approach_solve_steps: u32,
+    /// Levels at the end whose steps the objective tests. Those before are the approach, which chooses where the descent
+    /// starts.
+    pub tested_steps: u32,
+    /// Whether the approach looks at the image in a mirror from level to level.
+    pub mirrors: bool,
     /// Whether line integrals count by their photons, where the scan says how many there were.
     pub weighted: bool,
     /// Runs whose mean is the result; all but the first start from the first result under new noise.
@@ -142,16 +142,16 @@ impl PreconditionedSettings {
 impl Default for PreconditionedSettings {
     fn default() -> Self {
         Self {
-            steps: 6,
+            steps: 8,
             t_max: 0.5,
             t_min: 0.001,
             solve_steps: 12,
-            approach_steps: 4,
-            approach_solve_steps: 40,
+            tested_steps: 2,
+            mirrors: true,
             weighted: true,
             average: 1,
             restart_t: 0.02,
-            restart_steps: 4,
+            restart_steps: 3,
         }
     }
 }
@@ -269,7 +269,6 @@ impl Settings {
     pub(super) fn preconditioned_solver(
         &self,
         (t_max, steps): (f64, u32),
-        approach: Approach,
         kernel: PerturbationKernel,
         alpha: f64,
     ) -> Result<Preconditioned, SettingsError> {
@@ -277,7 +276,8 @@ impl Settings {
         let schedule = Schedule::new(Spacing::Logarithmic, t_max as f32, own.t_min as f32, steps)?;
         let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(alpha as f32) };
         let (backtracking, tolerance) = (self.backtracking(), self.tolerance as f32);
-        Preconditioned::new(homotopy, kernel, own.solve_steps, backtracking, tolerance)?.with_approach(approach)
+        let solver = Preconditioned::new(homotopy, kernel, own.solve_steps, backtracking, tolerance)?;
+        Ok(solver.with_approach(steps.saturating_sub(own.tested_steps)))
     }
 
     /// The solver that these settings describe, for a prior under `kernel` with weight `alpha`.

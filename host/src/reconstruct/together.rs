@@ -11,7 +11,7 @@ use crate::backend::{DeviceChoice, View};
 use crate::ct::ParallelBeam;
 use crate::image::Image;
 use crate::unet::Weights;
-use gradus_core::{Level, Preconditioned, Record, Solver};
+use gradus_core::{Level, Outcome, Preconditioned, Record, Solver};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
@@ -71,8 +71,8 @@ fn is_mean(settings: &Settings) -> bool {
 /// Whether two jobs can be in one batch.
 fn is_alike((one, a): &Job<'_>, (other, b): &Job<'_>) -> bool {
     let kind = |settings: &Settings| match settings.method {
-        Method::Preconditioned => (true, View::DriftFree),
-        _ => (false, settings.view),
+        Method::Preconditioned => (true, settings.preconditioned.mirrors, View::DriftFree),
+        _ => (false, false, settings.view),
     };
     !is_mean(b) && kind(a) == kind(b) && one.geometry == other.geometry
 }
@@ -111,7 +111,8 @@ impl Batch<'_> {
         let objectives: Vec<Level> = solvers.iter().map(Preconditioned::objective).collect();
         let weights: Vec<_> = self.jobs.iter().map(|(measurement, settings)| weights(measurement, settings)).collect();
         let problem = self.slices(&objectives)?.with_view(View::DriftFree).with_weights(&weights)?;
-        let mut slices = PreconditionedCudaSlices::new(problem)?;
+        let mirrors = self.jobs.first().is_some_and(|(_, settings)| settings.preconditioned.mirrors);
+        let mut slices = PreconditionedCudaSlices::new(problem)?.with_mirrors(mirrors);
         let ends = drive_preconditioned_in_lockstep(&mut solvers, &mut slices, |completed, slices| {
             traces.add(completed, slices.problem())
         })?;
@@ -176,10 +177,13 @@ struct Traces<'a> {
 impl Traces<'_> {
     /// Adds completed iterations; names the slices whose runs are to end.
     fn add(&mut self, completed: &[(usize, Record)], slices: &mut CudaSlices) -> Vec<usize> {
-        let numbers: Vec<usize> = completed.iter().map(|(slice, _)| *slice).collect();
+        let tested = |(_, record): &&(usize, Record)| record.outcome != Outcome::Approach;
+        let numbers: Vec<usize> = completed.iter().filter(tested).map(|(slice, _)| *slice).collect();
         // A device that fails here fails at the next request, which reports it.
-        let objectives = slices.objectives(&numbers).unwrap_or_else(|_| vec![f64::NAN; numbers.len()]);
-        for (&(slice, record), objective) in completed.iter().zip(objectives) {
+        let objectives = slices.objectives(&numbers).unwrap_or_default();
+        for &(slice, record) in completed {
+            let known = numbers.iter().position(|number| *number == slice);
+            let objective = known.and_then(|place| objectives.get(place)).copied();
             self.rows[slice].push(TraceRow { record, objective, counters: slices.counters(slice) });
         }
         if (self.go_on)().is_break() { (0..self.rows.len()).collect() } else { Vec::new() }

@@ -41,6 +41,11 @@ impl DataTerm {
         self.projector.geometry().image_len()
     }
 
+    /// Columns of an image.
+    pub(super) fn width(&self) -> usize {
+        self.projector.geometry().width
+    }
+
     pub(super) fn sinogram_len(&self) -> usize {
         self.data.len()
     }

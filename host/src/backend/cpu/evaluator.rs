@@ -4,7 +4,7 @@ use super::data_term::DataTerm;
 use super::network::Network;
 use super::vector::{add_scaled, difference_products, dot, half_square_change, scaled_copy};
 use crate::backend::cuda::Traffic;
-use crate::backend::{Counters, SliceEvaluator, View};
+use crate::backend::{Counters, Mirror, SliceEvaluator, View};
 use crate::ct::{ProjectionError, Projector};
 use gradus_core::{Directional, Evaluator, Level};
 
@@ -268,6 +268,24 @@ impl CpuEvaluator {
             self.direction.copy_from_slice(&self.data_gradient);
             add_scaled(&mut self.direction, level.prior_weight, at_level);
         }
+        Ok(())
+    }
+
+    /// `x <- x - variance grad R(x, t)`, which is `D(x)`, seen in a mirror; `r = A x - y` and the data term's gradient, this in
+    /// the direction's place, too, follow.
+    fn denoise(&mut self, level: Level, variance: f32, mirror: Mirror) -> Result<(), ProjectionError> {
+        let (n, width, scale) = (self.iterate.len(), self.data_term.width(), self.input_scale(level.t));
+        mirror.apply(scale, &self.iterate, width, &mut self.lanes.images[n..]);
+        self.lanes.times[SMOOTHED] = level.t;
+        self.forward(SMOOTHED..LANES);
+        self.prior_gradients(SMOOTHED..LANES);
+        mirror.apply(-variance, &self.lanes.products[n..], width, &mut self.direction);
+        add_scaled(&mut self.iterate, 1.0, &self.direction);
+        self.held = Held::Other;
+        self.data_term.residual(&self.iterate, &mut self.residual)?;
+        self.data_term.adjoint(&self.residual, &mut self.data_gradient)?;
+        self.counters.projections += 2;
+        self.direction.copy_from_slice(&self.data_gradient);
         Ok(())
     }
 

@@ -25,6 +25,8 @@ unsafe impl<const N: usize> Plain for [f32; N] {}
 unsafe impl Plain for gradus_cuda_kernels::pixel_shuffle::LaneScalars {}
 // SAFETY: 5 x 4 bytes.
 unsafe impl Plain for gradus_cuda_kernels::vector::DirectionScalars {}
+// SAFETY: 4 x 4 bytes.
+unsafe impl Plain for gradus_cuda_kernels::solve::MirrorScalars {}
 // SAFETY: 3 x 8 + 4 x 4 bytes.
 unsafe impl Plain for gradus_cuda_kernels::projector::View {}
 // SAFETY: 8 + 10 x 4 + 16 bytes.

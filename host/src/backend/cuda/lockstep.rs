@@ -171,6 +171,7 @@ impl Round {
 /// What preconditioned solvers ask for, by kind.
 #[derive(Default)]
 struct SolveRound {
+    denoises: Vec<(usize, Level, f32, u32)>,
     gradients: Vec<(usize, Level, bool)>,
     curvatures: Vec<(usize, f32, f32)>,
     advances: Vec<(usize, f32, f32)>,
@@ -189,6 +190,7 @@ impl SolveRound {
                 continue;
             }
             match solver.request() {
+                Asked::Denoise { level, variance, turn } => round.denoises.push((slice, level, variance, turn)),
                 Asked::Gradient { level, new_iterate } => round.gradients.push((slice, level, new_iterate)),
                 Asked::Curvature { momentum, damping } => round.curvatures.push((slice, momentum, damping)),
                 Asked::Advance { length, damping } => round.advances.push((slice, length, damping)),
@@ -223,6 +225,8 @@ impl SolveRound {
             told(&self.products, |ask| *ask, slices.products(&self.products)?, Tell::Direction)
         } else if !self.gradients.is_empty() {
             told(&self.gradients, |ask| ask.0, slices.begin_solves(&self.gradients)?, Tell::ResidualSquare)
+        } else if !self.denoises.is_empty() {
+            told(&self.denoises, |ask| ask.0, slices.denoises(&self.denoises)?, Tell::ResidualSquare)
         } else {
             Vec::new()
         })

@@ -101,6 +101,24 @@ impl CudaSlices {
         self.keep_features(slices)
     }
 
+    /// Forward passes and products of the lanes of `smoothed`, whose images are in place.
+    pub(super) fn evaluate_images(&mut self, smoothed: &[(usize, f32)]) -> Result<(), DeviceError> {
+        self.forward(&smoothed.iter().map(|&(slice, t)| (self.n_slices() + slice, t)).collect::<Vec<_>>())?;
+        self.prior_gradients(&[], smoothed)
+    }
+
+    /// `r = A x - y` and the data term's gradient after `x` has changed outside of an update; the list names the slices then.
+    pub(super) fn refresh_data_gradients(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
+        self.refresh_residuals(slices)?;
+        let Buffers { residual, data_gradient, .. } = &self.buffers;
+        self.data_term.adjoint(&self.slices, residual.address(), data_gradient.address())?;
+        for &slice in slices {
+            self.states[slice].counters.projections += 1;
+            self.states[slice].held = Held::Other;
+        }
+        Ok(())
+    }
+
     fn forward(&mut self, levels: &[(usize, f32)]) -> Result<(), DeviceError> {
         if levels.is_empty() {
             return Ok(());

@@ -7,7 +7,7 @@ use super::slice::Buffers;
 use super::slices::CudaSlices;
 use super::solve::Solve;
 use super::vector::DirectionVectors;
-use crate::backend::{Counters, SliceEvaluator};
+use crate::backend::{Counters, Mirror, SliceEvaluator};
 use gradus_core::{Directional, Evaluator, Level, PreconditionedEvaluator};
 use gradus_cuda_kernels::vector::DirectionScalars;
 
@@ -28,6 +28,7 @@ pub struct PreconditionedCudaSlices {
     normal: Buffer<f32>,
     /// `|grad f|^2` of each slice.
     gradient_norms_sq: Vec<f64>,
+    mirrors: bool,
 }
 
 impl PreconditionedCudaSlices {
@@ -45,8 +46,15 @@ impl PreconditionedCudaSlices {
             normal: images()?,
             projected: Buffer::new(device, n_slices * problem.n_values)?,
             gradient_norms_sq: vec![0.0; n_slices],
+            mirrors: true,
             problem,
         })
+    }
+
+    /// The same slices, which are mirrored from turn to turn of the approach or are not; by default they are.
+    #[must_use]
+    pub fn with_mirrors(self, mirrors: bool) -> Self {
+        Self { mirrors, ..self }
     }
 
     /// Number of slices.
@@ -61,6 +69,47 @@ impl PreconditionedCudaSlices {
         &mut self.problem
     }
 
+    /// Answers requests for `x <- x - variance grad R(x, t)` and `r <- -A^T W (A x - y)`, `p <- 0`, `d <- 0`, `(slice, level,
+    /// variance, turn)`: `|r|^2`.
+    ///
+    /// # Errors
+    /// When the device failed.
+    pub fn denoises(&mut self, requests: &[(usize, Level, f32, u32)]) -> Result<Vec<f32>, DeviceError> {
+        let turn = |turn: u32| Mirror::of_turn(if self.mirrors { turn } else { 0 });
+        let mirrors: Vec<Mirror> = requests.iter().map(|request| turn(request.3)).collect();
+        let factors: Vec<f32> = requests.iter().map(|request| -request.2).collect();
+        let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
+        let smoothed: Vec<(usize, f32)> = requests.iter().map(|&(slice, level, ..)| (slice, level.t)).collect();
+        let problem = &mut self.problem;
+        let (size, iterate) = (problem.size, problem.buffers.iterate.address());
+        problem.slices.set(&slices)?;
+        let images = problem.of_smoothed(&problem.buffers.images);
+        self.solve.mirror(&problem.slices, (&mirrors, None), size, (iterate, images))?;
+        problem.evaluate_images(&smoothed)?;
+        problem.slices.set(&slices)?;
+        let products = problem.of_smoothed(&problem.buffers.products);
+        self.solve.mirror(&problem.slices, (&mirrors, Some(&factors)), size, (products, iterate))?;
+        problem.refresh_data_gradients(&slices)?;
+        let (r, gradient) = (self.residual.address(), problem.buffers.data_gradient.address());
+        self.solve.clear(&problem.slices, problem.n, r)?;
+        problem.vectors.add_scaled(&problem.slices, &vec![-1.0; slices.len()], problem.n, gradient, r)?;
+        let squares = problem.vectors.products(&problem.slices, problem.n, r, r)?;
+        self.clear_directions(&slices)?;
+        // A d is gathered by the solve, and no trial of the approach asks for its products.
+        slices.iter().for_each(|&slice| self.problem.states[slice].projected = Some([f64::NAN; 2]));
+        Ok(squares.into_iter().map(|[_, square]| square as f32).collect())
+    }
+
+    /// `d <- 0` and `A d <- 0` of slices that the list names.
+    fn clear_directions(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
+        let problem = &mut self.problem;
+        let Buffers { direction, projected, .. } = &problem.buffers;
+        self.solve.clear(&problem.slices, problem.n, direction.address())?;
+        self.solve.clear(&problem.slices, problem.n_values, projected.address())?;
+        slices.iter().for_each(|&slice| problem.states[slice].projected = None);
+        Ok(())
+    }
+
     /// Answers requests for `r <- -grad F(x, t)`, `p <- 0`, `d <- 0`, `(slice, level, whether x has changed)`: `|r|^2`.
     ///
     /// # Errors
@@ -71,16 +120,12 @@ impl PreconditionedCudaSlices {
         // -1 grad F in the direction's place is r; p is made from it at the first step.
         let scalars: Vec<DirectionScalars> =
             requests.iter().map(|&(slice, level, _)| problem.gradient_scalars(slice, level, 1.0)).collect();
-        problem.slices.set(&requests.iter().map(|request| request.0).collect::<Vec<_>>())?;
+        let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
+        problem.slices.set(&slices)?;
         let vectors = DirectionVectors { direction: self.residual.address(), ..problem.direction_vectors() };
         let sums = problem.vectors.direction(&problem.slices, &scalars, problem.n, vectors)?;
-        let Buffers { direction, projected, .. } = &problem.buffers;
-        self.solve.clear(&problem.slices, problem.n, direction.address())?;
-        self.solve.clear(&problem.slices, problem.n_values, projected.address())?;
-        for ((slice, ..), sums) in requests.iter().zip(&sums) {
-            problem.states[*slice].projected = None;
-            self.gradient_norms_sq[*slice] = sums[0];
-        }
+        slices.iter().zip(&sums).for_each(|(&slice, sums)| self.gradient_norms_sq[slice] = sums[0]);
+        self.clear_directions(&slices)?;
         Ok(sums.iter().map(|sums| sums[2] as f32).collect())
     }
 
@@ -163,6 +208,10 @@ impl Evaluator for PreconditionedCudaSlices {
 }
 
 impl PreconditionedEvaluator for PreconditionedCudaSlices {
+    fn denoise(&mut self, level: Level, variance: f32, turn: u32) -> Result<f32, DeviceError> {
+        Ok(self.denoises(&[(0, level, variance, turn)])?.first().copied().unwrap_or(f32::NAN))
+    }
+
     fn begin_solve(&mut self, level: Level, new_iterate: bool) -> Result<f32, DeviceError> {
         Ok(self.begin_solves(&[(0, level, new_iterate)])?.first().copied().unwrap_or(f32::NAN))
     }

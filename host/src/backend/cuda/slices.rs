@@ -30,6 +30,8 @@ pub struct CudaSlices {
     /// Slices of a launch over vectors, and lanes of one over the network.
     pub(super) slices: Lanes,
     pub(super) lanes: Lanes,
+    /// Rows and columns of an image.
+    pub(super) size: (usize, usize),
     pub(super) n: usize,
     pub(super) n_values: usize,
     pub(super) buffers: Buffers,
@@ -66,6 +68,7 @@ impl CudaSlices {
             buffers: Buffers::new(device, slices, n)?,
             device: Rc::clone(device),
             states: vec![State::fresh(objective); n_slices],
+            size,
             n,
             n_values,
         };

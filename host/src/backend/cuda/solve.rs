@@ -4,7 +4,8 @@ use super::buffer::Buffer;
 use super::device::Device;
 use super::error::DeviceError;
 use super::vector::{Lanes, MAX_BLOCKS, blocks};
-use gradus_cuda_kernels::solve::{Advance, Clear, Conjugate};
+use crate::backend::Mirror;
+use gradus_cuda_kernels::solve::{Advance, Clear, Conjugate, Mirror as MirrorEntry, MirrorScalars};
 use gradus_cuda_kernels::vector::{Finish, PRODUCT_SUMS, Products};
 use gradus_cuda_kernels::{Address, BLOCK};
 use std::rc::Rc;
@@ -15,6 +16,7 @@ pub struct Solve {
     device: Rc<Device>,
     momenta: Buffer<f32>,
     scalars: Buffer<[f32; 2]>,
+    mirrors: Buffer<MirrorScalars>,
     partial: Buffer<f64>,
     /// Of each lane of the list one sum, then [`PRODUCT_SUMS`].
     sums: Buffer<f64>,
@@ -30,6 +32,7 @@ impl Solve {
             device: Rc::clone(device),
             momenta: Buffer::new(device, lanes)?,
             scalars: Buffer::new(device, lanes)?,
+            mirrors: Buffer::new(device, lanes)?,
             partial: Buffer::new(device, lanes * PRODUCT_SUMS * MAX_BLOCKS)?,
             sums: Buffer::new(device, lanes * (1 + PRODUCT_SUMS))?,
         })
@@ -90,6 +93,30 @@ impl Solve {
         let mut sums = vec![0.0; lanes.len()];
         self.sums.download(0, &mut sums)?;
         Ok(sums)
+    }
+
+    /// `out = M x`, or with `factors` `out <- out + factor M x`, of images of `(height, width)` pixels; one mirror and factor
+    /// per lane of the list.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn mirror(
+        &mut self,
+        lanes: &Lanes,
+        (mirrors, factors): (&[Mirror], Option<&[f32]>),
+        (height, width): (usize, usize),
+        (x, out): (Address<f32>, Address<f32>),
+    ) -> Result<(), DeviceError> {
+        let scalars = |(entry, mirror): (usize, &Mirror)| MirrorScalars {
+            factor: factors.map_or(1.0, |factors| factors[entry]),
+            adds: factors.is_some().into(),
+            rows: mirror.rows.into(),
+            cols: mirror.cols.into(),
+        };
+        self.mirrors.upload(0, &mirrors.iter().enumerate().map(scalars).collect::<Vec<_>>())?;
+        let (list, scalars) = (lanes.address(), self.mirrors.address());
+        let mirror = MirrorEntry { lanes: list, scalars, x, out, height: height as i32, width: width as i32 };
+        self.device.launch_over(height * width, lanes.len(), &mirror)
     }
 
     /// `out = 0`.

@@ -56,6 +56,8 @@ fn trace_csv(finished: &Finished) -> String {
         let optional = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
         let change = optional(r.change.map(f64::from));
         let psnr = optional(finished.psnrs.get(k).copied());
+        // The approach does not look at f, nor at its gradient.
+        let of_f = |value: f32| optional((r.outcome != Outcome::Approach).then_some(value.into()));
         let outcome = match r.outcome {
             Outcome::Step => "step",
             Outcome::NotDescent => "not-descent",
@@ -70,11 +72,11 @@ fn trace_csv(finished: &Finished) -> String {
             r.t,
             r.step,
             r.trials,
-            r.gradient_norm,
-            r.direction_norm,
-            r.slope,
-            r.descent_cosine(),
-            row.objective,
+            of_f(r.gradient_norm),
+            of_f(r.direction_norm),
+            of_f(r.slope),
+            of_f(r.descent_cosine()),
+            optional(row.objective),
             c.network_forwards,
             c.network_vjps,
             c.projections
@@ -201,9 +203,12 @@ fn curves(finished: &Finished) -> Vec<Curve> {
         log_axis,
         points: (0..trace.len()).map(|k| ((k + 1) as f64, value(k))).collect(),
     };
+    let is_tested = |k: usize| trace[k].record.outcome != Outcome::Approach;
     let mut curves = vec![
-        curve("Objective", "f(x), without the prior's constant", true, &|k| trace[k].objective),
-        curve("Descent condition", "cosine between -grad f and d", false, &|k| trace[k].record.descent_cosine().into()),
+        curve("Objective", "f(x), without the prior's constant", true, &|k| trace[k].objective.unwrap_or(f64::NAN)),
+        curve("Descent condition", "cosine between -grad f and d", false, &|k| {
+            if is_tested(k) { trace[k].record.descent_cosine().into() } else { f64::NAN }
+        }),
         curve("Step size", "length along d", true, &|k| trace[k].record.step.into()),
     ];
     if !finished.psnrs.is_empty() {

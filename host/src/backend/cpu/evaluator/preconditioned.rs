@@ -3,7 +3,7 @@
 use super::CpuEvaluator;
 use crate::backend::cpu::vector::{add_scaled, dot};
 use crate::backend::cuda::Traffic;
-use crate::backend::{Counters, SliceEvaluator};
+use crate::backend::{Counters, Mirror, SliceEvaluator};
 use crate::ct::ProjectionError;
 use gradus_core::{Directional, Evaluator, Level, PreconditionedEvaluator};
 
@@ -20,6 +20,7 @@ pub struct PreconditionedCpuEvaluator {
     projected: Vec<f32>,
     /// `A^T A p`.
     normal: Vec<f32>,
+    mirrors: bool,
 }
 
 impl PreconditionedCpuEvaluator {
@@ -28,7 +29,13 @@ impl PreconditionedCpuEvaluator {
     pub fn new(problem: CpuEvaluator) -> Self {
         let image = || vec![0.0; problem.iterate.len()];
         let projected = vec![0.0; problem.residual.len()];
-        Self { residual: image(), conjugate: image(), normal: image(), projected, problem }
+        Self { residual: image(), conjugate: image(), normal: image(), projected, mirrors: true, problem }
+    }
+
+    /// The same evaluator, which mirrors the image from turn to turn of the approach or does not; by default it does.
+    #[must_use]
+    pub fn with_mirrors(self, mirrors: bool) -> Self {
+        Self { mirrors, ..self }
     }
 
     /// The problem at the current iterate.
@@ -76,16 +83,28 @@ impl SliceEvaluator for PreconditionedCpuEvaluator {
     }
 }
 
-impl PreconditionedEvaluator for PreconditionedCpuEvaluator {
-    fn begin_solve(&mut self, level: Level, new_iterate: bool) -> Result<f32, ProjectionError> {
+impl PreconditionedCpuEvaluator {
+    /// The problem's direction holds the gradient `g`: `r <- -g`, `p <- 0`, `d <- 0`; returns `|r|^2`.
+    fn solve_for_direction(&mut self) -> f32 {
         let problem = &mut self.problem;
-        problem.gradients(level, new_iterate)?;
         self.residual.iter_mut().zip(&problem.direction).for_each(|(r, gradient)| *r = -gradient);
         self.conjugate.fill(0.0);
         problem.direction.fill(0.0);
         problem.projected.fill(0.0);
         problem.has_projected = true;
-        Ok(dot(&self.residual, &self.residual) as f32)
+        dot(&self.residual, &self.residual) as f32
+    }
+}
+
+impl PreconditionedEvaluator for PreconditionedCpuEvaluator {
+    fn denoise(&mut self, level: Level, variance: f32, turn: u32) -> Result<f32, ProjectionError> {
+        self.problem.denoise(level, variance, Mirror::of_turn(if self.mirrors { turn } else { 0 }))?;
+        Ok(self.solve_for_direction())
+    }
+
+    fn begin_solve(&mut self, level: Level, new_iterate: bool) -> Result<f32, ProjectionError> {
+        self.problem.gradients(level, new_iterate)?;
+        Ok(self.solve_for_direction())
     }
 
     fn curvature(&mut self, momentum: f32, damping: f32) -> Result<f32, ProjectionError> {
