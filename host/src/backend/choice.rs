@@ -64,7 +64,7 @@ impl fmt::Display for DeviceChoice {
 }
 
 /// The device of a choice; without a GPU, with the reason why `auto` took none, if it is worth a word.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Opened {
     /// The CPU.
     Cpu(Option<String>),

@@ -63,3 +63,15 @@ pub struct Counters {
     /// Forward projections and adjoints.
     pub projections: u64,
 }
+
+impl Counters {
+    /// The cost of both.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            network_forwards: self.network_forwards + other.network_forwards,
+            network_vjps: self.network_vjps + other.network_vjps,
+            projections: self.projections + other.projections,
+        }
+    }
+}

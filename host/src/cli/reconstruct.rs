@@ -10,7 +10,9 @@ use gradus::ct::Window;
 use gradus::data::image_files::{read_image, write_dicom, write_npy, write_png16};
 use gradus::image::{GreyWindow, Image};
 use gradus::metrics::{nrmse, psnr, ssim_uniform};
-use gradus::reconstruct::{Measurement, Method, Reconstruction, Start, filtered_backprojection, reconstruct};
+use gradus::reconstruct::{
+    Measurement, Method, Reconstruction, Start, WeightRule, filtered_backprojection, reconstruct,
+};
 use gradus_core::Status;
 use miette::IntoDiagnostic;
 use std::ops::ControlFlow;
@@ -59,6 +61,9 @@ pub struct Arguments {
     /// Conjugate gradient steps in each iteration of the preconditioned method [default: 12]
     #[arg(long, value_name = "N")]
     solve_steps: Option<u32>,
+    /// What weighs the prior of the preconditioned method where --alpha does not [default: posterior]
+    #[arg(long, value_enum, value_name = "RULE")]
+    weight: Option<WeightRule>,
     /// Take the mean of this many runs of the preconditioned method, and write their deviation [default: 1]
     #[arg(long, value_name = "RUNS")]
     average: Option<u32>,
@@ -116,6 +121,7 @@ impl Arguments {
         replace(levels.1, &self.t_max);
         replace(levels.2, &self.t_min);
         replace(&mut own.solve_steps, &self.solve_steps);
+        replace(&mut own.weight, &self.weight);
         replace(&mut own.average, &self.average);
         replace(&mut set.view, &self.view);
         replace(&mut set.tolerance, &self.tolerance);

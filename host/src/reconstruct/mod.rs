@@ -1,6 +1,7 @@
 //! Reconstruction: a measurement and settings in, an image with the trace of how it came about out.
 
 mod denoise;
+mod discrepancy;
 mod learned;
 mod measurement;
 mod preconditioned;
@@ -9,8 +10,9 @@ mod together;
 mod total_variation;
 
 pub use denoise::denoise;
+pub use discrepancy::discrepancy;
 pub use measurement::{Measurement, NoiseSource};
-pub use settings::{LineSearchSettings, Method, PreconditionedSettings, Settings, Start};
+pub use settings::{LineSearchSettings, Method, PreconditionedSettings, Settings, Start, WeightRule};
 pub use together::{at_once, reconstruct_together};
 
 use crate::backend::choice::Opened;
@@ -188,9 +190,51 @@ fn learned_on(
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
     match settings.method {
+        Method::Preconditioned if settings.searches_weight() => {
+            let (alpha, cost) = searched_weight(&opened, measurement, settings, prior, &mut *observer)?;
+            let settings = Settings { alpha: Some(alpha), ..settings.clone() };
+            let result = preconditioned::reconstruct(measurement, &settings, prior, opened, observer)?;
+            Ok(Reconstruction { counters: result.counters.plus(&cost), ..result })
+        }
         Method::Preconditioned => preconditioned::reconstruct(measurement, settings, prior, opened, observer),
-        _ => learned::reconstruct(measurement, settings, prior, opened, observer),
+        _ => completed(learned::reconstruct(measurement, settings, prior, opened, observer)?, settings, prior),
     }
+}
+
+/// The weight of the prior by the discrepancy principle, from single runs of the preconditioned method, and what they cost.
+fn searched_weight(
+    opened: &Opened,
+    measurement: &Measurement,
+    settings: &Settings,
+    prior: &Weights,
+    observer: Observer<'_>,
+) -> Result<(f64, Counters), ReconstructError> {
+    let mut cost = Counters::default();
+    let variance = measurement.noise_std * measurement.noise_std;
+    let mut run = settings.clone();
+    run.preconditioned.average = 1;
+    let factor = discrepancy::search(&mut |factor| {
+        run.alpha = Some(factor * variance);
+        let result = preconditioned::reconstruct(measurement, &run, prior, opened.clone(), &mut *observer)?;
+        cost = cost.plus(&result.counters);
+        if result.status == Some(Status::Stopped) {
+            return Ok(None);
+        }
+        Ok(Some(discrepancy::discrepancy(measurement, settings, &result.image)?))
+    })?;
+    Ok((factor * variance, cost))
+}
+
+/// The same reconstruction with its image denoised, where the settings want that. On the CPU whatever the device: it is one
+/// pass.
+fn completed(result: Reconstruction, settings: &Settings, prior: &Weights) -> Result<Reconstruction, ReconstructError> {
+    if !settings.ends_denoised() {
+        return Ok(result);
+    }
+    let (image, mut counters) = (denoise(prior, &result.image, settings.t_min)?, result.counters);
+    counters.network_forwards += 1;
+    counters.network_vjps += 1;
+    Ok(Reconstruction { image, counters, ..result })
 }
 
 /// The filtered backprojection, in network units.

@@ -60,6 +60,17 @@ pub enum Start {
     Zeros,
 }
 
+/// How the preconditioned method weighs the prior against the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightRule {
+    /// By the variance of the noise, as in the posterior density.
+    Posterior,
+    /// So that the image explains the data as well as the noise allows: the discrepancy principle. Takes up to eight runs
+    /// more.
+    Discrepancy,
+}
+
 /// Settings of a reconstruction. Lengths of steps are in network units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -90,6 +101,9 @@ pub struct Settings {
     pub tolerance: f64,
     /// How the prior looks at the iterates of the graduated methods; the preconditioned one has no choice.
     pub view: View,
+    /// Whether the methods that take iterates for diffused images end with the clean image that is expected behind the
+    /// last one, `E[x_0 | x_t]`. The certificate is about that iterate.
+    pub denoise: bool,
     /// Line search.
     pub line_search: LineSearchSettings,
     /// The preconditioned method, which has levels of its own.
@@ -121,6 +135,8 @@ pub struct PreconditionedSettings {
     pub tested_steps: u32,
     /// Whether the approach looks at the image in a mirror from level to level.
     pub mirrors: bool,
+    /// Where the weight of the prior comes from, if it is not given.
+    pub weight: WeightRule,
     /// Whether line integrals count by their photons, where the scan says how many there were.
     pub weighted: bool,
     /// Runs whose mean is the result; all but the first start from the first result under new noise.
@@ -148,6 +164,7 @@ impl Default for PreconditionedSettings {
             solve_steps: 12,
             tested_steps: 2,
             mirrors: true,
+            weight: WeightRule::Posterior,
             weighted: true,
             average: 1,
             restart_t: 0.02,
@@ -196,6 +213,7 @@ impl Default for Settings {
             constant_step: None,
             tolerance: 0.0,
             view: View::Diffused,
+            denoise: true,
             line_search: LineSearchSettings::default(),
             preconditioned: PreconditionedSettings::default(),
             window: Window::Hann,
@@ -249,6 +267,17 @@ impl Settings {
     pub const ALPHA_PER_STD: f64 = 17.0;
     /// Weight of total variation over the variance of the noise, swept on the same images.
     pub const TV_PER_VARIANCE: f64 = 10.0;
+
+    /// Whether runs must find the weight of the prior.
+    pub(super) fn searches_weight(&self) -> bool {
+        self.alpha.is_none() && self.preconditioned.weight == WeightRule::Discrepancy
+    }
+
+    /// Whether the last iterate is to be denoised.
+    pub(super) fn ends_denoised(&self) -> bool {
+        let learned = self.method.is_learned() && self.method != Method::Preconditioned;
+        self.denoise && learned && self.view == View::Diffused
+    }
 
     /// The weight `alpha` of the prior where the noise has the deviation `noise_std`.
     pub(super) fn prior_weight(&self, noise_std: f64) -> f64 {

@@ -2,7 +2,7 @@
 
 use super::learned::{ended, start};
 use super::preconditioned::{solver, weights};
-use super::{Measurement, Method, ReconstructError, Reconstruction, Settings, TraceRow, learned_on};
+use super::{Measurement, Method, ReconstructError, Reconstruction, Settings, TraceRow, completed, learned_on};
 use crate::backend::choice::Opened;
 use crate::backend::cuda::{
     CudaSlices, Device, End, PreconditionedCudaSlices, Slice, drive_in_lockstep, drive_preconditioned_in_lockstep,
@@ -63,9 +63,9 @@ pub fn reconstruct_together(
     Ok(results.into_iter().flatten().collect())
 }
 
-/// Whether a run restarts, which no batch does; a mean of no runs is refused there, too.
+/// Whether a run restarts or searches, which no batch does; a mean of no runs is refused there, too.
 fn is_mean(settings: &Settings) -> bool {
-    settings.method == Method::Preconditioned && settings.preconditioned.average != 1
+    settings.method == Method::Preconditioned && (settings.preconditioned.average != 1 || settings.searches_weight())
 }
 
 /// Whether two jobs can be in one batch.
@@ -155,14 +155,15 @@ impl Batch<'_> {
             let mut image = Image::zeros(measurement.geometry.height, measurement.geometry.width);
             slices.iterate(slice, &mut image.pixels)?;
             let gradient_norm = gradients.next().unwrap_or_default().gradient_norm_sq.sqrt();
-            results.push(Ok(Reconstruction {
+            let result = Reconstruction {
                 objective: values.next(),
                 weight: Some(settings.prior_weight(measurement.noise_std)),
                 counters: counters[slice],
                 device: DeviceChoice::Cuda(self.device.ordinal()),
                 traffic,
                 ..ended(image, status, trace, gradient_norm)
-            }));
+            };
+            results.push(completed(result, settings, self.prior));
         }
         Ok(results)
     }
