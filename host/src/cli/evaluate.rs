@@ -68,7 +68,7 @@ pub struct Arguments {
     /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder]
     #[arg(long, value_name = "NAME|FILE")]
     prior: Option<String>,
-    /// Weight of the prior over the standard deviation of the noise of a line integral [default: 17]
+    /// Weight of the prior over the standard deviation of the noise of a line integral [default: 9]
     #[arg(long, value_name = "WEIGHT")]
     alpha_per_std: Option<f64>,
     /// Iterations of the methods with a line search; a constant step gets four times as many [default: 300]

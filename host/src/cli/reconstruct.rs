@@ -55,7 +55,7 @@ pub struct Arguments {
     /// First smoothing level [default: 0.5, and 1 for the other learned methods]
     #[arg(long)]
     t_max: Option<f64>,
-    /// Last smoothing level [default: 0.001]
+    /// Last smoothing level [default: 0.001, and 0.004 for the other learned methods]
     #[arg(long)]
     t_min: Option<f64>,
     /// Conjugate gradient steps in each iteration of the preconditioned method [default: 12]
