@@ -65,11 +65,6 @@ impl TileShape {
         }
     }
 
-    /// Sets what stands behind the last row of every plane to zero.
-    pub(crate) fn clear_slack(&self, tile: &mut [f32]) {
-        tile.chunks_exact_mut(self.plane_stride).for_each(|plane| plane[self.plane_stride - Self::SLACK..].fill(0.0));
-    }
-
     /// Where in a channel's planes the product with `plane` and `delta` finds grid point (0, 0) of the task.
     pub(crate) fn offset(&self, plane: usize, delta: (isize, isize)) -> usize {
         let (row, col) = self.halo;
