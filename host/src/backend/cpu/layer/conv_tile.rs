@@ -1,6 +1,7 @@
 //! Packing: copies the rows that a task of a convolution reads into its scratch tile, zero-padded, and applies on the
 //! way whatever comes before the convolution.
 
+use super::super::aligned::LINE;
 use super::super::blocked::Concat;
 use super::super::simd::{for_each_vector, load_first, store_first};
 use super::group_norm::{InputGradient, Normalisation};
@@ -23,7 +24,8 @@ pub(crate) enum Prologue<'a> {
     NormVjp(&'a InputGradient, Concat<'a>),
 }
 
-/// Geometry of a tile: `[channel][plane][row][col]` with a halo, over the grid of a stencil.
+/// Geometry of a tile: `[channel][plane][row][col]` with a halo, over the grid of a stencil. Rows begin at a cache line, and
+/// where there is a halo, one line of zeros stands before each row; its first value also ends the row before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TileShape {
     stencil: Stencil,
@@ -44,12 +46,13 @@ pub(crate) struct TileShape {
 
 impl TileShape {
     /// Values behind the last row of a plane that a vector may read; they only reach lanes that are not stored.
-    const SLACK: usize = 16;
+    const SLACK: usize = LINE;
 
     /// Tiles of up to `rows` grid rows.
     pub(crate) fn new(stencil: Stencil, grid_height: usize, grid_width: usize, rows: usize) -> Self {
         let ((above, below), (left, right)) = (stencil.rows.halo(), stencil.cols.halo());
-        let row_stride = grid_width + left + right;
+        let left = if left + right > 0 { LINE } else { 0 };
+        let row_stride = (left + grid_width).next_multiple_of(LINE);
         let plane_stride = (rows + above + below) * row_stride + Self::SLACK;
         let channel_stride = stencil.n_planes() * plane_stride;
         let halo = (above, left);
@@ -111,11 +114,12 @@ impl Pack<'_> {
     fn pack_planes<S: Simd>(&mut self, simd: S) {
         let shape = self.shape;
         let Stencil { rows: row_axis, cols: col_axis } = shape.stencil;
-        let ((above, below), (left, _)) = (row_axis.halo(), col_axis.halo());
+        let ((above, below), left) = (row_axis.halo(), shape.halo.1);
         let tile_rows = self.rows.len() + above + below;
         for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
             for (plane, tile) in tile.chunks_exact_mut(shape.plane_stride).enumerate() {
                 let (row_plane, col_plane) = shape.stencil.planes(plane);
+                tile[tile_rows * shape.row_stride] = 0.0;
                 for (index, target) in tile.chunks_exact_mut(shape.row_stride).take(tile_rows).enumerate() {
                     let row = (self.rows.start + index).wrapping_sub(above);
                     if row >= shape.grid_height {
@@ -166,6 +170,7 @@ impl Pack<'_> {
             let (view, view_channel) = self.input.channel(channel);
             for index in 0..n_rows {
                 for plane in 0..P {
+                    tile[plane * shape.plane_stride + n_rows * shape.row_stride] = 0.0;
                     inside(
                         &mut tile[plane * shape.plane_stride + index * shape.row_stride..][..shape.row_stride],
                         left,
@@ -200,15 +205,11 @@ impl Pack<'_> {
     }
 }
 
-/// The part of a tile's row that holds pixels; clears the halo, which is at most one pixel wide.
+/// The part of a tile's row that holds pixels; clears the rest.
 #[inline(always)]
 fn inside(row: &mut [f32], left: usize, width: usize) -> &mut [f32] {
-    if left > 0 {
-        row[0] = 0.0;
-    }
-    if let Some(last) = row.get_mut(left + width) {
-        *last = 0.0;
-    }
+    row[..left].fill(0.0);
+    row[left + width..].fill(0.0);
     &mut row[left..left + width]
 }
 

@@ -11,6 +11,7 @@
 //! values as there are outputs. A task owns a few input channels and walks over the whole image, so sums do not depend on
 //! threads.
 
+use super::super::aligned::LINE;
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::engine::Engine;
 use super::super::simd::{for_each_vector, load, load_first, store_first};
@@ -27,8 +28,6 @@ const INPUTS: usize = 4;
 const PIXELS: usize = 1024;
 /// Most vectors of outputs at a time.
 const VECTORS: usize = 5;
-/// Values of a cache line of 64 bytes.
-const LINE: usize = 16;
 
 /// The weight gradient of one convolution.
 #[derive(Clone, Copy)]
@@ -88,9 +87,9 @@ impl Shape {
     }
 }
 
-/// Values of the phases of `pairs` pairs, with room to begin at a cache line.
+/// Values of the phases of `pairs` pairs.
 pub(crate) fn room(stencil: Stencil, output: Blocked, pairs: usize) -> usize {
-    pairs * Shape::new(stencil, output).len() + LINE
+    pairs * Shape::new(stencil, output).len()
 }
 
 /// Scratch values that a task needs for `pairs` pairs.
@@ -106,8 +105,7 @@ impl WeightGradient<'_> {
     /// `phases` is memory of [`room`] values.
     pub(crate) fn run(&self, engine: &Engine, phases: &mut [f32], out: &mut [f32], d_bias: &mut [f32]) {
         let (stencil, shape) = (self.stencil, Shape::new(self.stencil, self.output));
-        let first = phases.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-        let phases = &mut phases[first..][..self.pairs.len() * shape.len()];
+        let phases = &mut phases[..self.pairs.len() * shape.len()];
         for ((d_out, _), phases) in self.pairs.iter().zip(phases.chunks_exact_mut(shape.len())) {
             phases.par_chunks_mut(shape.row_len()).enumerate().for_each(|(row, phases)| {
                 engine.with_scratch(|pixels| {
