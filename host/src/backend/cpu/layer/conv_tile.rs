@@ -132,7 +132,7 @@ impl Pack<'_> {
                         let (view, channel) = self.input.channel(channel);
                         take_phase(target, view.row(channel, row), col_plane);
                     } else {
-                        pack_row(simd, target, self.input, self.prologue, channel, row);
+                        pack_rows(simd, target, self.input, self.prologue, channel, row);
                     }
                 }
             }
@@ -160,11 +160,18 @@ impl Pack<'_> {
             let (zeros, rows) = self.work.split_at_mut(width);
             zeros.fill(0.0);
             if !is_plain {
-                for (index, to) in rows.chunks_exact_mut(width).take(ROWS * n_rows + 2 * halo).enumerate() {
+                let (n, layout) = (ROWS * n_rows + 2 * halo, self.input.first.layout());
+                let mut index = 0;
+                while index < n {
+                    // Rows of one block are contiguous, and packed together.
+                    let together = input_row(index).map_or(1, |row| layout.block_rows(row / layout.rows).end - row);
+                    let end = n.min(index + together);
+                    let to = &mut rows[index * width..end * width];
                     match input_row(index) {
-                        Some(row) => pack_row(simd, to, self.input, self.prologue, channel, row),
+                        Some(row) => pack_rows(simd, to, self.input, self.prologue, channel, row),
                         None => to.fill(0.0),
                     }
+                    index = end;
                 }
             }
             let (view, view_channel) = self.input.channel(channel);
@@ -208,8 +215,12 @@ impl Pack<'_> {
 /// The part of a tile's row that holds pixels; clears the rest.
 #[inline(always)]
 fn inside(row: &mut [f32], left: usize, width: usize) -> &mut [f32] {
-    row[..left].fill(0.0);
-    row[left + width..].fill(0.0);
+    if let Some(before) = row.first_chunk_mut::<LINE>().filter(|_| left > 0) {
+        *before = [0.0; LINE];
+    }
+    if left + width < row.len() {
+        row[left + width..].fill(0.0);
+    }
     &mut row[left..left + width]
 }
 
@@ -221,11 +232,12 @@ fn take_phase(target: &mut [f32], source: &[f32], phase: usize) {
     }
 }
 
+/// As many rows of one block as `to` has room for, from `row` on.
 #[inline(always)]
-fn pack_row<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prologue<'_>, channel: usize, row: usize) {
+fn pack_rows<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prologue<'_>, channel: usize, row: usize) {
     let (view, view_channel) = input.channel(channel);
-    let from = view.row(view_channel, row);
-    let n = to.len();
+    let (n, n_rows) = (to.len(), to.len() / view.layout().width);
+    let from = view.rows(view_channel, row, n_rows);
     match prologue {
         // A call to memcpy costs more than a row of a few vectors.
         Prologue::Identity => for_each_vector::<S>(
@@ -257,7 +269,7 @@ fn pack_row<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prolo
         }
         Prologue::NormVjp(gradient, normalised) => {
             let (view, view_channel) = normalised.channel(channel);
-            let x = view.row(view_channel, row);
+            let x = view.rows(view_channel, row, n_rows);
             for_each_vector::<S>(
                 n,
                 #[inline(always)]
