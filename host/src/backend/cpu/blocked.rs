@@ -98,9 +98,15 @@ impl<'a> View<'a> {
     /// One row of one channel; `row` counts from the top of the image.
     #[inline(always)]
     pub(crate) fn row(&self, channel: usize, row: usize) -> &'a [f32] {
+        self.rows(channel, row, 1)
+    }
+
+    /// `n` rows of one channel from `row` on, all in one block.
+    #[inline(always)]
+    pub(crate) fn rows(&self, channel: usize, row: usize, n: usize) -> &'a [f32] {
         let (block, width) = (row / self.layout.rows, self.layout.width);
         let start = self.layout.start(block, self.first + channel) + (row % self.layout.rows) * width;
-        &self.data[start..start + width]
+        &self.data[start..start + n * width]
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every layer needs to run: the instruction set and one scratch buffer per thread.
 
+use super::aligned::Aligned;
 use pulp::Arch;
 use std::sync::{Mutex, PoisonError};
 
@@ -7,14 +8,14 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) arch: Arch,
-    scratch: Vec<Mutex<Vec<f32>>>,
+    scratch: Vec<Mutex<Aligned>>,
 }
 
 impl Engine {
     /// A buffer of `scratch_len` values for each thread of the current pool.
     pub(crate) fn new(arch: Arch, scratch_len: usize) -> Self {
         let threads = rayon::current_num_threads().max(1);
-        Self { arch, scratch: (0..threads).map(|_| Mutex::new(vec![0.0; scratch_len])).collect() }
+        Self { arch, scratch: (0..threads).map(|_| Mutex::new(Aligned::zeros(scratch_len))).collect() }
     }
 
     /// Runs `task` with the calling thread's scratch buffer, whose contents are arbitrary.

@@ -3,6 +3,7 @@
 //! Rayon over fixed tiles, SIMD chosen at run time. Results do not depend on the number of threads: every tile is
 //! computed the same way by whoever takes it, and sums over tiles are taken in the order of the tiles.
 
+mod aligned;
 mod blocked;
 mod data_term;
 mod engine;

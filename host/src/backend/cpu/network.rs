@@ -1,5 +1,6 @@
 //! The energy network on the CPU: h(x, t), the energy 1/2 |h|^2, and J_h^T v.
 
+use super::aligned::Aligned;
 use super::blocked::Blocked;
 use super::engine::Engine;
 use super::layer::linear::Linear;
@@ -104,7 +105,7 @@ impl Network {
         let image_len = architecture.in_channels * height * width;
         let lane = || Lane {
             activations: layouts.iter().copied().map(Activation::new).collect(),
-            gradients: plan.slots.iter().map(|&length| vec![0.0; length]).collect(),
+            gradients: plan.slots.iter().map(|&length| Aligned::zeros(length)).collect(),
             norms: norms.iter().copied().map(NormState::new).collect(),
             sums: vec![[0.0; 2]; sums_len],
             embedded: time_embedding.buffers(),

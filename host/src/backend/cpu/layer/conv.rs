@@ -162,6 +162,8 @@ impl Convolution<'_> {
             .par_chunks_mut(output.block_len())
             .zip(sums.par_chunks_mut(output.channels))
             .enumerate()
+            // Whoever is ready first takes the next block: nobody waits long, which would put a thread to sleep.
+            .with_max_len(1)
             .for_each(|(block, (out, sums))| {
                 engine.with_scratch(|scratch| self.run_block(engine, block, out, sums, scratch));
             });

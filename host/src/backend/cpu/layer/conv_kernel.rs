@@ -56,23 +56,42 @@ impl WithSimd for Sweep<'_> {
 }
 
 /// `N` vectors of `BLOCKS` blocks of channels at a time.
+#[allow(clippy::manual_memcpy)] // indices that are known leave the sums in registers
 #[inline(always)]
 fn sweep<S: Simd, const N: usize, const BLOCKS: usize>(simd: S, task: Sweep<'_>) {
     let Sweep { terms, block, width, pixels, out } = task;
-    let per_row = width.div_ceil(S::F32_LANES);
-    let n_vectors = per_row * (pixels / width);
+    let lanes = S::F32_LANES;
+    let n_vectors = width.div_ceil(lanes) * (pixels / width);
     for (chunk, out) in out.chunks_mut(BLOCKS * CHANNELS * pixels).enumerate() {
+        let is_whole = out.len() == BLOCKS * CHANNELS * pixels && width.is_multiple_of(lanes);
+        let mut next = (0, 0);
         for first in (0..n_vectors).step_by(N) {
             // The last group repeats its last vector where fewer than N are left.
-            let mut at = [(0, 0); N];
-            for (j, at) in at.iter_mut().enumerate() {
-                let vector = (first + j).min(n_vectors - 1);
-                *at = (vector / per_row, vector % per_row * S::F32_LANES);
-            }
+            let at: [(usize, usize); N] = std::array::from_fn(|j| {
+                let (row, col) = next;
+                if first + j + 1 < n_vectors {
+                    next = if col + lanes < width { (row, col + lanes) } else { (row + 1, 0) };
+                }
+                (row, col)
+            });
             let sums = accumulate::<S, N, BLOCKS>(simd, terms, block + chunk * BLOCKS, &at);
-            for (sums, out) in sums.iter().flatten().zip(out.chunks_mut(pixels)) {
-                for (sum, (row, col)) in sums.iter().zip(at) {
-                    store_first(simd, out, row * width + col, S::F32_LANES.min(width - col), *sum);
+            if is_whole && first + N <= n_vectors {
+                // Rows without rest make one row; loops of constant length leave the sums in registers.
+                for b in 0..BLOCKS {
+                    for c in 0..CHANNELS {
+                        let out = &mut out[(b * CHANNELS + c) * pixels + first * lanes..][..N * lanes];
+                        let out = S::as_mut_simd_f32s(out).0;
+                        for j in 0..N {
+                            out[j] = sums[b][c][j];
+                        }
+                    }
+                }
+            } else {
+                let in_memory = sums;
+                for (sums, out) in in_memory.iter().flatten().zip(out.chunks_mut(pixels)) {
+                    for (sum, (row, col)) in sums.iter().zip(at) {
+                        store_first(simd, out, row * width + col, lanes.min(width - col), *sum);
+                    }
                 }
             }
         }

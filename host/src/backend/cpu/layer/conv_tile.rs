@@ -1,6 +1,7 @@
 //! Packing: copies the rows that a task of a convolution reads into its scratch tile, zero-padded, and applies on the
 //! way whatever comes before the convolution.
 
+use super::super::aligned::LINE;
 use super::super::blocked::Concat;
 use super::super::simd::{for_each_vector, load_first, store_first};
 use super::group_norm::{InputGradient, Normalisation};
@@ -23,7 +24,8 @@ pub(crate) enum Prologue<'a> {
     NormVjp(&'a InputGradient, Concat<'a>),
 }
 
-/// Geometry of a tile: `[channel][plane][row][col]` with a halo, over the grid of a stencil.
+/// Geometry of a tile: `[channel][plane][row][col]` with a halo, over the grid of a stencil. Rows begin at a cache line, and
+/// where there is a halo, one line of zeros stands before each row; its first value also ends the row before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TileShape {
     stencil: Stencil,
@@ -44,12 +46,13 @@ pub(crate) struct TileShape {
 
 impl TileShape {
     /// Values behind the last row of a plane that a vector may read; they only reach lanes that are not stored.
-    const SLACK: usize = 16;
+    const SLACK: usize = LINE;
 
     /// Tiles of up to `rows` grid rows.
     pub(crate) fn new(stencil: Stencil, grid_height: usize, grid_width: usize, rows: usize) -> Self {
         let ((above, below), (left, right)) = (stencil.rows.halo(), stencil.cols.halo());
-        let row_stride = grid_width + left + right;
+        let left = if left + right > 0 { LINE } else { 0 };
+        let row_stride = (left + grid_width).next_multiple_of(LINE);
         let plane_stride = (rows + above + below) * row_stride + Self::SLACK;
         let channel_stride = stencil.n_planes() * plane_stride;
         let halo = (above, left);
@@ -63,11 +66,6 @@ impl TileShape {
             Split::WinogradPoint => (ROWS * self.rows + 1) * self.grid_width,
             Split::Whole | Split::EvenOdd => 0,
         }
-    }
-
-    /// Sets what stands behind the last row of every plane to zero.
-    pub(crate) fn clear_slack(&self, tile: &mut [f32]) {
-        tile.chunks_exact_mut(self.plane_stride).for_each(|plane| plane[self.plane_stride - Self::SLACK..].fill(0.0));
     }
 
     /// Where in a channel's planes the product with `plane` and `delta` finds grid point (0, 0) of the task.
@@ -116,11 +114,12 @@ impl Pack<'_> {
     fn pack_planes<S: Simd>(&mut self, simd: S) {
         let shape = self.shape;
         let Stencil { rows: row_axis, cols: col_axis } = shape.stencil;
-        let ((above, below), (left, _)) = (row_axis.halo(), col_axis.halo());
+        let ((above, below), left) = (row_axis.halo(), shape.halo.1);
         let tile_rows = self.rows.len() + above + below;
         for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
             for (plane, tile) in tile.chunks_exact_mut(shape.plane_stride).enumerate() {
                 let (row_plane, col_plane) = shape.stencil.planes(plane);
+                tile[tile_rows * shape.row_stride] = 0.0;
                 for (index, target) in tile.chunks_exact_mut(shape.row_stride).take(tile_rows).enumerate() {
                     let row = (self.rows.start + index).wrapping_sub(above);
                     if row >= shape.grid_height {
@@ -133,7 +132,7 @@ impl Pack<'_> {
                         let (view, channel) = self.input.channel(channel);
                         take_phase(target, view.row(channel, row), col_plane);
                     } else {
-                        pack_row(simd, target, self.input, self.prologue, channel, row);
+                        pack_rows(simd, target, self.input, self.prologue, channel, row);
                     }
                 }
             }
@@ -161,16 +160,24 @@ impl Pack<'_> {
             let (zeros, rows) = self.work.split_at_mut(width);
             zeros.fill(0.0);
             if !is_plain {
-                for (index, to) in rows.chunks_exact_mut(width).take(ROWS * n_rows + 2 * halo).enumerate() {
+                let (n, layout) = (ROWS * n_rows + 2 * halo, self.input.first.layout());
+                let mut index = 0;
+                while index < n {
+                    // Rows of one block are contiguous, and packed together.
+                    let together = input_row(index).map_or(1, |row| layout.block_rows(row / layout.rows).end - row);
+                    let end = n.min(index + together);
+                    let to = &mut rows[index * width..end * width];
                     match input_row(index) {
-                        Some(row) => pack_row(simd, to, self.input, self.prologue, channel, row),
+                        Some(row) => pack_rows(simd, to, self.input, self.prologue, channel, row),
                         None => to.fill(0.0),
                     }
+                    index = end;
                 }
             }
             let (view, view_channel) = self.input.channel(channel);
             for index in 0..n_rows {
                 for plane in 0..P {
+                    tile[plane * shape.plane_stride + n_rows * shape.row_stride] = 0.0;
                     inside(
                         &mut tile[plane * shape.plane_stride + index * shape.row_stride..][..shape.row_stride],
                         left,
@@ -205,14 +212,14 @@ impl Pack<'_> {
     }
 }
 
-/// The part of a tile's row that holds pixels; clears the halo, which is at most one pixel wide.
+/// The part of a tile's row that holds pixels; clears the rest.
 #[inline(always)]
 fn inside(row: &mut [f32], left: usize, width: usize) -> &mut [f32] {
-    if left > 0 {
-        row[0] = 0.0;
+    if let Some(before) = row.first_chunk_mut::<LINE>().filter(|_| left > 0) {
+        *before = [0.0; LINE];
     }
-    if let Some(last) = row.get_mut(left + width) {
-        *last = 0.0;
+    if left + width < row.len() {
+        row[left + width..].fill(0.0);
     }
     &mut row[left..left + width]
 }
@@ -225,11 +232,12 @@ fn take_phase(target: &mut [f32], source: &[f32], phase: usize) {
     }
 }
 
+/// As many rows of one block as `to` has room for, from `row` on.
 #[inline(always)]
-fn pack_row<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prologue<'_>, channel: usize, row: usize) {
+fn pack_rows<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prologue<'_>, channel: usize, row: usize) {
     let (view, view_channel) = input.channel(channel);
-    let from = view.row(view_channel, row);
-    let n = to.len();
+    let (n, n_rows) = (to.len(), to.len() / view.layout().width);
+    let from = view.rows(view_channel, row, n_rows);
     match prologue {
         // A call to memcpy costs more than a row of a few vectors.
         Prologue::Identity => for_each_vector::<S>(
@@ -261,7 +269,7 @@ fn pack_row<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prolo
         }
         Prologue::NormVjp(gradient, normalised) => {
             let (view, view_channel) = normalised.channel(channel);
-            let x = view.row(view_channel, row);
+            let x = view.rows(view_channel, row, n_rows);
             for_each_vector::<S>(
                 n,
                 #[inline(always)]

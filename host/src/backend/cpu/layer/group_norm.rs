@@ -252,7 +252,7 @@ impl InputGradientBlock<'_> {
     /// out = or += base + p d_z + q x + r over a whole activation.
     pub(crate) fn run(&self, engine: &Engine, base: Option<View<'_>>, accumulate: bool, out: &mut [f32]) {
         let layout = self.x.layout();
-        out[..layout.len()].par_chunks_mut(layout.block_len()).enumerate().for_each(|(block, out)| {
+        out[..layout.len()].par_chunks_mut(layout.block_len()).enumerate().with_max_len(1).for_each(|(block, out)| {
             let pixels = layout.block_pixels(block);
             engine.arch.dispatch(AddInputGradient { gradient: *self, block, pixels, accumulate, base, out });
         });

@@ -118,7 +118,7 @@ impl Axis {
     );
     /// out[y] = sum_k w[k] in[2 y + k - 1].
     const DOWN: Self =
-        Self::new(Split::EvenOdd, Merge::Whole, &[&[n(1, -1, ONE[0]), n(0, 0, ONE[1]), n(1, 0, ONE[2])]]);
+        Self::new(Split::EvenOdd, Merge::Whole, &[&[n(1, -1, ONE[0]), n(1, 0, ONE[2]), n(0, 0, ONE[1])]]);
     const DOWN_TRANSPOSED: Self =
         Self::new(Split::Whole, Merge::EvenOdd, &[&[n(0, 0, ONE[1])], &[n(0, 0, ONE[2]), n(0, 1, ONE[0])]]);
     /// out[y] = sum_k w[k] in[floor((y + k - 1) / 2)].

@@ -3,14 +3,20 @@
 //!
 //! It is the transpose of [`super::conv`] in the weights, so it multiplies what that multiplies: d_out is split into the
 //! phases whose sums the convolution joins, and meets the same planes of the input. What comes out is the gradient of the
-//! weights as they are packed, `[input][product][output]`; [`fold`] takes it to the kernels. A task owns a few input
-//! channels and walks over the whole image, so sums do not depend on threads.
+//! weights as they are packed, `[input][product][output]`; [`fold`] takes it to the kernels.
+//!
+//! Vectors run over outputs, so that nothing is ever summed across a vector: the phases have their outputs innermost, and
+//! every value of the input meets all of them. With the columns turned round, last first, what a value meets at
+//! neighbouring columns is contiguous and in the order of the products, which makes one long row of 2 or 3 times as many
+//! values as there are outputs. A task owns a few input channels and walks over the whole image, so sums do not depend on
+//! threads.
 
+use super::super::aligned::LINE;
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::engine::Engine;
-use super::super::simd::{Sum, for_each_vector, load, load_first, store_first};
+use super::super::simd::{for_each_vector, load, load_first, store_first};
 use super::conv_tile::{Pack, Prologue, TileShape};
-use super::stencil::{Merge, Stencil};
+use super::stencil::{Merge, Product, Stencil};
 use super::winograd;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -18,13 +24,10 @@ use std::ops::Range;
 
 /// Input channels of one task.
 const INPUTS: usize = 4;
-/// Output channels summed at a time.
-const OUTPUTS: usize = 6;
-/// Grid pixels whose products are summed in registers; the input's then stay in the first-level cache from one group of
-/// outputs to the next.
-const PIXELS: usize = 512;
-/// Values of a cache line of 64 bytes.
-const LINE: usize = 16;
+/// Grid pixels whose products are summed in one chain of additions, about.
+const PIXELS: usize = 1024;
+/// Most vectors of outputs at a time.
+const VECTORS: usize = 5;
 
 /// The weight gradient of one convolution.
 #[derive(Clone, Copy)]
@@ -42,37 +45,58 @@ pub(crate) fn n_products(stencil: Stencil) -> usize {
     (0..stencil.n_phases()).map(|phase| stencil.products(phase).count()).sum()
 }
 
-/// Values of one pair's d_out when split into phases.
-fn phases_len(stencil: Stencil, output: Blocked) -> usize {
-    let (height, width) = grid(stencil, output);
-    stencil.n_phases() * output.channels * height * padded(width)
+/// How a d_out stands when split: `[grid row][phase][column, last first][output]`, with a column of zeros at either end;
+/// behind the phases of a row, the sums of its pixels.
+#[derive(Clone, Copy)]
+struct Shape {
+    n_phases: usize,
+    n_out: usize,
+    height: usize,
+    width: usize,
 }
 
-/// Values of the phases of `pairs` pairs, with room to begin at a cache line.
+impl Shape {
+    fn new(stencil: Stencil, output: Blocked) -> Self {
+        let (height, width) = (output.height / stencil.rows.upscale(), output.width / stencil.cols.upscale());
+        Self { n_phases: stencil.n_phases(), n_out: output.channels, height, width }
+    }
+
+    /// Values of one phase in a row.
+    fn phase_len(&self) -> usize {
+        (self.width + 2) * self.n_out
+    }
+
+    /// Where the sums of a row stand.
+    fn sums(&self) -> Range<usize> {
+        let start = self.n_phases * self.phase_len();
+        start..start + self.n_out
+    }
+
+    /// Distance of rows; vectors that are not stored reach beyond the last phase.
+    fn row_len(&self) -> usize {
+        self.sums().end.next_multiple_of(LINE) + VECTORS * LINE
+    }
+
+    fn len(&self) -> usize {
+        self.height * self.row_len()
+    }
+
+    /// The input of the whole image in one tile.
+    fn tile(&self, stencil: Stencil) -> TileShape {
+        TileShape::new(stencil, self.height, self.width, self.height)
+    }
+}
+
+/// Values of the phases of `pairs` pairs.
 pub(crate) fn room(stencil: Stencil, output: Blocked, pairs: usize) -> usize {
-    pairs * phases_len(stencil, output) + LINE
-}
-
-/// Grid rows and columns.
-fn grid(stencil: Stencil, output: Blocked) -> (usize, usize) {
-    (output.height / stencil.rows.upscale(), output.width / stencil.cols.upscale())
-}
-
-/// Distance of the rows of a phase: `width` and zeros up to the next cache line, so that no vector straddles two.
-fn padded(width: usize) -> usize {
-    width.next_multiple_of(LINE)
+    pairs * Shape::new(stencil, output).len()
 }
 
 /// Scratch values that a task needs for `pairs` pairs.
 pub(crate) fn scratch_len(stencil: Stencil, output: Blocked, pairs: usize) -> usize {
-    let shape = tile_shape(stencil, output);
-    pairs * INPUTS * shape.channel_stride + shape.work_len()
-}
-
-/// The whole image in one tile.
-fn tile_shape(stencil: Stencil, output: Blocked) -> TileShape {
-    let (height, width) = grid(stencil, output);
-    TileShape::new(stencil, height, width, height)
+    let tile = Shape::new(stencil, output).tile(stencil);
+    let transposed = stencil.rows.upscale() * output.width * output.channels;
+    (pairs * INPUTS * tile.channel_stride + tile.work_len()).max(transposed)
 }
 
 impl WeightGradient<'_> {
@@ -80,116 +104,178 @@ impl WeightGradient<'_> {
     ///
     /// `phases` is memory of [`room`] values.
     pub(crate) fn run(&self, engine: &Engine, phases: &mut [f32], out: &mut [f32], d_bias: &mut [f32]) {
-        let (stencil, n_out) = (self.stencil, self.output.channels);
-        let len = phases_len(stencil, self.output);
-        let first = phases.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-        let phases = &mut phases[first..];
-        for ((d_out, _), phases) in self.pairs.iter().zip(phases.chunks_exact_mut(len)).rev() {
-            let channels = phases.par_chunks_mut(len / n_out).zip(d_bias.par_iter_mut()).enumerate();
-            channels.for_each(|(channel, (phases, sum))| {
-                *sum = engine.arch.dispatch(SplitChannel { stencil, d_out: *d_out, channel, phases });
+        let (stencil, shape) = (self.stencil, Shape::new(self.stencil, self.output));
+        let phases = &mut phases[..self.pairs.len() * shape.len()];
+        for ((d_out, _), phases) in self.pairs.iter().zip(phases.chunks_exact_mut(shape.len())) {
+            phases.par_chunks_mut(shape.row_len()).enumerate().for_each(|(row, phases)| {
+                engine.with_scratch(|pixels| {
+                    engine.arch.dispatch(SplitRow { stencil, shape, d_out: *d_out, row, pixels, phases });
+                });
             });
         }
         let phases = &*phases;
-        let per_input = n_products(stencil) * n_out;
+        for (o, d_bias) in d_bias.iter_mut().enumerate() {
+            let rows = phases[..shape.len()].chunks_exact(shape.row_len());
+            *d_bias = rows.map(|row| f64::from(row[shape.sums()][o])).sum::<f64>() as f32;
+        }
+        let per_input = n_products(stencil) * shape.n_out;
         out[..self.n_in * per_input].par_chunks_mut(INPUTS * per_input).enumerate().for_each(|(chunk, out)| {
             engine.with_scratch(|scratch| self.run_inputs(engine, chunk * INPUTS, phases, out, scratch));
         });
     }
 
     fn run_inputs(&self, engine: &Engine, first: usize, phases: &[f32], out: &mut [f32], scratch: &mut [f32]) {
-        let (shape, n) = (tile_shape(self.stencil, self.output), INPUTS.min(self.n_in - first));
-        let (work, tiles) = scratch.split_at_mut(shape.work_len());
-        let tile_len = n * shape.channel_stride;
-        let grid = grid(self.stencil, self.output);
+        let (stencil, shape, n_in) =
+            (self.stencil, Shape::new(self.stencil, self.output), INPUTS.min(self.n_in - first));
+        let tile_shape = shape.tile(stencil);
+        let (work, tiles) = scratch.split_at_mut(tile_shape.work_len());
+        let tile_len = n_in * tile_shape.channel_stride;
         for ((_, input), tile) in self.pairs.iter().zip(tiles.chunks_exact_mut(tile_len)) {
-            let (input, prologue) = (input.window(first, n), Prologue::Identity);
-            engine.arch.dispatch(Pack { shape, rows: 0..grid.0, input, prologue, tile, work });
-            shape.clear_slack(tile);
+            let (input, prologue) = (input.window(first, n_in), Prologue::Identity);
+            engine.arch.dispatch(Pack { shape: tile_shape, rows: 0..shape.height, input, prologue, tile, work });
         }
-        let phases = &phases[..self.pairs.len() * phases_len(self.stencil, self.output)];
         let tiles = &tiles[..self.pairs.len() * tile_len];
-        engine.arch.dispatch(Correlate {
-            stencil: self.stencil,
-            shape,
-            grid,
-            n_pairs: self.pairs.len(),
-            n_out: self.output.channels,
-            n_in: n,
-            phases,
-            tiles,
-            out,
-        });
+        engine.arch.dispatch(Correlate { stencil, shape, tile_shape, n_in, tile_len, phases, tiles, out });
     }
 }
 
-/// Splits a channel of d_out into `[phase][grid pixel]`, the transpose of joining the phases, and sums it.
-struct SplitChannel<'a> {
+/// Splits a grid row of d_out into its phases, the transpose of joining them, and sums its pixels.
+struct SplitRow<'a> {
     stencil: Stencil,
+    shape: Shape,
     d_out: View<'a>,
-    channel: usize,
+    row: usize,
+    /// Room for the row's pixels `[row][column, last first][output]`.
+    pixels: &'a mut [f32],
     phases: &'a mut [f32],
 }
 
-impl WithSimd for SplitChannel<'_> {
-    type Output = f32;
+impl WithSimd for SplitRow<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        let Self { stencil, d_out, channel, phases } = self;
-        let (layout, n_rows) = (d_out.layout(), stencil.rows.upscale());
-        let (grid, (height, width)) = (phases.len() / stencil.n_phases(), grid(stencil, layout));
-        let mut sum = Sum::zero(simd);
-        for group in 0..height {
-            let start = |phase: usize| phase * grid + group * padded(width);
-            for phase in 0..stencil.n_phases() {
-                phases[start(phase) + width..start(phase) + padded(width)].fill(0.0);
-            }
-            let row = |index: usize| d_out.row(channel, n_rows * group + index);
-            match stencil.rows.merge {
-                Merge::Whole => phases[start(0)..][..width].copy_from_slice(row(0)),
-                Merge::EvenOdd => {
-                    for phase in 0..4 {
-                        let target = &mut phases[start(phase)..][..width];
-                        let source = row(phase / 2).chunks_exact(2);
-                        target.iter_mut().zip(source).for_each(|(to, pair)| *to = pair[phase % 2]);
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { stencil, shape, d_out, row, pixels, phases } = self;
+        let (n_out, n_rows, width) = (shape.n_out, stencil.rows.upscale(), d_out.layout().width);
+        let pixels = &mut pixels[..n_rows * width * n_out];
+        transpose(d_out, n_rows * row, pixels);
+        let (phases, sums) = phases.split_at_mut(shape.sums().start);
+        add_up(simd, pixels, &mut sums[..n_out]);
+        for phase in phases.chunks_exact_mut(shape.phase_len()) {
+            phase[..n_out].fill(0.0);
+            phase[shape.phase_len() - n_out..].fill(0.0);
+        }
+        let start = |phase: usize| phase * shape.phase_len() + n_out;
+        match stencil.rows.merge {
+            Merge::Whole => phases[start(0)..][..pixels.len()].copy_from_slice(pixels),
+            Merge::EvenOdd => {
+                for (index, pixels) in pixels.chunks_exact(width * n_out).enumerate() {
+                    for (at, pair) in pixels.chunks_exact(2 * n_out).enumerate() {
+                        // The columns are turned round.
+                        let (odd, even) = pair.split_at(n_out);
+                        phases[start(2 * index) + at * n_out..][..n_out].copy_from_slice(even);
+                        phases[start(2 * index + 1) + at * n_out..][..n_out].copy_from_slice(odd);
                     }
                 }
-                Merge::Winograd => for_each_vector::<S>(
-                    width,
-                    #[inline(always)]
-                    |at, valid, _| {
-                        let mut d = [simd.splat_f32s(0.0); winograd::ROWS];
-                        for (index, d) in d.iter_mut().enumerate() {
-                            *d = load_first(simd, row(index), at, valid);
-                        }
-                        for (phase, m) in winograd::split(simd, d).into_iter().enumerate() {
-                            store_first(simd, phases, start(phase) + at, valid, m);
-                        }
-                    },
-                ),
             }
-            for index in 0..n_rows {
-                for_each_vector::<S>(
-                    layout.width,
-                    #[inline(always)]
-                    |at, valid, part| sum.add(simd, part, valid, load_first(simd, row(index), at, valid)),
-                );
+            Merge::Winograd => for_each_vector::<S>(
+                width * n_out,
+                #[inline(always)]
+                |at, valid, _| {
+                    let mut d = [simd.splat_f32s(0.0); winograd::ROWS];
+                    for (index, d) in d.iter_mut().enumerate() {
+                        *d = load_first(simd, pixels, index * width * n_out + at, valid);
+                    }
+                    for (phase, m) in winograd::split(simd, d).into_iter().enumerate() {
+                        store_first(simd, phases, start(phase) + at, valid, m);
+                    }
+                },
+            ),
+        }
+    }
+}
+
+/// As many rows as `to` has room for, from row `first_row` on, to `[row][column, last first][channel]`.
+#[inline(always)]
+fn transpose(from: View<'_>, first_row: usize, to: &mut [f32]) {
+    let (n_out, width) = (from.layout().channels, from.layout().width);
+    let fours = n_out - n_out % 4;
+    for first in (0..fours).step_by(4) {
+        for (row, to) in to.chunks_exact_mut(width * n_out).enumerate() {
+            let [a, b, c, d] = std::array::from_fn(|i| from.row(first + i, first_row + row));
+            for ((((to, a), b), c), d) in to.chunks_exact_mut(n_out).rev().zip(a).zip(b).zip(c).zip(d) {
+                to[first..first + 4].copy_from_slice(&[*a, *b, *c, *d]);
             }
         }
-        sum.total() as f32
+    }
+    for channel in fours..n_out {
+        for (row, to) in to.chunks_exact_mut(width * n_out).enumerate() {
+            let values = from.row(channel, first_row + row);
+            to.chunks_exact_mut(n_out).rev().zip(values).for_each(|(to, &value)| to[channel] = value);
+        }
+    }
+}
+
+/// The sums over pixels.
+#[inline(always)]
+fn add_up<S: Simd>(simd: S, pixels: &[f32], sums: &mut [f32]) {
+    let n_out = sums.len();
+    for first in (0..n_out).step_by(S::F32_LANES) {
+        let valid = S::F32_LANES.min(n_out - first);
+        let mut sum = simd.splat_f32s(0.0);
+        for pixel in pixels.chunks_exact(n_out) {
+            sum = simd.add_f32s(sum, load_first(simd, pixel, first, valid));
+        }
+        store_first(simd, sums, first, valid, sum);
+    }
+}
+
+/// Products of a phase that read the same plane and row at neighbouring columns.
+#[derive(Clone, Copy)]
+struct Run {
+    phase: usize,
+    first: Product,
+    /// Products before the first, of all phases.
+    before: usize,
+    n_products: usize,
+}
+
+impl Run {
+    /// Most of one stencil.
+    const MOST: usize = 8;
+
+    /// The runs of a stencil, and how many there are.
+    fn all(stencil: Stencil) -> ([Option<Self>; Self::MOST], usize) {
+        let (mut runs, mut n, mut before) = ([None::<Self>; Self::MOST], 0, 0);
+        for phase in 0..stencil.n_phases() {
+            for product in stencil.products(phase) {
+                match runs[..n].last_mut() {
+                    Some(Some(run)) if run.phase == phase && run.goes_on_with(product) => run.n_products += 1,
+                    _ => {
+                        runs[n] = Some(Self { phase, first: product, before, n_products: 1 });
+                        n += 1;
+                    }
+                }
+                before += 1;
+            }
+        }
+        (runs, n)
+    }
+
+    fn goes_on_with(&self, next: Product) -> bool {
+        let (row, col) = self.first.delta;
+        self.first.plane == next.plane && next.delta == (row, col + self.n_products as isize)
     }
 }
 
 /// out[input][product][output] = sum over pairs and grid pixels of phase[output][p] tile[input][offset of product + p].
 struct Correlate<'a> {
     stencil: Stencil,
-    shape: TileShape,
-    grid: (usize, usize),
-    n_pairs: usize,
-    n_out: usize,
+    shape: Shape,
+    tile_shape: TileShape,
     n_in: usize,
-    /// `[pair][output][phase][grid pixel]`.
+    tile_len: usize,
+    /// Of each pair as in [`Shape`].
     phases: &'a [f32],
     /// `[pair][input][channel_stride]`.
     tiles: &'a [f32],
@@ -200,55 +286,42 @@ impl WithSimd for Correlate<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        // 24 accumulators of 32 registers, or 12 of 16.
-        if S::REGISTER_COUNT >= 32 { self.correlate::<S, 4>(simd) } else { self.correlate::<S, 2>(simd) }
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let (runs, n_runs) = Run::all(self.stencil);
+        for run in runs[..n_runs].iter().flatten() {
+            // 20 or 12 accumulators of 32 registers, or 12 of 16. With 20, d_out is read less often, for which a vector
+            // more is not too much.
+            let n_vectors = (run.n_products * self.shape.n_out).div_ceil(S::F32_LANES);
+            if S::REGISTER_COUNT >= 32 && n_vectors.next_multiple_of(VECTORS) <= n_vectors.next_multiple_of(3) + 1 {
+                self.correlate::<S, VECTORS>(simd, run);
+            } else {
+                self.correlate::<S, 3>(simd, run);
+            }
+        }
     }
 }
 
 impl Correlate<'_> {
+    /// All products of a run, `N` vectors at a time.
     #[inline(always)]
-    fn correlate<S: Simd, const N: usize>(self, simd: S) {
-        let (n_phases, n_products) = (self.stencil.n_phases(), n_products(self.stencil));
-        let grid_pixels = self.grid.0 * padded(self.grid.1);
-        let n_rows = (PIXELS / self.grid.1).max(1);
-        let mut first_product = 0;
-        for phase in 0..n_phases {
-            let in_phase = self.stencil.products(phase).count();
-            let mut offsets = [0; 16];
-            for (offset, product) in offsets.iter_mut().zip(self.stencil.products(phase)) {
-                *offset = self.shape.offset(product.plane, product.delta);
-            }
-            let n_columns = self.n_in * in_phase;
-            for column in (0..n_columns).step_by(N) {
-                // Columns and outputs beyond the last repeat it, and are not stored.
-                let mut starts = [(0, 0); N];
-                for (j, start) in starts.iter_mut().enumerate() {
-                    let (input, product) =
-                        ((column + j).min(n_columns - 1) / in_phase, (column + j).min(n_columns - 1) % in_phase);
-                    *start = (
-                        input * self.shape.channel_stride + offsets[product],
-                        (input * n_products + first_product + product) * self.n_out,
-                    );
-                }
-                for first in (0..self.grid.0).step_by(n_rows) {
-                    let grid_rows = first..(first + n_rows).min(self.grid.0);
-                    for output in (0..self.n_out).step_by(OUTPUTS) {
-                        let mut rows = [0; OUTPUTS];
-                        for (i, row) in rows.iter_mut().enumerate() {
-                            *row = ((output + i).min(self.n_out - 1) * n_phases + phase) * grid_pixels;
-                        }
-                        let sums = self.sums::<S, N>(simd, grid_rows.clone(), &rows, &starts);
-                        for (sums, o) in sums.iter().zip(output..self.n_out) {
-                            for (&sum, &(_, target)) in sums.iter().zip(&starts).take(n_columns - column) {
-                                let before = if first > 0 { self.out[target + o] } else { 0.0 };
-                                self.out[target + o] = before + simd.reduce_sum_f32s(sum);
-                            }
-                        }
+    fn correlate<S: Simd, const N: usize>(&mut self, simd: S, run: &Run) {
+        let Shape { n_out, height, width, .. } = self.shape;
+        let (lanes, len) = (S::F32_LANES, run.n_products * n_out);
+        let per_input = self.out.len() / self.n_in;
+        let n_rows = (PIXELS / width).max(1);
+        for start in (0..len).step_by(N * lanes) {
+            for first in (0..height).step_by(n_rows) {
+                // Vectors and inputs beyond the last are not stored.
+                let sums = self.sums::<S, N>(simd, run, first..(first + n_rows).min(height), start);
+                for (input, sums) in sums.iter().enumerate().take(self.n_in) {
+                    let out = &mut self.out[input * per_input + run.before * n_out..][..len];
+                    for (&sum, at) in sums.iter().zip((start..len).step_by(lanes)) {
+                        let valid = lanes.min(len - at);
+                        let before = if first > 0 { load_first(simd, out, at, valid) } else { simd.splat_f32s(0.0) };
+                        store_first(simd, out, at, valid, simd.add_f32s(before, sum));
                     }
                 }
             }
-            first_product += in_phase;
         }
     }
 
@@ -256,23 +329,31 @@ impl Correlate<'_> {
     fn sums<S: Simd, const N: usize>(
         &self,
         simd: S,
+        run: &Run,
         grid_rows: Range<usize>,
-        rows: &[usize; OUTPUTS],
-        starts: &[(usize, usize); N],
-    ) -> [[S::f32s; N]; OUTPUTS] {
-        let width = padded(self.grid.1);
-        let mut sums = [[simd.splat_f32s(0.0); N]; OUTPUTS];
-        let pairs = self.phases.chunks_exact(self.phases.len() / self.n_pairs);
-        for (phases, tile) in pairs.zip(self.tiles.chunks_exact(self.tiles.len() / self.n_pairs)) {
+        start: usize,
+    ) -> [[S::f32s; N]; INPUTS] {
+        let Self { shape, tile_shape, .. } = self;
+        let Shape { n_out, width, .. } = *shape;
+        let (delta_row, delta_col) = run.first.delta;
+        let offset = tile_shape.offset(run.first.plane, (delta_row, 0));
+        // What the last column meets, which comes first.
+        let first = run.phase * shape.phase_len() + 1_usize.saturating_add_signed(delta_col) * n_out + start;
+        let reach = N * S::F32_LANES;
+        let mut sums = [[simd.splat_f32s(0.0); N]; INPUTS];
+        let pairs = self.phases.chunks_exact(shape.len()).zip(self.tiles.chunks_exact(self.tile_len));
+        for (phases, tile) in pairs {
             for row in grid_rows.clone() {
-                for col in (0..width).step_by(S::F32_LANES) {
-                    let mut x = [simd.splat_f32s(0.0); N];
-                    for (x, start) in x.iter_mut().zip(starts) {
-                        *x = load::<S>(tile, start.0 + row * self.shape.row_stride + col);
-                    }
-                    for (sums, start) in sums.iter_mut().zip(rows) {
-                        let d = load::<S>(phases, start + row * width + col);
-                        for (sum, x) in sums.iter_mut().zip(x) {
+                let d = &phases[row * shape.row_len() + first..][..(width - 1) * n_out + reach];
+                let x: [&[f32]; INPUTS] = std::array::from_fn(|input| {
+                    let start = input.min(self.n_in - 1) * tile_shape.channel_stride + offset;
+                    &tile[start + row * tile_shape.row_stride..][..width]
+                });
+                for (col, d) in d.windows(reach).step_by(n_out).enumerate().take(width) {
+                    let d: [S::f32s; N] = std::array::from_fn(|j| load::<S>(d, j * S::F32_LANES));
+                    for (sums, x) in sums.iter_mut().zip(x) {
+                        let x = simd.splat_f32s(x[width - 1 - col]);
+                        for (sum, d) in sums.iter_mut().zip(d) {
                             *sum = simd.mul_add_e_f32s(d, x, *sum);
                         }
                     }

@@ -1,5 +1,6 @@
 //! The buffers of one image: activations, gradients and small per-channel numbers.
 
+use super::super::aligned::Aligned;
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::layer::group_norm::{InputGradient, Moments, Normalisation};
 use super::super::layer::time_embedding::Embedded;
@@ -10,14 +11,14 @@ use crate::unet::plan::{SlotId, Step, TensorId};
 #[derive(Debug, Default)]
 pub(crate) struct Activation {
     pub(crate) layout: Blocked,
-    pub(crate) values: Vec<f32>,
+    pub(crate) values: Aligned,
     pub(crate) moments: Vec<[f32; 2]>,
 }
 
 impl Activation {
     pub(crate) fn new(layout: Blocked) -> Self {
         let moments = vec![[0.0; 2]; layout.n_blocks() * layout.channels];
-        Self { layout, values: vec![0.0; layout.len()], moments }
+        Self { layout, values: Aligned::zeros(layout.len()), moments }
     }
 
     pub(crate) fn view(&self) -> View<'_> {
@@ -46,7 +47,7 @@ impl NormState {
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) activations: Vec<Activation>,
-    pub(crate) gradients: Vec<Vec<f32>>,
+    pub(crate) gradients: Vec<Aligned>,
     pub(crate) norms: Vec<NormState>,
     /// Pairs of partial sums of the convolution under way.
     pub(crate) sums: Vec<[f32; 2]>,

@@ -1,5 +1,6 @@
 //! The buffers of one image in training: four numbers for every activation, and its gradient of the weights.
 
+use super::super::aligned::Aligned;
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::engine::Engine;
 use super::attention::AttentionScratch;
@@ -23,7 +24,7 @@ pub(super) struct Context<'a> {
 #[derive(Debug)]
 pub(super) struct Lane {
     /// `[quantity][tensor]`.
-    pub(super) activations: [Vec<Vec<f32>>; 4],
+    pub(super) activations: [Vec<Aligned>; 4],
     pub(super) norms: Vec<NormState>,
     pub(super) embedding: EmbeddingState,
     pub(super) attention: AttentionScratch,
@@ -34,7 +35,7 @@ pub(super) struct Lane {
     /// Those of the convolution under way that makes something else.
     pub(super) sums: Vec<[f32; 2]>,
     /// Output gradients split into phases.
-    pub(super) phases: Vec<f32>,
+    pub(super) phases: Aligned,
     /// Images: h, J_h v, J_h^T h, v.
     pub(super) h: Vec<f32>,
     pub(super) dot_h: Vec<f32>,
@@ -44,11 +45,11 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn take(&mut self, quantity: Quantity, tensor: TensorId) -> Vec<f32> {
+    pub(super) fn take(&mut self, quantity: Quantity, tensor: TensorId) -> Aligned {
         take(&mut self.activations[quantity as usize][tensor])
     }
 
-    pub(super) fn put(&mut self, quantity: Quantity, tensor: TensorId, values: Vec<f32>) {
+    pub(super) fn put(&mut self, quantity: Quantity, tensor: TensorId, values: Aligned) {
         self.activations[quantity as usize][tensor] = values;
     }
 

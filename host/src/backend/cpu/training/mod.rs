@@ -20,6 +20,7 @@ mod norm;
 mod norm_kernels;
 mod tape;
 
+use super::aligned::Aligned;
 use super::blocked::Blocked;
 use super::engine::Engine;
 use super::layer::pixel_shuffle::{shuffle, unshuffle};
@@ -296,14 +297,16 @@ fn new_lane(layers: &Layers, image_len: usize) -> Lane {
         _ => None,
     });
     Lane {
-        activations: std::array::from_fn(|_| layers.layouts.iter().map(|layout| zeros(layout.len())).collect()),
+        activations: std::array::from_fn(|_| {
+            layers.layouts.iter().map(|layout| Aligned::zeros(layout.len())).collect()
+        }),
         norms: norms.collect(),
         embedding: layers.embedding.state(),
         attention: AttentionScratch::new(layers.attention.0, layers.attention.1),
         gradient: zeros(layers.gradient_len),
         moments: layers.layouts.iter().map(|layout| vec![[0.0; 2]; layout.n_blocks() * layout.channels]).collect(),
         sums: vec![[0.0; 2]; layers.layouts.iter().map(|l| l.n_blocks() * l.channels).max().unwrap_or(0)],
-        phases: zeros(layers.phases_len),
+        phases: Aligned::zeros(layers.phases_len),
         h: zeros(image_len),
         dot_h: zeros(image_len),
         d_image: zeros(image_len),
@@ -356,12 +359,12 @@ mod tests {
             inputs.dedup();
             for &input in &inputs {
                 let n = lane.activations[0][input].len();
-                lane.put(Quantity::Dot, input, wave(n, 0.31 + input as f32));
-                lane.put(Quantity::DDot, input, vec![0.0; n]);
+                lane.activations[Quantity::Dot as usize][input].copy_from_slice(&wave(n, 0.31 + input as f32));
+                lane.activations[Quantity::DDot as usize][input].fill(0.0);
             }
             operation.forward(&context, lane, Quantity::Dot);
             let v = wave(lane.activations[0][output].len(), 0.83);
-            lane.put(Quantity::DDot, output, v.clone());
+            lane.activations[Quantity::DDot as usize][output].copy_from_slice(&v);
             operation.backward_tangent(&context, lane);
             let [_, dots, d_dots, _] = &lane.activations;
             let forward = dot(&dots[output], &v);

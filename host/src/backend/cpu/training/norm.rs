@@ -17,6 +17,7 @@
 //!
 //! (x^ varies with x as dot_x^ does with dot_x, which gives e + w its first factor; the last term is that of r.)
 
+use super::super::aligned::Aligned;
 use super::super::blocked::{Blocked, View};
 use super::super::layer::group_norm::{GroupNorm, Moments, Normalisation};
 use super::lane::{Context, Input, Inputs, Lane, Quantity};
@@ -63,7 +64,7 @@ pub(super) struct NormState {
     /// d_x = p d_z + q x + r + s d_dot_z + t dot_x, per channel.
     d_x: Vec<[f32; 5]>,
     /// d_dot_z, laid out like the output.
-    d_dot_z: Vec<f32>,
+    d_dot_z: Aligned,
     sums: Vec<[f32; 3]>,
 }
 
@@ -75,7 +76,7 @@ impl NormLayer {
             dot_hat: vec![[0.0; 3]; channels],
             means: vec![GroupMeans::default(); self.norm.groups],
             d_x: vec![[0.0; 5]; channels],
-            d_dot_z: vec![0.0; layout.len()],
+            d_dot_z: Aligned::zeros(layout.len()),
             sums: vec![[0.0; 3]; layout.n_blocks() * channels],
         }
     }
