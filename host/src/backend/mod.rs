@@ -6,8 +6,10 @@
 pub mod choice;
 pub mod cpu;
 pub mod cuda;
+mod precision;
 
 pub use choice::DeviceChoice;
+pub use precision::Precision;
 
 use cuda::Traffic;
 use gradus_core::{Evaluator, Level};
