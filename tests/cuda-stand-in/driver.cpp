@@ -211,8 +211,10 @@ API(cuDeviceGetName(char* name, int length, int)) {
 }
 API(cuDeviceTotalMem_v2(std::size_t* bytes, int)) { return *bytes = memory_limit(), SUCCESS; }
 API(cuDeviceGetAttribute(int* value, int attribute, int)) {
-    constexpr int MULTIPROCESSORS = 16, MAJOR = 75, MINOR = 76;
-    *value = attribute == MULTIPROCESSORS ? 4 : attribute == MAJOR ? 8 : attribute == MINOR ? 0 : 1;
+    // Among what may be asked for: multiprocessors, clocks in kHz, bits of the memory's bus, compute capability.
+    static const std::map<int, int> values = {{13, 1000000}, {16, 4}, {36, 1000000}, {37, 64}, {75, 8}, {76, 0}};
+    const auto found = values.find(attribute);
+    *value = found == values.end() ? 1 : found->second;
     return SUCCESS;
 }
 
