@@ -47,30 +47,34 @@ def assemble(ptx, architecture, cubin):
 
 
 def busiest(body):
-    """Opcodes of the stretch between two labels that has most multiply-adds: the inner loop."""
+    """Opcodes of the stretch between two labels that multiplies and adds most: the inner loop. An HMMA does it for a warp on
+    tensor cores, 32 multiply-adds a thread."""
     stretches = [OPCODE.findall(stretch) for stretch in re.split(r"^\.L_x_\d+:", body, flags=re.M)]
-    return max(stretches, key=lambda opcodes: (sum(o.startswith("FFMA") for o in opcodes), len(opcodes)))
+    sums = lambda opcodes: sum(32 * o.startswith("HMMA") + o.startswith("FFMA") for o in opcodes)
+    return max(stretches, key=lambda opcodes: (sums(opcodes), len(opcodes)))
 
 
 def row(name, resources, body):
     registers, shared, spilled = resources
     everything, loop = collections.Counter(OPCODE.findall(body)), collections.Counter(busiest(body))
     count = lambda counter, start, part="": sum(n for o, n in counter.items() if o.startswith(start) and part in o)
-    ffma, total = count(loop, "FFMA"), sum(loop.values())
+    ffma, hmma, total = count(loop, "FFMA"), count(loop, "HMMA"), sum(loop.values())
+    share = max(ffma, hmma) / max(total, 1)
     wide = f"{count(everything, 'LDG', '.128')} of {count(everything, 'LDG')}"
     lds = f"{count(loop, 'LDS', '.128')} of {count(loop, 'LDS')}"
-    cells = [f"`{name}`", registers, shared, spilled, total, ffma, f"{ffma / max(total, 1):.2f}", lds, wide]
-    return cells, ffma / max(total, 1)
+    cells = [f"`{name}`", registers, shared, spilled, total, ffma, hmma, f"{share:.2f}", lds, wide]
+    return cells, share
 
 
 def report():
     faults, lines = [], [
         "# What ptxas makes of the kernels",
         "Made by `sass_report.py` from the checked-in PTX; `.ci/run` compares. The inner loop is the",
-        "stretch between two labels with most multiply-adds; for kernels without, the numbers say little. Loads: from shared",
-        "memory in that loop, from device memory in the whole kernel, 128 bits wide of all.",
+        "stretch between two labels with most multiply-adds (FFMA) or products on tensor cores (HMMA, 32 multiply-adds a",
+        "thread); share is that of the more frequent of the two. For kernels without, the numbers say little. Loads: from",
+        "shared memory in that loop, from device memory in the whole kernel, 128 bits wide of all.",
     ]
-    head = "| kernel | registers | shared bytes | spilled | loop | FFMA | share | shared loads | device loads |"
+    head = "| kernel | registers | shared bytes | spilled | loop | FFMA | HMMA | share | shared loads | device loads |"
     for architecture in ARCHITECTURES:
         lines += ["", f"## sm_{architecture}", head, "|---" * head.count(" | ") + "|---|"]
         for ptx in sorted((HERE / "ptx").glob("*.ptx")):

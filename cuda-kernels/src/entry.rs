@@ -1,5 +1,6 @@
 //! How entry points are declared: one struct per kernel, with its arguments as fields.
 
+use crate::work::Costed;
 use std::ffi::c_void;
 use std::marker::PhantomData;
 
@@ -42,6 +43,12 @@ impl<T> Clone for Address<T> {
 
 impl<T> Copy for Address<T> {}
 
+impl<T> PartialEq for Address<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
 /// A kernel's name and the size of each of its parameters, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Signature {
@@ -65,7 +72,7 @@ pub struct Source {
 }
 
 /// A kernel with its arguments.
-pub trait Entry {
+pub trait Entry: Costed {
     /// As the PTX has it.
     const SIGNATURE: Signature;
 

@@ -21,8 +21,10 @@ pub mod solve;
 pub mod time_embedding;
 pub mod training_loss;
 pub mod vector;
+pub mod work;
 
 pub use entry::{Address, BLOCK, Entry, Signature, Source};
+pub use work::{Costed, Launch, Work};
 
 /// All `.cu` files.
 pub const SOURCES: [Source; 17] = [

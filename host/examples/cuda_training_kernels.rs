@@ -94,7 +94,7 @@ fn layer(
             "forward_tflop_per_s": flop / forward / 1e6,
             "weights_us": backward,
             "weights_tflop_per_s": 2.0 * flop / backward / 1e6,
-            "weights_launches_us": profile.iter().map(|(name, (_, s))| (*name, s * 1e6)).collect::<Vec<_>>(),
+            "weights_launches_us": profile.iter().map(|one| (one.kernel, one.seconds.map(|s| s * 1e6))).collect::<Vec<_>>(),
             "distances": [distance(&found.0, out), distance(&found.1, gradient)],
         });
         println!("{line}");

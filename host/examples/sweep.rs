@@ -11,8 +11,8 @@
 //! those of all over their number.
 #![allow(missing_docs)]
 
-use gradus::backend::DeviceChoice;
 use gradus::backend::choice::Opened;
+use gradus::backend::{DeviceChoice, Precision};
 use gradus::ct::{hu_to_network, network_to_hu};
 use gradus::data::ellipses::ellipses;
 use gradus::data::image_files::read_image;
@@ -51,7 +51,7 @@ fn main() -> Outcome<()> {
         .map(|pair| pair.map(|(name, values)| (name, values.split('/').collect())))
         .collect::<Result<_, _>>()?;
     let device = fields.iter().find(|(name, _)| *name == "device").and_then(|(_, values)| values.first());
-    let bench = Bench { opened: open(device.unwrap_or(&"auto").parse()?, &weights)?, weights };
+    let bench = Bench { opened: open((device.unwrap_or(&"auto").parse()?, Precision::Full), &weights)?, weights };
     println!("{prior}, {images}: {} images", subjects.len());
     println!("PSNR dB   SSIM    RMSE   denoised: PSNR dB   SSIM   forwards   vjps   projections   seconds   settings");
     let combinations: usize = fields.iter().map(|(_, values)| values.len()).product();

@@ -31,7 +31,7 @@ struct Lane : Thread {
 };
 
 std::vector<Lane*> lanes;  // of which a block uses the first n
-unsigned n;
+unsigned n, n_at_barrier, n_ended;
 const Kernel* kernel;
 void** parameters;
 Outcome outcome;
@@ -52,6 +52,7 @@ void run_lane() {
         kernel->call(parameters);
         publish(&launch_ends);
         self().state = State::ended;
+        ++n_ended;
         Fiber::leave();
     }
 }
@@ -103,19 +104,15 @@ void complete_exchanges(Lane* const* warp, unsigned width) {
 
 // Wakes the block when all of it has come to one barrier.
 void complete_barrier() {
-    unsigned waiting = 0, ended = 0;
-    const Lane* first = nullptr;
-    for (unsigned i = 0; i < n; ++i) {
-        waiting += lanes[i]->state == State::at_barrier;
-        ended += lanes[i]->state == State::ended;
-        if (!first && lanes[i]->state == State::at_barrier) first = lanes[i];
-    }
-    if (waiting == 0 || waiting + ended < n) return;
-    if (ended > 0) return report(Fault::launch, "a barrier waits for threads that have ended", *first);
+    if (n_at_barrier == 0 || n_at_barrier + n_ended < n) return;
+    const auto waits = [](const Lane* lane) { return lane->state == State::at_barrier; };
+    const Lane* first = *std::find_if(lanes.begin(), lanes.begin() + n, waits);
+    if (n_ended > 0) return report(Fault::launch, "a barrier waits for threads that have ended", *first);
     for (unsigned i = 0; i < n; ++i)
         if (lanes[i]->site.line != first->site.line || lanes[i]->site.file != first->site.file)
             return report(Fault::launch, "threads of one block wait at different barriers", *lanes[i]);
     for (unsigned i = 0; i < n; ++i) lanes[i]->state = State::runs;
+    n_at_barrier = 0;
 }
 
 // Runs the block that stands in `lanes` to its end or to a fault.
@@ -129,14 +126,16 @@ void run_block(const std::vector<unsigned>& sequence) {
             current = &lane;
             lane.fiber.enter();
         }
-        const auto is_open = [](const Lane* lane) { return lane->state != State::ended; };
-        const auto open = std::find_if(lanes.begin(), lanes.begin() + n, is_open);
-        if (open == lanes.begin() + n) return;
-        for (unsigned first = 0; first < n; first += WARP)
-            complete_exchanges(&lanes[first], std::min(WARP, n - first));
+        if (n_ended == n) return;
+        if (n_at_barrier + n_ended < n)
+            for (unsigned first = 0; first < n; first += WARP)
+                complete_exchanges(&lanes[first], std::min(WARP, n - first));
         complete_barrier();
         if (outcome.fault != Fault::none) return;
-        if (!ran) return report(Fault::launch, "deadlock: what this thread waits for never comes", **open);
+        if (ran) continue;
+        const auto is_open = [](const Lane* lane) { return lane->state != State::ended; };
+        const auto open = std::find_if(lanes.begin(), lanes.begin() + n, is_open);
+        return report(Fault::launch, "deadlock: what this thread waits for never comes", **open);
     }
 }
 
@@ -144,6 +143,7 @@ void run_block(const std::vector<unsigned>& sequence) {
 std::vector<unsigned> prepare(Index block, Index blocks, Index threads) {
     while (lanes.size() < n) lanes.push_back(new Lane(run_lane));  // for good: stacks are used again
     std::vector<unsigned> sequence(n);
+    n_at_barrier = n_ended = 0;
     for (unsigned i = 0; i < n; ++i) {
         Lane& lane = *lanes[i];
         lane.thread = {i % threads.x, i / threads.x % threads.y, i / threads.x / threads.y};
@@ -195,6 +195,7 @@ void barrier(Site site) {
     char* tag = &at_barriers[lane.n_barriers++ % 2];
     lane.site = site;
     lane.state = State::at_barrier;
+    ++n_at_barrier;
     publish(tag);
     Fiber::leave();
     subscribe(tag);
@@ -233,7 +234,7 @@ Outcome run_grid(const Kernel& launched, Index blocks, Index threads, void** arg
             // Shared memory is used again from block to block; that is no race.
             subscribe(&launch_ends);
             publish(&launch_begins);
-            poison_shared();
+            if (launched.uses_shared) poison_shared();
             const auto sequence = prepare(block, blocks, threads);
             in_kernel = true;
             run_block(sequence);

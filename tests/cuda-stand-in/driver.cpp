@@ -44,9 +44,10 @@ struct Stream {
 struct Event {
     double milliseconds = 0;
 };
-// Entries of the PTX with the bytes of their parameters.
+// Entries of the PTX with the bytes of their parameters, and those whose code reads and writes no shared memory.
 struct Module {
     std::map<std::string, std::vector<std::size_t>> entries;
+    std::set<std::string> without_shared;
 };
 
 std::recursive_mutex one_at_a_time;
@@ -116,7 +117,11 @@ Module* read_ptx(const std::string& ptx) {
     const std::string entry = ".entry ", parameter = ".param ";
     for (auto at = ptx.find(entry); at != std::string::npos; at = ptx.find(entry, at + 1)) {
         const auto name_at = at + entry.size(), name_end = ptx.find_first_of("( \n", name_at), end = ptx.find(')', at);
-        auto& sizes = module->entries[ptx.substr(name_at, name_end - name_at)];
+        const std::string name = ptx.substr(name_at, name_end - name_at), code = ptx.substr(end, ptx.find(entry, end) - end);
+        // Every instruction on shared memory names it; code in other functions, or no code at all, says nothing.
+        const auto has = [&](const char* word) { return code.find(word) != std::string::npos; };
+        if (has("ret;") && !has(".shared") && !has("call")) module->without_shared.insert(name);
+        auto& sizes = module->entries[name];
         for (auto p = ptx.find(parameter, at); p < end; p = ptx.find(parameter, p + 1)) {
             const auto from = p + parameter.size();
             sizes.push_back(parameter_bytes(ptx.substr(from, ptx.find_first_of(",)", from) - from)));
@@ -211,8 +216,10 @@ API(cuDeviceGetName(char* name, int length, int)) {
 }
 API(cuDeviceTotalMem_v2(std::size_t* bytes, int)) { return *bytes = memory_limit(), SUCCESS; }
 API(cuDeviceGetAttribute(int* value, int attribute, int)) {
-    constexpr int MULTIPROCESSORS = 16, MAJOR = 75, MINOR = 76;
-    *value = attribute == MULTIPROCESSORS ? 4 : attribute == MAJOR ? 8 : attribute == MINOR ? 0 : 1;
+    // Among what may be asked for: multiprocessors, clocks in kHz, bits of the memory's bus, compute capability.
+    static const std::map<int, int> values = {{13, 1000000}, {16, 4}, {36, 1000000}, {37, 64}, {75, 8}, {76, 0}};
+    const auto found = values.find(attribute);
+    *value = found == values.end() ? 1 : found->second;
     return SUCCESS;
 }
 
@@ -243,6 +250,7 @@ API(cuModuleGetFunction(Kernel** function, Module* module, const char* name)) {
         if (kernel.name != name) continue;
         if (kernel.sizes != entry->second)
             return say(INVALID_IMAGE, kernel.name + ": the PTX has other parameters than the source: remake it");
+        kernel.uses_shared = module->without_shared.count(name) == 0;
         *function = &kernel;
         return SUCCESS;
     }

@@ -24,6 +24,10 @@ constexpr std::size_t STACK = 256 << 10, PAGE = 4096;
 // A switch of fibers is no synchronisation: only barriers are.
 constexpr unsigned NO_SYNC = 1;
 
+// Stacks begin at different lines of the cache: a block's 256 would all use the same few.
+constexpr std::size_t LINE = 64, COLOURS = 60;
+unsigned n_fibers;
+
 void* scheduler_detector;
 Fiber* inside;
 
@@ -48,10 +52,7 @@ ucontext_t scheduler_context;
 
 }  // namespace
 
-bool races_are_detected() {
-    static const bool are = __tsan_create_fiber != nullptr;
-    return are;
-}
+bool races_are_detected() { return __tsan_create_fiber != nullptr; }
 void publish(void* at) {
     if (races_are_detected()) __tsan_release(at);
 }
@@ -63,6 +64,7 @@ Fiber::Fiber(void (*start)()) : start_(start) {
     void* memory = mmap(nullptr, STACK + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) abort();
     memory_ = static_cast<char*>(memory);
+    colour_ = n_fibers++ % COLOURS * LINE;
     mprotect(memory_, PAGE, PROT_NONE);  // a stack that overflows faults
     if (races_are_detected()) race_detector_ = __tsan_create_fiber(0);
     reset();
@@ -80,7 +82,7 @@ Fiber::~Fiber() {
 void Fiber::reset() {
     // As if `start_` had been called from nowhere: its address where `ret` finds it, six registers below, and the
     // alignment that a called function expects.
-    void** top = reinterpret_cast<void**>(memory_ + PAGE + STACK - 64);
+    void** top = reinterpret_cast<void**>(memory_ + PAGE + STACK - 64 - colour_);
     top[0] = reinterpret_cast<void*>(start_);
     top[1] = nullptr;
     stack_pointer_ = top - 6;

@@ -20,6 +20,7 @@ class Fiber {
   private:
     void (*start_)();
     char* memory_;
+    std::size_t colour_;
     void* stack_pointer_ = nullptr;
     void* race_detector_ = nullptr;
 };

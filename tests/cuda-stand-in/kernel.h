@@ -14,6 +14,7 @@ struct Kernel {
     std::vector<std::size_t> sizes;  // bytes of each parameter
     std::vector<bool> is_pointer;
     unsigned long long launches = 0;
+    bool uses_shared = true;  // __shared__ memory, by its PTX
 };
 
 // Makes a kernel known; `driver.cpp` keeps the list.

@@ -70,7 +70,7 @@ fn more_units_than_splits(device: &Rc<Device>) {
 pub fn tf32(device: &Rc<Device>) {
     device.set_precision(Precision::Tf32);
     for (stencil, coarse) in KINDS {
-        for (channels, n_lanes, n_pairs) in [((19, 7, 4), 2, 2), ((5, 38, 19), 1, 1), ((105, 3, 0), 1, 1)] {
+        for (channels, n_lanes, n_pairs) in [((19, 7, 4), 5, 2), ((5, 38, 19), 1, 1), ((105, 3, 0), 1, 1)] {
             gradients(device, &Case { stencil, channels, coarse, n_lanes, n_pairs, short: true });
         }
         gradients(device, &Case { stencil, channels: (8, 7, 2), coarse, n_lanes: 2, n_pairs: 2, short: false });
@@ -219,16 +219,23 @@ pub fn packing(device: &Rc<Device>) {
 
 /// Both losses, and tangents through the ends of the network.
 pub fn losses(device: &Rc<Device>) {
-    let (n, list) = (2 * 12 * 8, lanes(device, &[0, 1, 2]));
-    let (a, z) = (signed(3 * n, 60), signed(3 * n, 61));
+    for (n, n_lanes) in [(1051, 1), (77, 5)] {
+        losses_of(device, n, n_lanes);
+    }
+    tangents(device, &signed(5 * 8 * 5 * 3, 60));
+}
+
+fn losses_of(device: &Rc<Device>, n: usize, n_lanes: usize) {
+    let list = lanes(device, &(0..n_lanes).collect::<Vec<_>>());
+    let (a, z) = (signed(n_lanes * n, 60), signed(n_lanes * n, 61));
     let (a_there, z_there, v) = (upload(device, &a), upload(device, &z), upload(device, &a));
-    let of_lanes = [(0.3, 0.5), (0.01, 1.0), (0.9, 0.125)];
-    let mut loss = TrainingLoss::new(device, 3).unwrap();
+    let of_lanes = &[(0.3, 0.5), (0.01, 1.0), (0.9, 0.125), (0.5, 2.0), (0.7, 0.25)][..n_lanes];
+    let mut loss = TrainingLoss::new(device, n_lanes).unwrap();
     for objective in [Objective::ScoreMatching, Objective::Denoising] {
-        loss.set(objective, &of_lanes).unwrap();
+        loss.set(objective, of_lanes).unwrap();
         loss.run(device, &list, n, (a_there.address(), z_there.address()), v.address()).unwrap();
         let (losses, v) = (loss.losses(&list).unwrap(), v.to_vec().unwrap());
-        for (lane, (std, weight)) in of_lanes.into_iter().enumerate() {
+        for (lane, &(std, weight)) in of_lanes.iter().enumerate() {
             let (std, mut wanted, mut squares) = (f64::from(std as f32), Vec::new(), 0.0);
             for (&a, &z) in a[lane * n..][..n].iter().zip(&z[lane * n..][..n]) {
                 let (a, z) = (f64::from(a), f64::from(z));
@@ -240,15 +247,14 @@ pub fn losses(device: &Rc<Device>) {
             assert!((losses[lane] - weight * squares).abs() <= 1e-6 * weight * squares, "{losses:?}");
         }
     }
-    tangents(device, &a);
 }
 
 /// A tangent is the difference of two values.
 fn tangents(device: &Rc<Device>, x: &[f32]) {
-    let ends = PixelShuffle { channels: 8, height: 6, width: 4, side: 2 };
+    let ends = PixelShuffle { channels: 8, height: 5, width: 3, side: 2 };
     let at = LaneScalars { t: 0.1, input_scale: 1.5, input_shift: -0.4, output: 0.7, skip_scale: 0.6, skip_shift: 0.2 };
-    let scalars = Buffer::of(device, &[at; 3]).unwrap();
-    let list = lanes(device, &[0, 1, 2]);
+    let scalars = Buffer::of(device, &[at; 5]).unwrap();
+    let list = lanes(device, &[3, 1, 4, 0, 2]);
     let to = (&list, scalars.address());
     let (zero, x_there) = (upload(device, &vec![0.0; x.len()]), upload(device, x));
     let unshuffled = |direction, image: &Buffer<f32>| {

@@ -7,7 +7,8 @@ use gradus::backend::cuda::layer::conv::{Epilogue, PackedConv, Pass, Prologue, S
 use gradus::backend::cuda::{Buffer, Device, Precision};
 use std::rc::Rc;
 
-/// More input channels than a chunk, more outputs than a block, more pixels than a tile, none of them a multiple.
+/// More input channels than a chunk, more outputs than a block, more pixels than a tile, none of them a multiple; one image
+/// and five.
 pub fn convolutions(device: &Rc<Device>) {
     let cases = [
         (Stencil::Same, Stencil::SameTransposed, (9, 17)),
@@ -16,8 +17,8 @@ pub fn convolutions(device: &Rc<Device>) {
         (Stencil::Up, Stencil::UpTransposed, (5, 9)),
     ];
     for (forward, transposed, coarse) in cases {
-        for (n_out, n_in) in [(67, 3), (5, 19)] {
-            convolution(device, (forward, transposed), (n_out, n_in), coarse);
+        for (n_out, n_in, n_images) in [(67, 3, 1), (5, 19, 5)] {
+            convolution(device, (forward, transposed), (n_out, n_in), (coarse, n_images));
         }
     }
 }
@@ -29,19 +30,20 @@ pub fn tf32(device: &Rc<Device>) {
     for (stencil, transposed, size) in
         [(Stencil::Same, Stencil::SameTransposed, (5, 17)), (Stencil::Point, Stencil::Point, (3, 19))]
     {
-        for (n_out, n_in) in [(101, 3), (29, 35)] {
+        for (n_out, n_in, n_images) in [(101, 3, 5), (29, 35, 1)] {
             let side = if stencil == Stencil::Point { 1 } else { 3 };
             let weights = signed(n_out * n_in * side * side, 1);
-            let x = signed(n_in * size.0 * size.1, 2);
+            let x = signed(n_images * n_in * size.0 * size.1, 2);
             let coarse = |values: &[f32]| values.iter().map(|v| (v * 64.0).round() / 64.0).collect::<Vec<f32>>();
             for (weights, x, bound) in [(&weights, &x, 1e-3), (&coarse(&weights), &coarse(&x), 1e-6)] {
                 let shape = (n_out, n_in);
                 let name = format!("TF32, {stencil:?}, {n_in} to {n_out} channels");
                 let packed = PackedConv::forward(device, stencil, shape, weights).unwrap();
-                let out = run(device, &packed, (x, n_in), [size; 2], (n_out * size.0 * size.1, n_out));
-                assert_close(&name, &out, &plain(stencil, weights, (x, n_in), [size; 2], n_out), bound);
+                let out = run(device, &packed, (x, n_in), [size; 2], n_images);
+                let wanted = plain_images(stencil, weights, (x, n_in), [size; 2], (n_out, n_images));
+                assert_close(&name, &out, &wanted, bound);
                 let packed = PackedConv::transposed(device, transposed, 0..n_in, shape, weights).unwrap();
-                let back = run(device, &packed, (&out, n_out), [size; 2], (x.len(), n_in));
+                let back = run(device, &packed, (&out, n_out), [size; 2], n_images);
                 let (left, right) = (dot(&out, &out), dot(x, &back));
                 assert!((left - right).abs() <= 1e-3 * left, "{name}: {left} and {right}");
             }
@@ -63,37 +65,49 @@ fn convolution(
     device: &Rc<Device>,
     stencils: (Stencil, Stencil),
     (n_out, n_in): (usize, usize),
-    coarse: (usize, usize),
+    (coarse, n_images): ((usize, usize), usize),
 ) {
     let side = if stencils.0 == Stencil::Point { 1 } else { 3 };
     let sizes = sizes(stencils.0, coarse);
     let weights = signed(n_out * n_in * side * side, 1);
-    let x = signed(n_in * sizes[0].0 * sizes[0].1, 2);
-    let y = signed(n_out * sizes[1].0 * sizes[1].1, 3);
+    let x = signed(n_images * n_in * sizes[0].0 * sizes[0].1, 2);
+    let y = signed(n_images * n_out * sizes[1].0 * sizes[1].1, 3);
     let forward = PackedConv::forward(device, stencils.0, (n_out, n_in), &weights).unwrap();
     let transposed = PackedConv::transposed(device, stencils.1, 0..n_in, (n_out, n_in), &weights).unwrap();
-    let convolved = run(device, &forward, (&x, n_in), sizes, (y.len(), n_out));
-    let back = run(device, &transposed, (&y, n_out), [sizes[1], sizes[0]], (x.len(), n_in));
-    let wanted = plain(stencils.0, &weights, (&x, n_in), sizes, n_out);
+    let convolved = run(device, &forward, (&x, n_in), sizes, n_images);
+    let back = run(device, &transposed, (&y, n_out), [sizes[1], sizes[0]], n_images);
+    let wanted = plain_images(stencils.0, &weights, (&x, n_in), sizes, (n_out, n_images));
     assert_close(&format!("{:?}, {n_in} to {n_out} channels", stencils.0), &convolved, &wanted, 1e-6);
     let (left, right) = (dot(&wanted, &y), dot(&x, &back));
     let scale = (dot(&wanted, &wanted) * dot(&y, &y)).sqrt();
     assert!((left - right).abs() <= 1e-6 * scale, "{:?}: {left} and {right}", stencils.1);
 }
 
+/// Of images one after the other, which the list of lanes names from the last to the first.
 fn run(
     device: &Rc<Device>,
     weights: &PackedConv,
     (x, channels): (&[f32], usize),
     sizes: [(usize, usize); 2],
-    (len, n_out): (usize, usize),
+    n_images: usize,
 ) -> Vec<f32> {
-    assert_eq!(weights.n_out(), n_out);
+    let len = n_images * weights.n_out() * sizes[1].0 * sizes[1].1;
     let (x, out) = (upload(device, x), Buffer::new(device, len).unwrap());
     let (input, epilogue) = (Concat::one(x.address(), channels), Epilogue::STORE);
     let pass = Pass { weights, input, sizes, prologue: Prologue::Identity, epilogue, out: out.address() };
-    pass.run(device, &lanes(device, &[0])).unwrap();
+    pass.run(device, &lanes(device, &(0..n_images).rev().collect::<Vec<_>>())).unwrap();
     out.to_vec().unwrap()
+}
+
+/// [`plain`] of images one after the other.
+fn plain_images(
+    stencil: Stencil,
+    weights: &[f32],
+    (x, n_in): (&[f32], usize),
+    sizes: [(usize, usize); 2],
+    (n_out, n_images): (usize, usize),
+) -> Vec<f32> {
+    x.chunks(x.len() / n_images).flat_map(|x| plain(stencil, weights, (x, n_in), sizes, n_out)).collect()
 }
 
 /// The layer as its definition has it.
@@ -128,19 +142,20 @@ pub fn plain(
     out
 }
 
-/// More channels than a block makes, and a tail of pixels.
+/// More channels than a block makes, and a tail of pixels; one of two lanes, and five of six.
 pub fn attentions(device: &Rc<Device>) {
-    for (heads, channels, n) in [(1, 133, 35), (3, 4, 65)] {
-        let (qkv, d_mixed) = (signed(2 * 3 * heads * channels * n, 5), signed(2 * heads * channels * n, 6));
-        let attention = Attention::new(device, heads, heads * channels, n, 2).unwrap();
-        let list = lanes(device, &[1]);
+    for (heads, channels, n, list) in [(1, 133, 35, &[1][..]), (3, 4, 65, &[4, 2, 5, 1, 3])] {
+        let n_lanes = list.len() + 1;
+        let (qkv, d_mixed) = (signed(n_lanes * 3 * heads * channels * n, 5), signed(n_lanes * heads * channels * n, 6));
+        let attention = Attention::new(device, heads, heads * channels, n, n_lanes).unwrap();
+        let list = lanes(device, list);
         let (qkv_there, d_mixed_there) = (upload(device, &qkv), upload(device, &d_mixed));
         let (mixed, d_qkv) = (upload(device, &d_mixed), upload(device, &qkv));
         attention.forward(device, &list, qkv_there.address(), mixed.address()).unwrap();
         let kept = (qkv_there.address(), mixed.address());
         attention.vjp(device, &list, kept, d_mixed_there.address(), d_qkv.address()).unwrap();
         let (mixed, d_qkv) = (mixed.to_vec().unwrap(), d_qkv.to_vec().unwrap());
-        for head in heads..2 * heads {
+        for head in heads..n_lanes * heads {
             let part = channels * n;
             let [query, key, value] = [0, 1, 2].map(|i| &qkv[(3 * head + i) * part..][..part]);
             let covector = &d_mixed[head * part..][..part];

@@ -1,10 +1,20 @@
-//! The CUDA backend against the CPU backend, on the stand-in driver: every kernel, in every order of its threads.
+//! The CUDA backend against the CPU backend, on the stand-in driver: every kernel, in every order of its threads, for one
+//! image and for five.
 //!
-//! Each check runs in four modes: `FORWARD` in the last test, the others in tests of their own. That every entry of every `.cu` file is launched by some check is a check, too.
+//! Each check runs in four modes: `FORWARD` in the last test, the others in tests of their own. That every entry of every
+//! `.cu` file is launched by some check is a check, too.
+//!
+//! Whole networks, the projector, losses and runs are held against the CPU backend. Single layers are held against their
+//! definition in f64: the CPU's layers are private, of packed weights and blocked loops, and have f32 errors of their own,
+//! which a bound of 1e-5 on the distance would have to share. They meet such loops in their own tests (`host/src/backend/cpu`).
 #![allow(clippy::unwrap_used)]
 
 mod conv_weights;
+mod estimates;
 mod evaluation;
+#[path = "../../host/examples/cuda_roofline/gpu.rs"]
+#[allow(dead_code)] // what only the example uses
+mod gpu;
 mod layer;
 mod network;
 mod preconditioned;
@@ -12,9 +22,14 @@ mod projector;
 mod run;
 mod solve;
 mod support;
+#[path = "../../host/examples/cuda_roofline/table.rs"]
+mod table;
 mod training;
 mod training_layer;
 mod vector;
+#[path = "../../host/examples/cuda_roofline/work.rs"]
+#[allow(dead_code)]
+mod work;
 
 use gradus::backend::cuda::Device;
 use gradus_cuda_kernels::SOURCES;
@@ -170,6 +185,12 @@ fn evaluations() {
 #[test]
 fn runs_together() {
     in_modes(&[Mode::LAZY], evaluation::together);
+}
+
+/// Nothing is launched for it.
+#[test]
+fn estimates_are_up_to_date() {
+    in_modes(&[Mode::FORWARD], estimates::check);
 }
 
 #[test]

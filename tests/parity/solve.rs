@@ -8,23 +8,24 @@ use gradus::ct::{ParallelBeam, Projector};
 use gradus_core::Level;
 use std::rc::Rc;
 
-const N_LANES: usize = 4;
-const TAKE_PART: [usize; 2] = [3, 1];
+const N_LANES: usize = 6;
 
+/// One of six lanes, and five in an order of their own; the first one rests.
 pub fn check(device: &Rc<Device>) {
     for n in [1, 257, 900] {
-        steps(device, n);
+        steps(device, n, &[3]);
+        steps(device, n, &[3, 1, 5, 2, 4]);
     }
     mirrors(device, (1, 1));
     mirrors(device, (7, 45));
     weights(device);
 }
 
-/// Every mirror, stored and added.
+/// Every mirror, stored and added, of two lanes of six.
 fn mirrors(device: &Rc<Device>, (height, width): (usize, usize)) {
     let n = height * width;
     let (x, held) = (signed(N_LANES * n, 1), signed(N_LANES * n, 2));
-    let (mut solve, list) = (Solve::new(device, N_LANES).unwrap(), lanes(device, &TAKE_PART));
+    let (mut solve, list) = (Solve::new(device, N_LANES).unwrap(), lanes(device, &[3, 1]));
     for turns in [[0, 1], [2, 3]] {
         for factors in [None, Some([0.5, -2.0])] {
             let (from, out) = (upload(device, &x), upload(device, &held));
@@ -32,7 +33,7 @@ fn mirrors(device: &Rc<Device>, (height, width): (usize, usize)) {
             let given = factors.as_ref().map(|factors| factors.as_slice());
             solve.mirror(&list, (&mirrors, given), (height, width), (from.address(), out.address())).unwrap();
             let (out, mut wanted) = (out.to_vec().unwrap(), held.clone());
-            for (entry, lane) in TAKE_PART.into_iter().enumerate() {
+            for (entry, lane) in [3, 1].into_iter().enumerate() {
                 let part = lane * n..(lane + 1) * n;
                 let mut mirrored = vec![0.0; n];
                 mirrors[entry].apply(factors.map_or(1.0, |f| f[entry]), &x[part.clone()], width, &mut mirrored);
@@ -44,18 +45,19 @@ fn mirrors(device: &Rc<Device>, (height, width): (usize, usize)) {
     }
 }
 
-fn steps(device: &Rc<Device>, n: usize) {
+fn steps(device: &Rc<Device>, n: usize, take_part: &[usize]) {
     let host: Vec<Vec<f32>> = (0..4).map(|seed| signed(N_LANES * n, seed)).collect();
     let [r, p, normal, d]: [Buffer<f32>; 4] = std::array::from_fn(|i| upload(device, &host[i]));
-    let (mut solve, list) = (Solve::new(device, N_LANES).unwrap(), lanes(device, &TAKE_PART));
-    let (momenta, scalars) = ([0.0, 0.5], [[0.25, 2.0], [-0.5, 1.0]]);
-    solve.conjugate(&list, &momenta, n, (r.address(), p.address())).unwrap();
+    let (mut solve, list) = (Solve::new(device, N_LANES).unwrap(), lanes(device, take_part));
+    let momenta = &[0.0, 0.5, -1.5, 0.25, 1.0][..take_part.len()];
+    let scalars = &[[0.25, 2.0], [-0.5, 1.0], [1.0, 0.0], [0.5, 0.5], [2.0, 0.125]][..take_part.len()];
+    solve.conjugate(&list, momenta, n, (r.address(), p.address())).unwrap();
     let squares = solve.squares(&list, n, normal.address()).unwrap();
     let (from, to) = ((p.address(), normal.address()), (d.address(), r.address()));
-    let rests = solve.advance(&list, &scalars, n, from, to).unwrap();
+    let rests = solve.advance(&list, scalars, n, from, to).unwrap();
     solve.clear(&list, n, normal.address()).unwrap();
     let [r, p, normal, d] = [r, p, normal, d].map(|buffer| buffer.to_vec().unwrap());
-    for (entry, &lane) in TAKE_PART.iter().enumerate() {
+    for (entry, &lane) in take_part.iter().enumerate() {
         let of = |values: &[f32]| values[lane * n..(lane + 1) * n].to_vec();
         let plus = |a: &[f32], scale: f32, b: &[f32]| a.iter().zip(b).map(|(a, b)| a + scale * b).collect::<Vec<f32>>();
         let ([length, damping], before) = (scalars[entry], host.iter().map(|v| of(v)).collect::<Vec<_>>());

@@ -6,16 +6,25 @@ use gradus::backend::cuda::{Buffer, Device};
 use gradus_cuda_kernels::vector::DirectionScalars;
 use std::rc::Rc;
 
-/// Lanes there are, and those that take part, in an order of their own.
 const N_LANES: usize = 5;
-const TAKE_PART: [usize; 3] = [4, 0, 2];
 
+/// One of five lanes, and all of them in an order of their own.
 pub fn check(device: &Rc<Device>) {
-    for n in [1, 255, 1000] {
-        directions(device, n);
-        updates(device, n);
-        products(device, n);
+    for (n, list) in [1, 255, 1000].into_iter().flat_map(|n| [(n, &[2][..]), (n, &[3, 1, 4, 0, 2])]) {
+        directions(device, n, list);
+        updates(device, n, list);
+        products(device, n, list);
     }
+}
+
+/// For each of a list of lanes one of the given values, in turn.
+fn in_turn<T: Copy>(values: [T; 3], list: &[usize]) -> Vec<T> {
+    values.into_iter().cycle().take(list.len()).collect()
+}
+
+/// Lanes that take no part.
+fn at_rest(list: &[usize]) -> impl Iterator<Item = usize> + '_ {
+    (0..N_LANES).filter(|lane| !list.contains(lane))
 }
 
 fn lane(values: &[f32], lane: usize) -> &[f32] {
@@ -28,7 +37,7 @@ fn assert_near(what: &str, found: f64, wanted: f64, scale: f64) {
     assert!((found - wanted).abs() <= 1e-6 * scale, "{what}: {found} for {wanted}");
 }
 
-fn directions(device: &Rc<Device>, n: usize) {
+fn directions(device: &Rc<Device>, n: usize, take_part: &[usize]) {
     let host: Vec<Vec<f32>> = (0..4).map(|seed| signed(N_LANES * n, seed)).collect();
     let on_device: Vec<Buffer<f32>> = host.iter().map(|values| upload(device, values)).collect();
     let (gradient, direction) = (upload(device, &host[0]), upload(device, &host[0]));
@@ -37,6 +46,7 @@ fn directions(device: &Rc<Device>, n: usize) {
         DirectionScalars { t: 0.25, objective_weight: 0.5, level_weight: f32::NAN, smoothed: 0, has_previous: 1 },
         DirectionScalars { t: 1.0, objective_weight: 1.5, level_weight: 0.1, smoothed: 1, has_previous: 0 },
     ];
+    let scalars = in_turn(scalars, take_part);
     let vectors = DirectionVectors {
         data_gradient: on_device[0].address(),
         at_objective: on_device[1].address(),
@@ -45,10 +55,10 @@ fn directions(device: &Rc<Device>, n: usize) {
         gradient: gradient.address(),
         direction: direction.address(),
     };
-    let list = lanes(device, &TAKE_PART);
+    let list = lanes(device, take_part);
     let sums = Vectors::new(device, N_LANES).unwrap().direction(&list, &scalars, n, vectors).unwrap();
     let (gradient, direction) = (gradient.to_vec().unwrap(), direction.to_vec().unwrap());
-    for ((&at, scalars), sums) in TAKE_PART.iter().zip(&scalars).zip(sums) {
+    for ((&at, scalars), sums) in take_part.iter().zip(&scalars).zip(sums) {
         let term = |i: usize| lane(&host[i], at).iter();
         let plus = |i: usize, weight: f32| -> Vec<f32> { term(0).zip(term(i)).map(|(g, p)| g + weight * p).collect() };
         let wanted = plus(1, scalars.objective_weight);
@@ -65,22 +75,21 @@ fn directions(device: &Rc<Device>, n: usize) {
         assert_near("<d', d' - d>", sums[3], had * dot(lane(&host[3], at), &difference), scale);
         assert_near("|d' - d|^2", sums[4], had * dot(&difference, &difference), scale);
     }
-    // Lanes that take no part keep what they had.
-    assert_eq!(lane(&direction, 1), lane(&host[0], 1));
+    at_rest(take_part).for_each(|rest| assert_eq!(lane(&direction, rest), lane(&host[0], rest)));
 }
 
-fn updates(device: &Rc<Device>, n: usize) {
+fn updates(device: &Rc<Device>, n: usize, take_part: &[usize]) {
     let (x, d) = (signed(N_LANES * n, 7), signed(N_LANES * n, 8));
-    let steps = [0.5, -2.0, 0.125];
+    let steps = in_turn([0.5, -2.0, 0.125], take_part);
     let moved = |values: &[f32]| -> Vec<f32> {
         let mut values = values.to_vec();
-        for (&at, step) in TAKE_PART.iter().zip(steps) {
+        for (&at, step) in take_part.iter().zip(&steps) {
             (at * n..(at + 1) * n).for_each(|i| values[i] += step * d[i]);
         }
         values
     };
     let mut vectors = Vectors::new(device, N_LANES).unwrap();
-    let list = lanes(device, &TAKE_PART);
+    let list = lanes(device, take_part);
     let (x_there, d_there) = (upload(device, &x), upload(device, &d));
     let out = upload(device, &x);
     vectors.trial(&list, &steps, n, (x_there.address(), d_there.address()), out.address()).unwrap();
@@ -92,16 +101,18 @@ fn updates(device: &Rc<Device>, n: usize) {
     vectors.add_scaled(&list, &steps, n, d_there.address(), x_there.address()).unwrap();
     assert_close("add scaled", &x_there.to_vec().unwrap(), &moved(&moved(&x)), 1e-6);
     vectors.copy(&list, n, d_there.address(), x_there.address()).unwrap();
-    assert_eq!(lane(&x_there.to_vec().unwrap(), 4), lane(&d, 4));
+    let (copied, last) = (x_there.to_vec().unwrap(), take_part[0]);
+    assert_eq!(lane(&copied, last), lane(&d, last));
+    at_rest(take_part).for_each(|rest| assert_eq!(lane(&copied, rest), lane(&x, rest)));
 }
 
-fn products(device: &Rc<Device>, n: usize) {
+fn products(device: &Rc<Device>, n: usize, take_part: &[usize]) {
     let (a, b) = (signed(N_LANES * n, 9), signed(N_LANES * n, 10));
     let (a_there, b_there) = (upload(device, &a), upload(device, &b));
-    let (vectors, list) = (Vectors::new(device, N_LANES).unwrap(), lanes(device, &TAKE_PART));
+    let (vectors, list) = (Vectors::new(device, N_LANES).unwrap(), lanes(device, take_part));
     let sums = vectors.products(&list, n, a_there.address(), b_there.address()).unwrap();
     let changes = vectors.half_square_change(&list, n, a_there.address(), b_there.address()).unwrap();
-    for ((&at, [product, square]), change) in TAKE_PART.iter().zip(sums).zip(changes) {
+    for ((&at, [product, square]), change) in take_part.iter().zip(sums).zip(changes) {
         let (a, b) = (lane(&a, at), lane(&b, at));
         let (aa, bb) = (dot(a, a), dot(b, b));
         assert_near("<a, b>", product, dot(a, b), aa + bb);

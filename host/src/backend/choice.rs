@@ -1,5 +1,6 @@
 //! Which device computes: `auto`, `cpu` or `cuda:N`.
 
+use super::Precision;
 use super::cuda::{Device, DeviceError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -72,24 +73,53 @@ pub enum Opened {
     Cuda(Rc<Device>),
 }
 
+impl Opened {
+    /// With which factors it multiplies; the CPU in f32 always.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::Cpu(_) => Precision::Full,
+            Self::Cuda(device) => device.precision(),
+        }
+    }
+}
+
 impl DeviceChoice {
-    /// Opens the device; `checked` says what keeps a GPU from being trusted, and is asked by `auto` only.
+    /// Opens the device; `checked` says what keeps a GPU from being trusted, and is asked by `auto` only, at full precision.
     ///
     /// # Errors
-    /// When the GPU that was asked for cannot be used.
-    pub fn open(self, checked: impl FnOnce(&Rc<Device>) -> Option<String>) -> Result<Opened, DeviceError> {
-        match self {
-            Self::Cpu => Ok(Opened::Cpu(None)),
-            Self::Cuda(ordinal) => Device::open(ordinal).map(Opened::Cuda),
-            Self::Auto => Ok(match Device::open(0) {
-                Ok(device) => match checked(&device) {
-                    None => Opened::Cuda(device),
-                    Some(why) => Opened::Cpu(Some(format!("computed on the CPU: cuda:0 {why}"))),
-                },
-                Err(DeviceError::NoDriver | DeviceError::NoDevice { .. }) => Opened::Cpu(None),
-                Err(error) => Opened::Cpu(Some(format!("computed on the CPU: {error}"))),
-            }),
+    /// When the GPU that was asked for cannot be used, and when the CPU is asked for TF32.
+    pub fn open(
+        self,
+        precision: Precision,
+        checked: impl FnOnce(&Rc<Device>) -> Option<String>,
+    ) -> Result<Opened, DeviceError> {
+        let opened = match self {
+            Self::Cpu if precision == Precision::Tf32 => return Err(DeviceError::NoTensorCores),
+            Self::Cpu => Opened::Cpu(None),
+            Self::Cuda(ordinal) => Opened::Cuda(Device::open(ordinal)?),
+            Self::Auto => automatic(precision, checked),
+        };
+        if let Opened::Cuda(device) = &opened {
+            device.set_precision(precision);
         }
+        Ok(opened)
+    }
+}
+
+fn automatic(precision: Precision, checked: impl FnOnce(&Rc<Device>) -> Option<String>) -> Opened {
+    let instead = match precision {
+        Precision::Full => "computed on the CPU",
+        Precision::Tf32 => "computed on the CPU, at full precision in place of tf32",
+    };
+    match Device::open(0) {
+        Ok(device) => match checked(&device) {
+            None => Opened::Cuda(device),
+            Some(why) => Opened::Cpu(Some(format!("{instead}: cuda:0 {why}"))),
+        },
+        // Most machines have no GPU, which is no news unless one is needed for what was asked.
+        Err(DeviceError::NoDriver | DeviceError::NoDevice { .. }) if precision == Precision::Full => Opened::Cpu(None),
+        Err(error) => Opened::Cpu(Some(format!("{instead}: {error}"))),
     }
 }
 

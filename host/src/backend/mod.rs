@@ -7,9 +7,11 @@ pub mod choice;
 pub mod cpu;
 pub mod cuda;
 mod mirror;
+mod precision;
 
 pub use choice::DeviceChoice;
 pub use mirror::Mirror;
+pub use precision::Precision;
 
 use cuda::Traffic;
 use gradus_core::{Evaluator, Level};

@@ -79,7 +79,7 @@ impl Gpu {
         match self {
             Self::None(error) => format!("cuda    not usable: {error}"),
             Self::Found(found, checks) => {
-                let Description { ordinal, name, capability: (major, minor), memory } = found;
+                let Description { ordinal, name, capability: (major, minor), memory, .. } = found;
                 let memory = *memory as f64 / f64::from(1 << 30);
                 let reason = checks.as_ref().err().map_or(String::new(), |error| format!("; not usable: {error}"));
                 format!("cuda:{ordinal}  {name}, compute capability {major}.{minor}, {memory:.1} GiB{reason}")

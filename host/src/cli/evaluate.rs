@@ -5,9 +5,9 @@ use crate::reconstruct::replace;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
 use files::Output;
-use gradus::backend::DeviceChoice;
 use gradus::backend::choice::Opened;
 use gradus::backend::cuda::Device;
+use gradus::backend::{DeviceChoice, Precision};
 use gradus::data::write_atomically;
 use gradus::evaluate::{
     AlphaSource, Dataset, Evaluation, Job, Protocol, RunEnd, SWEEP_FACTORS, Sweep, TableKind, figures, jobs_of,
@@ -59,6 +59,10 @@ pub struct Arguments {
     /// and the time is looked at, after each such batch. A folder that was begun on another device is refused
     #[arg(long, default_value_t, hide_default_value = true)]
     device: DeviceChoice,
+    /// With which factors a GPU's convolutions multiply [default: full]; tests of descent then judge f as computed with
+    /// them. A folder that was begun with others is refused
+    #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+    precision: Precision,
     /// Reconstructions made at the same time on the CPU, each on its share of the threads
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
@@ -180,7 +184,9 @@ impl<'a> Session<'a> {
         let prior = Weights::from_bytes(&bytes)
             .into_diagnostic()
             .wrap_err_with(|| format!("cannot use the prior {}", protocol.prior))?;
-        let gpu = match open(arguments.device, &prior).into_diagnostic()? {
+        let opened = open((arguments.device, arguments.precision), &prior).into_diagnostic()?;
+        protocol.reconstruction.precision = opened.precision();
+        let gpu = match opened {
             Opened::Cuda(device) => Some(device),
             Opened::Cpu(warning) => {
                 warning.iter().for_each(|warning| terminal.warn(warning));

@@ -5,7 +5,7 @@ use crate::problem::{self, Problem, Unit};
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
-use gradus::backend::{DeviceChoice, View};
+use gradus::backend::{DeviceChoice, Precision, View};
 use gradus::ct::Window;
 use gradus::data::image_files::{read_image, write_dicom, write_npy, write_png16};
 use gradus::image::{GreyWindow, Image};
@@ -42,6 +42,10 @@ pub struct Arguments {
     /// What learned methods compute on: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks]
     #[arg(long)]
     device: Option<DeviceChoice>,
+    /// With which factors a GPU's convolutions multiply [default: full]. With tf32 the tests of descent judge f as computed
+    /// with rounded factors
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
     /// Prior: the name of an embedded one (ellipses, ct) or a weights file [default: ct for images in HU and for scans
     /// that do not say what suits them, ellipses otherwise]
     #[arg(long, value_name = "NAME|FILE")]
@@ -112,6 +116,7 @@ impl Arguments {
         replace(&mut run.input, &self.input);
         replace(&mut set.method, &self.method);
         replace(&mut set.device, &self.device);
+        replace(&mut set.precision, &self.precision);
         let own = &mut set.preconditioned;
         let levels = match set.method {
             Method::Preconditioned => (&mut own.steps, &mut own.t_max, &mut own.t_min),
@@ -210,6 +215,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let name = format!("{}-{}", problem.name, run.reconstruction.method);
     let target = RunFolder::place(arguments.output.as_deref(), &name)?;
     let finished = compute(run, problem, terminal)?;
+    finished.result.warning.iter().for_each(|warning| terminal.warn(warning));
     let certificate = finished.result.certificate();
     certificate.into_iter().flat_map(certificate::warnings).for_each(|warning| terminal.warn(&warning));
     let folder = files::write(&finished, RunFolder::create(target)?)?;
@@ -262,8 +268,8 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     })
     .into_diagnostic()?;
     bar.finish_and_clear();
-    // So that the file of the run repeats it on the same device.
-    run.reconstruction.device = result.device;
+    // So that the file of the run repeats it on the same device, with the same factors.
+    (run.reconstruction.device, run.reconstruction.precision) = (result.device, result.precision);
     let seconds = begin.elapsed().as_secs_f64();
     Ok(Finished { run, problem, measurement, unit, result, psnrs, fbp, seconds })
 }

@@ -4,7 +4,7 @@ use crate::config::toml_failure;
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
-use gradus::backend::DeviceChoice;
+use gradus::backend::{DeviceChoice, Precision};
 use gradus::train::{
     CHECKPOINT, DataConfig, LEVELS, PRESETS, RunEnd, TrainError, Trainer, TrainingConfig, ValidationRow, preset, train,
 };
@@ -38,6 +38,10 @@ pub struct Arguments {
     /// devices; a checkpoint goes on on any, but a run that is to be repeated should stay on one
     #[arg(long, default_value_t, hide_default_value = true)]
     device: DeviceChoice,
+    /// With which factors a GPU's convolutions multiply [default: full]. As for devices, a run that is to be repeated
+    /// should stay with one
+    #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+    precision: Precision,
     /// Where the run goes: a new or empty folder [default: runs/train-NAME]
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -50,13 +54,13 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
         None => {
             let trainer = Trainer::new(arguments.training_config()?).into_diagnostic()?;
             let folder = RunFolder::place(arguments.output.as_deref(), &format!("train-{}", arguments.name()))?;
-            std::fs::create_dir_all(&folder)
-                .map_err(|error| miette!("cannot make the folder {}: {error}", folder.display()))?;
             (trainer, folder)
         }
     };
-    let (mut trainer, warning) = trainer.on(arguments.device).into_diagnostic()?;
+    let (mut trainer, warning) = trainer.on(arguments.device, arguments.precision).into_diagnostic()?;
     warning.iter().for_each(|line| terminal.warn(line));
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| miette!("cannot make the folder {}: {error}", folder.display()))?;
     let skipped = trainer.images().skipped();
     skipped.iter().for_each(|line| terminal.warn(&format!("passed over {line}")));
     let stop = stop_flag()?;
@@ -82,7 +86,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let validation = trainer.history().validations.last();
     terminal.report(&json!({
         "output": folder, "steps": trainer.steps_done(), "done": ended == RunEnd::Done, "skipped": skipped.len(),
-        "validation": validation, "device": trainer.device(),
+        "validation": validation, "device": trainer.device(), "precision": trainer.precision(),
     }))?;
     terminal.say(&match ended {
         RunEnd::Done => format!("{} steps; weights in {}", trainer.steps_done(), folder.display()),

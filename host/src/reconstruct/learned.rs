@@ -46,7 +46,7 @@ pub(super) fn reconstruct(
             let geometry = measurement.geometry.clone();
             let evaluator = CudaSlices::new(&opened, geometry, prior, &slice, objective)?.with_view(settings.view);
             let device = DeviceChoice::Cuda(opened.ordinal());
-            Reconstruction { device, ..run.reconstruct(measurement, solver, evaluator)? }
+            Reconstruction { device, precision: opened.precision(), ..run.reconstruct(measurement, solver, evaluator)? }
         }
     };
     Ok(Reconstruction { weight: Some(alpha), ..result })

@@ -18,7 +18,7 @@ pub use together::{at_once, reconstruct_together};
 use crate::backend::choice::Opened;
 use crate::backend::cpu::NetworkError;
 use crate::backend::cuda::{DeviceError, SlicesError, Traffic};
-use crate::backend::{Counters, DeviceChoice};
+use crate::backend::{Counters, DeviceChoice, Precision};
 use crate::ct::{FilteredBackprojector, GeometryError, ProjectionError, TvError, Window};
 use crate::image::Image;
 use crate::unet::Weights;
@@ -103,6 +103,8 @@ pub struct Reconstruction {
     pub counters: Counters,
     /// What it was computed on.
     pub device: DeviceChoice,
+    /// With which factors convolutions multiplied.
+    pub precision: Precision,
     /// What crossed between host and device, where there was one.
     pub traffic: Option<Traffic>,
     /// Why it was not computed on the GPU that this machine has.
@@ -128,6 +130,7 @@ impl Reconstruction {
             deviation: None,
             counters: Counters::default(),
             device: DeviceChoice::Cpu,
+            precision: Precision::Full,
             traffic: None,
             warning: None,
         }
@@ -162,23 +165,31 @@ pub fn reconstruct(
     prior: Option<&Weights>,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
+    // Nothing of these is computed on a GPU.
+    let on_cpu = |result| Ok(Reconstruction { warning: idle_precision(settings), ..result });
     match (settings.method, prior) {
-        (Method::Fbp, _) => Ok(Reconstruction::of(filtered_backprojection(measurement, settings.window)?)),
-        (Method::Tv, _) => total_variation::reconstruct(measurement, settings, observer),
+        (Method::Fbp, _) => on_cpu(Reconstruction::of(filtered_backprojection(measurement, settings.window)?)),
+        (Method::Tv, _) => on_cpu(total_variation::reconstruct(measurement, settings, observer)?),
         (method, None) => Err(ReconstructError::NoPrior(method)),
         (_, Some(prior)) => {
-            let opened = open(settings.device, prior)?;
+            let opened = open((settings.device, settings.precision), prior)?;
             learned_on(opened, measurement, settings, prior, observer)
         }
     }
 }
 
-/// The device of a choice; `auto` takes a GPU only if it passes its checks with this prior.
+/// What to say to tensor cores for a method without convolutions.
+fn idle_precision(settings: &Settings) -> Option<String> {
+    let idle = settings.precision == Precision::Tf32;
+    idle.then(|| format!("precision tf32 has no effect on method {}, which has no network", settings.method))
+}
+
+/// The device of a choice, set to a precision; `auto` takes a GPU only if it passes its checks with this prior.
 ///
 /// # Errors
-/// When the GPU that was asked for cannot be used.
-pub fn open(choice: DeviceChoice, prior: &Weights) -> Result<Opened, DeviceError> {
-    choice.open(|device| learned::distrust(device, prior))
+/// When the GPU that was asked for cannot be used, and when the CPU is asked for TF32.
+pub fn open((choice, precision): (DeviceChoice, Precision), prior: &Weights) -> Result<Opened, DeviceError> {
+    choice.open(precision, |device| learned::distrust(device, prior))
 }
 
 /// A learned method on a device that is open.

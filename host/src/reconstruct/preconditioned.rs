@@ -48,13 +48,13 @@ pub(super) fn reconstruct(
             Reconstruction { warning, ..job.run(evaluator, observer)? }
         }
         Opened::Cuda(device) => {
-            let slice = [Slice { data, start }];
+            let (slice, precision) = ([Slice { data, start }], device.precision());
             let problem = CudaSlices::new(&device, measurement.geometry.clone(), prior, &slice, objective)?
                 .with_view(View::DriftFree)
                 .with_weights(&[weights])?;
             let evaluator = PreconditionedCudaSlices::new(problem)?.with_mirrors(own.mirrors);
             let device = DeviceChoice::Cuda(device.ordinal());
-            Reconstruction { device, ..job.run(evaluator, observer)? }
+            Reconstruction { device, precision, ..job.run(evaluator, observer)? }
         }
     };
     Ok(Reconstruction { weight: Some(alpha), ..result })

@@ -1,6 +1,6 @@
 //! How a reconstruction is to be made: every choice, with its default.
 
-use crate::backend::{DeviceChoice, View};
+use crate::backend::{DeviceChoice, Precision, View};
 use crate::ct::Window;
 use gradus_core::{
     Answer, AnswerError, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, Level, PerturbationKernel,
@@ -79,6 +79,8 @@ pub struct Settings {
     pub method: Method,
     /// What learned methods compute on.
     pub device: DeviceChoice,
+    /// With which factors convolutions multiply on a GPU.
+    pub precision: Precision,
     /// Seed of the starting noise.
     pub seed: u64,
     /// Starting point of learned methods.
@@ -204,6 +206,7 @@ impl Default for Settings {
         Self {
             method: Method::Preconditioned,
             device: DeviceChoice::default(),
+            precision: Precision::Full,
             seed: 1,
             start: Start::Noise,
             alpha: None,

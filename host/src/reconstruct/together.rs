@@ -160,6 +160,7 @@ impl Batch<'_> {
                 weight: Some(settings.prior_weight(measurement.noise_std)),
                 counters: counters[slice],
                 device: DeviceChoice::Cuda(self.device.ordinal()),
+                precision: self.device.precision(),
                 traffic,
                 ..ended(image, status, trace, gradient_norm)
             };

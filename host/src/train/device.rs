@@ -2,10 +2,10 @@
 
 use super::config::{Loss, TrainingConfig};
 use super::{TrainError, initial};
-use crate::backend::DeviceChoice;
 use crate::backend::choice::Opened;
 use crate::backend::cpu::{TrainingBatch, TrainingNetwork};
 use crate::backend::cuda::{CudaNetworkError, CudaTrainingNetwork, Device};
+use crate::backend::{DeviceChoice, Precision};
 use crate::unet::Parametrisation;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -45,6 +45,13 @@ impl RunDevice {
         match self {
             Self::Cpu => DeviceChoice::Cpu,
             Self::Cuda(device) => DeviceChoice::Cuda(device.ordinal()),
+        }
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        match self {
+            Self::Cpu => Precision::Full,
+            Self::Cuda(device) => device.precision(),
         }
     }
 

@@ -9,8 +9,8 @@ use super::device::{LossNetwork, RunDevice, distrust};
 use super::history::{History, ValidationRow};
 use super::images::Images;
 use super::{initial, validation};
-use crate::backend::DeviceChoice;
 use crate::backend::choice::Opened;
+use crate::backend::{DeviceChoice, Precision};
 use crate::unet::{Parametrisation, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -85,13 +85,13 @@ impl Trainer {
         Ok(Self { images, checkpoint, device: RunDevice::Cpu, workspace: None })
     }
 
-    /// The run on a device of choice instead of the CPU; and why `auto` took no GPU, if it is worth a word. `auto` takes one
+    /// The run on a device of choice, at a precision, instead of the CPU; and why `auto` took no GPU, if it is worth a word. `auto` takes one
     /// whose gradient of the first weights is the CPU's. Validation stays on the CPU.
     ///
     /// # Errors
-    /// `Device`, when the GPU that was asked for cannot be used.
-    pub fn on(self, choice: DeviceChoice) -> Result<(Self, Option<String>), TrainError> {
-        let opened = choice.open(|device| distrust(device, self.config(), self.parametrisation()))?;
+    /// `Device`, when the GPU that was asked for cannot be used, or the CPU is asked for TF32.
+    pub fn on(self, choice: DeviceChoice, precision: Precision) -> Result<(Self, Option<String>), TrainError> {
+        let opened = choice.open(precision, |device| distrust(device, self.config(), self.parametrisation()))?;
         let why = if let Opened::Cpu(why) = &opened { why.clone() } else { None };
         Ok((Self { device: opened.into(), workspace: None, ..self }, why))
     }
@@ -100,6 +100,12 @@ impl Trainer {
     #[must_use]
     pub fn device(&self) -> DeviceChoice {
         self.device.choice()
+    }
+
+    /// With which factors the run's convolutions multiply.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.device.precision()
     }
 
     /// The state, for [`Trainer::resume`].

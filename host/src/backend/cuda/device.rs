@@ -3,6 +3,8 @@
 
 use super::error::{DeviceError, while_doing};
 use super::loader::driver_is_present;
+use super::profile::{Launched, Recorder};
+use crate::backend::Precision;
 use cust::context::Context;
 use cust::device::DeviceAttribute;
 use cust::event::{Event, EventFlags};
@@ -11,10 +13,10 @@ use cust::memory::mem_get_info;
 use cust::module::Module;
 use cust::stream::{Stream, StreamFlags};
 use cust::{CudaApiVersion, CudaFlags};
-use gradus_cuda_kernels::{BLOCK, Entry, SOURCES};
+use gradus_cuda_kernels::{BLOCK, Entry, Launch, SOURCES};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -35,29 +37,13 @@ pub struct Traffic {
     pub launches: u64,
 }
 
-/// With which factors convolutions multiply; sums are f32 always.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub enum Precision {
-    /// f32.
-    #[default]
-    Full,
-    /// 3x3 and 1x1 convolutions, their vjps, and the gradients of all weights but those of 1x1 on tensor cores, with factors
-    /// rounded to TF32, 10 bits after the point. Of one layer a result differs by about 5e-4 of its norm, of a
-    /// small network by 2e-3 at most. Meant for training: a line search compares smaller changes.
-    Tf32,
-}
-
-/// Kernels with how often they were launched and the seconds that they took in all.
-pub type Profile = BTreeMap<&'static str, (u64, f64)>;
-
 /// A device with one stream: everything happens in the order in which it was asked for.
 pub struct Device {
     functions: HashMap<&'static str, Function<'static>>,
     stream: Stream,
     traffic: Cell<Traffic>,
     precision: Cell<Precision>,
-    /// Launches and seconds per kernel, while they are measured.
-    profile: RefCell<Option<Profile>>,
+    recorder: RefCell<Recorder>,
     name: String,
     ordinal: u32,
     /// Last, because everything above lives in it. Bound to the thread that made it.
@@ -82,6 +68,12 @@ pub struct Description {
     pub capability: (i32, i32),
     /// Bytes of its memory.
     pub memory: usize,
+    /// Number of its multiprocessors.
+    pub multiprocessors: i32,
+    /// Highest clocks of processors and memory, in kHz.
+    pub clocks_khz: (i32, i32),
+    /// Bits that the memory moves at each edge of its clock.
+    pub memory_bus_bits: i32,
 }
 
 /// The devices of this machine.
@@ -115,7 +107,10 @@ fn describe(ordinal: u32) -> Result<(cust::device::Device, Description), DeviceE
     let capability =
         (attribute(DeviceAttribute::ComputeCapabilityMajor)?, attribute(DeviceAttribute::ComputeCapabilityMinor)?);
     let (name, memory) = (device.name().map_err(asked())?, device.total_memory().map_err(asked())?);
-    Ok((device, Description { ordinal, name, capability, memory }))
+    let clocks_khz = (attribute(DeviceAttribute::ClockRate)?, attribute(DeviceAttribute::MemoryClockRate)?);
+    let multiprocessors = attribute(DeviceAttribute::MultiprocessorCount)?;
+    let memory_bus_bits = attribute(DeviceAttribute::GlobalMemoryBusWidth)?;
+    Ok((device, Description { ordinal, name, capability, memory, multiprocessors, clocks_khz, memory_bus_bits }))
 }
 
 impl Device {
@@ -142,13 +137,12 @@ impl Device {
             }
         }
         let traffic = Cell::new(Traffic::default());
-        let profile = RefCell::new(None);
         Ok(Rc::new(Self {
             functions,
             stream,
             traffic,
             precision: Cell::default(),
-            profile,
+            recorder: RefCell::default(),
             name,
             ordinal,
             _context: context,
@@ -202,19 +196,17 @@ impl Device {
     pub fn launch<E: Entry>(&self, grid: [usize; 3], threads: u32, entry: &E) -> Result<(), DeviceError> {
         let doing = || while_doing("launching a kernel");
         let function = self.functions.get(E::SIGNATURE.name).ok_or(cust::error::CudaError::NotFound).map_err(doing())?;
-        let grid = grid.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        let sizes = grid.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         self.count(|traffic| traffic.launches += 1);
-        let name = E::SIGNATURE.name;
-        let launch = || self.launch_function(function, grid, threads, entry);
-        if self.profile.borrow().is_none() {
+        let launch = || self.launch_function(function, sizes, threads, entry);
+        let (is_made, is_timed) = self.recorder.borrow().mode();
+        if is_made && !is_timed {
             return launch();
         }
-        let seconds = self.seconds(launch)?;
-        if let Some(profile) = &mut *self.profile.borrow_mut() {
-            let (launches, total) = profile.entry(name).or_default();
-            *launches += 1;
-            *total += seconds;
-        }
+        let seconds = is_made.then(|| self.seconds(launch)).transpose()?;
+        let launch = Launch { grid, threads };
+        let (kernel, work) = (E::SIGNATURE.name, entry.work(launch));
+        self.recorder.borrow_mut().add(Launched { kernel, launch, work, seconds });
         Ok(())
     }
 
@@ -234,16 +226,31 @@ impl Device {
         })
     }
 
-    /// The time of each kernel that `work` launches. Every launch is waited for, so that the sum is more than `work` takes
-    /// otherwise.
+    /// The launches of `work`, timed. Each is waited for, so that the sum is more than `work` takes otherwise.
     ///
     /// # Errors
     /// Those of `work`.
-    pub fn profiled(&self, work: impl FnOnce() -> Result<(), DeviceError>) -> Result<Profile, DeviceError> {
-        self.profile.replace(Some(Profile::new()));
+    pub fn profiled(&self, work: impl FnOnce() -> Result<(), DeviceError>) -> Result<Vec<Launched>, DeviceError> {
+        self.recorded(Recorder::Timing(Vec::new()), work)
+    }
+
+    /// The launches of `work`, none of which is made: buffers keep what they held.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn listed(&self, work: impl FnOnce() -> Result<(), DeviceError>) -> Result<Vec<Launched>, DeviceError> {
+        self.recorded(Recorder::Listing(Vec::new()), work)
+    }
+
+    fn recorded(
+        &self,
+        recorder: Recorder,
+        work: impl FnOnce() -> Result<(), DeviceError>,
+    ) -> Result<Vec<Launched>, DeviceError> {
+        self.recorder.replace(recorder);
         let done = work();
-        let profile = self.profile.take().unwrap_or_default();
-        done.map(|()| profile)
+        let launched = self.recorder.take().launched();
+        done.map(|()| launched)
     }
 
     /// A kernel over `n` elements of each of `lanes` lanes, [`BLOCK`] threads to a block.

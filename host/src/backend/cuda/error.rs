@@ -35,6 +35,11 @@ pub enum DeviceError {
         /// Its compute capability.
         found: (i32, i32),
     },
+    /// Tensor cores are wanted of the CPU.
+    #[error(
+        "precision tf32 needs a GPU's tensor cores, and the device is cpu; use --precision full, or --device auto or cuda:N"
+    )]
+    NoTensorCores,
     /// The device has too little free memory.
     #[error("the device has {free} bytes free, and {what} needs {needed}; use fewer images at once, or another device")]
     OutOfMemory {

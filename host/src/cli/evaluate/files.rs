@@ -101,6 +101,8 @@ impl Output {
             "status": if is_done { "done" } else { "stopped" },
             "tables": tables,
             "figures": figures,
+            "device": evaluation.protocol().reconstruction.device,
+            "precision": evaluation.protocol().reconstruction.precision,
             "alpha_per_std": evaluation.protocol().alpha_per_std,
             "alpha_source": evaluation.protocol().alpha_source,
             "left_out": self.left_out,

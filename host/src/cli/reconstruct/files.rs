@@ -102,6 +102,7 @@ pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path
         "network_vjps": counters.network_vjps,
         "projections": counters.projections,
         "device": result.device,
+        "precision": result.precision,
         "traffic": result.traffic,
         "seconds": finished.seconds,
         "output": folder,
@@ -257,7 +258,7 @@ fn method_section(finished: &Finished) -> Section {
             ("Network forward passes", c.network_forwards.to_string()),
             ("Network products", c.network_vjps.to_string()),
             ("Projections and adjoints", c.projections.to_string()),
-            ("Device", result.device.to_string()),
+            ("Device", format!("{}, {} precision", result.device, result.precision)),
             ("Threads", rayon::current_num_threads().to_string()),
         ],
     )

@@ -2,7 +2,8 @@
 
 use super::Concat;
 pub use super::conv_pack::{PackedConv, Packer};
-use crate::backend::cuda::device::{Device, Precision};
+use crate::backend::Precision;
+use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::conv::{self, Convolution, Down, OUTPUTS, Phases, Point, Same, TILE, UpVjp};

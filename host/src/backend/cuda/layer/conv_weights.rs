@@ -4,8 +4,9 @@
 
 use super::Concat;
 use super::conv::Stencil;
+use crate::backend::Precision;
 use crate::backend::cuda::buffer::Buffer;
-use crate::backend::cuda::device::{Device, Precision};
+use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::conv_weights::{

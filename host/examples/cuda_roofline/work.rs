@@ -1,0 +1,130 @@
+//! What is estimated and measured: passes, iterations, a step of training.
+
+use gradus::backend::View;
+use gradus::backend::cpu::TrainingBatch;
+use gradus::backend::cuda::projector::CudaProjector;
+use gradus::backend::cuda::vector::Lanes;
+use gradus::backend::cuda::{
+    Buffer, CudaNetwork, CudaSlices, CudaTrainingNetwork, Device, DeviceError, Launched, PreconditionedCudaSlices,
+    Slice,
+};
+use gradus::ct::ParallelBeam;
+use gradus::unet::Weights;
+use gradus_core::Level;
+use std::error::Error;
+use std::rc::Rc;
+
+pub const VIEWS: usize = 60;
+/// Conjugate gradient steps of an iteration of the preconditioned method; its default.
+pub const SOLVE_STEPS: usize = 12;
+const TIME: f32 = 0.1;
+const OBJECTIVE: Level = Level { t: 1e-3, prior_weight: 1.0 };
+const SMOOTHED: Level = Level { t: TIME, prior_weight: 1.0 };
+
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// One image's passes: network and projector, forward and back.
+pub struct Passes {
+    lanes: Lanes,
+    network: CudaNetwork,
+    projector: CudaProjector,
+    image: Buffer<f32>,
+    gradient: Buffer<f32>,
+    sinogram: Buffer<f32>,
+}
+
+/// Names of the passes, in their order.
+pub const PASSES: [&str; 4] = ["forward", "vjp", "projection", "adjoint"];
+
+impl Passes {
+    pub fn new(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Self> {
+        let geometry = ParallelBeam::covering(side, side, VIEWS);
+        Ok(Self {
+            lanes: Lanes::new(device, 1)?,
+            network: CudaNetwork::new(device, prior, (side, side), 1)?,
+            image: Buffer::of(device, &vec![0.3; side * side])?,
+            gradient: Buffer::new(device, side * side)?,
+            sinogram: Buffer::new(device, geometry.sinogram_len())?,
+            projector: CudaProjector::new(device, geometry, 1)?,
+        })
+    }
+
+    pub fn run(&mut self, pass: &str) -> Result<(), DeviceError> {
+        let (image, sinogram, gradient) = (self.image.address(), self.sinogram.address(), self.gradient.address());
+        match pass {
+            "forward" => self.network.forward(&self.lanes, &[(0, TIME)], image),
+            "vjp" => self.network.vjp(&self.lanes, self.network.h(), gradient),
+            "projection" => self.projector.forward_project(&self.lanes, image, sinogram),
+            _ => self.projector.adjoint(&self.lanes, sinogram, gradient),
+        }
+    }
+
+    pub fn all(&mut self) -> Result<(), DeviceError> {
+        PASSES.into_iter().try_for_each(|pass| self.run(pass))
+    }
+}
+
+fn slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<CudaSlices> {
+    let geometry = ParallelBeam::covering(side, side, VIEWS);
+    let slice = Slice { data: vec![1.0; geometry.sinogram_len()], start: vec![0.3; side * side] };
+    Ok(CudaSlices::new(device, geometry, prior, &[slice], OBJECTIVE)?)
+}
+
+/// The launches of an iteration of Algorithm 2 whose first trial passes, as in the middle of a run.
+pub fn algorithm_2(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+    let mut slices = slices(device, prior, side)?;
+    let mut iteration = || {
+        slices.directions(&[(0, SMOOTHED, true)])?;
+        slices.changes(&[(0, 0.1)])?;
+        slices.updates(&[(0, 0.1)])
+    };
+    // The first one also takes what later ones keep.
+    device.listed(&mut iteration)?;
+    Ok(device.listed(iteration)?)
+}
+
+/// Likewise of the preconditioned method, on a scan that counts photons.
+pub fn preconditioned(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+    let weights = vec![1.0; ParallelBeam::covering(side, side, VIEWS).sinogram_len()];
+    let problem = slices(device, prior, side)?.with_view(View::DriftFree).with_weights(&[Some(&weights)])?;
+    let mut slices = PreconditionedCudaSlices::new(problem)?;
+    let mut iteration = || {
+        slices.begin_solves(&[(0, SMOOTHED, true)])?;
+        for _ in 0..SOLVE_STEPS {
+            slices.curvatures(&[(0, 0.5, 1.0)])?;
+            slices.advances(&[(0, 0.5, 1.0)])?;
+        }
+        slices.products(&[0])?;
+        slices.problem().changes(&[(0, 1.0)])?;
+        slices.problem().updates(&[(0, 1.0)])
+    };
+    device.listed(&mut iteration)?;
+    Ok(device.listed(iteration)?)
+}
+
+/// A step of training by the loss of score matching, for some images of `side` x `side` pixels.
+pub struct Training {
+    network: CudaTrainingNetwork,
+    parameters: Vec<f32>,
+    gradient: Vec<f32>,
+    images: Vec<f32>,
+    n_images: usize,
+}
+
+impl Training {
+    pub fn new(device: &Rc<Device>, prior: &Weights, side: usize, n_images: usize) -> Outcome<Self> {
+        let (architecture, kernel, parametrisation) =
+            (prior.architecture(), *prior.perturbation_kernel(), *prior.parametrisation());
+        let network = CudaTrainingNetwork::new(device, architecture, parametrisation, kernel, side, side, n_images)?;
+        let parameters = prior.parameters();
+        let gradient = vec![0.0; parameters.len()];
+        let images = (0..n_images * side * side).map(|i| (i % 97) as f32 / 97.0).collect();
+        Ok(Self { network, parameters, gradient, images, n_images })
+    }
+
+    pub fn step(&mut self) -> Result<(), DeviceError> {
+        let (t, weights) = (vec![TIME; self.n_images], vec![1.0; self.n_images]);
+        let batch = TrainingBatch { x_t: &self.images, z: &self.images, t: &t, weights: &weights };
+        self.network.score_matching_loss(&self.parameters, batch, &mut self.gradient).map(|_| ())
+    }
+}

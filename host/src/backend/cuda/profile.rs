@@ -1,0 +1,49 @@
+//! Launches with what they must do at least and the time that they took.
+
+use gradus_cuda_kernels::{Launch, Work};
+
+/// One launch.
+#[derive(Debug, Clone, Copy)]
+pub struct Launched {
+    /// The kernel.
+    pub kernel: &'static str,
+    /// Its blocks and threads.
+    pub launch: Launch,
+    /// What it computes and moves at least.
+    pub work: Work,
+    /// Seconds by the device's events; `None` of one that was not made.
+    pub seconds: Option<f64>,
+}
+
+/// What becomes of launches beside being made.
+#[derive(Debug, Default)]
+pub(super) enum Recorder {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Each is waited for and timed.
+    Timing(Vec<Launched>),
+    /// None is made.
+    Listing(Vec<Launched>),
+}
+
+impl Recorder {
+    pub(super) fn launched(self) -> Vec<Launched> {
+        match self {
+            Self::Off => Vec::new(),
+            Self::Timing(launched) | Self::Listing(launched) => launched,
+        }
+    }
+
+    /// Whether launches are made, and timed.
+    pub(super) fn mode(&self) -> (bool, bool) {
+        (!matches!(self, Self::Listing(_)), matches!(self, Self::Timing(_)))
+    }
+
+    pub(super) fn add(&mut self, one: Launched) {
+        match self {
+            Self::Off => {}
+            Self::Timing(launched) | Self::Listing(launched) => launched.push(one),
+        }
+    }
+}

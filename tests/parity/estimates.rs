@@ -1,0 +1,24 @@
+//! That `cuda-kernels/ROOFLINE.md` is what its program prints: of its sides the smallest, whose buffers are small.
+
+use crate::table::{SIDES, markdown};
+use gradus::backend::cuda::Device;
+use gradus::unet::{Weights, embedded};
+use std::rc::Rc;
+
+const TABLE: &str = include_str!("../../cuda-kernels/ROOFLINE.md");
+
+pub fn check(device: &Rc<Device>) {
+    let prior = Weights::from_bytes(embedded("ellipses").unwrap()).unwrap();
+    let before = device.traffic().launches;
+    let found = markdown(device, &prior, &SIDES[..1]).unwrap();
+    let mut sections = found.split("\n## ");
+    assert!(TABLE.starts_with(sections.next().unwrap()));
+    // The second one compares sides.
+    let of_side: Vec<&str> = sections.skip(1).collect();
+    assert_eq!(of_side.len(), 5);
+    for section in of_side {
+        assert!(TABLE.contains(section), "remake cuda-kernels/ROOFLINE.md:\n{section}");
+        assert!(!section.contains("NaN") && !section.contains("inf"), "{section}");
+    }
+    assert!(device.traffic().launches > before);
+}
