@@ -15,7 +15,7 @@ pub fn check(device: &Rc<Device>) {
     assert!(TABLE.starts_with(sections.next().unwrap()));
     // The second one compares sides.
     let of_side: Vec<&str> = sections.skip(1).collect();
-    assert_eq!(of_side.len(), 5);
+    assert_eq!(of_side.len(), 6);
     for section in of_side {
         assert!(TABLE.contains(section), "remake cuda-kernels/ROOFLINE.md:\n{section}");
         assert!(!section.contains("NaN") && !section.contains("inf"), "{section}");

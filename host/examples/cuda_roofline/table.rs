@@ -1,7 +1,7 @@
 //! `cuda-kernels/ROOFLINE.md`: estimates for three cards, of every kernel in what it is launched for.
 
 use crate::gpu::{Gpu, totals, with_lanes};
-use crate::work::{Outcome, Passes, SOLVE_STEPS, Training, VIEWS, algorithm_2, preconditioned};
+use crate::work::{Outcome, Passes, SOLVE_STEPS, Training, VIEWS, algorithm_2, approach, preconditioned};
 use gradus::backend::cuda::{Device, Launched, Precision};
 use gradus::unet::Weights;
 use std::fmt::Write as _;
@@ -38,10 +38,11 @@ fn tf32_training(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<V
     launched
 }
 
-const WHOLE: [(&str, Listing); 4] = [
+const WHOLE: [(&str, Listing); 5] = [
     ("forward pass, vjp, projection and adjoint", passes),
     ("the same on tensor cores (TF32)", tf32_passes),
     ("iteration of Algorithm 2", algorithm_2),
+    ("level of the preconditioned method's approach", approach),
     ("iteration of the preconditioned method", preconditioned),
 ];
 

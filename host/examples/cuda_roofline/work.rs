@@ -83,17 +83,36 @@ pub fn algorithm_2(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome
     Ok(device.listed(iteration)?)
 }
 
-/// Likewise of the preconditioned method, on a scan that counts photons.
-pub fn preconditioned(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+fn preconditioned_slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<PreconditionedCudaSlices> {
     let weights = vec![1.0; ParallelBeam::covering(side, side, VIEWS).sinogram_len()];
     let problem = slices(device, prior, side)?.with_view(View::DriftFree).with_weights(&[Some(&weights)])?;
-    let mut slices = PreconditionedCudaSlices::new(problem)?;
+    Ok(PreconditionedCudaSlices::new(problem)?)
+}
+
+fn solve(slices: &mut PreconditionedCudaSlices) -> Result<(), DeviceError> {
+    for _ in 0..SOLVE_STEPS {
+        slices.curvatures(&[(0, 0.5, 1.0)])?;
+        slices.advances(&[(0, 0.5, 1.0)])?;
+    }
+    Ok(())
+}
+
+/// Likewise of a level of the approach of the preconditioned method, on a scan that counts photons.
+pub fn approach(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+    let mut slices = preconditioned_slices(device, prior, side)?;
+    Ok(device.listed(|| {
+        slices.denoises(&[(0, SMOOTHED, 0.1, 1)])?;
+        solve(&mut slices)?;
+        slices.problem().updates(&[(0, 1.0)])
+    })?)
+}
+
+/// Likewise of a tested iteration.
+pub fn preconditioned(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+    let mut slices = preconditioned_slices(device, prior, side)?;
     let mut iteration = || {
         slices.begin_solves(&[(0, SMOOTHED, true)])?;
-        for _ in 0..SOLVE_STEPS {
-            slices.curvatures(&[(0, 0.5, 1.0)])?;
-            slices.advances(&[(0, 0.5, 1.0)])?;
-        }
+        solve(&mut slices)?;
         slices.products(&[0])?;
         slices.problem().changes(&[(0, 1.0)])?;
         slices.problem().updates(&[(0, 1.0)])
