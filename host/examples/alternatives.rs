@@ -1,0 +1,198 @@
+//! What else could make the steps: `cargo run --release --example alternatives -- [FIRST LAST]`, images `ellipses:FIRST` to
+//! `LAST`, by default 101 to 108; 60 views, 10 % noise, the prior `ellipses` without drift, started from zeros.
+//!
+//! The preconditioned directions under three acceptances, none of them after an approach: Armijo's test on `f`, the
+//! non-monotone test of Grippo, Lampariello and Lucidi (1986) against the largest of the last five values, and none. And
+//! L-BFGS (Nocedal 1980) with eight pairs and Armijo's test: on `f` at once, and on each `F(x, t_i)` in turn.
+#![allow(missing_docs)]
+
+use gradus::backend::View;
+use gradus::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator};
+use gradus::ct::Projector;
+use gradus::data::ellipses::ellipses;
+use gradus::image::Image;
+use gradus::metrics::psnr;
+use gradus::reconstruct::Measurement;
+use gradus::simulate::{Simulation, simulate};
+use gradus::unet::{Weights, embedded};
+use gradus_core::{
+    Evaluator, Homotopy, Level, PerturbationKernel, PreconditionedEvaluator, RegularisationWeight, Schedule, Spacing,
+};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+const LEVELS: u32 = 8;
+const SOLVE_STEPS: u32 = 12;
+const DECREASE: f64 = 1e-3;
+const MEMORY: usize = 8;
+
+struct Case<'a> {
+    measurement: &'a Measurement,
+    prior: &'a Weights,
+    homotopy: Homotopy,
+}
+
+impl Case<'_> {
+    fn evaluator(&self) -> Outcome<CpuEvaluator> {
+        let geometry = self.measurement.geometry.clone();
+        let network = Network::new(self.prior, geometry.height, geometry.width, CpuEvaluator::LANES)?;
+        let (data, start) = (self.measurement.sinogram.clone(), vec![0.0; geometry.image_len()]);
+        let made = CpuEvaluator::new(Projector::new(geometry)?, network, data, start, self.homotopy.objective())?;
+        Ok(made.with_view(View::DriftFree))
+    }
+
+    /// The preconditioned directions; a trial passes below the largest of the last `remembered` values of `f`.
+    fn preconditioned(&self, remembered: usize) -> Outcome<(Vec<f32>, u64)> {
+        let mut evaluator = PreconditionedCpuEvaluator::new(self.evaluator()?);
+        let mut values = vec![evaluator.problem().objective()];
+        for level in (0..LEVELS).map(|i| self.homotopy.level(i)) {
+            let variance =
+                PerturbationKernel::VP.variance(level.t) / PerturbationKernel::VP.mean_scale(level.t).powi(2);
+            let damping = level.prior_weight / variance;
+            let (mut square, mut momentum) = (evaluator.begin_solve(level, true)?, 0.0);
+            for _ in 0..SOLVE_STEPS {
+                let length = square / evaluator.curvature(momentum, damping)?;
+                let next = evaluator.advance(length, damping)?;
+                (momentum, square) = (next / square, next);
+            }
+            let slope = f64::from(evaluator.products()?.slope);
+            let (last, reference) = (values[values.len() - 1], values.iter().rev().take(remembered));
+            let reference = reference.fold(f64::NEG_INFINITY, |most, value| most.max(*value));
+            // Without a reference every step passes; with one of several values, a direction that ascends may, too.
+            let mut step = 1.0_f32;
+            while remembered > 0 {
+                let value = last + f64::from(evaluator.change(step)?);
+                let wanted = reference - DECREASE * f64::from(step) * slope.abs();
+                if (slope < 0.0 || remembered > 1) && value <= wanted {
+                    break;
+                }
+                step *= 0.5;
+                if step < 1e-3 || (slope >= 0.0 && remembered == 1) {
+                    step = 0.0;
+                    break;
+                }
+            }
+            if step > 0.0 {
+                evaluator.update(step)?;
+            }
+            values.push(evaluator.problem().objective());
+        }
+        let passes = evaluator.problem().counters();
+        Ok((evaluator.problem().iterate().to_vec(), passes.network_forwards + passes.network_vjps))
+    }
+
+    /// L-BFGS on each of `levels` in turn, `iterations` each.
+    fn quasi_newton(&self, levels: &[Level], iterations: usize) -> Outcome<(Vec<f32>, u64)> {
+        let mut evaluator = self.evaluator()?;
+        for &level in levels {
+            let x = evaluator.iterate().to_vec();
+            evaluator.restart(&x, level)?;
+            quasi_newton(&mut evaluator, level, iterations)?;
+        }
+        let passes = evaluator.counters();
+        Ok((evaluator.iterate().to_vec(), passes.network_forwards + passes.network_vjps))
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+fn add(to: &mut [f32], factor: f64, other: &[f32]) {
+    to.iter_mut().zip(other).for_each(|(to, other)| *to += factor as f32 * other);
+}
+
+fn gradient(evaluator: &mut CpuEvaluator, level: Level) -> Outcome<Vec<f32>> {
+    evaluator.direction(level, true)?;
+    Ok(evaluator.search_direction().iter().map(|d| -d / level.t).collect())
+}
+
+fn quasi_newton(evaluator: &mut CpuEvaluator, level: Level, iterations: usize) -> Outcome<()> {
+    let mut pairs: Vec<(Vec<f32>, Vec<f32>)> = Vec::new();
+    let (mut x, mut g) = (evaluator.iterate().to_vec(), gradient(evaluator, level)?);
+    for _ in 0..iterations {
+        let direction = two_loops(&pairs, &g);
+        let (value, slope) = (evaluator.objective(), dot(&g, &direction));
+        let mut step = if pairs.is_empty() { 1e-4 } else { 1.0 };
+        let next = loop {
+            let mut trial = x.clone();
+            add(&mut trial, step, &direction);
+            evaluator.restart(&trial, level)?;
+            if evaluator.objective() <= value + DECREASE * step * slope {
+                break trial;
+            }
+            step *= 0.5;
+            if step < 1e-9 {
+                evaluator.restart(&x, level)?;
+                return Ok(());
+            }
+        };
+        let next_gradient = gradient(evaluator, level)?;
+        let difference = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f32>>();
+        let (s, y) = (difference(&next, &x), difference(&next_gradient, &g));
+        if dot(&s, &y) > 0.0 {
+            pairs.push((s, y));
+            pairs.drain(..pairs.len().saturating_sub(MEMORY));
+        }
+        (x, g) = (next, next_gradient);
+    }
+    Ok(())
+}
+
+/// `-H g` by the two loops of L-BFGS.
+fn two_loops(pairs: &[(Vec<f32>, Vec<f32>)], g: &[f32]) -> Vec<f32> {
+    let mut q: Vec<f32> = g.iter().map(|g| -g).collect();
+    let mut shares = Vec::new();
+    for (s, y) in pairs.iter().rev() {
+        let share = dot(s, &q) / dot(s, y);
+        add(&mut q, -share, y);
+        shares.push(share);
+    }
+    if let Some((s, y)) = pairs.last() {
+        let scale = dot(s, y) / dot(y, y);
+        q.iter_mut().for_each(|q| *q *= scale as f32);
+    }
+    for ((s, y), share) in pairs.iter().zip(shares.iter().rev()) {
+        let off = share - dot(y, &q) / dot(s, y);
+        add(&mut q, off, s);
+    }
+    q
+}
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<u64> = std::env::args().skip(1).map(|word| word.parse()).collect::<Result<_, _>>()?;
+    let (first, last) = if let [first, last] = arguments[..] { (first, last) } else { (101, 108) };
+    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?)?;
+    let names = [
+        "preconditioned, Armijo from the first level",
+        "preconditioned, non-monotone over 5 values",
+        "preconditioned, no test",
+        "L-BFGS on f, 100 iterations",
+        "L-BFGS over 8 levels, 12 iterations each",
+    ];
+    let mut sums = [[0.0; 2]; 5];
+    let n = (last - first + 1) as f64;
+    for seed in first..=last {
+        let truth = ellipses(seed, 128);
+        let measurement = Measurement::new(&simulate(&truth, 1.0, &Simulation::default())?)?;
+        let alpha = measurement.noise_std.powi(2) as f32;
+        let schedule = Schedule::new(Spacing::Logarithmic, 0.5, 1e-3, LEVELS)?;
+        let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(alpha) };
+        let case = Case { measurement: &measurement, prior: &prior, homotopy };
+        let levels: Vec<Level> = (0..LEVELS).map(|i| homotopy.level(i)).collect();
+        let results = [
+            case.preconditioned(1)?,
+            case.preconditioned(5)?,
+            case.preconditioned(0)?,
+            case.quasi_newton(&[homotopy.objective()], 100)?,
+            case.quasi_newton(&levels, 12)?,
+        ];
+        for (sum, (pixels, passes)) in sums.iter_mut().zip(results) {
+            sum[0] += psnr(&truth, &Image { pixels, ..truth }, 1.0)? / n;
+            sum[1] += passes as f64 / n;
+        }
+    }
+    println!("PSNR dB  network passes  steps by");
+    names.iter().zip(sums).for_each(|(name, [psnr, passes])| println!("{psnr:7.2} {passes:15.0}  {name}"));
+    Ok(())
+}
