@@ -56,22 +56,7 @@ impl Case<'_> {
                 (momentum, square) = (next / square, next);
             }
             let slope = f64::from(evaluator.products()?.slope);
-            let (last, reference) = (values[values.len() - 1], values.iter().rev().take(remembered));
-            let reference = reference.fold(f64::NEG_INFINITY, |most, value| most.max(*value));
-            // Without a reference every step passes; with one of several values, a direction that ascends may, too.
-            let mut step = 1.0_f32;
-            while remembered > 0 {
-                let value = last + f64::from(evaluator.change(step)?);
-                let wanted = reference - DECREASE * f64::from(step) * slope.abs();
-                if (slope < 0.0 || remembered > 1) && value <= wanted {
-                    break;
-                }
-                step *= 0.5;
-                if step < 1e-3 || (slope >= 0.0 && remembered == 1) {
-                    step = 0.0;
-                    break;
-                }
-            }
+            let step = accepted(&mut evaluator, slope, &values, remembered)?;
             if step > 0.0 {
                 evaluator.update(step)?;
             }
@@ -92,6 +77,25 @@ impl Case<'_> {
         let passes = evaluator.counters();
         Ok((evaluator.iterate().to_vec(), passes.network_forwards + passes.network_vjps))
     }
+}
+
+/// The first of 1, 1/2, 1/4, ... that passes, 0 where none does. Without a value to compare with, 1 passes; with several, a
+/// direction that ascends may pass, too.
+fn accepted(evaluator: &mut PreconditionedCpuEvaluator, slope: f64, values: &[f64], remembered: usize) -> Outcome<f32> {
+    if remembered == 0 {
+        return Ok(1.0);
+    }
+    let last = values.last().copied().unwrap_or(f64::INFINITY);
+    let reference = values.iter().rev().take(remembered).fold(f64::NEG_INFINITY, |most, value| most.max(*value));
+    let mut step = 1.0_f32;
+    while step > 1e-3 && (slope < 0.0 || remembered > 1) {
+        let value = last + f64::from(evaluator.change(step)?);
+        if value <= reference - DECREASE * f64::from(step) * slope.abs() {
+            return Ok(step);
+        }
+        step *= 0.5;
+    }
+    Ok(0.0)
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
