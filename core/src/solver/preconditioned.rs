@@ -36,11 +36,12 @@ use crate::trace::{Outcome, Record};
 /// many as [`with_approach`](Preconditioned::with_approach) says, whose steps are recorded as [`Outcome::Approach`].
 /// From then on every step is tested.
 ///
-/// There, as in plug-and-play restoration with diffusion models \[ZZL23\], the solve starts from the denoised image, and minimises `1/2 |A x - y|^2 + mu_i/2 |x - D(x_i)|^2` over a space
-/// that holds `D(x_i)`: what the data do not see comes from the denoiser, however few the steps. At large `t` that is
-/// nearly the mean of all images, so the starting point is forgotten. Each level may look at the image in another of the
-/// symmetries under which the prior's distribution stays the same, its `turn`: what a denoiser has learned wrongly is
-/// seldom symmetric, and repeated it would grow (equivariant plug-and-play \[TMPT24\]).
+/// There, as in plug-and-play restoration with diffusion models \[ZZL23\], the solve starts from the denoised image, and
+/// minimises `1/2 |A x - y|^2 + mu_i/2 |x - D(x_i)|^2` over a space that holds `D(x_i)`: what the data do not see comes from
+/// the denoiser, however few the steps. At large `t` that is nearly the mean of all images, so the starting point is
+/// forgotten. Each level may look at the image in another of the symmetries under which the prior's distribution stays the
+/// same, its `turn`: what a denoiser has learned wrongly is seldom symmetric, and repeated it would grow (equivariant
+/// plug-and-play \[TMPT24\]).
 ///
 /// # Why Theorem 3.2 holds
 /// `M = A^T A + mu I` has its eigenvalues in `[mu, L]`, `L = |A|^2 + mu`. After each conjugate gradient step from 0,
