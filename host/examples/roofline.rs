@@ -6,7 +6,7 @@
 mod common;
 
 use common::{Outcome, Passes, Projections, algorithm_2, measurement, pool, prior, time};
-use gradus::backend::cpu::Network;
+use gradus::backend::cpu::{Flop, LayerTime, Network};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::hint::black_box;
@@ -152,19 +152,28 @@ fn layers(peak: f64) -> Outcome<()> {
                 best.vjp_s = best.vjp_s.min(time.vjp_s);
             }
         }
-        println!("\n{:22} forward us  MFLOP GFLOP/s  % |   vjp us  MFLOP GFLOP/s  %", "layer (one thread)");
-        let mut total = [0.0; 4];
-        for layer in &best {
-            print!("{:22}", layer.name);
-            for (s, flop, end) in [(layer.forward_s, layer.forward_flop, " |"), (layer.vjp_s, layer.vjp_flop, "\n")] {
-                let rate = flop / s * 1e-9;
-                print!("{:9.1} {:7.1} {rate:7.1} {:3.0}{end}", s * 1e6, flop * 1e-6, 100.0 * rate / peak);
-            }
-            let values = [layer.forward_s * 1e3, layer.forward_flop * 1e-9, layer.vjp_s * 1e3, layer.vjp_flop * 1e-9];
-            total.iter_mut().zip(values).for_each(|(total, value)| *total += value);
-        }
-        let [forward, forward_gflop, vjp, vjp_gflop] = total;
-        println!("all: forward {forward:.2} ms, {forward_gflop:.3} GFLOP; vjp {vjp:.2} ms, {vjp_gflop:.3} GFLOP");
+        println!(
+            "\n% of the peak: of the operations executed, and of those of the definition (which PyTorch's counts go by)"
+        );
+        println!("{:18} forward us  MFLOP    %  definition    % |   vjp us  MFLOP    %  definition    %", "layer");
+        let line = |name: &str, passes: [(f64, Flop); 2]| {
+            let [forward, vjp] = passes.map(|(s, Flop { done, direct })| {
+                let share = |flop: f64| 100.0 * flop / s * 1e-9 / peak;
+                let (done_share, direct_share) = (share(done), share(direct));
+                format!(
+                    "{:8.1} {:7.1} {done_share:4.0} {:11.1} {direct_share:4.0}",
+                    s * 1e6,
+                    done * 1e-6,
+                    direct * 1e-6
+                )
+            });
+            println!("{name:20} {forward} | {vjp}");
+        };
+        best.iter().for_each(|l| line(&l.name, [(l.forward_s, l.forward_flop), (l.vjp_s, l.vjp_flop)]));
+        let sum = |value: fn(&LayerTime) -> f64| best.iter().map(value).sum::<f64>();
+        let flop = |value: fn(&LayerTime) -> Flop| best.iter().map(value).sum::<Flop>();
+        let forward = (sum(|l| l.forward_s), flop(|l| l.forward_flop));
+        line("all", [forward, (sum(|l| l.vjp_s), flop(|l| l.vjp_flop))]);
     });
     Ok(())
 }

@@ -18,7 +18,7 @@ mod vector;
 
 pub use evaluator::{CpuEvaluator, PreconditionedCpuEvaluator};
 pub use network::{Network, NetworkError};
-pub use profile::LayerTime;
+pub use profile::{Flop, LayerTime};
 pub use training::{TrainingBatch, TrainingNetwork};
 
 /// The instruction set that the network uses here, chosen at run time.

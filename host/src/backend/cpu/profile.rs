@@ -1,7 +1,40 @@
 //! Where the time of a pass goes, layer by layer.
 
 use super::network::Network;
+use std::iter::Sum;
+use std::ops::Add;
 use std::time::Instant;
+
+/// Floating-point operations of convolutions and matrix products; a product and its addition are two.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Flop {
+    /// As executed.
+    pub done: f64,
+    /// Of the definition, in which every value of a kernel meets every pixel: what is counted where nothing is said, and
+    /// up to 2.25 times what is executed here.
+    pub direct: f64,
+}
+
+impl Flop {
+    /// The same number by both counts.
+    pub(crate) fn plain(flop: f64) -> Self {
+        Self { done: flop, direct: flop }
+    }
+}
+
+impl Add for Flop {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { done: self.done + other.done, direct: self.direct + other.direct }
+    }
+}
+
+impl Sum for Flop {
+    fn sum<I: Iterator<Item = Self>>(flops: I) -> Self {
+        flops.fold(Self::default(), Add::add)
+    }
+}
 
 /// One layer of one pass of each kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,10 +45,10 @@ pub struct LayerTime {
     pub forward_s: f64,
     /// Time of the vjp, in seconds.
     pub vjp_s: f64,
-    /// Floating-point operations of the forward pass's convolutions, as executed: products of stencils, times two.
-    pub forward_flop: f64,
-    /// The same for the vjp.
-    pub vjp_flop: f64,
+    /// Work of the forward pass.
+    pub forward_flop: Flop,
+    /// Work of the vjp.
+    pub vjp_flop: Flop,
 }
 
 impl Network {

@@ -6,10 +6,11 @@
 
 use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
+use super::super::profile::Flop;
 use super::conv_kernel::{CHANNELS, Join, Sweep, TileTerm, channels_at_a_time};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
-use super::stencil::Stencil;
+use super::stencil::{MAX_TAPS, Stencil};
 use rayon::prelude::*;
 
 /// Weights of one convolution in the order in which the inner loops read them.
@@ -53,35 +54,41 @@ impl PackedConv {
     /// [`PackedConv::forward`] with other weights, in the same memory.
     pub(crate) fn repack_forward(&mut self, side: usize, weights: &[f32]) {
         let n_in = self.n_in;
-        self.pack(|o, i, row, col| weights[((o * n_in + i) * side + row) * side + col]);
+        self.pack(side, |o, i, row, col| weights[((o * n_in + i) * side + row) * side + col]);
     }
 
     /// [`PackedConv::transposed`] onto the input channels from `first` on, of `n_in`, with other weights.
     pub(crate) fn repack_transposed(&mut self, first: usize, n_in: usize, side: usize, weights: &[f32]) {
-        self.pack(|i, o, row, col| weights[((o * n_in + first + i) * side + row) * side + col]);
+        self.pack(side, |i, o, row, col| weights[((o * n_in + first + i) * side + row) * side + col]);
     }
 
-    fn pack(&mut self, weight: impl Fn(usize, usize, usize, usize) -> f32) {
+    fn pack(&mut self, side: usize, weight: impl Fn(usize, usize, usize, usize) -> f32) {
         let (stencil, n_in, n_out) = (self.stencil, self.n_in, self.n_out);
-        for (phase, packed) in self.phases.iter_mut().enumerate() {
-            let mut packed = packed.chunks_exact_mut(CHANNELS);
-            for block in (0..n_out).step_by(CHANNELS) {
-                for i in 0..n_in {
-                    for (product, packed) in stencil.products(phase).zip(&mut packed) {
-                        for (o, packed) in (block..n_out).zip(packed) {
-                            *packed = product.weight(|row, col| weight(o, i, row, col));
-                        }
+        for (block, first) in (0..n_out).step_by(CHANNELS).enumerate() {
+            for i in 0..n_in {
+                // The kernels of a block side by side, so that each product is one combination of vectors.
+                let mut kernels = [[0.0; CHANNELS]; MAX_TAPS];
+                for (tap, kernels) in kernels.iter_mut().enumerate().take(side * side) {
+                    let outputs = first..n_out;
+                    kernels.iter_mut().zip(outputs).for_each(|(w, o)| *w = weight(o, i, tap / side, tap % side));
+                }
+                for (phase, packed) in self.phases.iter_mut().enumerate() {
+                    let n_products = stencil.products(phase).count();
+                    let packed = packed[(block * n_in + i) * n_products * CHANNELS..].chunks_exact_mut(CHANNELS);
+                    for (product, packed) in stencil.products(phase).zip(packed) {
+                        packed.copy_from_slice(&product.weights(side, &kernels));
                     }
                 }
             }
         }
     }
 
-    /// Floating-point operations for an output of this layout, two for each product.
-    pub(crate) fn flop(&self, output: Blocked) -> f64 {
+    /// Work for an output of this layout.
+    pub(crate) fn flop(&self, output: Blocked) -> Flop {
         let products: usize = (0..self.stencil.n_phases()).map(|phase| self.stencil.products(phase).count()).sum();
         let grid_pixels = output.height * output.width / self.stencil.pixels_per_point();
-        2.0 * (grid_pixels * products * self.n_in * self.n_out) as f64
+        let of = |products: usize| 2.0 * (grid_pixels * products * self.n_in * self.n_out) as f64;
+        Flop { done: of(products), direct: of(self.stencil.direct_products()) }
     }
 
     /// Geometry of the tiles for an output of this layout.

@@ -13,6 +13,7 @@ pub(crate) mod silu;
 pub(crate) mod stencil;
 pub(crate) mod time_embedding;
 pub(crate) mod weight_gradient;
+mod weight_phases;
 mod winograd;
 
 #[cfg(test)]

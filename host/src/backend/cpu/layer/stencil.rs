@@ -11,6 +11,9 @@
 
 use super::winograd::{A, B, PLANES, POINT_PLANES, ROWS};
 
+/// Most values of a kernel: 3 x 3.
+pub(crate) const MAX_TAPS: usize = 9;
+
 /// One neighbour along one axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Neighbour {
@@ -54,6 +57,8 @@ pub(crate) enum Merge {
 pub(crate) struct Axis {
     pub(crate) split: Split,
     pub(crate) merge: Merge,
+    /// Products per grid point and input of the definition, which shares none.
+    direct_products: usize,
     /// For each phase, the neighbours it sums over.
     phases: &'static [&'static [Neighbour]],
 }
@@ -75,18 +80,20 @@ const fn turned(taps: &[(usize, f32)]) -> [(usize, f32); 3] {
 }
 
 impl Axis {
-    const fn new(split: Split, merge: Merge, phases: &'static [&'static [Neighbour]]) -> Self {
-        Self { split, merge, phases }
+    const fn new(split: Split, merge: Merge, direct_products: usize, phases: &'static [&'static [Neighbour]]) -> Self {
+        Self { split, merge, direct_products, phases }
     }
 
     /// out[y] = sum_k w[k] in[y + k - 1].
-    const SAME: Self = Self::new(Split::Whole, Merge::Whole, &[&[n(0, -1, ONE[0]), n(0, 0, ONE[1]), n(0, 1, ONE[2])]]);
+    const SAME: Self =
+        Self::new(Split::Whole, Merge::Whole, 3, &[&[n(0, -1, ONE[0]), n(0, 0, ONE[1]), n(0, 1, ONE[2])]]);
     const SAME_TRANSPOSED: Self =
-        Self::new(Split::Whole, Merge::Whole, &[&[n(0, -1, ONE[2]), n(0, 0, ONE[1]), n(0, 1, ONE[0])]]);
+        Self::new(Split::Whole, Merge::Whole, 3, &[&[n(0, -1, ONE[2]), n(0, 0, ONE[1]), n(0, 1, ONE[0])]]);
     /// The same two by F(4, 3).
     const WINOGRAD: Self = Self::new(
         Split::Winograd,
         Merge::Winograd,
+        12,
         &[
             &[n(0, 0, ONE[0])],
             &[n(1, 0, AT_A)],
@@ -99,6 +106,7 @@ impl Axis {
     const WINOGRAD_TRANSPOSED: Self = Self::new(
         Split::Winograd,
         Merge::Winograd,
+        12,
         &[
             &[n(0, 0, ONE[2])],
             &[n(1, 0, &turned(AT_A))],
@@ -109,27 +117,30 @@ impl Axis {
         ],
     );
     /// out[y] = w in[y], its own transpose.
-    const POINT: Self = Self::new(Split::Whole, Merge::Whole, &[&[n(0, 0, ONE[0])]]);
+    const POINT: Self = Self::new(Split::Whole, Merge::Whole, 1, &[&[n(0, 0, ONE[0])]]);
     /// The same, to be merged with F(4, 3).
     const POINT_WINOGRAD: Self = Self::new(
         Split::WinogradPoint,
         Merge::Winograd,
+        4,
         &[&[n(0, 0, ONE[0])], &[n(1, 0, ONE[0])], &[n(2, 0, ONE[0])], &[], &[], &[n(3, 0, ONE[0])]],
     );
     /// out[y] = sum_k w[k] in[2 y + k - 1].
     const DOWN: Self =
-        Self::new(Split::EvenOdd, Merge::Whole, &[&[n(1, -1, ONE[0]), n(1, 0, ONE[2]), n(0, 0, ONE[1])]]);
+        Self::new(Split::EvenOdd, Merge::Whole, 3, &[&[n(1, -1, ONE[0]), n(1, 0, ONE[2]), n(0, 0, ONE[1])]]);
     const DOWN_TRANSPOSED: Self =
-        Self::new(Split::Whole, Merge::EvenOdd, &[&[n(0, 0, ONE[1])], &[n(0, 0, ONE[2]), n(0, 1, ONE[0])]]);
+        Self::new(Split::Whole, Merge::EvenOdd, 3, &[&[n(0, 0, ONE[1])], &[n(0, 0, ONE[2]), n(0, 1, ONE[0])]]);
     /// out[y] = sum_k w[k] in[floor((y + k - 1) / 2)].
     const UP: Self = Self::new(
         Split::Whole,
         Merge::EvenOdd,
+        6,
         &[&[n(0, -1, ONE[0]), n(0, 0, LAST_TWO)], &[n(0, 0, FIRST_TWO), n(0, 1, ONE[2])]],
     );
     const UP_TRANSPOSED: Self = Self::new(
         Split::EvenOdd,
         Merge::Whole,
+        6,
         &[&[n(1, -1, ONE[2]), n(0, 0, LAST_TWO), n(1, 0, FIRST_TWO), n(0, 1, ONE[0])]],
     );
 
@@ -197,6 +208,11 @@ impl Stencil {
         self.rows.phases.len() * self.cols.phases.len()
     }
 
+    /// Products per grid point, input and output of the definition.
+    pub(crate) fn direct_products(&self) -> usize {
+        self.rows.direct_products * self.cols.direct_products
+    }
+
     /// Output pixels per grid point.
     pub(crate) fn pixels_per_point(&self) -> usize {
         self.rows.upscale() * self.cols.upscale()
@@ -227,23 +243,27 @@ pub(crate) struct Product {
 }
 
 impl Product {
-    /// The weight, where the kernel has `weight(row, col)`.
-    pub(crate) fn weight(&self, weight: impl Fn(usize, usize) -> f32) -> f32 {
-        let mut sum = 0.0;
-        for &(row, row_factor) in self.row_taps {
-            for &(col, col_factor) in self.col_taps {
-                sum += row_factor * col_factor * weight(row, col);
-            }
+    /// The weights of `N` kernels of `side` x `side`, `kernels[position]`.
+    pub(crate) fn weights<const N: usize>(&self, side: usize, kernels: &[[f32; N]; MAX_TAPS]) -> [f32; N] {
+        let mut weights = [0.0; N];
+        for (tap, factor) in self.taps(side) {
+            weights.iter_mut().zip(kernels[tap]).for_each(|(weight, kernel)| *weight += factor * kernel);
         }
-        sum
+        weights
     }
 
-    /// The transpose of [`Product::weight`]: gives each of the kernel's weights its share of `value`.
-    pub(crate) fn spread(&self, value: f32, mut add: impl FnMut(usize, usize, f32)) {
-        for &(row, row_factor) in self.row_taps {
-            for &(col, col_factor) in self.col_taps {
-                add(row, col, row_factor * col_factor * value);
-            }
+    /// The transpose of [`Product::weights`]: adds to each position of the kernels its share of `weights`.
+    pub(crate) fn spread<const N: usize>(&self, side: usize, weights: [f32; N], kernels: &mut [[f32; N]; MAX_TAPS]) {
+        for (tap, factor) in self.taps(side) {
+            kernels[tap].iter_mut().zip(weights).for_each(|(kernel, weight)| *kernel += factor * weight);
         }
+    }
+
+    /// The positions in a kernel that this product combines, with their factors.
+    fn taps(&self, side: usize) -> impl Iterator<Item = (usize, f32)> {
+        let in_row = move |&(row, row_factor): &'static (usize, f32)| {
+            self.col_taps.iter().map(move |&(col, col_factor)| (row * side + col, row_factor * col_factor))
+        };
+        self.row_taps.iter().flat_map(in_row)
     }
 }

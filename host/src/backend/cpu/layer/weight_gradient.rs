@@ -11,13 +11,12 @@
 //! values as there are outputs. A task owns a few input channels and walks over the whole image, so sums do not depend on
 //! threads.
 
-use super::super::aligned::LINE;
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::engine::Engine;
-use super::super::simd::{for_each_vector, load, load_first, store_first};
+use super::super::simd::{load, load_first, store_first};
 use super::conv_tile::{Pack, Prologue, TileShape};
-use super::stencil::{Merge, Product, Stencil};
-use super::winograd;
+use super::stencil::{MAX_TAPS, Product, Stencil};
+use super::weight_phases::{Shape, SplitRow};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -27,7 +26,7 @@ const INPUTS: usize = 4;
 /// Grid pixels whose products are summed in one chain of additions, about.
 const PIXELS: usize = 1024;
 /// Most vectors of outputs at a time.
-const VECTORS: usize = 5;
+pub(super) const VECTORS: usize = 5;
 
 /// The weight gradient of one convolution.
 #[derive(Clone, Copy)]
@@ -43,48 +42,6 @@ pub(crate) struct WeightGradient<'a> {
 /// Number of products over all phases.
 pub(crate) fn n_products(stencil: Stencil) -> usize {
     (0..stencil.n_phases()).map(|phase| stencil.products(phase).count()).sum()
-}
-
-/// How a d_out stands when split: `[grid row][phase][column, last first][output]`, with a column of zeros at either end;
-/// behind the phases of a row, the sums of its pixels.
-#[derive(Clone, Copy)]
-struct Shape {
-    n_phases: usize,
-    n_out: usize,
-    height: usize,
-    width: usize,
-}
-
-impl Shape {
-    fn new(stencil: Stencil, output: Blocked) -> Self {
-        let (height, width) = (output.height / stencil.rows.upscale(), output.width / stencil.cols.upscale());
-        Self { n_phases: stencil.n_phases(), n_out: output.channels, height, width }
-    }
-
-    /// Values of one phase in a row.
-    fn phase_len(&self) -> usize {
-        (self.width + 2) * self.n_out
-    }
-
-    /// Where the sums of a row stand.
-    fn sums(&self) -> Range<usize> {
-        let start = self.n_phases * self.phase_len();
-        start..start + self.n_out
-    }
-
-    /// Distance of rows; vectors that are not stored reach beyond the last phase.
-    fn row_len(&self) -> usize {
-        self.sums().end.next_multiple_of(LINE) + VECTORS * LINE
-    }
-
-    fn len(&self) -> usize {
-        self.height * self.row_len()
-    }
-
-    /// The input of the whole image in one tile.
-    fn tile(&self, stencil: Stencil) -> TileShape {
-        TileShape::new(stencil, self.height, self.width, self.height)
-    }
 }
 
 /// Values of the phases of `pairs` pairs.
@@ -136,97 +93,6 @@ impl WeightGradient<'_> {
         }
         let tiles = &tiles[..self.pairs.len() * tile_len];
         engine.arch.dispatch(Correlate { stencil, shape, tile_shape, n_in, tile_len, phases, tiles, out });
-    }
-}
-
-/// Splits a grid row of d_out into its phases, the transpose of joining them, and sums its pixels.
-struct SplitRow<'a> {
-    stencil: Stencil,
-    shape: Shape,
-    d_out: View<'a>,
-    row: usize,
-    /// Room for the row's pixels `[row][column, last first][output]`.
-    pixels: &'a mut [f32],
-    phases: &'a mut [f32],
-}
-
-impl WithSimd for SplitRow<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { stencil, shape, d_out, row, pixels, phases } = self;
-        let (n_out, n_rows, width) = (shape.n_out, stencil.rows.upscale(), d_out.layout().width);
-        let pixels = &mut pixels[..n_rows * width * n_out];
-        transpose(d_out, n_rows * row, pixels);
-        let (phases, sums) = phases.split_at_mut(shape.sums().start);
-        add_up(simd, pixels, &mut sums[..n_out]);
-        for phase in phases.chunks_exact_mut(shape.phase_len()) {
-            phase[..n_out].fill(0.0);
-            phase[shape.phase_len() - n_out..].fill(0.0);
-        }
-        let start = |phase: usize| phase * shape.phase_len() + n_out;
-        match stencil.rows.merge {
-            Merge::Whole => phases[start(0)..][..pixels.len()].copy_from_slice(pixels),
-            Merge::EvenOdd => {
-                for (index, pixels) in pixels.chunks_exact(width * n_out).enumerate() {
-                    for (at, pair) in pixels.chunks_exact(2 * n_out).enumerate() {
-                        // The columns are turned round.
-                        let (odd, even) = pair.split_at(n_out);
-                        phases[start(2 * index) + at * n_out..][..n_out].copy_from_slice(even);
-                        phases[start(2 * index + 1) + at * n_out..][..n_out].copy_from_slice(odd);
-                    }
-                }
-            }
-            Merge::Winograd => for_each_vector::<S>(
-                width * n_out,
-                #[inline(always)]
-                |at, valid, _| {
-                    let mut d = [simd.splat_f32s(0.0); winograd::ROWS];
-                    for (index, d) in d.iter_mut().enumerate() {
-                        *d = load_first(simd, pixels, index * width * n_out + at, valid);
-                    }
-                    for (phase, m) in winograd::split(simd, d).into_iter().enumerate() {
-                        store_first(simd, phases, start(phase) + at, valid, m);
-                    }
-                },
-            ),
-        }
-    }
-}
-
-/// As many rows as `to` has room for, from row `first_row` on, to `[row][column, last first][channel]`.
-#[inline(always)]
-fn transpose(from: View<'_>, first_row: usize, to: &mut [f32]) {
-    let (n_out, width) = (from.layout().channels, from.layout().width);
-    let fours = n_out - n_out % 4;
-    for first in (0..fours).step_by(4) {
-        for (row, to) in to.chunks_exact_mut(width * n_out).enumerate() {
-            let [a, b, c, d] = std::array::from_fn(|i| from.row(first + i, first_row + row));
-            for ((((to, a), b), c), d) in to.chunks_exact_mut(n_out).rev().zip(a).zip(b).zip(c).zip(d) {
-                to[first..first + 4].copy_from_slice(&[*a, *b, *c, *d]);
-            }
-        }
-    }
-    for channel in fours..n_out {
-        for (row, to) in to.chunks_exact_mut(width * n_out).enumerate() {
-            let values = from.row(channel, first_row + row);
-            to.chunks_exact_mut(n_out).rev().zip(values).for_each(|(to, &value)| to[channel] = value);
-        }
-    }
-}
-
-/// The sums over pixels.
-#[inline(always)]
-fn add_up<S: Simd>(simd: S, pixels: &[f32], sums: &mut [f32]) {
-    let n_out = sums.len();
-    for first in (0..n_out).step_by(S::F32_LANES) {
-        let valid = S::F32_LANES.min(n_out - first);
-        let mut sum = simd.splat_f32s(0.0);
-        for pixel in pixels.chunks_exact(n_out) {
-            sum = simd.add_f32s(sum, load_first(simd, pixel, first, valid));
-        }
-        store_first(simd, sums, first, valid, sum);
     }
 }
 
@@ -364,32 +230,32 @@ impl Correlate<'_> {
     }
 }
 
-/// d_w `[output][input][row][col]` = the gradient `[input][product][output]` of packed weights, summed over `lanes`.
-pub(crate) fn fold<'a>(
+/// d_w `[output][input][row][col]` = `factor` times the gradient `[input][product][output]` of packed weights.
+pub(crate) fn fold(
     stencil: Stencil,
     (n_out, n_in): (usize, usize),
     side: usize,
     factor: f32,
-    lanes: impl Iterator<Item = &'a [f32]> + Clone + Sync,
+    d_packed: &[f32],
     d_w: &mut [f32],
 ) {
     /// Outputs of one task.
-    const OUTPUTS: usize = 16;
+    const OUTPUTS: usize = 8;
     let (n_products, per_output) = (n_products(stencil), n_in * side * side);
     d_w.par_chunks_mut(OUTPUTS * per_output).enumerate().for_each(|(chunk, d_w)| {
-        d_w.fill(0.0);
+        let n = d_w.len() / per_output;
         for i in 0..n_in {
+            let mut kernels = [[0.0; OUTPUTS]; MAX_TAPS];
             let products = (0..stencil.n_phases()).flat_map(|phase| stencil.products(phase));
             for (index, product) in products.enumerate() {
                 let start = (i * n_products + index) * n_out + chunk * OUTPUTS;
-                let mut sums = [0.0; OUTPUTS];
-                for lane in lanes.clone() {
-                    let values = &lane[start..][..d_w.len() / per_output];
-                    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-                }
-                for (d_w, sum) in d_w.chunks_exact_mut(per_output).zip(sums) {
-                    product.spread(factor * sum, |row, col, share| d_w[(i * side + row) * side + col] += share);
-                }
+                let mut weights = [0.0; OUTPUTS];
+                weights.iter_mut().zip(&d_packed[start..][..n]).for_each(|(to, from)| *to = factor * from);
+                product.spread(side, weights, &mut kernels);
+            }
+            for (o, d_w) in d_w.chunks_exact_mut(per_output).enumerate() {
+                let kernel = &mut d_w[i * side * side..][..side * side];
+                kernel.iter_mut().zip(&kernels).for_each(|(d_w, kernel)| *d_w = kernel[o]);
             }
         }
     });

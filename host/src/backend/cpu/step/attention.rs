@@ -7,6 +7,7 @@ use super::super::layer::conv::{Convolution, Epilogue, Term};
 use super::super::layer::conv_tile::Prologue;
 use super::super::layer::group_norm::{GroupNorm, InputGradientBlock};
 use super::super::layer::resample::ConvPair;
+use super::super::profile::Flop;
 use super::{Compiler, Lane};
 use crate::unet::plan::Step;
 use std::mem::take;
@@ -64,11 +65,11 @@ impl AttentionBlock {
         lane.norms[*number] = state;
     }
 
-    pub(super) fn flop(&self, output: Blocked) -> (f64, f64) {
+    pub(super) fn flop(&self, output: Blocked) -> (Flop, Flop) {
         let products = 2.0 * (output.height * output.width * output.len()) as f64;
         let points = self.qkv.forward.flop(output) + self.out.forward.flop(output);
         // Two matrix products forward; seven backward, two of them again for P.
-        (points + 2.0 * products, points + 7.0 * products)
+        (points + Flop::plain(2.0 * products), points + Flop::plain(7.0 * products))
     }
 
     pub(super) fn vjp(&self, engine: &Engine, step: &Step, lane: &mut Lane) {

@@ -6,6 +6,7 @@ use super::super::layer::conv::{Convolution, Epilogue, Term};
 use super::super::layer::conv_tile::Prologue;
 use super::super::layer::group_norm::{GroupNorm, InputGradientBlock};
 use super::super::layer::resample::ConvPair;
+use super::super::profile::Flop;
 use super::{Compiler, Lane};
 use crate::unet::layers::LayerKind;
 use crate::unet::plan::Step;
@@ -41,7 +42,7 @@ impl PlainConvolution {
         lane.activations[step.output] = out;
     }
 
-    pub(super) fn flop(&self, input: Blocked, output: Blocked) -> (f64, f64) {
+    pub(super) fn flop(&self, input: Blocked, output: Blocked) -> (Flop, Flop) {
         (self.conv.forward.flop(output), self.conv.transposed.flop(input))
     }
 
@@ -88,7 +89,7 @@ impl OutputConvolution {
         lane.norms[*number] = state;
     }
 
-    pub(super) fn flop(&self, input: Blocked, output: Blocked) -> (f64, f64) {
+    pub(super) fn flop(&self, input: Blocked, output: Blocked) -> (Flop, Flop) {
         (self.conv.forward.flop(output), self.conv.transposed.flop(input))
     }
 

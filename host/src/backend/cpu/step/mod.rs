@@ -11,6 +11,7 @@ use super::blocked::Blocked;
 use super::engine::Engine;
 use super::layer::conv::{Convolution, PackedConv};
 use super::layer::group_norm::GroupNorm;
+use super::profile::Flop;
 use crate::unet::layers::LayerKind;
 use crate::unet::plan::{Plan, Step};
 use crate::unet::{Architecture, Weights};
@@ -45,8 +46,8 @@ impl Operation {
 }
 
 impl Operation {
-    /// Floating-point operations of the convolutions, forward and backward; the matrix products of attention included.
-    pub(crate) fn flop(&self, step: &Step, lane: &Lane) -> (f64, f64) {
+    /// Work of the forward pass and of the vjp.
+    pub(crate) fn flop(&self, step: &Step, lane: &Lane) -> (Flop, Flop) {
         let (input, output) = (lane.layout(step.input), lane.layout(step.output));
         match self {
             Self::Convolution(operation) => operation.flop(input, output),

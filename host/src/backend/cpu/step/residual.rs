@@ -13,6 +13,7 @@ use super::super::layer::conv_tile::Prologue;
 use super::super::layer::group_norm::{GroupNorm, InputGradientBlock};
 use super::super::layer::resample::{ConvPair, shortcut_stencil};
 use super::super::layer::stencil::Stencil;
+use super::super::profile::Flop;
 use super::{Compiler, Lane};
 use crate::unet::layers::LayerKind;
 use crate::unet::plan::{GradientTarget, Step, TensorId};
@@ -108,12 +109,11 @@ impl ResidualBlock {
         (lane.activations[step.output], lane.norms[self.norm2.0]) = (out, state);
     }
 
-    pub(super) fn flop(&self, output: Blocked) -> (f64, f64) {
+    pub(super) fn flop(&self, output: Blocked) -> (Flop, Flop) {
         let of = |conv: &PackedConv| conv.flop(output);
-        let (forward, transposed) = self
-            .projection
-            .as_ref()
-            .map_or((0.0, 0.0), |projection| (of(&projection.forward), projection.transposed.iter().map(of).sum()));
+        let (forward, transposed) = self.projection.as_ref().map_or_else(Default::default, |projection| {
+            (of(&projection.forward), projection.transposed.iter().map(of).sum())
+        });
         let forward = of(&self.conv1.forward) + of(&self.conv2.forward) + forward;
         (forward, of(&self.conv1.transposed) + of(&self.conv2.transposed) + transposed)
     }

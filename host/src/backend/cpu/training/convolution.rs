@@ -161,15 +161,11 @@ impl ConvLayer {
         (lane.gradient, lane.phases) = (gradient, phases);
     }
 
-    /// Adds up the lanes' gradients.
-    pub(super) fn collect(&self, lanes: &[Lane], factor: f32, gradient: &mut [f32]) {
-        let n_out = self.forward.n_out;
-        let of_lanes = lanes.iter().map(|lane| &lane.gradient[self.gradient.clone()]);
-        let shape = (n_out, self.forward.n_in);
-        let (d_weight, d_bias) = (self.weight.clone(), self.bias.clone());
-        fold(self.forward.stencil, shape, self.side, factor, of_lanes.clone(), &mut gradient[d_weight]);
-        for (o, d_bias) in gradient[d_bias].iter_mut().enumerate() {
-            *d_bias = factor * of_lanes.clone().map(|lane| lane[lane.len() - n_out + o]).sum::<f32>();
-        }
+    /// The gradient of the parameters from that of what the lanes keep.
+    pub(super) fn collect(&self, of_lanes: &[f32], factor: f32, gradient: &mut [f32]) {
+        let (n_out, n_in) = (self.forward.n_out, self.forward.n_in);
+        let (d_packed, d_bias) = of_lanes[self.gradient.clone()].split_at(self.gradient.len() - n_out);
+        fold(self.forward.stencil, (n_out, n_in), self.side, factor, d_packed, &mut gradient[self.weight.clone()]);
+        gradient[self.bias.clone()].iter_mut().zip(d_bias).for_each(|(to, from)| *to = factor * from);
     }
 }

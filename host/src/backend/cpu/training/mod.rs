@@ -186,7 +186,10 @@ impl TrainingNetwork {
                 loss(shared, operations, parameters, lane, sample);
             });
             gradient.fill(0.0);
-            operations.iter().for_each(|operation| operation.collect(lanes, factor, gradient));
+            if let Some((first, others)) = lanes.split_first_mut() {
+                add_up(&mut first.gradient, others);
+                operations.iter().for_each(|operation| operation.collect(&first.gradient, factor, gradient));
+            }
             shared.embedding.collect(lanes.iter().map(|lane| &lane.embedding), factor, gradient);
         });
         lanes.iter().map(|lane| lane.loss).sum()
@@ -288,6 +291,18 @@ impl Shared {
         unshuffle(self.layouts[0], self.pixel_unshuffle, (output as f32, 0.0), d_h(lane), &mut d_output);
         lane.put(quantity, self.output, d_output);
     }
+}
+
+/// Adds the gradients of `others` to `sum`, in the order of the lanes.
+fn add_up(sum: &mut [f32], others: &[Lane]) {
+    /// Values of a task; they stay in a first-level cache.
+    const CHUNK: usize = 4096;
+    sum.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, sum)| {
+        for lane in others {
+            let values = &lane.gradient[chunk * CHUNK..];
+            sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        }
+    });
 }
 
 fn new_lane(layers: &Layers, image_len: usize) -> Lane {

@@ -239,14 +239,11 @@ impl NormLayer {
         lane.norms[self.number] = state;
     }
 
-    /// Adds up the lanes' gradients.
-    pub(super) fn collect(&self, lanes: &[Lane], factor: f32, gradient: &mut [f32]) {
-        let channels = self.gain.len();
-        for (first, range) in [(0, self.gain.clone()), (channels, self.bias.clone())] {
-            for (c, out) in gradient[range].iter_mut().enumerate() {
-                let of_lane = |lane: &Lane| lane.gradient[self.gradient.start + first + c];
-                *out = factor * lanes.iter().map(of_lane).sum::<f32>();
-            }
+    /// The gradient of the parameters from that of what the lanes keep.
+    pub(super) fn collect(&self, of_lanes: &[f32], factor: f32, gradient: &mut [f32]) {
+        let (d_gain, d_bias) = of_lanes[self.gradient.clone()].split_at(self.gain.len());
+        for (range, from) in [(self.gain.clone(), d_gain), (self.bias.clone(), d_bias)] {
+            gradient[range].iter_mut().zip(from).for_each(|(to, from)| *to = factor * from);
         }
     }
 }

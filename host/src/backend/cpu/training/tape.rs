@@ -60,11 +60,11 @@ impl Operation {
         }
     }
 
-    /// Adds up the lanes' gradients of the parameters.
-    pub(super) fn collect(&self, lanes: &[Lane], factor: f32, gradient: &mut [f32]) {
+    /// `factor` times the gradient of the parameters, from that of what the lanes keep.
+    pub(super) fn collect(&self, of_lanes: &[f32], factor: f32, gradient: &mut [f32]) {
         match self {
-            Self::Convolution(layer) => layer.collect(lanes, factor, gradient),
-            Self::Norm(layer) => layer.collect(lanes, factor, gradient),
+            Self::Convolution(layer) => layer.collect(of_lanes, factor, gradient),
+            Self::Norm(layer) => layer.collect(of_lanes, factor, gradient),
             Self::Attention(_) => {}
         }
     }
