@@ -17,7 +17,8 @@ use std::sync::Mutex;
 const IMAGES: usize = 2;
 
 fn settings(device: DeviceChoice) -> Settings {
-    let own = PreconditionedSettings { steps: 2, solve_steps: 2, tested_steps: 1, ..PreconditionedSettings::default() };
+    let own =
+        PreconditionedSettings { steps: Some(2), solve_steps: 2, tested_steps: 1, ..PreconditionedSettings::default() };
     Settings { device, steps: 2, tv_iterations: 3, preconditioned: own, ..Settings::default() }
 }
 

@@ -53,7 +53,8 @@ pub struct Arguments {
     /// Weight of the prior [default: from the noise]
     #[arg(long)]
     alpha: Option<f64>,
-    /// Number of smoothing levels, one iteration each [default: 8, and 300 for the other learned methods]
+    /// Number of smoothing levels, one iteration each [default: what the weights name, 12 for ct and 8 for
+    /// ellipses; 300 for the other learned methods]
     #[arg(long)]
     steps: Option<u32>,
     /// First smoothing level [default: 0.5, and 1 for the other learned methods]
@@ -118,13 +119,15 @@ impl Arguments {
         replace(&mut set.device, &self.device);
         replace(&mut set.precision, &self.precision);
         let own = &mut set.preconditioned;
-        let levels = match set.method {
-            Method::Preconditioned => (&mut own.steps, &mut own.t_max, &mut own.t_min),
-            _ => (&mut set.steps, &mut set.t_max, &mut set.t_min),
+        let (t_max, t_min) = if set.method == Method::Preconditioned {
+            own.steps = self.steps.or(own.steps);
+            (&mut own.t_max, &mut own.t_min)
+        } else {
+            replace(&mut set.steps, &self.steps);
+            (&mut set.t_max, &mut set.t_min)
         };
-        replace(levels.0, &self.steps);
-        replace(levels.1, &self.t_max);
-        replace(levels.2, &self.t_min);
+        replace(t_max, &self.t_max);
+        replace(t_min, &self.t_min);
         replace(&mut own.solve_steps, &self.solve_steps);
         replace(&mut own.weight, &self.weight);
         replace(&mut own.average, &self.average);
@@ -233,13 +236,17 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     } else {
         None
     };
+    if let (Method::Preconditioned, Some(prior)) = (run.reconstruction.method, &prior) {
+        let own = &mut run.reconstruction.preconditioned;
+        own.steps = Some(own.steps_with(prior));
+    }
     let settings = &run.reconstruction;
     let measurement = Measurement::new(&problem.scan).into_diagnostic()?;
     let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
     let fbp = filtered_backprojection(&measurement, settings.window).into_diagnostic()?;
-    let total = match settings.method {
-        Method::Tv => settings.tv_iterations,
-        Method::Preconditioned => settings.preconditioned.total_steps(),
+    let total = match (settings.method, &prior) {
+        (Method::Tv, _) => settings.tv_iterations,
+        (Method::Preconditioned, Some(prior)) => settings.preconditioned.total_steps(prior),
         _ => settings.steps,
     };
     let bar = terminal.progress(total.into(), &settings.method.to_string());

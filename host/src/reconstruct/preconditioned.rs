@@ -68,7 +68,7 @@ pub(super) fn solver(
 ) -> Result<(f64, Preconditioned), ReconstructError> {
     let own = &settings.preconditioned;
     let (alpha, kernel) = (settings.prior_weight(measurement.noise_std), prior.perturbation_kernel());
-    let solver = settings.preconditioned_solver((own.t_max, own.steps), kernel.for_solver(), alpha)?;
+    let solver = settings.preconditioned_solver((own.t_max, own.steps_with(prior)), kernel.for_solver(), alpha)?;
     Ok((alpha, solver))
 }
 
@@ -97,7 +97,7 @@ impl Job<'_> {
     {
         let Self { measurement, settings, prior, solver, alpha } = self;
         let (own, kernel) = (&settings.preconditioned, prior.perturbation_kernel());
-        let (total, pixels) = (own.total_steps().into(), measurement.geometry.image_len());
+        let (total, pixels) = (own.total_steps(prior).into(), measurement.geometry.image_len());
         let mut run = Run { evaluator, pixels, trace: Vec::new(), total, done_before: 0, observer };
         let mut status = run.drive(solver)?;
         let mut mean = Mean::of(&run.iterate()?);

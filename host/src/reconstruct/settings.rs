@@ -2,6 +2,7 @@
 
 use crate::backend::{DeviceChoice, Precision, View};
 use crate::ct::Window;
+use crate::unet::Weights;
 use gradus_core::{
     Answer, AnswerError, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, Level, PerturbationKernel,
     Preconditioned, Record, RegularisationWeight, Request, Schedule, SettingsError, Solver, Spacing, StepCandidate,
@@ -124,8 +125,10 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PreconditionedSettings {
-    /// Number of levels, one iteration each.
-    pub steps: u32,
+    /// Number of levels, one iteration each. Without it as many as the prior's weights name, or
+    /// [`PreconditionedSettings::STEPS`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
     /// First smoothing level.
     pub t_max: f64,
     /// Last smoothing level, at which the objective is defined.
@@ -150,17 +153,26 @@ pub struct PreconditionedSettings {
 }
 
 impl PreconditionedSettings {
+    /// Levels where neither the settings nor the prior name a number.
+    pub const STEPS: u32 = 8;
+
+    /// Levels of the first run with this prior.
+    #[must_use]
+    pub fn steps_with(&self, prior: &Weights) -> u32 {
+        self.steps.or(prior.preconditioned_steps()).unwrap_or(Self::STEPS)
+    }
+
     /// Iterations of all runs together.
     #[must_use]
-    pub fn total_steps(&self) -> u32 {
-        self.steps.saturating_add(self.average.saturating_sub(1).saturating_mul(self.restart_steps))
+    pub fn total_steps(&self, prior: &Weights) -> u32 {
+        self.steps_with(prior).saturating_add(self.average.saturating_sub(1).saturating_mul(self.restart_steps))
     }
 }
 
 impl Default for PreconditionedSettings {
     fn default() -> Self {
         Self {
-            steps: 8,
+            steps: None,
             t_max: 0.5,
             t_min: 0.001,
             solve_steps: 12,

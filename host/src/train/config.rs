@@ -29,6 +29,10 @@ pub struct TrainingConfig {
     /// What is measured while training.
     #[serde(default)]
     pub validation: ValidationConfig,
+    /// Goes into the weights: in how many steps the preconditioned method is to reconstruct with them. A sweep over images
+    /// of no test finds it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preconditioned_steps: Option<u32>,
     /// One after the other.
     pub phase: Vec<Phase>,
 }
@@ -231,6 +235,7 @@ impl TrainingConfig {
     pub fn is_begin_of(&self, longer: &Self, steps: u64) -> bool {
         let fixed = |config: &Self| Self {
             phase: Vec::new(),
+            preconditioned_steps: None,
             checkpoint_every_s: 0.0,
             validation: ValidationConfig::default(),
             ..config.clone()
@@ -266,6 +271,9 @@ impl TrainingConfig {
         positive("validation.images", self.validation.images as f64)?;
         positive("validation.noise", self.validation.noise)?;
         positive("validation.iterations", self.validation.iterations.into())?;
+        if let Some(steps) = self.preconditioned_steps {
+            check("preconditioned_steps", steps, steps >= 2, "at least 2")?;
+        }
         positive("phase", self.phase.len() as f64)?;
         self.size_fits("data.size", self.data.size())?;
         self.phase.iter().enumerate().try_for_each(|(k, phase)| self.validate_phase(k, phase))

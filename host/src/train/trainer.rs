@@ -290,7 +290,8 @@ impl Trainer {
         let config = self.config();
         let (network, kernel) = (config.network.clone(), config.perturbation_kernel);
         let average = &self.checkpoint.state.average;
-        Ok(Weights::from_parameters(network, kernel, self.parametrisation(), self.provenance(), average)?)
+        let weights = Weights::from_parameters(network, kernel, self.parametrisation(), self.provenance(), average)?;
+        Ok(weights.with_preconditioned_steps(config.preconditioned_steps)?)
     }
 
     /// What the weights come from, and how.

@@ -22,6 +22,7 @@ pub struct Weights {
     perturbation_kernel: PerturbationKernelSpec,
     parametrisation: Parametrisation,
     provenance: String,
+    preconditioned_steps: Option<u32>,
     tensors: BTreeMap<String, Tensor>,
 }
 
@@ -98,6 +99,7 @@ const ARCHITECTURE: &str = "architecture";
 const PERTURBATION_KERNEL: &str = "perturbation_kernel";
 const PARAMETRISATION: &str = "parametrisation";
 const PROVENANCE: &str = "provenance";
+const PRECONDITIONED_STEPS: &str = "preconditioned_steps";
 
 impl Weights {
     /// Puts a description and its tensors together.
@@ -121,7 +123,20 @@ impl Weights {
                 return Err(WeightsError::NotFinite { name: name.clone(), index, value });
             }
         }
-        Ok(Self { architecture, perturbation_kernel, parametrisation, provenance, tensors })
+        let preconditioned_steps = None;
+        Ok(Self { architecture, perturbation_kernel, parametrisation, provenance, preconditioned_steps, tensors })
+    }
+
+    /// The same weights with the number of steps in which the preconditioned method reconstructs best under them.
+    ///
+    /// # Errors
+    /// `Architecture` for fewer than 2: a schedule has two ends.
+    pub fn with_preconditioned_steps(self, steps: Option<u32>) -> Result<Self, WeightsError> {
+        if let Some(steps @ 0..2) = steps {
+            let (field, value, wanted) = (PRECONDITIONED_STEPS, steps.into(), "at least 2");
+            return Err(ArchitectureError::Number { field, value, wanted }.into());
+        }
+        Ok(Self { preconditioned_steps: steps, ..self })
     }
 
     /// A description and its tensors as one vector, in the order of [`layers::tensors`]: the inverse of
@@ -170,13 +185,15 @@ impl Weights {
             let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
             tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
         }
-        Self::new(
+        let steps = metadata.contains_key(PRECONDITIONED_STEPS).then(|| parse(&metadata, PRECONDITIONED_STEPS));
+        let weights = Self::new(
             parse(&metadata, ARCHITECTURE)?,
             parse(&metadata, PERTURBATION_KERNEL)?,
             parse(&metadata, PARAMETRISATION)?,
             metadata.get(PROVENANCE).cloned().unwrap_or_default(),
             tensors,
-        )
+        )?;
+        weights.with_preconditioned_steps(steps.transpose()?)
     }
 
     /// Writes a safetensors file to memory; [`Weights::from_bytes`] reads it back bit for bit.
@@ -184,12 +201,15 @@ impl Weights {
     /// # Errors
     /// `Container`, when a tensor cannot be described by the format, and `Metadata`.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
-        let metadata = HashMap::from([
+        let mut metadata = HashMap::from([
             (ARCHITECTURE.to_owned(), json(ARCHITECTURE, &self.architecture)?),
             (PERTURBATION_KERNEL.to_owned(), json(PERTURBATION_KERNEL, &self.perturbation_kernel)?),
             (PARAMETRISATION.to_owned(), json(PARAMETRISATION, &self.parametrisation)?),
             (PROVENANCE.to_owned(), self.provenance.clone()),
         ]);
+        if let Some(steps) = self.preconditioned_steps {
+            metadata.insert(PRECONDITIONED_STEPS.to_owned(), json(PRECONDITIONED_STEPS, &steps)?);
+        }
         let bytes: Vec<(&String, &Tensor, Vec<u8>)> = self
             .tensors
             .iter()
@@ -224,6 +244,12 @@ impl Weights {
     #[must_use]
     pub fn provenance(&self) -> &str {
         &self.provenance
+    }
+
+    /// In how many steps the preconditioned method reconstructs best under these weights, where that has been found out.
+    #[must_use]
+    pub fn preconditioned_steps(&self) -> Option<u32> {
+        self.preconditioned_steps
     }
 
     /// All tensors by state-dict name.
@@ -328,6 +354,10 @@ pub(crate) mod tests {
         };
         let parameters = weights.parameters();
         assert_eq!(rebuilt(&parameters).unwrap(), weights);
+        let stepped = weights.clone().with_preconditioned_steps(Some(9)).unwrap();
+        assert_eq!(Weights::from_bytes(&stepped.to_bytes().unwrap()).unwrap(), stepped);
+        let error = weights.clone().with_preconditioned_steps(Some(1)).unwrap_err();
+        assert!(error.to_string().contains("`preconditioned_steps` = 1 must be at least 2"), "{error}");
         assert!(matches!(rebuilt(&parameters[1..]), Err(WeightsError::Shape { .. })));
         assert!((0..10).all(|_| weights.to_bytes().unwrap() == bytes), "the order of the metadata differs");
     }
