@@ -5,7 +5,9 @@ use crate::backend::cuda::Device;
 use crate::ct::{HU_PER_UNIT, network_to_hu};
 use crate::image::Image;
 use crate::metrics::{psnr, rmse, ssim_uniform};
-use crate::reconstruct::{Measurement, ReconstructError, Reconstruction, Settings, reconstruct, reconstruct_together};
+use crate::reconstruct::{
+    Measurement, ReconstructError, Reconstruction, Settings, graduated_weight, reconstruct, reconstruct_together,
+};
 use crate::simulate::{Simulation, simulate};
 use crate::unet::Weights;
 use rayon::prelude::*;
@@ -29,7 +31,7 @@ impl Bench<'_> {
     }
 
     pub(super) fn settings(&self, job: &Job, measurement: &Measurement) -> Settings {
-        let alpha = Some(self.protocol.alpha_per_std * measurement.noise_std);
+        let alpha = Some(graduated_weight(self.protocol.alpha_per_std, measurement));
         let base = Settings { alpha, seed: job.start as u64, ..self.protocol.reconstruction.clone() };
         job.contender.settings(&base, self.projector_norm)
     }

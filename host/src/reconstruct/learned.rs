@@ -27,7 +27,7 @@ pub(super) fn reconstruct(
     opened: Opened,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
-    let alpha = settings.prior_weight(measurement.noise_std);
+    let alpha = settings.prior_weight(measurement);
     let solver = settings.solver(prior.perturbation_kernel().for_solver(), alpha)?;
     let objective = solver.objective();
     let (data, start) = (measurement.sinogram.clone(), start(measurement, settings)?);

@@ -12,7 +12,7 @@ mod total_variation;
 pub use denoise::denoise;
 pub use discrepancy::discrepancy;
 pub use measurement::{Measurement, NoiseSource};
-pub use settings::{LineSearchSettings, Method, PreconditionedSettings, Settings, Start, WeightRule};
+pub use settings::{LineSearchSettings, Method, PreconditionedSettings, Settings, Start, WeightRule, graduated_weight};
 pub use together::{at_once, reconstruct_together};
 
 use crate::backend::choice::Opened;

@@ -67,7 +67,7 @@ pub(super) fn solver(
     prior: &Weights,
 ) -> Result<(f64, Preconditioned), ReconstructError> {
     let own = &settings.preconditioned;
-    let (alpha, kernel) = (settings.prior_weight(measurement.noise_std), prior.perturbation_kernel());
+    let (alpha, kernel) = (settings.prior_weight(measurement), prior.perturbation_kernel());
     let solver = settings.preconditioned_solver((own.t_max, own.steps_with(prior)), kernel.for_solver(), alpha)?;
     Ok((alpha, solver))
 }

@@ -1,5 +1,6 @@
 //! How a reconstruction is to be made: every choice, with its default.
 
+use super::Measurement;
 use crate::backend::{DeviceChoice, Precision, View};
 use crate::ct::Window;
 use crate::unet::Weights;
@@ -88,7 +89,7 @@ pub struct Settings {
     pub start: Start,
     /// Weight `alpha` of the prior. Without it: under the drift-free view, and in the preconditioned method,
     /// the variance of the noise, as in the posterior density; else [`Settings::ALPHA_PER_STD`] times its
-    /// standard deviation.
+    /// standard deviation, but at least [`Settings::LEAST_ALPHA_PER_ANGLE`] for each angle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
     /// Number of levels, one iteration each.
@@ -275,12 +276,23 @@ impl Solver for LearnedSolver {
     }
 }
 
+/// `alpha` of the graduated methods: `per_std` times the noise's standard deviation, but enough for the schedule.
+#[must_use]
+pub fn graduated_weight(per_std: f64, measurement: &Measurement) -> f64 {
+    let least = Settings::LEAST_ALPHA_PER_ANGLE * measurement.geometry.angles_rad.len() as f64;
+    (per_std * measurement.noise_std).max(least)
+}
+
 impl Settings {
     /// `alpha` over the standard deviation of the noise (in pixels times network units), swept on images outside the
     /// test set. In proportion to the variance, as for a posterior mode, images with little noise would not be done in
     /// 300 iterations: what the data do not see, the prior must remove while `t` is large. With `t_min` 0.004 and a last
     /// denoising: 34.4 dB on `ellipses:105-109`, 33.9 dB with 13 and 0.001, as sharp but with noise left.
     pub const ALPHA_PER_STD: f64 = 9.0;
+    /// The least `alpha` over the number of angles, which `|A|^2` grows with: a weaker prior does not rid the iterate of its
+    /// starting noise in 300 iterations, however little noise the data have. On `ellipses:136`, whose data have noise of
+    /// 0.33, it makes 36 dB of 26 to 29 dB; above 0.77 it has no effect.
+    pub const LEAST_ALPHA_PER_ANGLE: f64 = 0.115;
     /// Weight of total variation over the variance of the noise, swept on the same images.
     pub const TV_PER_VARIANCE: f64 = 10.0;
 
@@ -295,11 +307,12 @@ impl Settings {
         self.denoise && learned && self.view == View::Diffused
     }
 
-    /// The weight `alpha` of the prior where the noise has the deviation `noise_std`.
-    pub(super) fn prior_weight(&self, noise_std: f64) -> f64 {
+    /// The weight `alpha` of the prior for this measurement.
+    pub(super) fn prior_weight(&self, measurement: &Measurement) -> f64 {
         let posterior = self.method == Method::Preconditioned || self.view == View::DriftFree;
-        let usual = if posterior { noise_std * noise_std } else { Self::ALPHA_PER_STD * noise_std };
-        self.alpha.unwrap_or(usual)
+        self.alpha.unwrap_or_else(|| {
+            if posterior { measurement.noise_std.powi(2) } else { graduated_weight(Self::ALPHA_PER_STD, measurement) }
+        })
     }
 
     fn backtracking(&self) -> Backtracking {

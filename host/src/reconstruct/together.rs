@@ -95,8 +95,7 @@ impl Batch<'_> {
 
     fn plain(&self, mut traces: Traces<'_>) -> Results {
         let kernel = self.prior.perturbation_kernel().for_solver();
-        let solver =
-            |(measurement, settings): &&Job<'_>| settings.solver(kernel, settings.prior_weight(measurement.noise_std));
+        let solver = |(measurement, settings): &&Job<'_>| settings.solver(kernel, settings.prior_weight(measurement));
         let mut solvers = self.jobs.iter().map(solver).collect::<Result<Vec<_>, _>>()?;
         let objectives: Vec<Level> = solvers.iter().map(Solver::objective).collect();
         let view = self.jobs.first().map_or(View::Diffused, |(_, settings)| settings.view);
@@ -157,7 +156,7 @@ impl Batch<'_> {
             let gradient_norm = gradients.next().unwrap_or_default().gradient_norm_sq.sqrt();
             let result = Reconstruction {
                 objective: values.next(),
-                weight: Some(settings.prior_weight(measurement.noise_std)),
+                weight: Some(settings.prior_weight(measurement)),
                 counters: counters[slice],
                 device: DeviceChoice::Cuda(self.device.ordinal()),
                 precision: self.device.precision(),
