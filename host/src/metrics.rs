@@ -1,4 +1,5 @@
 //! How close an image is to the true one: RMSE, PSNR, SSIM. All sums in f64.
+use crate::ct::{HU_PER_UNIT, network_to_hu};
 use crate::image::Image;
 use thiserror::Error;
 
@@ -64,6 +65,27 @@ pub fn nrmse(reference: &Image, image: &Image) -> Result<f64, MetricError> {
 pub fn psnr(reference: &Image, image: &Image, data_range: f64) -> Result<f64, MetricError> {
     check_range(data_range)?;
     Ok(20.0 * (data_range / rmse(reference, image)?).log10())
+}
+
+/// [`rmse`] in Hounsfield units, of images in network units.
+///
+/// # Errors
+/// [`MetricError::SizeMismatch`], [`MetricError::Empty`].
+pub fn rmse_hu(reference: &Image, image: &Image) -> Result<f64, MetricError> {
+    Ok(rmse(reference, image)? * f64::from(HU_PER_UNIT))
+}
+
+/// PSNR in dB of images in network units cut to the window of soft tissue, -160 to 240 HU; the data range is its width.
+///
+/// # Errors
+/// [`MetricError::SizeMismatch`], [`MetricError::Empty`].
+pub fn soft_tissue_psnr(reference: &Image, image: &Image) -> Result<f64, MetricError> {
+    const WINDOW: (f32, f32) = (-160.0, 240.0);
+    let cut = |image: &Image| {
+        let pixels = image.pixels.iter().map(|pixel| network_to_hu(*pixel).clamp(WINDOW.0, WINDOW.1)).collect();
+        Image { pixels, ..*image }
+    };
+    psnr(&cut(reference), &cut(image), f64::from(WINDOW.1 - WINDOW.0))
 }
 
 /// SSIM with a uniform 7 x 7 window and unbiased covariances: scikit-image's default, which the paper reports.

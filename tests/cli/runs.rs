@@ -125,6 +125,30 @@ fn every_method_and_both_samples_run() {
     assert!(quality("tv", "spine") > quality("fbp", "spine"));
     assert!(dir.path().join("runs/spine-tv/image.dcm").exists(), "a DICOM result for a DICOM input");
     assert!(dir.path().join("runs/ellipses-2-flow/report.html").exists());
+    // Images in HU are also judged in HU.
+    let output = gradus(dir.path(), &["reconstruct", "spine", "--method", "fbp"]);
+    assert!(text(&output.stdout).contains(" HU, PSNR "), "{}", text(&output.stdout));
+}
+
+#[test]
+fn the_weight_by_discrepancy_takes_more_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |flags: &[&str]| json(&gradus(dir.path(), &[&SHORT[..], flags].concat()));
+    let (plain, found) = (run(&[]), run(&["--weight", "discrepancy"]));
+    let passes = |summary: &serde_json::Value| summary["network_forwards"].as_u64().unwrap();
+    assert!(passes(&found) >= 2 * passes(&plain), "{found}");
+    assert_ne!(found["psnr"], plain["psnr"]);
+}
+
+#[test]
+fn the_number_of_steps_is_the_one_that_the_weights_name() {
+    let dir = tempfile::tempdir().unwrap();
+    for (input, prior, steps) in [("ellipses:3", "ellipses", 8), ("spine", "ct", 12)] {
+        let summary = json(&gradus(dir.path(), &["reconstruct", input, "-o", prior, "--json"]));
+        assert_eq!(summary["iterations"], steps, "{prior}");
+        let settings = fs::read_to_string(dir.path().join(prior).join("run.toml")).unwrap();
+        assert!(settings.contains(&format!("steps = {steps}")), "{settings}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use gradus::backend::{DeviceChoice, Precision, View};
 use gradus::ct::Window;
 use gradus::data::image_files::{read_image, write_dicom, write_npy, write_png16};
 use gradus::image::{GreyWindow, Image};
-use gradus::metrics::{nrmse, psnr, ssim_uniform};
+use gradus::metrics::{nrmse, psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
 use gradus::reconstruct::{
     Measurement, Method, Reconstruction, Start, WeightRule, filtered_backprojection, reconstruct,
 };
@@ -165,6 +165,8 @@ struct Quality {
     ssim: f64,
     /// Euclidean distance over the norm of the truth.
     nrmse: f64,
+    /// Of images in HU: root of the mean squared difference, and PSNR in dB within -160 to 240 HU.
+    hounsfield: Option<[f64; 2]>,
 }
 
 /// A finished run, as the files tell it.
@@ -189,6 +191,9 @@ impl Finished {
             psnr: psnr(truth, image, 1.0).unwrap_or(f64::NAN),
             ssim: ssim_uniform(truth, image, 1.0).unwrap_or(f64::NAN),
             nrmse: nrmse(truth, image).unwrap_or(f64::NAN),
+            hounsfield: matches!(self.unit, Unit::Hounsfield).then(|| {
+                [rmse_hu(truth, image), soft_tissue_psnr(truth, image)].map(|found| found.unwrap_or(f64::NAN))
+            }),
         })
     }
 

@@ -2,9 +2,8 @@
 
 use super::{Dataset, EvaluateError, Job, Protocol, Row};
 use crate::backend::cuda::Device;
-use crate::ct::{HU_PER_UNIT, network_to_hu};
 use crate::image::Image;
-use crate::metrics::{psnr, rmse, ssim_uniform};
+use crate::metrics::{psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
 use crate::reconstruct::{
     Measurement, ReconstructError, Reconstruction, Settings, graduated_weight, reconstruct, reconstruct_together,
 };
@@ -97,12 +96,8 @@ impl Bench<'_> {
             method: job.contender.key.to_owned(),
             psnr_db: measured(&|image| psnr(truth, image, 1.0))?,
             ssim: measured(&|image| ssim_uniform(truth, image, 1.0))?,
-            rmse_hu: if slices {
-                Some(measured(&|image| Ok(rmse(truth, image)? * f64::from(HU_PER_UNIT)))?)
-            } else {
-                None
-            },
-            window_psnr_db: if slices { Some(measured(&|image| window_psnr(truth, image))?) } else { None },
+            rmse_hu: slices.then(|| measured(&|image| rmse_hu(truth, image))).transpose()?,
+            window_psnr_db: slices.then(|| measured(&|image| soft_tissue_psnr(truth, image))).transpose()?,
             status: result.as_ref().map_or("broke".to_owned(), |result| {
                 result.status.map_or_else(|| "done".to_owned(), |status| status.to_string())
             }),
@@ -118,14 +113,4 @@ impl Bench<'_> {
 pub(super) fn scanned(truth: &Image, protocol: &Protocol, seed: u64) -> Result<Measurement, EvaluateError> {
     let simulation = Simulation { angles: protocol.views, noise: protocol.noise, photons: None, seed };
     Ok(Measurement::new(&simulate(truth, 1.0, &simulation)?)?)
-}
-
-/// PSNR in dB of images cut to the window of soft tissue, -160 to 240 HU; the data range is its width.
-fn window_psnr(truth: &Image, image: &Image) -> Result<f64, crate::metrics::MetricError> {
-    const WINDOW: (f32, f32) = (-160.0, 240.0);
-    let cut = |image: &Image| {
-        let pixels = image.pixels.iter().map(|pixel| network_to_hu(*pixel).clamp(WINDOW.0, WINDOW.1)).collect();
-        Image { pixels, ..*image }
-    };
-    psnr(&cut(truth), &cut(image), f64::from(WINDOW.1 - WINDOW.0))
 }

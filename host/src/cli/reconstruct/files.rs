@@ -88,6 +88,7 @@ fn trace_csv(finished: &Finished) -> String {
 /// The object that `--json` prints.
 pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path) -> Value {
     let (result, counters) = (&finished.result, finished.result.counters);
+    let hounsfield = quality.and_then(|quality| quality.hounsfield);
     json!({
         "status": finished.status(),
         "method": finished.run.reconstruction.method,
@@ -95,6 +96,8 @@ pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path
         "psnr": quality.map(|quality| quality.psnr),
         "ssim": quality.map(|quality| quality.ssim),
         "nrmse": quality.map(|quality| quality.nrmse),
+        "rmse_hu": hounsfield.map(|[rmse, _]| rmse),
+        "soft_tissue_psnr": hounsfield.map(|[_, psnr]| psnr),
         "objective": result.objective,
         "gradient_norm": result.certificate().map(|certificate| certificate.gradient_norm),
         "certificate": result.certificate().map(certificate::json),
@@ -120,7 +123,11 @@ pub fn summary_text(finished: &Finished, quality: Option<Quality>, folder: &Path
         finished.seconds
     );
     if let (Some(result), Some(fbp)) = (quality, finished.quality(&finished.fbp)) {
-        let line = |q: Quality| format!("PSNR {:.2} dB, SSIM {:.3}, NRMSE {:.4}", q.psnr, q.ssim, q.nrmse);
+        let line = |q: Quality| {
+            let in_hu = |[rmse, psnr]: [f64; 2]| format!("; RMSE {rmse:.1} HU, PSNR {psnr:.1} dB in -160 to 240 HU");
+            let in_hu = q.hounsfield.map_or_else(String::new, in_hu);
+            format!("PSNR {:.2} dB, SSIM {:.3}, NRMSE {:.4}{in_hu}", q.psnr, q.ssim, q.nrmse)
+        };
         let _ = write!(text, "\n  {}\n  {} by filtered backprojection", line(result), line(fbp));
     }
     if let Some(certificate) = finished.result.certificate() {
