@@ -106,7 +106,7 @@ fn write_problem(folder: &Path, measurement: &Measurement) -> Outcome<()> {
     let description = json!({
         "size": SIZE,
         "angles_rad": measurement.geometry.angles_rad,
-        "alpha": graduated_weight(Settings::ALPHA_PER_STD, &measurement),
+        "alpha": graduated_weight(Settings::ALPHA_PER_STD, measurement),
         "settings": settings,
         "kernel": prior()?.perturbation_kernel(),
     });

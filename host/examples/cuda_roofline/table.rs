@@ -19,31 +19,30 @@ fn passes(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Laun
     Ok(device.listed(|| passes.all())?)
 }
 
-fn tf32_passes(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
-    device.set_precision(Precision::Tf32);
-    let launched = passes(device, prior, side);
-    device.set_precision(Precision::Full);
-    launched
-}
-
 fn training(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
     let mut training = Training::new(device, prior, side, IMAGES)?;
     Ok(device.listed(|| training.step())?)
 }
 
-fn tf32_training(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
-    device.set_precision(Precision::Tf32);
-    let launched = training(device, prior, side);
+/// What `list` launches at a precision.
+fn launched(
+    device: &Rc<Device>,
+    (list, precision): (Listing, Precision),
+    prior: &Weights,
+    side: usize,
+) -> Outcome<Vec<Launched>> {
+    device.set_precision(precision);
+    let launched = list(device, prior, side);
     device.set_precision(Precision::Full);
     launched
 }
 
-const WHOLE: [(&str, Listing); 5] = [
-    ("forward pass, vjp, projection and adjoint", passes),
-    ("the same on tensor cores (TF32)", tf32_passes),
-    ("iteration of Algorithm 2", algorithm_2),
-    ("level of the preconditioned method's approach", approach),
-    ("iteration of the preconditioned method", preconditioned),
+const WHOLE: [(&str, Listing, Precision); 5] = [
+    ("forward pass, vjp, projection and adjoint", passes, Precision::Full),
+    ("the same on tensor cores (TF32)", passes, Precision::Tf32),
+    ("iteration of Algorithm 2", algorithm_2, Precision::Full),
+    ("level of the preconditioned method's approach", approach, Precision::Full),
+    ("iteration of the preconditioned method", preconditioned, Precision::Full),
 ];
 
 /// The file, for the given sides; nothing is launched.
@@ -61,9 +60,9 @@ pub fn markdown(device: &Rc<Device>, prior: &Weights, sides: &[usize]) -> Outcom
         sides.iter().map(|side| format!(" {side} x {side} |")).collect::<String>(),
         "---|".repeat(sides.len())
     );
-    let listings = WHOLE.map(|(name, list)| {
-        let launched: Outcome<Vec<_>> = sides.iter().map(|&side| list(device, prior, side)).collect();
-        launched.map(|launched| (name, launched))
+    let listings = WHOLE.map(|(name, list, precision)| {
+        let of_sides = sides.iter().map(|&side| launched(device, (list, precision), prior, side));
+        of_sides.collect::<Outcome<Vec<_>>>().map(|launched| (name, launched))
     });
     let mut all = Vec::new();
     for listing in listings {
@@ -88,11 +87,11 @@ pub fn markdown(device: &Rc<Device>, prior: &Weights, sides: &[usize]) -> Outcom
         }
     }
     let side = sides[0];
-    for (name, list) in
-        [("Step of training", training as Listing), ("Step of training on tensor cores (TF32)", tf32_training)]
+    for (name, precision) in
+        [("Step of training", Precision::Full), ("Step of training on tensor cores (TF32)", Precision::Tf32)]
     {
         let title = format!("{name}, {IMAGES} images of {side} x {side}");
-        kernels(&mut text, &title, &list(device, prior, side)?, &cards);
+        kernels(&mut text, &title, &launched(device, (training, precision), prior, side)?, &cards);
     }
     Ok(text)
 }

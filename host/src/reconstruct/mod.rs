@@ -202,38 +202,44 @@ fn learned_on(
 ) -> Result<Reconstruction, ReconstructError> {
     match settings.method {
         Method::Preconditioned if settings.searches_weight() => {
-            let (alpha, cost) = searched_weight(&opened, measurement, settings, prior, &mut *observer)?;
-            let settings = Settings { alpha: Some(alpha), ..settings.clone() };
-            let result = preconditioned::reconstruct(measurement, &settings, prior, opened, observer)?;
-            Ok(Reconstruction { counters: result.counters.plus(&cost), ..result })
+            with_searched_weight(&opened, measurement, settings, prior, observer)
         }
         Method::Preconditioned => preconditioned::reconstruct(measurement, settings, prior, opened, observer),
         _ => completed(learned::reconstruct(measurement, settings, prior, opened, observer)?, settings, prior),
     }
 }
 
-/// The weight of the prior by the discrepancy principle, from single runs of the preconditioned method, and what they cost.
-fn searched_weight(
+/// The preconditioned method with the weight of the prior that the discrepancy principle finds, from single runs: the last of
+/// them, where that is what is wanted, else one run more.
+fn with_searched_weight(
     opened: &Opened,
     measurement: &Measurement,
     settings: &Settings,
     prior: &Weights,
     observer: Observer<'_>,
-) -> Result<(f64, Counters), ReconstructError> {
-    let mut cost = Counters::default();
+) -> Result<Reconstruction, ReconstructError> {
     let variance = measurement.noise_std * measurement.noise_std;
+    let (mut cost, mut last) = (Counters::default(), None);
     let mut run = settings.clone();
     run.preconditioned.average = 1;
     let factor = discrepancy::search(&mut |factor| {
         run.alpha = Some(factor * variance);
         let result = preconditioned::reconstruct(measurement, &run, prior, opened.clone(), &mut *observer)?;
         cost = cost.plus(&result.counters);
-        if result.status == Some(Status::Stopped) {
-            return Ok(None);
-        }
-        Ok(Some(discrepancy::discrepancy(measurement, settings, &result.image)?))
+        let is_stopped = result.status == Some(Status::Stopped);
+        let found = discrepancy::discrepancy(measurement, settings, &result.image)?;
+        last = Some((factor, result));
+        Ok((!is_stopped).then_some(found))
     })?;
-    Ok((factor * variance, cost))
+    if let Some((tried, result)) = last {
+        let is_stopped = result.status == Some(Status::Stopped);
+        if is_stopped || (tried == factor && settings.preconditioned.average == 1) {
+            return Ok(Reconstruction { counters: cost, ..result });
+        }
+    }
+    let settings = Settings { alpha: Some(factor * variance), ..settings.clone() };
+    let result = preconditioned::reconstruct(measurement, &settings, prior, opened.clone(), observer)?;
+    Ok(Reconstruction { counters: result.counters.plus(&cost), ..result })
 }
 
 /// The same reconstruction with its image denoised, where the settings want that. On the CPU whatever the device: it is one
