@@ -24,7 +24,7 @@ const SIDE: usize = 32;
 /// steps are accepted after the same trials, and the images agree to 1e-4.
 pub fn same_runs(_: &Rc<Device>) {
     let own = PreconditionedSettings {
-        steps: 5,
+        steps: Some(5),
         tested_steps: 3,
         solve_steps: 5,
         average: 2,
