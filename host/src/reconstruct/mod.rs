@@ -5,6 +5,7 @@ mod discrepancy;
 mod learned;
 mod measurement;
 mod preconditioned;
+mod preconditioned_settings;
 mod settings;
 mod together;
 mod total_variation;
@@ -12,7 +13,8 @@ mod total_variation;
 pub use denoise::denoise;
 pub use discrepancy::discrepancy;
 pub use measurement::{Measurement, NoiseSource};
-pub use settings::{LineSearchSettings, Method, PreconditionedSettings, Settings, Start, WeightRule, graduated_weight};
+pub use preconditioned_settings::{PreconditionedSettings, WeightRule};
+pub use settings::{LineSearchSettings, Method, Settings, Start, graduated_weight};
 pub use together::{at_once, reconstruct_together};
 
 use crate::backend::choice::Opened;

@@ -1,9 +1,9 @@
 //! How a reconstruction is to be made: every choice, with its default.
 
 use super::Measurement;
+use super::preconditioned_settings::{PreconditionedSettings, WeightRule};
 use crate::backend::{DeviceChoice, Precision, View};
 use crate::ct::Window;
-use crate::unet::Weights;
 use gradus_core::{
     Answer, AnswerError, Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, Level, PerturbationKernel,
     Preconditioned, Record, RegularisationWeight, Request, Schedule, SettingsError, Solver, Spacing, StepCandidate,
@@ -62,17 +62,6 @@ pub enum Start {
     Zeros,
 }
 
-/// How the preconditioned method weighs the prior against the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum WeightRule {
-    /// By the variance of the noise, as in the posterior density.
-    Posterior,
-    /// So that the image explains the data as well as the noise allows: the discrepancy principle. Takes up to eight runs
-    /// more.
-    Discrepancy,
-}
-
 /// Settings of a reconstruction. Lengths of steps are in network units.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -119,73 +108,6 @@ pub struct Settings {
     pub tv_weight: Option<f64>,
     /// Iterations of total variation.
     pub tv_iterations: u32,
-}
-
-/// The preconditioned method. A level `t` stands for noise of standard deviation `nu_t/gamma_t` in network units: 0.5 for
-/// 3.4, 0.26 for 1, 0.02 for 0.08, 0.001 for 0.01.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PreconditionedSettings {
-    /// Number of levels, one iteration each. Without it as many as the prior's weights name, or
-    /// [`PreconditionedSettings::STEPS`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub steps: Option<u32>,
-    /// First smoothing level.
-    pub t_max: f64,
-    /// Last smoothing level, at which the objective is defined.
-    pub t_min: f64,
-    /// Conjugate gradient steps in each iteration.
-    pub solve_steps: u32,
-    /// Levels at the end whose steps the objective tests. Those before are the approach, which chooses where the descent
-    /// starts.
-    pub tested_steps: u32,
-    /// Whether the approach looks at the image in a mirror from level to level.
-    pub mirrors: bool,
-    /// Where the weight of the prior comes from, if it is not given.
-    pub weight: WeightRule,
-    /// Whether line integrals count by their photons, where the scan says how many there were.
-    pub weighted: bool,
-    /// Runs whose mean is the result; all but the first start from the first result under new noise.
-    pub average: u32,
-    /// Level of that noise.
-    pub restart_t: f64,
-    /// Number of levels of a run from there.
-    pub restart_steps: u32,
-}
-
-impl PreconditionedSettings {
-    /// Levels where neither the settings nor the prior name a number.
-    pub const STEPS: u32 = 8;
-
-    /// Levels of the first run with this prior.
-    #[must_use]
-    pub fn steps_with(&self, prior: &Weights) -> u32 {
-        self.steps.or(prior.preconditioned_steps()).unwrap_or(Self::STEPS)
-    }
-
-    /// Iterations of all runs together.
-    #[must_use]
-    pub fn total_steps(&self, prior: &Weights) -> u32 {
-        self.steps_with(prior).saturating_add(self.average.saturating_sub(1).saturating_mul(self.restart_steps))
-    }
-}
-
-impl Default for PreconditionedSettings {
-    fn default() -> Self {
-        Self {
-            steps: None,
-            t_max: 0.5,
-            t_min: 0.001,
-            solve_steps: 12,
-            tested_steps: 2,
-            mirrors: true,
-            weight: WeightRule::Posterior,
-            weighted: true,
-            average: 1,
-            restart_t: 0.02,
-            restart_steps: 3,
-        }
-    }
 }
 
 /// The candidate step and its backtracking.
@@ -361,5 +283,25 @@ impl Settings {
             return GraduatedFlow::new(homotopy, rule).map(LearnedSolver::Flow);
         }
         GradientLike::new(homotopy, candidate, backtracking, self.tolerance as f32).map(LearnedSolver::GradientLike)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ellipses::ellipses;
+    use crate::simulate::{Simulation, simulate};
+
+    #[test]
+    fn alpha_follows_the_noise_down_to_what_the_schedule_needs() {
+        let weight = |noise: f64| {
+            let scan = simulate(&ellipses(3, 64), 1.0, &Simulation { noise, ..Simulation::default() }).unwrap();
+            let measurement = Measurement::new(&scan).unwrap();
+            (graduated_weight(9.0, &measurement), measurement.noise_std)
+        };
+        let (much, std) = weight(1.0);
+        assert_eq!(much, 9.0 * std);
+        let (little, _) = weight(1e-3);
+        assert_eq!(little, Settings::LEAST_ALPHA_PER_ANGLE * 60.0);
     }
 }
