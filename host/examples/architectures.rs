@@ -125,7 +125,9 @@ fn reconstruction(weights: &Weights) -> Outcome<(f64, f64)> {
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [seconds, folder, names @ ..] = &arguments[..] else { return Err("SECONDS FOLDER [NAME...]".into()) };
+    let [seconds, folder, names @ ..] = &arguments[..] else {
+        return Err("usage: architectures SECONDS FOLDER [NAME...]".into());
+    };
     let (seconds, folder): (f64, &Path) = (seconds.parse()?, folder.as_ref());
     std::fs::create_dir_all(folder)?;
     let shipped = toml::from_str::<TrainingConfig>(preset("ellipses").ok_or("no preset")?)?.network;

@@ -147,7 +147,7 @@ fn the_number_of_steps_is_the_one_that_the_weights_name() {
         let summary = json(&gradus(dir.path(), &["reconstruct", input, "-o", prior, "--json"]));
         assert_eq!(summary["iterations"], steps, "{prior}");
         let settings = fs::read_to_string(dir.path().join(prior).join("run.toml")).unwrap();
-        assert!(settings.contains(&format!("steps = {steps}")), "{settings}");
+        assert!(settings.contains(&format!("\nsteps = {steps}\n")), "{settings}");
     }
 }
 

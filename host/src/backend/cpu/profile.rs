@@ -10,8 +10,8 @@ use std::time::Instant;
 pub struct Flop {
     /// As executed.
     pub done: f64,
-    /// Of the definition, in which every value of a kernel meets every pixel: what is counted where nothing is said, and
-    /// up to 2.25 times what is executed here.
+    /// Of the definition, in which every value of a kernel meets every pixel: the usual count, up to 2.25 times what is
+    /// executed here.
     pub direct: f64,
 }
 
