@@ -110,10 +110,17 @@ impl Schedule {
 pub enum RegularisationWeight {
     /// `alpha_t = alpha`.
     Constant(f32),
-    /// `alpha_t = alpha nu_t / gamma_t`, the choice for trained models \[FKD24, section 4.2\].
+    /// `alpha_t = alpha (1 + early nu_t^2) nu_t / gamma_t`.
+    ///
+    /// With `early = 0` the choice for trained models \[FKD24, section 4.2\]. Where the data see nothing, the prior alone
+    /// contracts, by its curvature `alpha_t / nu_t^2`, which then is least between `t_max` and `t_min` while `F(., t)` is
+    /// still convex: what remains of the start there stays. `early > 0` raises it at those levels and, as `nu_t^2` is
+    /// small at the end, hardly changes `f`.
     NoiseToSignal {
         /// `alpha`.
         alpha: f32,
+        /// `early`, not below 0.
+        early: f32,
         /// Gives `nu_t` and `gamma_t`.
         kernel: PerturbationKernel,
     },
@@ -125,7 +132,10 @@ impl RegularisationWeight {
     pub fn at(self, t: f32) -> f32 {
         match self {
             Self::Constant(alpha) => alpha,
-            Self::NoiseToSignal { alpha, kernel } => alpha * kernel.std(t) / kernel.mean_scale(t),
+            Self::NoiseToSignal { alpha, early, kernel } => {
+                let nu = kernel.std(t);
+                alpha * (1.0 + early * nu * nu) * nu / kernel.mean_scale(t)
+            }
         }
     }
 }
@@ -169,7 +179,10 @@ impl Homotopy {
 }
 
 words!(enum Spacing { 0 = Linear {}, 1 = Logarithmic {} });
-words!(enum RegularisationWeight { 0 = Constant { 0: alpha }, 1 = NoiseToSignal { alpha: alpha, kernel: kernel } });
+words!(enum RegularisationWeight {
+    0 = Constant { 0: alpha },
+    1 = NoiseToSignal { alpha: alpha, early: early, kernel: kernel }
+});
 words!(struct Homotopy { schedule, weight });
 
 /// Read through [`Schedule::new`], so that an impossible schedule is refused here too.
@@ -206,9 +219,11 @@ mod tests {
 
     #[test]
     fn the_weight_of_trained_models_is_the_noise_to_signal_ratio() {
-        let weight = RegularisationWeight::NoiseToSignal { alpha: 2.0, kernel: PerturbationKernel::VP };
-        let (gamma, nu) = (PerturbationKernel::VP.mean_scale(0.3), PerturbationKernel::VP.std(0.3));
-        assert_eq!(weight.at(0.3), 2.0 * nu / gamma);
+        let kernel = PerturbationKernel::VP;
+        let weight = |early| RegularisationWeight::NoiseToSignal { alpha: 2.0, early, kernel };
+        let (gamma, nu) = (kernel.mean_scale(0.3), kernel.std(0.3));
+        assert_eq!(weight(0.0).at(0.3), 2.0 * nu / gamma);
+        assert!((weight(3.0).at(0.3) / weight(0.0).at(0.3) - (1.0 + 3.0 * nu * nu)).abs() < 1e-6);
     }
 
     proptest! {

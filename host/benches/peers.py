@@ -194,7 +194,7 @@ def algorithm_2(network, operator, problem, folder, iterations, keep_graphs):
 
     def weight(t):
         gamma, nu = network.scales(torch.tensor(float(t), dtype=torch.float64))
-        return alpha * float(nu / gamma)
+        return alpha * (1 + settings["early_weight"] * float(nu) ** 2) * float(nu / gamma)
 
     def h_with_graph(x):
         image = torch.from_numpy(x.astype(np.float32))[None, None].requires_grad_()

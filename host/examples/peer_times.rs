@@ -8,7 +8,7 @@
 mod common;
 
 use common::{Outcome, Passes, Projections, Training, algorithm_2, measurement, pool, prior, time};
-use gradus::reconstruct::{Measurement, Method, Settings, graduated_weight};
+use gradus::reconstruct::{Measurement, Method, Settings};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -106,7 +106,7 @@ fn write_problem(folder: &Path, measurement: &Measurement) -> Outcome<()> {
     let description = json!({
         "size": SIZE,
         "angles_rad": measurement.geometry.angles_rad,
-        "alpha": graduated_weight(Settings::ALPHA_PER_STD, measurement),
+        "alpha": Settings::ALPHA_PER_STD * measurement.noise_std,
         "settings": settings,
         "kernel": prior()?.perturbation_kernel(),
     });

@@ -81,7 +81,7 @@ fn solver_iterations_allocate_nothing(weights: &Weights) {
     let projector = Projector::new(ParallelBeam::covering(size, size, 12)).unwrap();
     let data = vec![3.0; projector.geometry().sinogram_len()];
     let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, 60).unwrap();
-    let weight = RegularisationWeight::NoiseToSignal { alpha: 1.0, kernel: PerturbationKernel::VP };
+    let weight = RegularisationWeight::NoiseToSignal { alpha: 1.0, early: 0.0, kernel: PerturbationKernel::VP };
     let homotopy = Homotopy { schedule, weight };
     let mut solver = GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap();
     let network = Network::new(weights, size, size, CpuEvaluator::LANES).unwrap();

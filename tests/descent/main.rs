@@ -146,7 +146,7 @@ fn changes_of_f_are_right_to_four_digits() {
 fn every_accepted_step_lowers_f_in_f64() {
     let data = data();
     let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, 60).unwrap();
-    let weight = RegularisationWeight::NoiseToSignal { alpha: 5.0, kernel: PerturbationKernel::VP };
+    let weight = RegularisationWeight::NoiseToSignal { alpha: 5.0, early: 0.0, kernel: PerturbationKernel::VP };
     let homotopy = Homotopy { schedule, weight };
     let mut solver = GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap();
     let judge = Judge::new(&data, &vec![1.0; data.len()], View::Diffused, solver.objective());

@@ -48,7 +48,7 @@ pub fn same_run(_: &Rc<Device>) {
 
 fn solver(steps: u32) -> GradientLike {
     let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, steps).unwrap();
-    let weight = RegularisationWeight::NoiseToSignal { alpha: 1.0, kernel: PerturbationKernel::VP };
+    let weight = RegularisationWeight::NoiseToSignal { alpha: 1.0, early: 0.0, kernel: PerturbationKernel::VP };
     let homotopy = Homotopy { schedule, weight };
     GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap()
 }

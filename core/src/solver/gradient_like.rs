@@ -88,11 +88,11 @@ impl GradientLike {
         Self { max_iterations, ..self }
     }
 
-    /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 9, candidate 5, line search 3, tolerance and limit 2,
+    /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 10, candidate 5, line search 3, tolerance and limit 2,
     /// progress 4 and at most 11 words of the line of the algorithm.
-    pub const BYTES: usize = 35 * WORD;
+    pub const BYTES: usize = 36 * WORD;
 
-    const TAG: [u8; WORD] = *b"GL01";
+    const TAG: [u8; WORD] = *b"GL02";
 
     /// The state, to be resumed at this request by [`from_bytes`](Self::from_bytes).
     #[must_use]

@@ -68,11 +68,11 @@ impl GraduatedFlow {
         Ok(Self { homotopy, rule, i: 0, new_iterate: true, last_step: None, state: State::Direction })
     }
 
-    /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 9, rule at most 9, progress 4 and at most 12 words of the
+    /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 10, rule at most 9, progress 4 and at most 12 words of the
     /// line of the algorithm.
-    pub const BYTES: usize = 35 * WORD;
+    pub const BYTES: usize = 36 * WORD;
 
-    const TAG: [u8; WORD] = *b"GF01";
+    const TAG: [u8; WORD] = *b"GF02";
 
     /// The state, to be resumed at this request by [`from_bytes`](Self::from_bytes).
     #[must_use]

@@ -117,11 +117,11 @@ impl Preconditioned {
         Self { approach: levels, ..self }
     }
 
-    /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 9, kernel 3, solve 1, line search 3, tolerance 1,
+    /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 10, kernel 3, solve 1, line search 3, tolerance 1,
     /// approach 1, progress 2 and at most 11 words of the line of the algorithm.
-    pub const BYTES: usize = 32 * WORD;
+    pub const BYTES: usize = 33 * WORD;
 
-    const TAG: [u8; WORD] = *b"PG02";
+    const TAG: [u8; WORD] = *b"PG03";
 
     /// The state, to be resumed at this request by [`from_bytes`](Self::from_bytes).
     #[must_use]

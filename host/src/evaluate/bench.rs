@@ -5,7 +5,7 @@ use crate::backend::cuda::Device;
 use crate::image::Image;
 use crate::metrics::{psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
 use crate::reconstruct::{
-    Measurement, ReconstructError, Reconstruction, Settings, graduated_weight, reconstruct, reconstruct_together,
+    Measurement, ReconstructError, Reconstruction, Settings, reconstruct, reconstruct_together,
 };
 use crate::simulate::{Simulation, simulate};
 use crate::unet::Weights;
@@ -30,7 +30,7 @@ impl Bench<'_> {
     }
 
     pub(super) fn settings(&self, job: &Job, measurement: &Measurement) -> Settings {
-        let alpha = Some(graduated_weight(self.protocol.alpha_per_std, measurement));
+        let alpha = Some(self.protocol.alpha_per_std * measurement.noise_std);
         let base = Settings { alpha, seed: job.start as u64, ..self.protocol.reconstruction.clone() };
         job.contender.settings(&base, self.projector_norm)
     }

@@ -61,6 +61,8 @@ pub const CONTENDERS: [Contender; 7] = [
             method: Method::Flow,
             steps: base.steps * CONSTANT_STEP_ITERATIONS,
             constant_step: Some(CONSTANT_STEP / (norm * norm)),
+            // The paper's weights: a constant step has to suit the largest, too.
+            early_weight: 0.0,
             ..base
         },
     },

@@ -3,7 +3,7 @@
 use super::bench::scanned;
 use super::{Dataset, EvaluateError, Protocol};
 use crate::metrics::{psnr, ssim_uniform};
-use crate::reconstruct::{Method, ReconstructError, Settings, graduated_weight, reconstruct};
+use crate::reconstruct::{Method, ReconstructError, Settings, reconstruct};
 use crate::unet::Weights;
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -60,7 +60,7 @@ pub fn sweep(
         for k in 1..=images {
             let truth = dataset.swept_image(k);
             let measurement = scanned(&truth, protocol, k as u64)?;
-            let alpha = Some(graduated_weight(alpha_per_std, &measurement));
+            let alpha = Some(alpha_per_std * measurement.noise_std);
             let settings = Settings { alpha, method: Method::GradientLike, ..protocol.reconstruction.clone() };
             let mut is_stopped = false;
             let run = reconstruct(&measurement, &settings, Some(prior), &mut |_| {

@@ -138,3 +138,31 @@ pub(super) fn start(measurement: &Measurement, settings: &Settings) -> Result<Ve
         Start::Zeros => Ok(vec![0.0; pixels]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Method, reconstruct};
+    use super::*;
+    use crate::data::ellipses::ellipses;
+    use crate::metrics::rmse;
+    use crate::simulate::{Simulation, simulate};
+    use std::ops::ControlFlow;
+
+    /// Root mean square between the results of Algorithm 2 from two starts.
+    fn between_starts(early_weight: f64) -> f64 {
+        let prior = Weights::from_bytes(crate::unet::embedded("ellipses").unwrap()).unwrap();
+        let measurement = Measurement::new(&simulate(&ellipses(3, 64), 1.0, &Simulation::default()).unwrap()).unwrap();
+        let base = Settings { method: Method::GradientLike, device: DeviceChoice::Cpu, ..Settings::default() };
+        let run = |seed| {
+            let settings = Settings { seed, early_weight, steps: 100, ..base.clone() };
+            reconstruct(&measurement, &settings, Some(&prior), &mut |_| ControlFlow::Continue(())).unwrap().image
+        };
+        rmse(&run(1), &run(2)).unwrap()
+    }
+
+    #[test]
+    fn a_prior_that_weighs_more_at_first_forgets_the_start() {
+        let (with, without) = (between_starts(8.0), between_starts(0.0));
+        assert!(4.0 * with < without, "{with} {without}");
+    }
+}

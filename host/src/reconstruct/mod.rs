@@ -14,7 +14,7 @@ pub use denoise::denoise;
 pub use discrepancy::discrepancy;
 pub use measurement::{Measurement, NoiseSource};
 pub use preconditioned_settings::{PreconditionedSettings, WeightRule};
-pub use settings::{LineSearchSettings, Method, Settings, Start, graduated_weight};
+pub use settings::{LineSearchSettings, Method, Settings, Start};
 pub use together::{at_once, reconstruct_together};
 
 use crate::backend::choice::Opened;

@@ -100,7 +100,7 @@ pub fn n_steps(lines: &[Line]) -> usize {
         + lines.iter().filter(|line| line.name == "state" && line.words.first() == Some(&TAG)).count()
 }
 
-const TAG: u32 = u32::from_le_bytes(*b"GL01");
+const TAG: u32 = u32::from_le_bytes(*b"GL02");
 
 /// What a tool of the Arm binutils prints about an image.
 pub fn binutils(tool: &str, arguments: &[&str], image: &PathBuf) -> String {

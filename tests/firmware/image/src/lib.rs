@@ -27,7 +27,7 @@ pub fn exit(success: bool) -> ! {
 /// # Errors
 /// Never: the schedule is possible.
 pub fn settings(n_levels: u32) -> Result<(Homotopy, StepCandidate, Backtracking), ScheduleError> {
-    let weight = RegularisationWeight::NoiseToSignal { alpha: 2.0, kernel: PerturbationKernel::VP };
+    let weight = RegularisationWeight::NoiseToSignal { alpha: 2.0, early: 0.0, kernel: PerturbationKernel::VP };
     let schedule = Schedule::new(black_box(Spacing::Logarithmic), black_box(1.0), black_box(0.01), n_levels)?;
     let homotopy = Homotopy { schedule, weight: black_box(weight) };
     Ok((homotopy, black_box(StepCandidate::BARZILAI_BORWEIN), black_box(Backtracking::DEFAULT)))

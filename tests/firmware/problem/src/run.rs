@@ -51,7 +51,7 @@ pub fn reconstruction_solver() -> Result<GradientLike, Fault> {
     let kernel = PerturbationKernel::VP;
     let homotopy = Homotopy {
         schedule: Schedule::new(Spacing::Logarithmic, 0.6, 0.02, N_LEVELS)?,
-        weight: RegularisationWeight::NoiseToSignal { alpha: 2.0, kernel },
+        weight: RegularisationWeight::NoiseToSignal { alpha: 2.0, early: 0.0, kernel },
     };
     let candidate = StepCandidate::BarzilaiBorwein { first: 1e-3, factor: 4.0, least: 1e-6, most: 1e3 };
     Ok(GradientLike::new(homotopy, candidate, Backtracking::DEFAULT, 0.0)?)
