@@ -4,9 +4,7 @@ use super::{Dataset, EvaluateError, Job, Protocol, Row};
 use crate::backend::cuda::Device;
 use crate::image::Image;
 use crate::metrics::{psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
-use crate::reconstruct::{
-    Measurement, ReconstructError, Reconstruction, Settings, reconstruct, reconstruct_together,
-};
+use crate::reconstruct::{Measurement, ReconstructError, Reconstruction, Settings, reconstruct, reconstruct_together};
 use crate::simulate::{Simulation, simulate};
 use crate::unet::Weights;
 use rayon::prelude::*;
