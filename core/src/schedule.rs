@@ -119,7 +119,7 @@ pub enum RegularisationWeight {
     NoiseToSignal {
         /// `alpha`.
         alpha: f32,
-        /// `early`, not below 0.
+        /// `early`; solvers refuse one that makes a weight negative.
         early: f32,
         /// Gives `nu_t` and `gamma_t`.
         kernel: PerturbationKernel,
