@@ -104,9 +104,16 @@ impl<'a> View<'a> {
     /// `n` rows of one channel from `row` on, all in one block.
     #[inline(always)]
     pub(crate) fn rows(&self, channel: usize, row: usize, n: usize) -> &'a [f32] {
-        let (block, width) = (row / self.layout.rows, self.layout.width);
-        let start = self.layout.start(block, self.first + channel) + (row % self.layout.rows) * width;
-        &self.data[start..start + n * width]
+        let (values, distance) = self.row_on(row);
+        &values[channel * distance..][..n * self.layout.width]
+    }
+
+    /// The values from row `row` of the first channel on, and how far behind it that row of the next channel begins.
+    #[inline(always)]
+    pub(crate) fn row_on(&self, row: usize) -> (&'a [f32], usize) {
+        let (block, inside) = (row / self.layout.rows, row % self.layout.rows);
+        let start = self.layout.start(block, self.first) + inside * self.layout.width;
+        (&self.data[start..], self.layout.block_pixels(block))
     }
 }
 
@@ -134,6 +141,11 @@ impl<'a> Concat<'a> {
                 Self { first: self.first.window(first, left), second: Some(second.window(0, channels - left)) }
             }
         }
+    }
+
+    /// Its views.
+    pub(crate) fn views(&self) -> impl Iterator<Item = View<'a>> + use<'a> {
+        std::iter::once(self.first).chain(self.second)
     }
 
     /// The view that holds channel `channel`, and its number there.

@@ -116,100 +116,147 @@ impl Pack<'_> {
         let Stencil { rows: row_axis, cols: col_axis } = shape.stencil;
         let ((above, below), left) = (row_axis.halo(), shape.halo.1);
         let tile_rows = self.rows.len() + above + below;
-        for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
-            for (plane, tile) in tile.chunks_exact_mut(shape.plane_stride).enumerate() {
-                let (row_plane, col_plane) = shape.stencil.planes(plane);
-                tile[tile_rows * shape.row_stride] = 0.0;
-                for (index, target) in tile.chunks_exact_mut(shape.row_stride).take(tile_rows).enumerate() {
-                    let row = (self.rows.start + index).wrapping_sub(above);
-                    if row >= shape.grid_height {
-                        target.fill(0.0);
-                        continue;
-                    }
-                    let target = inside(target, left, shape.grid_width);
-                    let row = if row_axis.split == Split::EvenOdd { 2 * row + row_plane } else { row };
-                    if col_axis.split == Split::EvenOdd {
-                        let (view, channel) = self.input.channel(channel);
-                        take_phase(target, view.row(channel, row), col_plane);
-                    } else {
-                        pack_rows(simd, target, self.input, self.prologue, channel, row);
+        for plane in 0..shape.stencil.n_planes() {
+            let (row_plane, col_plane) = shape.stencil.planes(plane);
+            let start = plane * shape.plane_stride;
+            for tile in self.tile.chunks_exact_mut(shape.channel_stride) {
+                tile[start + tile_rows * shape.row_stride] = 0.0;
+            }
+            for index in 0..tile_rows {
+                let at = start + index * shape.row_stride..start + (index + 1) * shape.row_stride;
+                let row = (self.rows.start + index).wrapping_sub(above);
+                let mut tiles = self.tile.chunks_exact_mut(shape.channel_stride).enumerate();
+                if row >= shape.grid_height {
+                    tiles.for_each(|(_, tile)| tile[at.clone()].fill(0.0));
+                    continue;
+                }
+                let row = if row_axis.split == Split::EvenOdd { 2 * row + row_plane } else { row };
+                for view in self.input.views() {
+                    let (source, distance) = view.row_on(row);
+                    for (of_view, (channel, tile)) in tiles.by_ref().take(view.channels()).enumerate() {
+                        let target = inside(&mut tile[at.clone()], left, shape.grid_width);
+                        let source = &source[of_view * distance..][..view.layout().width];
+                        match self.prologue {
+                            _ if col_axis.split == Split::EvenOdd => take_phase(target, source, col_plane),
+                            Prologue::Identity => copy(simd, target, source),
+                            prologue => pack_rows(simd, target, self.input, prologue, channel, row),
+                        }
                     }
                 }
             }
         }
     }
 
-    /// Combines every `N` input rows of a channel, of which neighbours share 2 `halo`, to `P` planes. Where something
-    /// comes before the convolution, the rows are first packed side by side.
+    /// Combines every `N` input rows of a channel, of which neighbours share 2 `halo`, to `P` planes.
     #[inline(always)]
     fn pack_winograd<S: Simd, const N: usize, const P: usize>(
         &mut self,
         simd: S,
         halo: usize,
-        combine: impl Fn([S::f32s; N]) -> [S::f32s; P],
+        combine: impl Fn([S::f32s; N]) -> [S::f32s; P] + Copy,
     ) {
-        let (shape, width) = (self.shape, self.shape.grid_width);
-        let left = shape.halo.1;
-        let (first, n_rows) = (ROWS * self.rows.start, self.rows.len());
-        for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
-            let input_row = |index: usize| {
-                let row = (first + index).wrapping_sub(halo);
-                (row < ROWS * shape.grid_height).then_some(row)
-            };
-            let is_plain = matches!(self.prologue, Prologue::Identity);
-            let (zeros, rows) = self.work.split_at_mut(width);
-            zeros.fill(0.0);
-            if !is_plain {
-                let (n, layout) = (ROWS * n_rows + 2 * halo, self.input.first.layout());
-                let mut index = 0;
-                while index < n {
-                    // Rows of one block are contiguous, and packed together.
-                    let together = input_row(index).map_or(1, |row| layout.block_rows(row / layout.rows).end - row);
-                    let end = n.min(index + together);
-                    let to = &mut rows[index * width..end * width];
-                    match input_row(index) {
-                        Some(row) => pack_rows(simd, to, self.input, self.prologue, channel, row),
-                        None => to.fill(0.0),
+        let Self { shape, ref rows, input, .. } = *self;
+        let (width, n_rows) = (shape.grid_width, rows.len());
+        let (zeros, work) = self.work.split_at_mut(width);
+        zeros.fill(0.0);
+        let first = ROWS * rows.start;
+        let input_row = |index: usize| {
+            let row = (first + index).wrapping_sub(halo);
+            (row < ROWS * shape.grid_height).then_some(row)
+        };
+        if !matches!(self.prologue, Prologue::Identity) {
+            // The rows of a channel are first packed side by side.
+            let work = &mut work[..(ROWS * n_rows + 2 * halo) * width];
+            for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
+                pack_side_by_side(simd, work, input, self.prologue, channel, input_row);
+                for index in 0..n_rows {
+                    let mut sources = [&*zeros; N];
+                    for (source, row) in sources.iter_mut().zip(work[ROWS * index * width..].chunks_exact(width)) {
+                        *source = row;
                     }
-                    index = end;
+                    combine_row(simd, shape, index, n_rows, sources, tile, combine);
                 }
             }
-            let (view, view_channel) = self.input.channel(channel);
-            for index in 0..n_rows {
-                for plane in 0..P {
-                    tile[plane * shape.plane_stride + n_rows * shape.row_stride] = 0.0;
-                    inside(
-                        &mut tile[plane * shape.plane_stride + index * shape.row_stride..][..shape.row_stride],
-                        left,
-                        width,
-                    );
-                }
-                let mut sources = [&*zeros; N];
-                for (i, source) in sources.iter_mut().enumerate() {
-                    let index = ROWS * index + i;
-                    if !is_plain {
-                        *source = &rows[index * width..][..width];
-                    } else if let Some(row) = input_row(index) {
-                        *source = view.row(view_channel, row);
+            return;
+        }
+        for index in 0..n_rows {
+            let mut tiles = self.tile.chunks_exact_mut(shape.channel_stride);
+            for view in input.views() {
+                // Where the rows of the first channel are, and how far those of the next one.
+                let mut places = [(&*zeros, 0); N];
+                for (i, place) in places.iter_mut().enumerate() {
+                    if let Some(row) = input_row(ROWS * index + i) {
+                        *place = view.row_on(row);
                     }
                 }
-                let target = index * shape.row_stride + left;
-                for_each_vector::<S>(
-                    width,
-                    #[inline(always)]
-                    |at, valid, _| {
-                        let mut d = [simd.splat_f32s(0.0); N];
-                        for (d, source) in d.iter_mut().zip(sources) {
-                            *d = load_first(simd, source, at, valid);
-                        }
-                        for (plane, value) in combine(d).into_iter().enumerate() {
-                            store_first(simd, tile, plane * shape.plane_stride + target + at, valid, value);
-                        }
-                    },
-                );
+                for (channel, tile) in tiles.by_ref().take(view.channels()).enumerate() {
+                    let mut sources = [&*zeros; N];
+                    for (source, (values, distance)) in sources.iter_mut().zip(places) {
+                        *source = &values[channel * distance..][..width];
+                    }
+                    combine_row(simd, shape, index, n_rows, sources, tile, combine);
+                }
             }
         }
     }
+}
+
+/// Rows of a channel, one behind the other; those outside the image are zeros.
+#[inline(always)]
+fn pack_side_by_side<S: Simd>(
+    simd: S,
+    to: &mut [f32],
+    input: Concat<'_>,
+    prologue: Prologue<'_>,
+    channel: usize,
+    input_row: impl Fn(usize) -> Option<usize>,
+) {
+    let layout = input.first.layout();
+    let (n, mut index) = (to.len() / layout.width, 0);
+    while index < n {
+        // Rows of one block are contiguous, and packed together.
+        let together = input_row(index).map_or(1, |row| layout.block_rows(row / layout.rows).end - row);
+        let end = n.min(index + together);
+        let to = &mut to[index * layout.width..end * layout.width];
+        match input_row(index) {
+            Some(row) => pack_rows(simd, to, input, prologue, channel, row),
+            None => to.fill(0.0),
+        }
+        index = end;
+    }
+}
+
+/// Combines `N` input rows of a channel to grid row `index` of `n_rows` in its `P` planes.
+#[inline(always)]
+fn combine_row<S: Simd, const N: usize, const P: usize>(
+    simd: S,
+    shape: TileShape,
+    index: usize,
+    n_rows: usize,
+    sources: [&[f32]; N],
+    tile: &mut [f32],
+    combine: impl Fn([S::f32s; N]) -> [S::f32s; P] + Copy,
+) {
+    let (left, width, stride) = (shape.halo.1, shape.grid_width, shape.row_stride);
+    for plane in 0..P {
+        let plane = &mut tile[plane * shape.plane_stride..];
+        plane[n_rows * stride] = 0.0;
+        inside(&mut plane[index * stride..][..stride], left, width);
+    }
+    let target = index * stride + left;
+    for_each_vector::<S>(
+        width,
+        #[inline(always)]
+        |at, valid, _| {
+            let mut d = [simd.splat_f32s(0.0); N];
+            for (d, source) in d.iter_mut().zip(sources) {
+                *d = load_first(simd, source, at, valid);
+            }
+            for (plane, value) in combine(d).into_iter().enumerate() {
+                store_first(simd, tile, plane * shape.plane_stride + target + at, valid, value);
+            }
+        },
+    );
 }
 
 /// The part of a tile's row that holds pixels; clears the rest.
@@ -232,6 +279,16 @@ fn take_phase(target: &mut [f32], source: &[f32], phase: usize) {
     }
 }
 
+/// A call to memcpy costs more than a row of a few vectors.
+#[inline(always)]
+fn copy<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
+    for_each_vector::<S>(
+        to.len(),
+        #[inline(always)]
+        |at, valid, _| store_first(simd, to, at, valid, load_first(simd, from, at, valid)),
+    );
+}
+
 /// As many rows of one block as `to` has room for, from `row` on.
 #[inline(always)]
 fn pack_rows<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prologue<'_>, channel: usize, row: usize) {
@@ -239,12 +296,7 @@ fn pack_rows<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prol
     let (n, n_rows) = (to.len(), to.len() / view.layout().width);
     let from = view.rows(view_channel, row, n_rows);
     match prologue {
-        // A call to memcpy costs more than a row of a few vectors.
-        Prologue::Identity => for_each_vector::<S>(
-            n,
-            #[inline(always)]
-            |at, valid, _| store_first(simd, to, at, valid, load_first(simd, from, at, valid)),
-        ),
+        Prologue::Identity => copy(simd, to, from),
         Prologue::Norm(norm) => {
             let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
             for_each_vector::<S>(

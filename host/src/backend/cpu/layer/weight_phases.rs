@@ -109,15 +109,20 @@ impl WithSimd for SplitRow<'_> {
     }
 }
 
-/// As many rows as `to` has room for, from row `first_row` on, to `[row][column, last first][channel]`, in squares of
-/// [`SQUARE`] channels and columns.
+/// As many rows of one block as `to` has room for, from row `first_row` on, to `[row][column, last first][channel]`, in
+/// squares of [`SQUARE`] channels and columns.
 #[inline(always)]
 fn transpose(from: View<'_>, first_row: usize, to: &mut [f32]) {
     let (n_out, width) = (from.layout().channels, from.layout().width);
+    let (from, distance) = from.row_on(first_row);
     let whole = |n: usize| n - n % SQUARE;
-    for first in (0..whole(n_out)).step_by(SQUARE) {
-        for (row, to) in to.chunks_exact_mut(width * n_out).enumerate() {
-            let [a, b, c, d] = [0, 1, 2, 3].map(|i| from.row(first + i, first_row + row).as_chunks::<SQUARE>().0);
+    for (row, to) in to.chunks_exact_mut(width * n_out).enumerate() {
+        for first in (0..whole(n_out)).step_by(SQUARE) {
+            let mut rows = [&[][..]; SQUARE];
+            for (i, values) in rows.iter_mut().enumerate() {
+                *values = from[(first + i) * distance + row * width..][..width].as_chunks::<SQUARE>().0;
+            }
+            let [a, b, c, d] = rows;
             let squares = to.rchunks_exact_mut(SQUARE * n_out).zip(a).zip(b).zip(c).zip(d);
             for ((((to, a), b), c), d) in squares {
                 for (column, to) in to.chunks_exact_mut(n_out).rev().enumerate() {
@@ -125,11 +130,9 @@ fn transpose(from: View<'_>, first_row: usize, to: &mut [f32]) {
                 }
             }
         }
-    }
-    for channel in 0..n_out {
-        let done = if channel < whole(n_out) { whole(width) } else { 0 };
-        for (row, to) in to.chunks_exact_mut(width * n_out).enumerate() {
-            let values = &from.row(channel, first_row + row)[done..];
+        for channel in 0..n_out {
+            let done = if channel < whole(n_out) { whole(width) } else { 0 };
+            let values = &from[channel * distance + row * width..][done..width];
             to.chunks_exact_mut(n_out).rev().skip(done).zip(values).for_each(|(to, &value)| to[channel] = value);
         }
     }

@@ -18,6 +18,8 @@ pub(super) struct ConvLayer {
     pub(super) inputs: Inputs,
     pub(super) output: TensorId,
     pub(super) residual: Option<Inputs>,
+    /// Whether the residual has gradients of its own.
+    pub(super) residual_goes_back: bool,
     /// Where this layer's time shifts begin.
     pub(super) shift: Option<usize>,
     /// Whether anybody wants the gradients of the inputs.
@@ -39,6 +41,7 @@ impl ConvLayer {
         tape: tape::Convolution,
         (stencil, transposed): (Stencil, Stencil),
         (n_inputs, n_out): (&[usize], usize),
+        residual_goes_back: bool,
         gradient: usize,
     ) -> Self {
         let (n_in, side) = (n_inputs.iter().sum(), tape.side());
@@ -48,6 +51,7 @@ impl ConvLayer {
             inputs,
             output,
             residual,
+            residual_goes_back,
             shift,
             goes_back,
             side,
@@ -108,7 +112,7 @@ impl ConvLayer {
 
     /// Gradients of the inputs and the residual from the output's, for either kind of gradient.
     pub(super) fn backward(&self, context: &Context<'_>, lane: &mut Lane, quantity: Quantity) {
-        if let Some(residual) = self.residual {
+        if let Some(residual) = self.residual.filter(|_| self.residual_goes_back) {
             self.backward_residual(context, lane, quantity, residual);
         }
         if !self.goes_back && quantity == Quantity::DValue {

@@ -5,10 +5,10 @@ use super::super::blocked::{Blocked, Concat, View};
 use super::super::engine::Engine;
 use super::attention::AttentionScratch;
 use super::embedding::EmbeddingState;
+use super::memory::Memory;
 use super::norm::NormState;
 use crate::unet::plan::TensorId;
 pub(super) use crate::unet::tape::{Input, Inputs, Quantity};
-use std::mem::take;
 
 /// What a layer reads besides the buffers of its lane.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +23,7 @@ pub(super) struct Context<'a> {
 /// Everything that a training step of one image reads and writes.
 #[derive(Debug)]
 pub(super) struct Lane {
-    /// `[quantity][tensor]`.
-    pub(super) activations: [Vec<Aligned>; 4],
+    pub(super) memory: Memory,
     pub(super) norms: Vec<NormState>,
     pub(super) embedding: EmbeddingState,
     pub(super) attention: AttentionScratch,
@@ -46,15 +45,15 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn take(&mut self, quantity: Quantity, tensor: TensorId) -> Aligned {
-        take(&mut self.activations[quantity as usize][tensor])
+        self.memory.take(quantity, tensor)
     }
 
     pub(super) fn put(&mut self, quantity: Quantity, tensor: TensorId, values: Aligned) {
-        self.activations[quantity as usize][tensor] = values;
+        self.memory.put(quantity, tensor, values);
     }
 
     pub(super) fn view(&self, context: &Context<'_>, quantity: Quantity, tensor: TensorId) -> View<'_> {
-        View::new(&self.activations[quantity as usize][tensor], context.layouts[tensor])
+        View::new(self.memory.of(quantity, tensor), context.layouts[tensor])
     }
 
     pub(super) fn inputs(&self, context: &Context<'_>, quantity: Quantity, inputs: Inputs) -> Concat<'_> {

@@ -16,6 +16,7 @@ mod attention;
 mod convolution;
 mod embedding;
 mod lane;
+mod memory;
 mod norm;
 mod norm_kernels;
 mod tape;
@@ -30,6 +31,7 @@ use crate::unet::tape::Tape;
 use crate::unet::{Architecture, EnergyScales, Parametrisation, PerturbationKernelSpec};
 use attention::AttentionScratch;
 use lane::{Context, Lane, Quantity};
+use memory::Memory;
 use pulp::Arch;
 use rayon::prelude::*;
 use tape::{Layers, Operation};
@@ -253,11 +255,11 @@ impl Shared {
     ) {
         let EnergyScales { input_scale, input_shift, skip, output } = scales;
         self.embedding.forward(context.parameters, sample.t, &mut lane.embedding);
-        let input = &mut lane.activations[Quantity::Value as usize][0];
+        let input = lane.memory.of_mut(Quantity::Value, 0);
         let (side, ends) = (self.pixel_unshuffle, self.layouts[0]);
         unshuffle(ends, side, (input_scale as f32, input_shift as f32), sample.x, input);
         operations.iter().for_each(|operation| operation.forward(context, lane, Quantity::Value));
-        let u = &lane.activations[Quantity::Value as usize][self.output];
+        let u = lane.memory.of(Quantity::Value, self.output);
         let on_x = ((skip * input_scale) as f32, sample.x);
         shuffle(ends, side, (output as f32, u), on_x, (skip * input_shift) as f32, &mut lane.h);
     }
@@ -267,7 +269,7 @@ impl Shared {
         let EnergyScales { input_scale, skip, output, .. } = scales;
         self.seed(lane, Quantity::DDot, output, |lane| &lane.h);
         operations.iter().rev().for_each(|operation| operation.backward_tangent(context, lane));
-        let d_input = &lane.activations[Quantity::DDot as usize][0];
+        let d_input = lane.memory.of(Quantity::DDot, 0);
         let on_h = ((skip * input_scale) as f32, &lane.h[..]);
         let scale = input_scale as f32;
         shuffle(self.layouts[0], self.pixel_unshuffle, (scale, d_input), on_h, 0.0, &mut lane.d_image);
@@ -277,10 +279,10 @@ impl Shared {
     fn tangents(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, scales: EnergyScales) {
         let EnergyScales { input_scale, skip, output, .. } = scales;
         let (side, ends) = (self.pixel_unshuffle, self.layouts[0]);
-        let input = &mut lane.activations[Quantity::Dot as usize][0];
+        let input = lane.memory.of_mut(Quantity::Dot, 0);
         unshuffle(ends, side, (input_scale as f32, 0.0), &lane.v, input);
         operations.iter().for_each(|operation| operation.forward(context, lane, Quantity::Dot));
-        let u = &lane.activations[Quantity::Dot as usize][self.output];
+        let u = lane.memory.of(Quantity::Dot, self.output);
         let on_v = ((skip * input_scale) as f32, &lane.v[..]);
         shuffle(ends, side, (output as f32, u), on_v, 0.0, &mut lane.dot_h);
     }
@@ -312,9 +314,7 @@ fn new_lane(layers: &Layers, image_len: usize) -> Lane {
         _ => None,
     });
     Lane {
-        activations: std::array::from_fn(|_| {
-            layers.layouts.iter().map(|layout| Aligned::zeros(layout.len())).collect()
-        }),
+        memory: Memory::new(&layers.places),
         norms: norms.collect(),
         embedding: layers.embedding.state(),
         attention: AttentionScratch::new(layers.attention.0, layers.attention.1),
@@ -373,18 +373,22 @@ mod tests {
             inputs.sort_unstable();
             inputs.dedup();
             for &input in &inputs {
-                let n = lane.activations[0][input].len();
-                lane.activations[Quantity::Dot as usize][input].copy_from_slice(&wave(n, 0.31 + input as f32));
-                lane.activations[Quantity::DDot as usize][input].fill(0.0);
+                let dots = lane.memory.of_mut(Quantity::Dot, input);
+                let values = wave(dots.len(), 0.31 + input as f32);
+                dots.copy_from_slice(&values);
+                lane.memory.of_mut(Quantity::DDot, input).fill(0.0);
             }
             operation.forward(&context, lane, Quantity::Dot);
-            let v = wave(lane.activations[0][output].len(), 0.83);
-            lane.activations[Quantity::DDot as usize][output].copy_from_slice(&v);
+            let v = wave(lane.memory.of(Quantity::Dot, output).len(), 0.83);
+            lane.memory.of_mut(Quantity::DDot, output).copy_from_slice(&v);
             operation.backward_tangent(&context, lane);
-            let [_, dots, d_dots, _] = &lane.activations;
-            let forward = dot(&dots[output], &v);
-            let backward: f64 = inputs.iter().map(|&input| dot(&dots[input], &d_dots[input])).sum();
-            let scale = (dot(&dots[output], &dots[output]) * dot(&v, &v)).sqrt();
+            let (dots, d_dots) = (
+                |tensor| &lane.memory.of(Quantity::Dot, tensor)[..],
+                |tensor| &lane.memory.of(Quantity::DDot, tensor)[..],
+            );
+            let forward = dot(dots(output), &v);
+            let backward: f64 = inputs.iter().map(|&input| dot(dots(input), d_dots(input))).sum();
+            let scale = (dot(dots(output), dots(output)) * dot(&v, &v)).sqrt();
             assert!((forward - backward).abs() < 1e-5 * scale, "{operation:?}: {forward} {backward} of {scale}");
         }
     }

@@ -17,12 +17,12 @@
 //!
 //! (x^ varies with x as dot_x^ does with dot_x, which gives e + w its first factor; the last term is that of r.)
 
-use super::super::aligned::Aligned;
-use super::super::blocked::{Blocked, View};
+use super::super::blocked::Blocked;
 use super::super::layer::group_norm::{GroupNorm, Moments, Normalisation};
 use super::lane::{Context, Input, Inputs, Lane, Quantity};
-use super::norm_kernels::{Activate, InputGradient, TangentSums, ValueGradient, run_blocks};
+use super::norm_kernels::{Activate, InputGradient, TangentSums, ValueGradient, nothing, run_blocks};
 use crate::unet::plan::TensorId;
+use rayon::prelude::*;
 use std::mem::take;
 use std::ops::Range;
 
@@ -61,10 +61,9 @@ pub(super) struct NormState {
     /// dot_x^ = p dot_x + q x + r, per channel.
     pub(super) dot_hat: Vec<[f32; 3]>,
     means: Vec<GroupMeans>,
-    /// d_x = p d_z + q x + r + s d_dot_z + t dot_x, per channel.
-    d_x: Vec<[f32; 5]>,
-    /// d_dot_z, laid out like the output.
-    d_dot_z: Aligned,
+    /// d_x = r g d_z + s d_dot_z + t dot_x + q x + p: (s, t) and (q, p), per channel.
+    on_tangents: Vec<[f32; 2]>,
+    on_x: Vec<[f32; 2]>,
     sums: Vec<[f32; 3]>,
 }
 
@@ -75,8 +74,8 @@ impl NormLayer {
             value: Normalisation::new(channels),
             dot_hat: vec![[0.0; 3]; channels],
             means: vec![GroupMeans::default(); self.norm.groups],
-            d_x: vec![[0.0; 5]; channels],
-            d_dot_z: Aligned::zeros(layout.len()),
+            on_tangents: vec![[0.0; 2]; channels],
+            on_x: vec![[0.0; 2]; channels],
             sums: vec![[0.0; 3]; layout.n_blocks() * channels],
         }
     }
@@ -109,7 +108,7 @@ impl NormLayer {
         };
         state.value.forward(&self.norm, moments(self.inputs.first), self.inputs.second.map(moments));
         let NormState { value, dot_hat, .. } = &state;
-        run_blocks::<()>(layout, &mut y, &mut [], |block, pixels, y, _| {
+        run_blocks(layout, &mut y, nothing(layout), |block, pixels, y, ()| {
             let (gain, silu) = (&self.norm.gain[..], self.silu);
             let task = Activate { norm: value, dot_hat, gain, silu, x, dot_x: None, block, pixels, out: y };
             context.engine.arch.dispatch(task);
@@ -124,21 +123,24 @@ impl NormLayer {
         let (mut dot_y, mut state) = (lane.take(Quantity::Dot, self.output), take(&mut lane.norms[self.number]));
         let x = lane.inputs(context, Quantity::Value, self.inputs);
         let dot_x = lane.inputs(context, Quantity::Dot, self.inputs);
-        let NormState { value, dot_hat, means, sums, .. } = &mut state;
-        run_blocks(layout, &mut dot_y, sums, |block, pixels, _, sums| {
+        let NormState { value, dot_hat, means, on_tangents, sums, .. } = &mut state;
+        let channels = self.gain.len();
+        run_blocks(layout, &mut dot_y, sums.par_chunks_mut(channels), |block, pixels, _, sums| {
             context.engine.arch.dispatch(TangentSums { norm: value, x, dot_x, block, pixels, sums });
         });
         let n = self.group_len(context);
         for (group, means) in means.iter_mut().enumerate() {
-            let [dot, hat, _] = total(sums, self.gain.len(), self.channels(group), |_| 1.0);
+            let [dot, hat, _] = total(sums, channels, self.channels(group), |_| 1.0);
             (means.dot, means.dot_hat) = (dot / n, hat / n);
             for channel in self.channels(group) {
                 let (r, offset) = (f64::from(value.hat_scale[channel]), f64::from(value.hat_shift[channel]));
                 let constant = -r * (means.dot + offset * means.dot_hat);
                 dot_hat[channel] = [r as f32, (-r * r * means.dot_hat) as f32, constant as f32];
+                let on_d_dot_z = -r * r * means.dot_hat * f64::from(self.norm.gain[channel]);
+                on_tangents[channel] = [on_d_dot_z as f32, (-r * r * means.d_hat) as f32];
             }
         }
-        run_blocks(layout, &mut dot_y, sums, |block, pixels, dot_y, _| {
+        run_blocks(layout, &mut dot_y, nothing(layout), |block, pixels, dot_y, ()| {
             let (gain, silu) = (&self.norm.gain[..], self.silu);
             let dot_x = Some(dot_x);
             let task = Activate { norm: value, dot_hat, gain, silu, x, dot_x, block, pixels, out: dot_y };
@@ -148,50 +150,50 @@ impl NormLayer {
         lane.put(Quantity::Dot, self.output, dot_y);
     }
 
-    /// d_dot_x from d_dot_y.
+    /// d_dot_x from d_dot_y; the memory of d_y, which comes later, helps.
     pub(super) fn backward_tangent(&self, context: &Context<'_>, lane: &mut Lane) {
         let layout = context.layouts[self.output];
-        let mut state = take(&mut lane.norms[self.number]);
+        let (mut state, mut d) = (take(&mut lane.norms[self.number]), lane.take(Quantity::DValue, self.output));
         let x = lane.inputs(context, Quantity::Value, self.inputs);
-        let NormState { value, dot_hat, means, d_x, d_dot_z, sums, .. } = &mut state;
+        let NormState { value, dot_hat, means, on_tangents, on_x, sums } = &mut state;
         let d_y = Some(lane.view(context, Quantity::DDot, self.output));
-        run_blocks(layout, d_dot_z, sums, |block, pixels, d_z, sums| {
+        let channels = self.gain.len();
+        run_blocks(layout, &mut d, sums.par_chunks_mut(channels), |block, pixels, d, sums| {
             let (norm, gain, silu, second) = (&*value, &self.norm.gain[..], self.silu, None);
-            let task = ValueGradient { norm, dot_hat, gain, silu, x, second, d_y, block, pixels, d_z, sums };
+            let task = ValueGradient { norm, dot_hat, on_tangents, gain, silu, x, second, d_y, block, pixels, d, sums };
             context.engine.arch.dispatch(task);
         });
         let n = self.group_len(context);
         for (group, means) in means.iter_mut().enumerate() {
             let gain = |channel: usize| f64::from(self.norm.gain[channel]);
-            let [d, hat, _] = total(sums, self.gain.len(), self.channels(group), gain);
+            let [d, hat, _] = total(sums, channels, self.channels(group), gain);
             (means.d, means.d_hat) = (d / n, hat / n);
             for c in self.channels(group) {
                 let (r, offset) = (f64::from(value.hat_scale[c]), f64::from(value.hat_shift[c]));
                 let constant = -r * (means.d + offset * means.d_hat);
-                d_x[c] = [r * gain(c), -r * r * means.d_hat, constant, 0.0, 0.0].map(|v| v as f32);
+                on_x[c] = [(-r * r * means.d_hat) as f32, constant as f32];
             }
         }
         lane.norms[self.number] = state;
-        self.backward_inputs(context, lane, Quantity::DDot, false);
+        lane.put(Quantity::DValue, self.output, d);
+        self.backward_inputs(context, lane, Quantity::DDot);
     }
 
     /// d_x, and the gradients of gain and bias, from d_y and, `with_tangents`, all that went before.
     pub(super) fn backward_value(&self, context: &Context<'_>, lane: &mut Lane, with_tangents: bool) {
         let layout = context.layouts[self.output];
-        let (mut state, mut d_z) = (take(&mut lane.norms[self.number]), lane.take(Quantity::DValue, self.output));
+        let (mut state, mut d) = (take(&mut lane.norms[self.number]), lane.take(Quantity::DValue, self.output));
         let x = lane.inputs(context, Quantity::Value, self.inputs);
         let dot_x = lane.inputs(context, Quantity::Dot, self.inputs);
         let d_dot_y = lane.view(context, Quantity::DDot, self.output);
-        let NormState { value, dot_hat, means, d_x, d_dot_z, sums, .. } = &mut state;
-        let d_dot_z = View::new(d_dot_z, layout);
-        let (second, d_y) = (with_tangents.then_some((dot_x, d_dot_y, d_dot_z)), None);
-        run_blocks(layout, &mut d_z, sums, |block, pixels, d_z, sums| {
-            let (norm, gain, silu) = (&*value, &self.norm.gain[..], self.silu);
-            let task = ValueGradient { norm, dot_hat, gain, silu, x, second, d_y, block, pixels, d_z, sums };
+        let NormState { value, dot_hat, means, on_tangents, on_x, sums } = &mut state;
+        let (channels, second) = (self.gain.len(), with_tangents.then_some((dot_x, d_dot_y)));
+        run_blocks(layout, &mut d, sums.par_chunks_mut(channels), |block, pixels, d, sums| {
+            let (norm, gain, silu, d_y) = (&*value, &self.norm.gain[..], self.silu, None);
+            let task = ValueGradient { norm, dot_hat, on_tangents, gain, silu, x, second, d_y, block, pixels, d, sums };
             context.engine.arch.dispatch(task);
         });
         let n = self.group_len(context);
-        let channels = self.gain.len();
         for (group, means) in means.iter().enumerate() {
             let gain = |channel: usize| f64::from(self.norm.gain[channel]);
             let [e, e_hat, d_dot] = total(sums, channels, self.channels(group), gain).map(|sum| sum / n);
@@ -200,8 +202,7 @@ impl NormLayer {
                 let (r, offset) = (f64::from(value.hat_scale[c]), f64::from(value.hat_shift[c]));
                 let on_hat = r * (e_hat - 2.0 * r * dot_hat * d_hat + d_dot);
                 let constant = -on_hat * offset - r * (e - r * (dot_hat * d + d_hat * dot));
-                let on_tangents = [-r * r * dot_hat * gain(c), -r * r * d_hat];
-                d_x[c] = [r * gain(c), -on_hat * r, constant, on_tangents[0], on_tangents[1]].map(|v| v as f32);
+                on_x[c] = [(-on_hat * r) as f32, constant as f32];
             }
         }
         let (d_gain, d_bias) = lane.gradient[self.gradient.clone()].split_at_mut(channels);
@@ -210,33 +211,25 @@ impl NormLayer {
             (*d_gain, *d_bias) = ((hat + dot) as f32, plain as f32);
         }
         lane.norms[self.number] = state;
-        lane.put(Quantity::DValue, self.output, d_z);
-        self.backward_inputs(context, lane, Quantity::DValue, with_tangents);
+        lane.put(Quantity::DValue, self.output, d);
+        self.backward_inputs(context, lane, Quantity::DValue);
     }
 
-    /// d_x = or += p d_z + q x + r + s d_dot_z + t dot_x, input by input.
-    fn backward_inputs(&self, context: &Context<'_>, lane: &mut Lane, quantity: Quantity, with_tangents: bool) {
-        let (output, mut first) = (context.layouts[self.output], 0);
-        let state = take(&mut lane.norms[self.number]);
-        let d_dot_z = View::new(&state.d_dot_z, output);
+    /// d_x = or += what [`ValueGradient`] left, + q x + p, input by input.
+    fn backward_inputs(&self, context: &Context<'_>, lane: &mut Lane, quantity: Quantity) {
+        let mut first = 0;
         for input in self.inputs.each() {
-            let layout = context.layouts[input.tensor];
+            let (layout, accumulate) = (context.layouts[input.tensor], input.accumulate);
             let mut d_x = lane.take(quantity, input.tensor);
-            let d_z = if quantity == Quantity::DDot { d_dot_z } else { lane.view(context, quantity, self.output) };
+            let d = lane.view(context, Quantity::DValue, self.output).window(first, layout.channels);
             let x = lane.view(context, Quantity::Value, input.tensor);
-            let dot_x = lane.view(context, Quantity::Dot, input.tensor);
-            let channels = layout.channels;
-            let second = with_tangents.then_some((d_dot_z.window(first, channels), dot_x));
-            let coefficients = &state.d_x[first..first + channels];
-            let (d_z, accumulate) = (d_z.window(first, channels), input.accumulate);
-            run_blocks::<()>(layout, &mut d_x, &mut [(); 0], |block, pixels, out, _| {
-                let task = InputGradient { coefficients, d_z, x, second, accumulate, block, pixels, out };
-                context.engine.arch.dispatch(task);
+            let coefficients = &lane.norms[self.number].on_x[first..first + layout.channels];
+            run_blocks(layout, &mut d_x, nothing(layout), |block, pixels, out, ()| {
+                context.engine.arch.dispatch(InputGradient { coefficients, d, x, accumulate, block, pixels, out });
             });
             lane.put(quantity, input.tensor, d_x);
-            first += channels;
+            first += layout.channels;
         }
-        lane.norms[self.number] = state;
     }
 
     /// The gradient of the parameters from that of what the lanes keep.

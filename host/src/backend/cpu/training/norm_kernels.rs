@@ -7,21 +7,21 @@ use super::super::simd::{Sum, for_each_vector, load_first, store_first};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Calls `task(block, pixels, values, sums)` for every block of an activation; `sums` has one entry for each channel
-/// of each block, or is empty.
+/// Calls `task(block, pixels, values, beside)` for every block of an activation, which may be in longer memory; `beside`
+/// has one item for each block.
 pub(super) fn run_blocks<T: Send>(
     layout: Blocked,
     values: &mut [f32],
-    sums: &mut [T],
-    task: impl Fn(usize, usize, &mut [f32], &mut [T]) + Sync,
+    beside: impl IndexedParallelIterator<Item = T>,
+    task: impl Fn(usize, usize, &mut [f32], T) + Sync,
 ) {
-    let blocks = values[..layout.len()].par_chunks_mut(layout.block_len()).enumerate();
-    if sums.is_empty() {
-        blocks.for_each(|(block, values)| task(block, layout.block_pixels(block), values, &mut []));
-    } else {
-        let sums = sums.par_chunks_mut(layout.channels);
-        blocks.zip(sums).for_each(|((block, values), sums)| task(block, layout.block_pixels(block), values, sums));
-    }
+    let blocks = values[..layout.len()].par_chunks_mut(layout.block_len()).zip(beside).enumerate();
+    blocks.for_each(|(block, (values, beside))| task(block, layout.block_pixels(block), values, beside));
+}
+
+/// Nothing beside the blocks.
+pub(super) fn nothing(layout: Blocked) -> impl IndexedParallelIterator<Item = ()> {
+    rayon::iter::repeat_n((), layout.n_blocks())
 }
 
 /// Channel `channel` of a block.
@@ -117,19 +117,21 @@ impl WithSimd for Activate<'_> {
     }
 }
 
-/// d_z from d_y, which is given or stands in its place: s'(z) d_y, and with `second` = (dot_x, d_dot_y, d_dot_z) also s''(z) dot_z d_dot_y.
-/// Sums of d_z, d_z x^ and d_dot_z dot_x^.
+/// d_z = s'(z) d_y, where d_y is given or stands where the result will; with `second` = (dot_x, d_dot_y) also + s''(z) dot_z d_dot_y.
+/// Sums of d_z, d_z x^ and d_dot_z dot_x^. What is kept is the part of d_x that does not depend on them,
+/// r g d_z, and with `second` also + on_tangents . (d_dot_z, dot_x).
 pub(super) struct ValueGradient<'a> {
     pub(super) norm: &'a Normalisation,
     pub(super) dot_hat: &'a [[f32; 3]],
+    pub(super) on_tangents: &'a [[f32; 2]],
     pub(super) gain: &'a [f32],
     pub(super) silu: bool,
     pub(super) x: Concat<'a>,
-    pub(super) second: Option<(Concat<'a>, View<'a>, View<'a>)>,
+    pub(super) second: Option<(Concat<'a>, View<'a>)>,
     pub(super) d_y: Option<View<'a>>,
     pub(super) block: usize,
     pub(super) pixels: usize,
-    pub(super) d_z: &'a mut [f32],
+    pub(super) d: &'a mut [f32],
     pub(super) sums: &'a mut [[f32; 3]],
 }
 
@@ -139,17 +141,17 @@ impl WithSimd for ValueGradient<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { norm, silu, block, pixels, .. } = self;
-        for (channel, (d, sums)) in self.d_z.chunks_exact_mut(pixels).zip(self.sums).enumerate() {
+        for (channel, (d, sums)) in self.d.chunks_exact_mut(pixels).zip(self.sums).enumerate() {
             let x = plane(self.x, block, channel);
             let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
             let hat_scale = simd.splat_f32s(norm.hat_scale[channel]);
             let hat_shift = simd.splat_f32s(norm.hat_shift[channel]);
             let [p, q, r] = self.dot_hat[channel].map(|v| simd.splat_f32s(v));
             let gain = simd.splat_f32s(self.gain[channel]);
+            let [on_d_dot_z, on_dot_x] = self.on_tangents[channel].map(|v| simd.splat_f32s(v));
             let d_y = self.d_y.map(|d_y| d_y.block(block, channel));
-            let second = self.second.map(|(dot_x, d_dot_y, d_dot_z)| {
-                (plane(dot_x, block, channel), d_dot_y.block(block, channel), d_dot_z.block(block, channel))
-            });
+            let second =
+                self.second.map(|(dot_x, d_dot_y)| (plane(dot_x, block, channel), d_dot_y.block(block, channel)));
             let (mut plain, mut hat, mut dot) = (Sum::zero(simd), Sum::zero(simd), Sum::zero(simd));
             for_each_vector::<S>(
                 pixels,
@@ -163,14 +165,17 @@ impl WithSimd for ValueGradient<'_> {
                         (simd.splat_f32s(1.0), simd.splat_f32s(0.0))
                     };
                     d_z = simd.mul_f32s(d_z, slope);
-                    if let Some((dot_x, d_dot_y, d_dot_z)) = second {
-                        let dot_x = load_first(simd, dot_x, at, valid);
+                    let mut d_x = simd.splat_f32s(0.0);
+                    if let Some((dot_x, d_dot_y)) = second {
+                        let (dot_x, d_dot_y) =
+                            (load_first(simd, dot_x, at, valid), load_first(simd, d_dot_y, at, valid));
                         let dot_hat = simd.mul_add_e_f32s(p, dot_x, simd.mul_add_e_f32s(q, x, r));
-                        let bent = simd.mul_f32s(bend, load_first(simd, d_dot_y, at, valid));
-                        d_z = simd.mul_add_e_f32s(bent, simd.mul_f32s(gain, dot_hat), d_z);
-                        dot.add_product(simd, part, valid, load_first(simd, d_dot_z, at, valid), dot_hat);
+                        let d_dot_z = simd.mul_f32s(d_dot_y, slope);
+                        d_z = simd.mul_add_e_f32s(simd.mul_f32s(bend, d_dot_y), simd.mul_f32s(gain, dot_hat), d_z);
+                        dot.add_product(simd, part, valid, d_dot_z, dot_hat);
+                        d_x = simd.mul_add_e_f32s(on_d_dot_z, d_dot_z, simd.mul_f32s(on_dot_x, dot_x));
                     }
-                    store_first(simd, d, at, valid, d_z);
+                    store_first(simd, d, at, valid, simd.mul_add_e_f32s(scale, d_z, d_x));
                     plain.add(simd, part, valid, d_z);
                     hat.add_product(simd, part, valid, d_z, simd.mul_add_e_f32s(x, hat_scale, hat_shift));
                 },
@@ -180,13 +185,12 @@ impl WithSimd for ValueGradient<'_> {
     }
 }
 
-/// out = or += p d_z + q x + r, and with `second` = (d_dot_z, dot_x) also s d_dot_z + t dot_x.
+/// out = or += d + q x + r.
 pub(super) struct InputGradient<'a> {
-    /// (p, q, r, s, t) per channel of x.
-    pub(super) coefficients: &'a [[f32; 5]],
-    pub(super) d_z: View<'a>,
+    /// (q, r) per channel of x.
+    pub(super) coefficients: &'a [[f32; 2]],
+    pub(super) d: View<'a>,
     pub(super) x: View<'a>,
-    pub(super) second: Option<(View<'a>, View<'a>)>,
     pub(super) accumulate: bool,
     pub(super) block: usize,
     pub(super) pixels: usize,
@@ -200,19 +204,14 @@ impl WithSimd for InputGradient<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let block = self.block;
         for (channel, out) in self.out.chunks_exact_mut(self.pixels).enumerate() {
-            let (d_z, x) = (self.d_z.block(block, channel), self.x.block(block, channel));
-            let second = self.second.map(|(d_dot, dot)| (d_dot.block(block, channel), dot.block(block, channel)));
-            let [p, q, r, s, t] = self.coefficients[channel].map(|v| simd.splat_f32s(v));
+            let (d, x) = (self.d.block(block, channel), self.x.block(block, channel));
+            let [q, r] = self.coefficients[channel].map(|v| simd.splat_f32s(v));
             for_each_vector::<S>(
                 self.pixels,
                 #[inline(always)]
                 |at, valid, _| {
                     let mut d_x = simd.mul_add_e_f32s(q, load_first(simd, x, at, valid), r);
-                    d_x = simd.mul_add_e_f32s(p, load_first(simd, d_z, at, valid), d_x);
-                    if let Some((d_dot, dot)) = second {
-                        d_x = simd.mul_add_e_f32s(s, load_first(simd, d_dot, at, valid), d_x);
-                        d_x = simd.mul_add_e_f32s(t, load_first(simd, dot, at, valid), d_x);
-                    }
+                    d_x = simd.add_f32s(load_first(simd, d, at, valid), d_x);
                     if self.accumulate {
                         d_x = simd.add_f32s(d_x, load_first(simd, out, at, valid));
                     }

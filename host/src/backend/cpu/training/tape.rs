@@ -8,9 +8,11 @@ use super::attention::AttentionLayer;
 use super::convolution::ConvLayer;
 use super::embedding::Embedding;
 use super::lane::{Context, Lane, Quantity};
+use super::memory::Places;
 use super::norm::NormLayer;
 use crate::unet::plan::TensorId;
 use crate::unet::tape::{self, Convolution, Norm};
+use std::sync::Arc;
 
 /// One operation.
 #[derive(Debug)]
@@ -74,6 +76,7 @@ impl Operation {
 pub(super) struct Layers {
     pub(super) operations: Vec<Operation>,
     pub(super) embedding: Embedding,
+    pub(super) places: Arc<Places>,
     /// Of every activation.
     pub(super) layouts: Vec<Blocked>,
     pub(super) output: TensorId,
@@ -91,6 +94,7 @@ impl Layers {
     pub(super) fn new(tape: tape::Tape, layouts: Vec<Blocked>) -> Self {
         let mut layers = Self {
             operations: Vec::new(),
+            places: Arc::new(Places::new(&tape, &layouts)),
             embedding: Embedding::new(tape.time_embedding),
             layouts,
             output: tape.output,
@@ -119,7 +123,8 @@ impl Layers {
         let layout = self.layouts[tape.output];
         let pair = tape.kind.map_or((Stencil::POINT, Stencil::POINT), |kind| stencils(kind, layout));
         let n_inputs: Vec<usize> = tape.inputs.each().map(|input| self.layouts[input.tensor].channels).collect();
-        let layer = ConvLayer::new(tape, pair, (&n_inputs, layout.channels), self.gradient_len);
+        let residual_goes_back = tape.residual.is_some_and(|inputs| !self.places.are_anothers(inputs.first.tensor));
+        let layer = ConvLayer::new(tape, pair, (&n_inputs, layout.channels), residual_goes_back, self.gradient_len);
         self.gradient_len += layer.gradient_len();
         let (scratch, phases) = layer.room(&self.layouts);
         (self.scratch_len, self.phases_len) = (self.scratch_len.max(scratch), self.phases_len.max(phases));
