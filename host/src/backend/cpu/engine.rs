@@ -1,21 +1,28 @@
-//! What every layer needs to run: the instruction set and one scratch buffer per thread.
+//! What every layer needs to run: the instruction set, threads, and one scratch buffer for each of these.
 
 use super::aligned::Aligned;
 use pulp::Arch;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Instruction set and scratch memory, made once; nothing is allocated afterwards.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Engine {
     pub(crate) arch: Arch,
-    scratch: Vec<Mutex<Aligned>>,
+    /// Threads that one image can have for itself.
+    pub(crate) threads: usize,
+    scratch: Arc<[Mutex<Aligned>]>,
 }
 
 impl Engine {
     /// A buffer of `scratch_len` values for each thread of the current pool.
     pub(crate) fn new(arch: Arch, scratch_len: usize) -> Self {
         let threads = rayon::current_num_threads().max(1);
-        Self { arch, scratch: (0..threads).map(|_| Mutex::new(Aligned::zeros(scratch_len))).collect() }
+        Self { arch, threads: 1, scratch: (0..threads).map(|_| Mutex::new(Aligned::zeros(scratch_len))).collect() }
+    }
+
+    /// The same for `images` at once: each has its share of the current pool's threads.
+    pub(crate) fn shared_by(&self, images: usize) -> Self {
+        Self { threads: (rayon::current_num_threads() / images.max(1)).max(1), ..self.clone() }
     }
 
     /// Runs `task` with the calling thread's scratch buffer, whose contents are arbitrary.

@@ -155,12 +155,13 @@ impl Network {
     /// When `lanes` reaches beyond [`Network::n_lanes`], or `x` or `t` has another length than the lanes ask for.
     pub fn forward(&mut self, lanes: Range<usize>, x: &[f32], t: &[f32]) {
         let (model, lanes) = (&*self.model, &mut self.lanes[lanes]);
+        let engine = model.engine.shared_by(lanes.len());
         assert_eq!(x.len(), lanes.len() * model.image_len, "one image per lane");
         assert_eq!(t.len(), lanes.len(), "one smoothing level per lane");
         // Entering the pool once saves a hand-over at every layer.
         rayon::scope(|_| {
             lanes.par_iter_mut().zip(x.par_chunks(model.image_len)).zip(t).for_each(|((lane, x), &t)| {
-                model.forward(lane, x, f64::from(t));
+                model.forward(&engine, lane, x, f64::from(t));
             });
         });
     }
@@ -189,12 +190,12 @@ impl Network {
     /// When `lanes` reaches beyond [`Network::n_lanes`], or `v` or `out` has another length than the lanes ask for.
     pub fn vjp(&mut self, lanes: Range<usize>, v: &[f32], out: &mut [f32]) {
         let (model, lanes) = (&*self.model, &mut self.lanes[lanes]);
-        let n = model.image_len;
+        let (n, engine) = (model.image_len, model.engine.shared_by(lanes.len()));
         assert_eq!(v.len(), lanes.len() * n, "one vector per lane");
         assert_eq!(out.len(), lanes.len() * n, "one gradient per lane");
         rayon::scope(|_| {
             lanes.par_iter_mut().zip(v.par_chunks(n)).zip(out.par_chunks_mut(n)).for_each(|((lane, v), out)| {
-                model.vjp(lane, v, out);
+                model.vjp(&engine, lane, v, out);
             });
         });
     }
@@ -217,26 +218,26 @@ impl Model {
         self.operations.iter().zip(&self.plan.steps)
     }
 
-    fn forward(&self, lane: &mut Lane, x: &[f32], t: f64) {
+    fn forward(&self, engine: &Engine, lane: &mut Lane, x: &[f32], t: f64) {
         lane.scales = EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(t));
         let EnergyScales { input_scale, input_shift, skip, output } = lane.scales;
-        self.time_embedding.forward(self.engine.arch, t, &mut lane.embedded);
+        self.time_embedding.forward(engine.arch, t, &mut lane.embedded);
         let input = &mut lane.activations[0].values;
         unshuffle(self.ends, self.pixel_unshuffle, (input_scale as f32, input_shift as f32), x, input);
         for (operation, step) in self.operations() {
-            operation.forward(&self.engine, step, lane);
+            operation.forward(engine, step, lane);
         }
         let u = &lane.activations[self.plan.output()].values;
         let on_x = ((skip * input_scale) as f32, x);
         shuffle(self.ends, self.pixel_unshuffle, (output as f32, u), on_x, (skip * input_shift) as f32, &mut lane.h);
     }
 
-    fn vjp(&self, lane: &mut Lane, v: &[f32], out: &mut [f32]) {
+    fn vjp(&self, engine: &Engine, lane: &mut Lane, v: &[f32], out: &mut [f32]) {
         let EnergyScales { input_scale, skip, output, .. } = lane.scales;
         let d_output = &mut lane.gradients[self.plan.d_output];
         unshuffle(self.ends, self.pixel_unshuffle, (output as f32, 0.0), v, d_output);
         for (operation, step) in self.operations().rev() {
-            operation.vjp(&self.engine, step, lane);
+            operation.vjp(engine, step, lane);
         }
         let d_input = &lane.gradients[self.plan.d_input];
         let on_v = ((skip * input_scale) as f32, v);
@@ -294,6 +295,25 @@ mod tests {
             (h, gradient)
         });
         let results: Vec<_> = results.collect();
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    /// With 5 threads a block's output channels are shared by several tasks, with one they are not.
+    #[test]
+    fn threads_agree_bit_for_bit() {
+        let weights = Weights::from_bytes(crate::unet::embedded("ellipses").unwrap()).unwrap();
+        let x: Vec<f32> = (0..32 * 32).map(|i| (i as f32 * 0.37).sin()).collect();
+        let results = [1, 2, 5].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut network = Network::new(&weights, 32, 32, 1).unwrap();
+                network.forward(0..1, &x, &[0.2]);
+                let h = network.h(0).to_vec();
+                let mut gradient = vec![0.0; x.len()];
+                network.vjp(0..1, &h, &mut gradient);
+                (h, gradient)
+            })
+        });
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
     }
 }

@@ -61,18 +61,19 @@ impl Network {
         self.forward(0..1, x, &[t]);
         self.vjp(0..1, v, &mut vec![0.0; x.len()]);
         let (model, lane) = self.parts();
+        let engine = model.engine().shared_by(1);
         let mut times = Vec::new();
         rayon::scope(|_| {
             for (operation, step) in model.operations() {
                 let start = Instant::now();
-                operation.forward(model.engine(), step, lane);
+                operation.forward(&engine, step, lane);
                 let (forward_flop, vjp_flop) = operation.flop(step, lane);
                 let forward_s = start.elapsed().as_secs_f64();
                 times.push(LayerTime { name: step.layer.name.clone(), forward_s, vjp_s: 0.0, forward_flop, vjp_flop });
             }
             for ((operation, step), time) in model.operations().zip(&mut times).rev() {
                 let start = Instant::now();
-                operation.vjp(model.engine(), step, lane);
+                operation.vjp(&engine, step, lane);
                 time.vjp_s = start.elapsed().as_secs_f64();
             }
         });

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Channels of qkv stand as `[head][q | k | v][c]`. A task takes a block of rows as queries, a few dozen pixels at a time;
-//! the forward pass keeps log sum exp S per pixel, from which the vjp recomputes P. In the vjp a task takes its block
-//! once as queries and once as keys, so that it alone writes d_q, d_k and d_v of its pixels.
+//! the forward pass keeps log sum exp S per pixel, from which the vjp recomputes P. In the vjp every block is
+//! taken once as queries and once as keys, by two tasks: one alone writes d_q of its pixels, the other d_k and d_v.
 
 use super::super::blocked::{Blocked, View};
 use super::super::engine::Engine;
@@ -184,14 +184,18 @@ impl Attention {
     /// d_qkv = J^T d_mixed.
     pub(crate) fn vjp(&self, engine: &Engine, inputs: VjpInputs<'_>, d_qkv: &mut [f32]) {
         d_qkv.par_chunks_mut(3 * self.mixed.block_len()).enumerate().for_each(|(block, d_qkv)| {
-            engine.with_scratch(|scratch| {
-                let pixels = self.mixed.block_pixels(block);
-                for head in 0..self.heads {
-                    for first in (0..pixels).step_by(PIXELS) {
-                        self.vjp_queries(engine, inputs, (block, head, first), d_qkv, scratch);
-                        self.vjp_keys(engine, inputs, (block, head, first), d_qkv, scratch);
-                    }
-                }
+            let pixels = self.mixed.block_pixels(block);
+            let part = self.channels() * pixels;
+            d_qkv.par_chunks_mut(3 * part).enumerate().for_each(|(head, d_qkv)| {
+                let (d_q, d_kv) = d_qkv.split_at_mut(part);
+                let firsts = || (0..pixels).step_by(PIXELS);
+                let mut queries = |scratch: &mut [f32]| {
+                    firsts().for_each(|first| self.vjp_queries(engine, inputs, (block, head, first), d_q, scratch));
+                };
+                let mut keys = |scratch: &mut [f32]| {
+                    firsts().for_each(|first| self.vjp_keys(engine, inputs, (block, head, first), d_kv, scratch));
+                };
+                rayon::join(|| engine.with_scratch(&mut queries), || engine.with_scratch(&mut keys));
             });
         });
     }
@@ -202,7 +206,7 @@ impl Attention {
         engine: &Engine,
         inputs: VjpInputs<'_>,
         (block, head, first): (usize, usize, usize),
-        d_qkv: &mut [f32],
+        d_q: &mut [f32],
         scratch: &mut [f32],
     ) {
         let (c, pixels) = (self.channels(), self.mixed.block_pixels(block));
@@ -221,8 +225,7 @@ impl Attention {
             log_sums: PerPixel::Columns(&self.per_pixel(inputs.log_sums, block, head)[first..]),
             products: PerPixel::Columns(&self.per_pixel(inputs.products, block, head)[first..]),
         });
-        let d_q = &mut d_qkv[3 * head * c * pixels + first..];
-        self.sum_rows(engine, part(Part::Key), d_scores, n, (d_q, pixels));
+        self.sum_rows(engine, part(Part::Key), d_scores, n, (&mut d_q[first..], pixels));
     }
 
     /// d_k and d_v of a few pixels: rows are queries, columns these keys.
@@ -231,7 +234,7 @@ impl Attention {
         engine: &Engine,
         inputs: VjpInputs<'_>,
         (block, head, first): (usize, usize, usize),
-        d_qkv: &mut [f32],
+        d_kv: &mut [f32],
         scratch: &mut [f32],
     ) {
         let (c, pixels) = (self.channels(), self.mixed.block_pixels(block));
@@ -258,7 +261,7 @@ impl Attention {
                 products: PerPixel::Rows(self.per_pixel(inputs.products, rows, head)),
             });
         }
-        let (d_k, d_v) = d_qkv[(3 * head + 1) * c * pixels..].split_at_mut(c * pixels);
+        let (d_k, d_v) = d_kv.split_at_mut(c * pixels);
         self.sum_rows(engine, queries, d_scores, n, (&mut d_k[first..], pixels));
         self.sum_rows(engine, d_mixed, scores, n, (&mut d_v[first..], pixels));
     }

@@ -3,11 +3,12 @@
 //! A task takes one block of output rows: it packs the input rows it needs (applying the norm and SiLU before the
 //! convolution), multiplies, and finishes its block while that is in cache (bias, residual, statistics; or, backwards,
 //! the slope of the SiLU and the sums of the norm). The vjp to the input is the same code with transposed weights.
+//! Where an image has more threads than blocks, several tasks share the output channels of a block; each packs for itself.
 
 use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
 use super::super::profile::Flop;
-use super::conv_kernel::{CHANNELS, Join, Sweep, TileTerm, channels_at_a_time};
+use super::conv_kernel::{CHANNELS, Join, MOST_CHANNELS_AT_A_TIME, Sweep, TileTerm, channels_at_a_time};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
 use super::stencil::{MAX_TAPS, Stencil};
@@ -162,9 +163,15 @@ impl Convolution<'_> {
         weights.iter().map(of_term).sum::<usize>() + staging
     }
 
+    /// Output channels of a task: all of them, or as few as give every thread a part of a block.
+    fn channels_of_task(&self, threads: usize) -> usize {
+        let tasks = (threads / self.output.n_blocks()).max(1);
+        self.output.channels.div_ceil(tasks).next_multiple_of(MOST_CHANNELS_AT_A_TIME)
+    }
+
     /// Runs over all blocks of `out`. `sums[block][channel]` receives the epilogue's pair of sums.
     pub(crate) fn run(&self, engine: &Engine, out: &mut [f32], sums: &mut [[f32; 2]]) {
-        let output = self.output;
+        let (output, channels) = (self.output, self.channels_of_task(engine.threads));
         out[..output.len()]
             .par_chunks_mut(output.block_len())
             .zip(sums.par_chunks_mut(output.channels))
@@ -172,11 +179,24 @@ impl Convolution<'_> {
             // Whoever is ready first takes the next block: nobody waits long, which would put a thread to sleep.
             .with_max_len(1)
             .for_each(|(block, (out, sums))| {
-                engine.with_scratch(|scratch| self.run_block(engine, block, out, sums, scratch));
+                let parts =
+                    out.par_chunks_mut(channels * output.block_pixels(block)).zip(sums.par_chunks_mut(channels));
+                parts.enumerate().with_max_len(1).for_each(|(part, (out, sums))| {
+                    let first = part * channels;
+                    engine.with_scratch(|scratch| self.run_part(engine, (block, first), out, sums, scratch));
+                });
             });
     }
 
-    fn run_block(&self, engine: &Engine, block: usize, out: &mut [f32], sums: &mut [[f32; 2]], scratch: &mut [f32]) {
+    /// The output channels from `channel` on of a block, as many as `out` has room for.
+    fn run_part(
+        &self,
+        engine: &Engine,
+        (block, channel): (usize, usize),
+        out: &mut [f32],
+        sums: &mut [[f32; 2]],
+        scratch: &mut [f32],
+    ) {
         let Some(first) = self.terms.first() else { return };
         let (stencil, rows, pixels) =
             (first.weights.stencil, self.output.block_rows(block), self.output.block_pixels(block));
@@ -202,7 +222,7 @@ impl Convolution<'_> {
         // A few channels through all phases at a time: their sums are still near when they are joined.
         let n_channels = channels_at_a_time(grid_pixels);
         for (chunk, out) in out.chunks_mut(n_channels * pixels).enumerate() {
-            let block = chunk * n_channels / CHANNELS;
+            let block = (channel + chunk * n_channels) / CHANNELS;
             let phase_len = out.len() / stencil.pixels_per_point();
             for phase in 0..stencil.n_phases() {
                 let target = if staged { &mut staging[phase * phase_len..][..phase_len] } else { &mut *out };
@@ -214,22 +234,37 @@ impl Convolution<'_> {
                 engine.arch.dispatch(Join { stencil, accumulate, width: grid_width, phase_len, staging, out });
             }
         }
-        self.finish(engine, block, pixels, out, sums);
+        self.finish(engine, (block, channel), out, sums);
     }
 
-    fn finish(&self, engine: &Engine, block: usize, pixels: usize, out: &mut [f32], sums: &mut [[f32; 2]]) {
+    fn finish(&self, engine: &Engine, (block, first): (usize, usize), out: &mut [f32], sums: &mut [[f32; 2]]) {
+        let pixels = self.output.block_pixels(block);
+        let channels = first..first + out.len() / pixels;
         match self.epilogue {
             Epilogue::Store | Epilogue::Add => {}
             Epilogue::Forward { bias, shift, residual } => {
+                let (bias, shift) = (&bias[channels.clone()], shift.map(|shift| &shift[channels.clone()]));
+                let residual = residual.map(|residual| residual.window(first, channels.len()));
                 engine.arch.dispatch(BlockMoments { bias, shift, residual, block, pixels, out, moments: sums });
             }
             Epilogue::SiluVjp { norm, normalised } => {
-                engine.arch.dispatch(BlockVjpSums { norm, normalised, silu: true, block, pixels, d: out, sums });
+                engine.arch.dispatch(BlockVjpSums { norm, first, normalised, silu: true, block, pixels, d: out, sums });
             }
             Epilogue::NormSums { norm, normalised } => {
-                engine.arch.dispatch(BlockVjpSums { norm, normalised, silu: false, block, pixels, d: out, sums });
+                engine.arch.dispatch(BlockVjpSums {
+                    norm,
+                    first,
+                    normalised,
+                    silu: false,
+                    block,
+                    pixels,
+                    d: out,
+                    sums,
+                });
             }
-            Epilogue::NormVjp { gradient, .. } => gradient.add_to(engine, block, pixels, out),
+            Epilogue::NormVjp { gradient, .. } => {
+                gradient.window(first, channels.len()).add_to(engine, block, pixels, out);
+            }
         }
     }
 }

@@ -33,9 +33,12 @@ pub(crate) struct Sweep<'a> {
     pub(crate) out: &'a mut [f32],
 }
 
+/// Most of [`channels_at_a_time`], and a multiple of each.
+pub(crate) const MOST_CHANNELS_AT_A_TIME: usize = 2 * CHANNELS;
+
 /// Output channels that are best summed at a time: more where there are few pixels, by [`Sweep`]'s choice of sums.
 pub(crate) fn channels_at_a_time(pixels: usize) -> usize {
-    if pixels <= 32 { 2 * CHANNELS } else { CHANNELS }
+    if pixels <= 32 { MOST_CHANNELS_AT_A_TIME } else { CHANNELS }
 }
 
 impl WithSimd for Sweep<'_> {

@@ -259,14 +259,16 @@ fn combine_row<S: Simd, const N: usize, const P: usize>(
     );
 }
 
-/// The part of a tile's row that holds pixels; clears the rest.
+/// The part of a tile's row that holds pixels; clears the rest, and what else is in its lines.
 #[inline(always)]
 fn inside(row: &mut [f32], left: usize, width: usize) -> &mut [f32] {
     if let Some(before) = row.first_chunk_mut::<LINE>().filter(|_| left > 0) {
         *before = [0.0; LINE];
     }
-    if left + width < row.len() {
-        row[left + width..].fill(0.0);
+    if left + width < row.len()
+        && let Some(last) = row.last_chunk_mut::<LINE>()
+    {
+        *last = [0.0; LINE];
     }
     &mut row[left..left + width]
 }

@@ -193,6 +193,8 @@ impl WithSimd for BlockMoments<'_> {
 /// Finishes a block of a backward convolution: d becomes d_z (through the SiLU when `silu`), and the sums of d_z and d_z x^.
 pub(crate) struct BlockVjpSums<'a> {
     pub(crate) norm: &'a Normalisation,
+    /// Number, in the norm, of the first channel of `d`.
+    pub(crate) first: usize,
     pub(crate) normalised: Concat<'a>,
     pub(crate) silu: bool,
     pub(crate) block: usize,
@@ -207,7 +209,7 @@ impl WithSimd for BlockVjpSums<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let norm = self.norm;
-        for (channel, (d, sums)) in self.d.chunks_exact_mut(self.pixels).zip(self.sums).enumerate() {
+        for (channel, (d, sums)) in (self.first..).zip(self.d.chunks_exact_mut(self.pixels).zip(self.sums)) {
             let (view, view_channel) = self.normalised.channel(channel);
             let x = view.block(self.block, view_channel);
             let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
@@ -244,6 +246,12 @@ pub(crate) struct InputGradientBlock<'a> {
 }
 
 impl InputGradientBlock<'_> {
+    /// `channels` channels from `first` on.
+    pub(crate) fn window(&self, first: usize, channels: usize) -> Self {
+        let (d_z, x) = (self.d_z.window(first, channels), self.x.window(first, channels));
+        Self { gradient: self.gradient, first: self.first + first, d_z, x }
+    }
+
     /// out += p d_z + q x + r over one block.
     pub(crate) fn add_to(&self, engine: &Engine, block: usize, pixels: usize, out: &mut [f32]) {
         engine.arch.dispatch(AddInputGradient { gradient: *self, block, pixels, accumulate: true, base: None, out });
