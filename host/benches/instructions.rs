@@ -36,14 +36,14 @@ fn projections() -> Projections {
     Projections::new(64).unwrap()
 }
 
-#[library_benchmark(config = at_most(18_756_962))]
+#[library_benchmark(config = at_most(17_641_272))]
 #[bench::size_32(setup = passes)]
 fn network_forward(mut passes: Passes) -> Passes {
     black_box(passes.energy());
     passes
 }
 
-#[library_benchmark(config = at_most(18_692_857))]
+#[library_benchmark(config = at_most(17_506_201))]
 #[bench::size_32(setup = passes)]
 fn network_vjp(mut passes: Passes) -> Passes {
     black_box(passes.vjp());
