@@ -7,7 +7,7 @@
     target/peers/bin/python host/benches/peers.py
 
 Both sides work in turn, round after round; the table gives medians, and the median over rounds of the ratio of each.
-Exit status 1 when a ratio misses its bound.
+Exit status 1 when a ratio misses its bound. `--golden` times nothing, but writes what the tests compare the embedded prior with.
 """
 
 import argparse
@@ -310,16 +310,35 @@ def rivals(network, runs):
     return times, cores
 
 
+def write_golden(weights, path):
+    """The network in float64 at three smoothing levels, on diffused images that are not square."""
+    network = EnergyNetwork(weights)
+    network.w = {name: tensor.double() for name, tensor in network.w.items()}
+    generator = torch.Generator().manual_seed(1)
+    t = torch.tensor([0.001, 0.05, 0.5], dtype=torch.float64)
+    clean = torch.rand((3, 1, 32, 48), generator=generator, dtype=torch.float64)
+    gamma, nu = (s[:, None, None, None] for s in network.scales(t))
+    x = gamma * clean + nu * torch.randn(clean.shape, generator=generator, dtype=torch.float64)
+    energy, score = network.energy_and_score(x, t)
+    h = network.h(x, t).detach()
+    np.savez(path, **{k: v.numpy() for k, v in {"x": x, "t": t, "h": h, "log_density": -energy, "score": score}.items()})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--runs", type=int, default=11, help="runs of which each round takes the median")
     parser.add_argument("--iterations", type=int, default=20, help="of Algorithm 2; rounding parts the paths later")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/examples/peer_times")
+    parser.add_argument("--golden", action="store_true", help="write tests/golden/ellipses_prior.npz, and end")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     folder = ROOT / "target/peer_problem"
-    network = EnergyNetwork(ROOT / "host/weights/ellipses.safetensors")
+    weights, golden = ROOT / "host/weights/ellipses.safetensors", ROOT / "tests/golden/ellipses_prior.npz"
+    if arguments.golden:
+        write_golden(weights, golden)
+        return
+    network = EnergyNetwork(weights)
 
     def ours(*extra):
         command = [arguments.binary, "--rounds", arguments.runs, "--iterations", arguments.iterations, *extra]
@@ -328,7 +347,7 @@ def main():
     print(f"PyTorch {torch.__version__}, ASTRA {astra.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     ours("--problem", folder)
     problem = json.loads((folder / "problem.json").read_text())
-    check = np.load(ROOT / "tests/golden/ellipses_prior.npz")
+    check = np.load(golden)
     energy, score = network.energy_and_score(*(torch.from_numpy(check[k]).float() for k in ("x", "t")))
     close("energy against the golden file", -energy, check["log_density"], 1e-4)
     close("score against the golden file", score, check["score"], 1e-4)
