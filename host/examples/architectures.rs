@@ -24,7 +24,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 /// Pixels of a side of the images that are reconstructed.
 const SIZE: usize = 128;
 
-/// The architecture of the preset, and what differs from it in one way.
+/// The architecture of the preset, and what differs from it in one way; without folding of pixels, in two.
 fn candidates(shipped: &Architecture) -> Vec<(&'static str, Architecture)> {
     let base = || shipped.clone();
     let pixels = Architecture { pixel_unshuffle: 1, model_channels: 12, norm_groups: 4, ..base() };
