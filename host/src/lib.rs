@@ -5,6 +5,7 @@ pub mod data;
 pub mod doctor;
 pub mod evaluate;
 pub mod image;
+pub mod limits;
 pub mod metrics;
 pub mod reconstruct;
 pub mod report;

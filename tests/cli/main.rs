@@ -3,7 +3,10 @@
 
 mod bad_input;
 mod devices;
+mod durable;
 mod evaluate;
+mod folders;
+mod hostile;
 mod runs;
 #[path = "../src/stand_in.rs"]
 #[allow(dead_code)] // the other tests load it; here its folder is what is wanted

@@ -1,5 +1,6 @@
 //! The `gradus` command.
 
+mod claim;
 mod config;
 mod doctor;
 mod evaluate;

@@ -221,12 +221,12 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let problem = problem::problem(&run)?;
     problem.scan.warnings.iter().for_each(|warning| terminal.warn(warning));
     let name = format!("{}-{}", problem.name, run.reconstruction.method);
-    let target = RunFolder::place(arguments.output.as_deref(), &name)?;
+    let folder = RunFolder::claim(arguments.output.as_deref(), &name)?;
     let finished = compute(run, problem, terminal)?;
     finished.result.warning.iter().for_each(|warning| terminal.warn(warning));
     let certificate = finished.result.certificate();
     certificate.into_iter().flat_map(certificate::warnings).for_each(|warning| terminal.warn(&warning));
-    let folder = files::write(&finished, RunFolder::create(target)?)?;
+    let folder = files::write(&finished, folder)?;
     let quality = finished.quality(&finished.result.image);
     terminal.report(&files::summary_json(&finished, quality, &folder))?;
     terminal.say(&files::summary_text(&finished, quality, &folder))?;

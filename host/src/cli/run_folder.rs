@@ -1,73 +1,90 @@
-//! The folder of a run: complete, or not there.
+//! The folder of a run: complete, or empty.
 
 use crate::Failure;
+use crate::claim::Claim;
+use gradus::data::hidden::Hidden;
+use gradus::data::{sync_folder, write_atomically};
 use miette::miette;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// A folder under way: files go into a hidden one beside it, which takes its name when all are written.
+/// A folder under way. Files go into a hidden one, which takes the name of the claimed folder when all are written; a folder
+/// that was there before, and may be a mount point or a link's end, is filled instead.
 #[derive(Debug)]
 pub struct RunFolder {
-    staging: PathBuf,
-    target: PathBuf,
-    finished: bool,
+    claim: Claim,
+    staging: Hidden,
+    is_named: bool,
 }
 
 impl RunFolder {
-    /// Where a run goes: the folder named, which must not hold anything yet, or a new one `runs/NAME`, `runs/NAME-2`, ...
-    pub fn place(named: Option<&Path>, name: &str) -> Result<PathBuf, Failure> {
-        if let Some(path) = named {
-            let taken = path.exists() && !std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-            if taken {
-                let path = path.display();
-                return Err(miette!("{path} exists already; name a new or empty folder with --output"));
-            }
-            return Ok(path.to_owned());
-        }
-        let runs = Path::new("runs");
-        let numbered = (2..).map(|k| runs.join(format!("{name}-{k}")));
-        let free = std::iter::once(runs.join(name)).chain(numbered).find(|path| !path.exists());
-        free.ok_or_else(|| miette!("no free folder name under runs/"))
-    }
-
-    /// Starts a folder that will stand at `target`.
-    pub fn create(target: PathBuf) -> Result<Self, Failure> {
-        let name = target.file_name().ok_or_else(|| miette!("{} does not name a folder", target.display()))?;
-        let staging = target.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-        std::fs::create_dir_all(&staging)
-            .map_err(|error| miette!("cannot make the folder {}: {error}", target.display()))?;
-        Ok(Self { staging, target, finished: false })
+    /// Claims the folder of a run before its work begins, so that what cannot be written is found out at once: the one
+    /// named, which must not hold anything yet, or a new one `runs/NAME`, `runs/NAME-2`, ...
+    pub fn claim(named: Option<&Path>, name: &str) -> Result<Self, Failure> {
+        let claim = Claim::take(named, name)?;
+        let home = claim.parent().unwrap_or(claim.folder());
+        let refused = |error| miette!("cannot write into {}: {error}; name another with --output", home.display());
+        let staging = Hidden::folder(home).map_err(refused)?;
+        Ok(Self { staging, is_named: named.is_some(), claim })
     }
 
     /// The path of a file to be written.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.staging.join(name)
+        self.staging.path().join(name)
     }
 
     /// Writes a text file.
     pub fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
-        let path = self.file(name);
-        std::fs::write(&path, text)
-            .map_err(|error| miette!("cannot write {}: {error}", self.target.join(name).display()))
+        write_atomically(&self.file(name), text.as_bytes())
+            .map_err(|error| miette!("cannot write {}: {error}", self.claim.shown().join(name).display()))
     }
 
-    /// Gives the folder its name.
+    /// Gives the files their place; returns the folder. Where somebody has filled it since, it is the next free one for
+    /// a name that was made up, and an error for one that was given: who reads that folder must not find another's result.
     pub fn finish(mut self) -> Result<PathBuf, Failure> {
-        if self.target.is_dir() {
-            // Empty by `place`; if it has been filled since, this fails and nothing is lost.
-            std::fs::remove_dir(&self.target).map_err(|error| miette!("{}: {error}", self.target.display()))?;
+        let mut named = self.name();
+        if named.is_err()
+            && !self.is_named
+            && let Ok(free) = Claim::free(self.claim.shown())
+        {
+            self.claim = free;
+            named = self.name();
         }
-        std::fs::rename(&self.staging, &self.target)
-            .map_err(|error| miette!("cannot name the folder {}: {error}", self.target.display()))?;
-        self.finished = true;
-        Ok(self.target.clone())
+        let folder = self.claim.shown().to_owned();
+        match named {
+            Ok(()) => Ok(folder),
+            Err(error) => {
+                let kept = self.staging.show();
+                Err(miette!(
+                    "cannot put the result into {}: {error}; it is whole in {}",
+                    folder.display(),
+                    kept.display()
+                ))
+            }
+        }
     }
-}
 
-impl Drop for RunFolder {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Nothing half-written stays; there is nobody left to tell if even that fails.
-            let _ = std::fs::remove_dir_all(&self.staging);
+    fn name(&self) -> io::Result<()> {
+        sync_folder(self.staging.path())?;
+        match self.claim.parent() {
+            Some(parent) => {
+                fs::rename(self.staging.path(), self.claim.folder())?;
+                sync_folder(parent)
+            }
+            None => self.fill(),
         }
+    }
+
+    /// Moves the files into the folder, one after the other.
+    fn fill(&self) -> io::Result<()> {
+        if !self.claim.is_empty()? {
+            return Err(io::Error::new(ErrorKind::AlreadyExists, "somebody else has put files there"));
+        }
+        for entry in fs::read_dir(self.staging.path())? {
+            let entry = entry?;
+            fs::rename(entry.path(), self.claim.folder().join(entry.file_name()))?;
+        }
+        sync_folder(self.claim.folder())
     }
 }

@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     }
     let is_part = !arguments.t_max_index.is_empty();
     let named = arguments.output.as_deref();
-    let target = if is_part && named.is_none() { None } else { Some(RunFolder::place(named, "toy")?) };
+    let folder = if is_part && named.is_none() { None } else { Some(RunFolder::claim(named, "toy")?) };
     let indices = if is_part { arguments.t_max_index.clone() } else { (0..N_T_MAX).collect() };
     let begin = Instant::now();
     let stop = stop_flag()?;
@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
         return Ok(End::Unfinished);
     };
     let seconds = begin.elapsed().as_secs_f64();
-    let folder = target.map(|target| write(&all, is_part, seconds, target)).transpose()?;
+    let folder = folder.map(|folder| write(&all, is_part, seconds, folder)).transpose()?;
     terminal.report(&summary_json(&all, folder.as_deref(), seconds))?;
     terminal.say(&summary_text(&all, folder.as_deref(), seconds))?;
     Ok(End::Done)
@@ -92,8 +92,7 @@ pub fn compute(
 }
 
 /// Writes csv and, for all values of `t_max`, the panels and the page; returns the folder.
-fn write(all: &[Rates], is_part: bool, seconds: f64, target: PathBuf) -> Result<PathBuf, Failure> {
-    let folder = RunFolder::create(target)?;
+fn write(all: &[Rates], is_part: bool, seconds: f64, folder: RunFolder) -> Result<PathBuf, Failure> {
     folder.write("rates.csv", &rates_csv(all))?;
     folder.write("rates-by-iteration.csv", &by_iteration_csv(all))?;
     if !is_part {

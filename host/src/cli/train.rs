@@ -1,7 +1,7 @@
 //! `gradus train`: weights, learning curves, resumable.
 
+use crate::claim::Claim;
 use crate::config::toml_failure;
-use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
 use gradus::backend::{DeviceChoice, Precision};
@@ -49,18 +49,21 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
-    let (trainer, folder) = match &arguments.resume {
-        Some(folder) => (arguments.resume(folder)?, folder.clone()),
+    // Held to the end: of two runs in one folder, each would replace the other's checkpoints.
+    let (trainer, claim) = match &arguments.resume {
+        Some(folder) => {
+            let claim = Claim::resume(folder)?;
+            (arguments.resume(folder)?, claim)
+        }
         None => {
-            let trainer = Trainer::new(arguments.training_config()?).into_diagnostic()?;
-            let folder = RunFolder::place(arguments.output.as_deref(), &format!("train-{}", arguments.name()))?;
-            (trainer, folder)
+            let config = arguments.training_config()?;
+            let claim = Claim::take(arguments.output.as_deref(), &format!("train-{}", arguments.name()))?;
+            (Trainer::new(config).into_diagnostic()?, claim)
         }
     };
+    let folder = claim.shown();
     let (mut trainer, warning) = trainer.on(arguments.device, arguments.precision).into_diagnostic()?;
     warning.iter().for_each(|line| terminal.warn(line));
-    std::fs::create_dir_all(&folder)
-        .map_err(|error| miette!("cannot make the folder {}: {error}", folder.display()))?;
     let skipped = trainer.images().skipped();
     skipped.iter().for_each(|line| terminal.warn(&format!("passed over {line}")));
     let stop = stop_flag()?;
@@ -68,7 +71,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     bar.set_position(trainer.steps_done());
     bar.reset_eta();
     let mut losses = Vec::new();
-    let ended = train(&mut trainer, &folder, &mut |progress| {
+    let ended = train(&mut trainer, folder, &mut |progress| {
         losses.push(progress.loss);
         if losses.len() == 20 {
             bar.set_message(format!("loss {:.4}", losses.iter().sum::<f64>() / 20.0));

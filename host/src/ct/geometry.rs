@@ -1,10 +1,8 @@
 //! Where the rays run: the parallel-beam geometry and its checks.
 
+use crate::limits::{COUNT, LENGTH_MM, PIXELS, SIDE};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
-
-/// Largest number of rows, columns, bins or angles; keeps every index far inside `i32`.
-const MAX_COUNT: usize = 1 << 20;
 
 /// Largest ratio between the sizes of a bin and a pixel, either way; keeps every place finite.
 const MAX_RATIO: f64 = 1e4;
@@ -54,15 +52,28 @@ pub enum GeometryError {
         field: &'static str,
     },
     /// A count is beyond what an image or a detector can have.
-    #[error("geometry: `{field}` is {value}; at most 1048576 are supported, so check the unit or the file")]
+    #[error("geometry: `{field}` is {value}; at most {limit} are supported, so check the unit or the file")]
     TooLarge {
         /// The field at fault.
         field: &'static str,
         /// Its value.
         value: usize,
+        /// The largest supported.
+        limit: usize,
     },
-    /// A spacing is zero, negative, infinite or not a number.
-    #[error("geometry: `{field}` is {value} mm; give a finite length above 0")]
+    /// A product of counts is beyond what fits into memory.
+    #[error(
+        "geometry: {field} of {} x {} values are more than the {PIXELS} that are supported; check the file, or choose a \
+         coarser grid", sides[0], sides[1]
+    )]
+    TooMany {
+        /// The image or the sinogram.
+        field: &'static str,
+        /// Its sides.
+        sides: [usize; 2],
+    },
+    /// A spacing is zero, negative, not a number, or no length that a scanner has.
+    #[error("geometry: `{field}` is {value:e} mm; give a length from {:e} to {:e} mm", LENGTH_MM.start(), LENGTH_MM.end())]
     Spacing {
         /// The field at fault.
         field: &'static str,
@@ -105,6 +116,8 @@ impl ParallelBeam {
     /// ```
     #[must_use]
     pub fn covering(height: usize, width: usize, n_angles: usize) -> Self {
+        // What is more is refused by `validate`, without a list of so many angles.
+        let n_angles = n_angles.min(COUNT + 1);
         let diagonal = (height as f64).hypot(width as f64);
         let n_bins = 2 * (diagonal / 2.0).ceil() as usize + 1;
         Self {
@@ -123,21 +136,27 @@ impl ParallelBeam {
     /// # Errors
     /// The first [`GeometryError`] found, counts first, then lengths, then angles.
     pub fn validate(&self) -> Result<(), GeometryError> {
+        let (height, width, n_bins, n_angles) = (self.height, self.width, self.n_bins, self.angles_rad.len());
         let counts = [
-            ("height", self.height),
-            ("width", self.width),
-            ("n_bins", self.n_bins),
-            ("angles_rad", self.angles_rad.len()),
+            ("height", height, SIDE),
+            ("width", width, SIDE),
+            ("n_bins", n_bins, COUNT),
+            ("angles_rad", n_angles, COUNT),
         ];
-        for (field, value) in counts {
+        for (field, value, limit) in counts {
             match value {
                 0 => return Err(GeometryError::Zero { field }),
-                1..=MAX_COUNT => {}
-                _ => return Err(GeometryError::TooLarge { field, value }),
+                value if value > limit => return Err(GeometryError::TooLarge { field, value, limit }),
+                _ => {}
+            }
+        }
+        for (field, sides) in [("an image", [height, width]), ("a sinogram", [n_angles, n_bins])] {
+            if sides[0].checked_mul(sides[1]).is_none_or(|n| n > PIXELS) {
+                return Err(GeometryError::TooMany { field, sides });
             }
         }
         for (field, value) in [("pixel_mm", self.pixel_mm), ("bin_width_mm", self.bin_width_mm)] {
-            if !(value.is_finite() && value > 0.0) {
+            if !LENGTH_MM.contains(&value) {
                 return Err(GeometryError::Spacing { field, value });
             }
         }
@@ -146,7 +165,7 @@ impl ParallelBeam {
             return Err(GeometryError::Ratio { bin_width_mm: self.bin_width_mm, pixel_mm: self.pixel_mm });
         }
         let offset = (self.detector_offset_mm / self.bin_width_mm).abs();
-        if !(0.0..=MAX_COUNT as f64).contains(&offset) {
+        if !(0.0..=COUNT as f64).contains(&offset) {
             return Err(GeometryError::Offset { value: self.detector_offset_mm });
         }
         match self.angles_rad.iter().position(|angle| !angle.is_finite()) {
@@ -234,9 +253,12 @@ mod tests {
         assert!(spoil(&|g| g.height = 0).contains("`height` is 0"));
         assert!(spoil(&|g| g.angles_rad.clear()).contains("`angles_rad` is 0"));
         assert!(spoil(&|g| g.n_bins = usize::MAX).contains("`n_bins`"));
-        assert!(spoil(&|g| g.pixel_mm = -1.0).contains("`pixel_mm` is -1 mm"));
+        assert!(spoil(&|g| g.pixel_mm = -1.0).contains("`pixel_mm` is -1e0 mm"));
         assert!(spoil(&|g| g.bin_width_mm = f64::NAN).contains("`bin_width_mm` is NaN"));
-        assert!(spoil(&|g| g.pixel_mm = 1e-9).contains("`pixel_mm` is 0.000000001"));
+        assert!(spoil(&|g| g.pixel_mm = 1e-300).contains("from 1e-6 to 1e4 mm"));
+        assert!(spoil(&|g| g.pixel_mm = 1e-5).contains("`pixel_mm` is 0.00001"));
+        assert!(spoil(&|g| g.width = 70_000).contains("at most 65536"));
+        assert!(spoil(&|g| (g.height, g.width) = (65_536, 65_536)).contains("65536 x 65536"));
         for offset in [f64::INFINITY, f64::NAN, -1e12] {
             assert!(spoil(&|g| g.detector_offset_mm = offset).contains("`detector_offset_mm` is"));
         }

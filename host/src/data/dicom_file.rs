@@ -15,8 +15,8 @@ const PREAMBLE: usize = 128;
 const AIR_HU: f32 = -1000.0;
 /// Relative difference of row and column spacing below which pixels count as square.
 const SQUARE_TOLERANCE: f64 = 1e-3;
-/// Rescale slopes to choose from: the finest whose 16-bit range holds the image is taken.
-const SLOPES_HU: [f32; 4] = [0.1, 0.2, 0.5, 1.0];
+/// Rescale slopes to choose from: the finest whose 16-bit range holds the image is taken. Metal needs the coarse ones.
+const SLOPES_HU: [f32; 8] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0];
 
 /// A DICOM file without its pixels: patient, study, series, geometry.
 #[derive(Debug, Clone)]
@@ -167,11 +167,22 @@ pub(crate) fn encode(image_hu: &Image, source: &DicomSource, derivation: &str) -
         return Err(ImageProblem::unsupported(found, "resample it to the rows and columns of its DICOM source"));
     }
     let (slope, stored) = quantised(image_hu)?;
-    let object = derived(source, derivation, slope, stored);
+    // A source that can be read may still hold what cannot be written so that it can be read again.
+    let whole = derived(source, derivation, slope, &stored, still_true);
+    let plain = |tag: Tag| still_true(tag) && source.text(tag).is_some();
+    file_of(whole, image_hu).or_else(|_| file_of(derived(source, derivation, slope, &stored, plain), image_hu))
+}
+
+/// The bytes of a file with `object`, which give `image_hu` when they are read.
+fn file_of(object: InMemDicomObject, image_hu: &Image) -> Result<Vec<u8>, ImageProblem> {
     let meta = FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
     let mut bytes = Vec::new();
     let file = object.with_meta(meta).map_err(|cause| ImageProblem::damaged("source DICOM", cause))?;
     file.write_all(&mut bytes).map_err(|cause| ImageProblem::damaged("source DICOM", cause))?;
+    let back = decode(&bytes)?.image;
+    if (back.height, back.width) != (image_hu.height, image_hu.width) {
+        return Err(ImageProblem::damaged("source DICOM", "its attributes contradict the image"));
+    }
     Ok(bytes)
 }
 
@@ -192,23 +203,36 @@ fn slope_f64(slope: f32) -> f64 {
     (f64::from(slope) * 10.0).round() / 10.0
 }
 
-/// Source data set with the new pixels, and without what is no longer true of them.
-fn derived(source: &DicomSource, derivation: &str, slope: f32, stored: Vec<i16>) -> InMemDicomObject {
-    let stored: Vec<u16> = stored.into_iter().map(|value| value as u16).collect();
+/// Source data set with the new pixels, and with those of its attributes that are kept.
+fn derived(
+    source: &DicomSource,
+    derivation: &str,
+    slope: f32,
+    stored: &[i16],
+    is_kept: impl Fn(Tag) -> bool,
+) -> InMemDicomObject {
+    let stored: Vec<u16> = stored.iter().map(|value| *value as u16).collect();
     let pixel_bytes = stored.iter().flat_map(|word| word.to_le_bytes());
-    let sop_uid = source.text(tags::SOP_INSTANCE_UID).unwrap_or_default();
+    let valid = |tag| source.text(tag).filter(|uid| is_uid(uid));
+    let sop_uid = valid(tags::SOP_INSTANCE_UID).unwrap_or_default();
     let instance = [b"image".as_slice(), sop_uid.as_bytes(), derivation.as_bytes(), &pixel_bytes.collect::<Vec<_>>()];
     let series = [b"series".as_slice(), source.series_uid().as_bytes(), derivation.as_bytes()].map(<[u8]>::to_vec);
-    let class = source.text(tags::SOP_CLASS_UID).unwrap_or_else(|| uids::CT_IMAGE_STORAGE.to_owned());
+    let class = valid(tags::SOP_CLASS_UID).unwrap_or_else(|| uids::CT_IMAGE_STORAGE.to_owned());
+    let study = valid(tags::STUDY_INSTANCE_UID)
+        .unwrap_or_else(|| derived_uid(&[b"study", source.series_uid().as_bytes(), sop_uid.as_bytes()]));
     let plane = source.object.get(tags::IMAGE_TYPE).and_then(|e| e.to_multi_str().ok()?.get(2).cloned());
     let description: String = format!("gradus: {derivation}").chars().take(64).collect();
 
     let mut object = (*source.object).clone();
-    object.retain(|element| still_true(element.header().tag));
+    object.retain(|element| {
+        let is_bad_uid = || element.vr() == VR::UI && !element.to_str().is_ok_and(|text| text.split('\\').all(is_uid));
+        is_kept(element.header().tag) && !is_bad_uid()
+    });
     let mut text = |tag, vr, value: &str| object.put_str(tag, vr, value);
     text(tags::IMAGE_TYPE, VR::CS, &format!("DERIVED\\SECONDARY\\{}", plane.as_deref().unwrap_or("AXIAL")));
     text(tags::SOP_CLASS_UID, VR::UI, &class);
     text(tags::SOP_INSTANCE_UID, VR::UI, &derived_uid(&instance));
+    text(tags::STUDY_INSTANCE_UID, VR::UI, &study);
     text(tags::SERIES_INSTANCE_UID, VR::UI, &derived_uid(&series.each_ref().map(Vec::as_slice)));
     text(tags::SERIES_DESCRIPTION, VR::LO, &description);
     text(
@@ -235,7 +259,8 @@ fn derived(source: &DicomSource, derivation: &str, slope: f32, stored: Vec<i16>)
 
 /// Whether an attribute of the source holds for an image derived from it.
 ///
-/// Vendors' private attributes (odd groups), overlays (60xx), signatures and statistics of the old pixels do not.
+/// Vendors' private attributes (odd groups), overlays (60xx), signatures and statistics of the old pixels do not; marks of
+/// items (group FFFE) are no attributes, and got there by a sequence that was none.
 fn still_true(tag: Tag) -> bool {
     let about_old_pixels = [
         tags::INSTANCE_CREATOR_UID,
@@ -255,7 +280,14 @@ fn still_true(tag: Tag) -> bool {
         tags::DATA_SET_TRAILING_PADDING,
     ];
     let Tag(group, _) = tag;
-    group % 2 == 0 && !(0x6000..=0x60FF).contains(&group) && !about_old_pixels.contains(&tag)
+    group % 2 == 0 && group != 0xFFFE && !(0x6000..=0x60FF).contains(&group) && !about_old_pixels.contains(&tag)
+}
+
+/// Whether a text is a UID: up to 64 characters, numbers with dots between them. Padding aside.
+fn is_uid(text: &str) -> bool {
+    let text = text.trim_end_matches(['\0', ' ']);
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= 64 && text.split('.').all(is_number)
 }
 
 /// A UID under the root 2.25 for numbers of 128 bits, from a hash (FNV-1a) of `parts`, marked as a version 8 UUID.
@@ -337,9 +369,33 @@ mod tests {
         let back = decode(&encode(&image, &source, "").unwrap()).unwrap();
         let worst = image.pixels.iter().zip(&back.image.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst <= 0.5, "{worst}");
-        image.pixels[0] = 40_000.0;
+        image.pixels[0] = 64_511.0;
+        let back = decode(&encode(&image, &source, "").unwrap()).unwrap();
+        assert!((back.image.pixels[0] - 64_511.0).abs() <= 1.0, "{}", back.image.pixels[0]);
+        image.pixels[0] = 4e6;
         assert!(matches!(encode(&image, &source, ""), Err(ImageProblem::Unsupported { .. })));
         assert!(matches!(encode(&Image::zeros(64, 64), &source, ""), Err(ImageProblem::Unsupported { .. })));
+    }
+
+    #[test]
+    fn what_is_written_can_be_read_whatever_the_source() {
+        for bytes in [
+            &include_bytes!("../../../tests/cli/inputs/dicom-bad-sop-class-uid.dcm")[..],
+            include_bytes!("../../../tests/cli/inputs/dicom-sequence-with-wrong-vr.dcm"),
+        ] {
+            let slice = decode(bytes).unwrap();
+            let source = slice.dicom.unwrap();
+            let back = decode(&encode(&slice.image, &source, "test").unwrap()).unwrap();
+            let worst =
+                slice.image.pixels.iter().zip(&back.image.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst <= 0.0501, "{worst}");
+            let read = back.dicom.unwrap();
+            assert_eq!(read.patient_id(), source.patient_id());
+            assert!(is_uid(&read.text(tags::SOP_CLASS_UID).unwrap()));
+        }
+        for bad in ["", "1..2", "1.2.", "1.a", &"1.".repeat(33)] {
+            assert!(!is_uid(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -129,9 +129,12 @@ pub fn read_series(folder: impl AsRef<Path>) -> Result<Vec<LoadedImage>, ImageEr
 /// Writes `image` as float32 `.npy`.
 ///
 /// # Errors
-/// [`ImageProblem::Write`]; then no file is left behind, as for every writer here.
+/// [`ImageProblem::Write`], and [`ImageProblem::NotFinite`], for NaN and infinity are no results; then no file is left behind,
+/// as for every writer here.
 pub fn write_npy(path: impl AsRef<Path>, image: &Image) -> Result<(), ImageError> {
-    write(path.as_ref(), encode_npy(&[image.height, image.width], &image.pixels))
+    let path = path.as_ref();
+    check_image(image).at(path)?;
+    write(path, encode_npy(&[image.height, image.width], &image.pixels))
 }
 
 /// Writes `image` as a 16-bit grey PNG: `window.lo` is black, `window.hi` white.
@@ -139,7 +142,9 @@ pub fn write_npy(path: impl AsRef<Path>, image: &Image) -> Result<(), ImageError
 /// # Errors
 /// As [`write_npy`].
 pub fn write_png16(path: impl AsRef<Path>, image: &Image, window: GreyWindow) -> Result<(), ImageError> {
-    write(path.as_ref(), png_file::encode16(image, window))
+    let path = path.as_ref();
+    check_image(image).at(path)?;
+    write(path, png_file::encode16(image, window))
 }
 
 /// Writes `image` as a float32 TIFF.
@@ -147,7 +152,9 @@ pub fn write_png16(path: impl AsRef<Path>, image: &Image, window: GreyWindow) ->
 /// # Errors
 /// As [`write_npy`].
 pub fn write_tiff_f32(path: impl AsRef<Path>, image: &Image) -> Result<(), ImageError> {
-    write(path.as_ref(), tiff_file::encode_f32(image))
+    let path = path.as_ref();
+    check_image(image).at(path)?;
+    write(path, tiff_file::encode_f32(image))
 }
 
 /// Writes an image in Hounsfield units as a DICOM file derived from `source`: same patient and study, new series.

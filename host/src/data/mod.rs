@@ -3,6 +3,7 @@ mod atomic;
 pub mod dicom_file;
 pub mod ellipses;
 pub mod file_error;
+pub mod hidden;
 pub mod image_files;
 mod npy;
 pub(crate) mod png_file;
@@ -12,4 +13,4 @@ mod scan_npz;
 mod scan_toml;
 mod tiff_file;
 
-pub use atomic::write_atomically;
+pub use atomic::{make_folder, sync_folder, write_atomically, write_once};

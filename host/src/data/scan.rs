@@ -4,7 +4,9 @@ use super::file_error::{AtPath, FileError, ImageProblem, list};
 use super::{scan_npz, scan_toml};
 use crate::ct::{GeometryError, ParallelBeam};
 use crate::image::Image;
+use crate::limits::{ATTENUATION_PER_MM, LINE_INTEGRAL, PHOTONS};
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Name of the description in a folder that holds a scan.
@@ -79,6 +81,19 @@ pub enum ScanProblem {
     /// A value of the sinogram that is NaN or infinite.
     #[error("field sinogram is {value} at view {view}, bin {bin}; mask or interpolate dead bins first")]
     NotFinite {
+        /// Row of the sinogram.
+        view: usize,
+        /// Column of the sinogram.
+        bin: usize,
+        /// The value there.
+        value: f32,
+    },
+    /// A value of the sinogram that no line integral has.
+    #[error(
+        "field sinogram is {value:e} at view {view}, bin {bin}; line integrals have no unit and are at most 28 where a \
+         photon in 10^12 gets through: of counts take -ln(counts / photons), and mask dead bins"
+    )]
+    NoLineIntegral {
         /// Row of the sinogram.
         view: usize,
         /// Column of the sinogram.
@@ -164,6 +179,9 @@ impl Scan {
         if let Some(at) = self.sinogram.iter().position(|value| !value.is_finite()) {
             return Err(ScanProblem::NotFinite { view: at / n_bins, bin: at % n_bins, value: self.sinogram[at] });
         }
+        if let Some(at) = self.sinogram.iter().position(|value| value.abs() > LINE_INTEGRAL) {
+            return Err(ScanProblem::NoLineIntegral { view: at / n_bins, bin: at % n_bins, value: self.sinogram[at] });
+        }
         if let Some(truth) = &self.truth {
             super::image_files::check_image(truth)?;
             let (height, width) = (self.geometry.height, self.geometry.width);
@@ -172,16 +190,23 @@ impl Scan {
                 return Err(ScanProblem::Shape { field: "truth", found: vec![truth.height, truth.width], expected });
             }
         }
-        positive("photons", self.photons.unwrap_or(1.0))?;
-        positive("attenuation_per_unit_per_mm", self.attenuation_per_unit_per_mm.unwrap_or(1.0))?;
-        match self.noise_std {
-            Some(std) if !(std.is_finite() && std >= 0.0) => Err(ScanProblem::Value {
-                field: "noise_std",
-                value: std.to_string(),
-                rule: "zero or a positive number",
-            }),
-            _ => Ok(()),
-        }
+        let (per_mm, largest) = (ATTENUATION_PER_MM, f64::from(LINE_INTEGRAL));
+        within("photons", self.photons, f64::MIN_POSITIVE..=PHOTONS, "a positive number up to 1e18")?;
+        within("attenuation_per_unit_per_mm", self.attenuation_per_unit_per_mm, per_mm, "from 1e-6 to 1e4 1/mm")?;
+        within("noise_std", self.noise_std, 0.0..=largest, "zero or a positive number up to 1e6")
+    }
+}
+
+/// A field that is in its range, or not given.
+fn within(
+    field: &'static str,
+    value: Option<f64>,
+    range: RangeInclusive<f64>,
+    rule: &'static str,
+) -> Result<(), ScanProblem> {
+    match value {
+        Some(value) if !range.contains(&value) => Err(ScanProblem::Value { field, value: format!("{value:?}"), rule }),
+        _ => Ok(()),
     }
 }
 

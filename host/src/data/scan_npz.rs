@@ -4,9 +4,8 @@ use super::npy::{Archive, ArchiveWriter, Array};
 use super::scan::{Scan, ScanProblem, positive};
 use crate::ct::ParallelBeam;
 use crate::image::Image;
+use crate::limits::SIDE;
 
-/// Longest side of an image grid that a file may ask for.
-const LARGEST_SIDE: f64 = 65_536.0;
 const FIELDS: [&str; 13] = [
     "sinogram",
     "angles_rad",
@@ -66,7 +65,7 @@ impl Fields {
 
     fn side(&mut self, field: &'static str, assumed: usize) -> Result<usize, ScanProblem> {
         let side = self.scalar_or(field, assumed as f64)?;
-        if side.fract() == 0.0 && (1.0..=LARGEST_SIDE).contains(&side) {
+        if side.fract() == 0.0 && (1.0..=SIDE as f64).contains(&side) {
             return Ok(side as usize);
         }
         Err(ScanProblem::Value { field, value: side.to_string(), rule: "a whole number from 1 to 65536" })

@@ -2,10 +2,12 @@
 
 use super::bench::Bench;
 use super::protocol::checksum;
+use super::results::PROTOCOL;
 use super::{Contender, Dataset, EvaluateError, Protocol, Results, TableKind, contender};
 use crate::backend::cuda::Device;
 use crate::ct::{ParallelBeam, Projector};
-use crate::data::write_atomically;
+use crate::data::hidden::{is_hidden, sweep};
+use crate::data::write_once;
 use crate::image::Image;
 use crate::reconstruct::{Measurement, Observer, ReconstructError, Reconstruction, at_once, reconstruct};
 use crate::unet::Weights;
@@ -64,9 +66,6 @@ pub struct Evaluation {
     projector_norm: f64,
 }
 
-/// Name of the file of the settings.
-const PROTOCOL: &str = "evaluation.toml";
-
 impl Evaluation {
     /// Begins an evaluation in `folder`, or goes on with the one that is there. `bytes` is the file of the prior.
     ///
@@ -80,20 +79,22 @@ impl Evaluation {
         bytes: &[u8],
     ) -> Result<Self, EvaluateError> {
         let protocol = Protocol { prior_checksum: checksum(bytes), slices: dataset.n_slices(), ..protocol };
+        if Self::protocol_in(folder)?.is_none() {
+            let file = |source| EvaluateError::File { path: folder.join(PROTOCOL), source };
+            std::fs::create_dir_all(folder).map_err(file)?;
+            let text = toml::to_string(&protocol).unwrap_or_default();
+            // Of two that begin at once, one writes its settings; the other must have the same.
+            write_once(&folder.join(PROTOCOL), text.as_bytes()).map_err(file)?;
+        }
+        sweep(folder);
         match Self::protocol_in(folder)? {
             Some(there) if there != protocol => {
                 let differences = protocol.differences(&there);
                 return Err(EvaluateError::OtherSettings { folder: folder.to_owned(), differences });
             }
-            Some(_) => {}
-            None => {
-                let file = |source| EvaluateError::File { path: folder.join(PROTOCOL), source };
-                std::fs::create_dir_all(folder).map_err(file)?;
-                let text = toml::to_string(&protocol).unwrap_or_default();
-                write_atomically(&folder.join(PROTOCOL), text.as_bytes()).map_err(file)?;
-            }
+            _ => {}
         }
-        let results = Results::read(&folder.join("results.csv"))?;
+        let results = Results::read(folder)?;
         let image = dataset.swept_image(1);
         let geometry = ParallelBeam::covering(image.height, image.width, protocol.views);
         let projector_norm = Projector::new(geometry).map_err(ReconstructError::from)?.norm(NORM_ITERATIONS);
@@ -113,7 +114,9 @@ impl Evaluation {
             };
             return toml::from_str(&text).map(Some).map_err(damaged);
         }
-        let is_empty = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+        // What another process is about to write, or has left, counts for nothing.
+        let is_empty =
+            std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().all(|entry| is_hidden(&entry.path())));
         if folder.exists() && !is_empty { Err(EvaluateError::NotAnEvaluation(folder.to_owned())) } else { Ok(None) }
     }
 

@@ -170,7 +170,8 @@ mod tests {
     /// Table 1 with two images of two starts; image 3 is not complete.
     fn results() -> (tempfile::TempDir, Results) {
         let folder = tempfile::tempdir().unwrap();
-        let mut results = Results::read(&folder.path().join("results.csv")).unwrap();
+        std::fs::write(folder.path().join("evaluation.toml"), "").unwrap();
+        let mut results = Results::read(folder.path()).unwrap();
         for image in 1..=3 {
             for (method, first, second) in [
                 ("gradient-descent", 10.0, 20.0),

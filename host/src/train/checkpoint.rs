@@ -1,7 +1,7 @@
 //! The state of a training run in one file: a safetensors file of the optimiser's vectors, with the run and its history.
 
 use super::adam::OptimiserState;
-use super::config::TrainingConfig;
+use super::config::{TrainingConfig, parameters};
 use super::history::History;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
@@ -26,6 +26,17 @@ pub enum CheckpointError {
     /// Something is missing or unreadable in it.
     #[error("`{0}` is missing or unreadable: this is no checkpoint of this program, or of another version")]
     Part(&'static str),
+    /// The vectors are those of another network than the one described.
+    #[error(
+        "the checkpoint holds a network of {found} parameters and describes one of {described} (`network` in its \
+         `config`): it is damaged, or its description has been changed"
+    )]
+    AnotherNetwork {
+        /// Parameters in the file.
+        found: usize,
+        /// Parameters of the network that it describes.
+        described: usize,
+    },
 }
 
 const VECTORS: [&str; 4] = ["parameters", "mean", "mean_square", "average"];
@@ -61,6 +72,9 @@ impl Checkpoint {
         let file = SafeTensors::deserialize(bytes)?;
         let vector = |name: &'static str| {
             let view = file.tensor(name).map_err(|_| CheckpointError::Part(name))?;
+            if view.dtype() != Dtype::F32 {
+                return Err(CheckpointError::Part(name));
+            }
             let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             Ok::<Vec<f32>, CheckpointError>(values.collect())
         };
@@ -75,12 +89,22 @@ impl Checkpoint {
         if [&state.mean, &state.mean_square, &state.average].iter().any(|vector| vector.len() != n) {
             return Err(CheckpointError::Part("mean"));
         }
-        let config = toml::from_str(text(CONFIG)?).map_err(|_| CheckpointError::Part(CONFIG))?;
+        let config: TrainingConfig = toml::from_str(text(CONFIG)?).map_err(|_| CheckpointError::Part(CONFIG))?;
         let history = serde_json::from_str(text(HISTORY)?).map_err(|_| CheckpointError::Part(HISTORY))?;
         let bits: Option<Vec<f64>> =
             text(DATA)?.split(' ').map(|hex| u64::from_str_radix(hex, 16).ok().map(f64::from_bits)).collect();
-        let Some(&[mean, std]) = bits.as_deref() else { return Err(CheckpointError::Part(DATA)) };
-        Ok(Self { config, state, history, data: (mean, std) })
+        match bits.as_deref() {
+            Some(&[mean, std]) if mean.is_finite() && std.is_finite() && std >= 0.0 => {
+                Ok(Self { config, state, history, data: (mean, std) })
+            }
+            _ => Err(CheckpointError::Part(DATA)),
+        }
+    }
+
+    /// Checks that the vectors are those of the network described, whose description has been checked.
+    pub(super) fn check_network(&self) -> Result<(), CheckpointError> {
+        let (found, described) = (self.state.parameters.len(), parameters(&self.config.network));
+        if found == described { Ok(()) } else { Err(CheckpointError::AnotherNetwork { found, described }) }
     }
 }
 

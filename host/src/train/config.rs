@@ -1,6 +1,7 @@
 //! A training run, described by one TOML file.
 
-use crate::unet::{Architecture, Parametrisation, PerturbationKernelSpec};
+use crate::limits::{BATCH, ITERATIONS, PARAMETERS, PIXELS, TRAINING_SIDE, TRAINING_STEPS};
+use crate::unet::{Architecture, Parametrisation, PerturbationKernelSpec, layers};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -213,7 +214,7 @@ impl TrainingConfig {
     /// Optimiser steps of all phases.
     #[must_use]
     pub fn total_steps(&self) -> u64 {
-        self.phase.iter().map(|phase| phase.steps).sum()
+        self.phase.iter().fold(0, |sum, phase| sum.saturating_add(phase.steps))
     }
 
     /// The phase of step `step`, counted from 0, with the step's number in it and its first image's among all images.
@@ -258,6 +259,7 @@ impl TrainingConfig {
         if let Some(parametrisation) = &self.parametrisation {
             parametrisation.validate().map_err(|error| fault("parametrisation", error, "a parametrisation"))?;
         }
+        at_most("the parameters of `network`", parameters(&self.network), PARAMETERS)?;
         let positive = |field: &str, value: f64| check(field, value, value > 0.0 && value.is_finite(), "positive");
         let decay = |field: &str, value: f64| check(field, value, (0.0..1.0).contains(&value), "at least 0, below 1");
         positive("checkpoint_every_s", self.checkpoint_every_s)?;
@@ -271,12 +273,19 @@ impl TrainingConfig {
         positive("validation.images", self.validation.images as f64)?;
         positive("validation.noise", self.validation.noise)?;
         positive("validation.iterations", self.validation.iterations.into())?;
+        at_most("validation.iterations", self.validation.iterations as usize, ITERATIONS as usize)?;
         if let Some(steps) = self.preconditioned_steps {
-            check("preconditioned_steps", steps, steps >= 2, "at least 2")?;
+            let wanted = format!("from 2 to {ITERATIONS}");
+            check("preconditioned_steps", steps, (2..=ITERATIONS).contains(&steps), &wanted)?;
         }
         positive("phase", self.phase.len() as f64)?;
         self.size_fits("data.size", self.data.size())?;
-        self.phase.iter().enumerate().try_for_each(|(k, phase)| self.validate_phase(k, phase))
+        let (images, reconstructions) = (self.validation.images, self.validation.reconstructions);
+        images_fit("validation.images", images, self.data.size())?;
+        images_fit("validation.reconstructions", reconstructions, self.data.size())?;
+        self.phase.iter().enumerate().try_for_each(|(k, phase)| self.validate_phase(k, phase))?;
+        let wanted = format!("at most {TRAINING_STEPS}");
+        check("the steps of all phases", self.total_steps(), self.total_steps() <= TRAINING_STEPS, &wanted)
     }
 
     fn validate_phase(&self, k: usize, phase: &Phase) -> Result<(), ConfigError> {
@@ -285,7 +294,11 @@ impl TrainingConfig {
         at_least_1("steps", phase.steps)?;
         at_least_1("batch", phase.batch as u64)?;
         at_least_1("images_at_a_time", phase.images_at_a_time.unwrap_or(1) as u64)?;
+        at_most(&field("batch"), phase.batch, BATCH)?;
         self.size_fits(&field("crop"), phase.crop)?;
+        // More at a time than a batch has are not made.
+        let at_a_time = phase.images_at_a_time.unwrap_or(1).min(phase.batch);
+        images_fit(&field("images_at_a_time"), at_a_time, phase.crop)?;
         check(&field("crop"), phase.crop, phase.crop <= self.data.size(), "at most `data.size`")?;
         let (rate, last) = (phase.learning_rate, phase.final_learning_rate);
         check(&field("learning_rate"), rate, rate > 0.0 && rate.is_finite(), "positive")?;
@@ -301,8 +314,23 @@ impl TrainingConfig {
 
     fn size_fits(&self, field: &str, size: usize) -> Result<(), ConfigError> {
         let multiple = self.network.size_multiple();
-        check(field, size, size > 0 && size.is_multiple_of(multiple), &format!("a multiple of {multiple}"))
+        let fits = size > 0 && size.is_multiple_of(multiple) && size <= TRAINING_SIDE;
+        check(field, size, fits, &format!("a multiple of {multiple}, at most {TRAINING_SIDE}"))
     }
+}
+
+/// Parameters of a network whose description has been checked, so that nothing overflows.
+pub(super) fn parameters(network: &Architecture) -> usize {
+    layers::tensors(network).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
+}
+
+fn at_most(field: &str, value: usize, limit: usize) -> Result<(), ConfigError> {
+    check(field, value, value <= limit, &format!("at most {limit}"))
+}
+
+/// Whether as many images of `side` x `side` pixels may be held in memory.
+fn images_fit(field: &str, n: usize, side: usize) -> Result<(), ConfigError> {
+    at_most(field, n, BATCH.min(PIXELS / (side * side)))
 }
 
 fn check(field: &str, value: impl ToString, holds: bool, wanted: &str) -> Result<(), ConfigError> {
@@ -340,6 +368,33 @@ mod tests {
         assert_eq!(named(|c| c.phase[0].crop = 30), "phase[0].crop");
         assert_eq!(named(|c| c.phase[1].learning_rate = f64::NAN), "phase[1].learning_rate");
         assert_eq!(named(|c| c.network.norm_groups = 7), "network");
+    }
+
+    #[test]
+    fn sizes_are_bounded_and_the_bound_is_named() {
+        let config: TrainingConfig = toml::from_str(preset("ellipses").unwrap()).unwrap();
+        let refused = |change: fn(&mut TrainingConfig)| {
+            let mut changed = config.clone();
+            change(&mut changed);
+            changed.validate().unwrap_err().to_string()
+        };
+        let most = |c: &mut TrainingConfig| c.phase.iter_mut().for_each(|phase| phase.steps = u64::MAX);
+        assert!(refused(most).contains("`the steps of all phases`"), "{}", refused(most));
+        let wraps = |c: &mut TrainingConfig| (c.phase[0].steps, c.phase[1].steps) = (u64::MAX, 5);
+        assert!(refused(wraps).contains("at most 1000000000"), "{}", refused(wraps));
+        let cases: [(fn(&mut TrainingConfig), [&str; 2]); 7] = [
+            (|c| c.data = DataConfig::Ellipses { size: 1_000_000_000 }, ["data.size", "4096"]),
+            (|c| c.validation.images = usize::MAX / 2, ["validation.images", "16384"]),
+            (|c| c.validation.reconstructions = usize::MAX / 2, ["validation.reconstructions", "16384"]),
+            (|c| c.validation.iterations = u32::MAX, ["validation.iterations", "1000000"]),
+            (|c| c.phase[0].batch = 1 << 40, ["phase[0].batch", "65536"]),
+            (|c| c.preconditioned_steps = Some(u32::MAX), ["preconditioned_steps", "1000000"]),
+            (|c| (c.network.model_channels, c.network.channel_mult) = (4096, vec![64; 3]), ["network", "1073741824"]),
+        ];
+        for (change, words) in cases {
+            let message = refused(change);
+            assert!(words.iter().all(|word| message.contains(word)), "{words:?}: {message}");
+        }
     }
 
     #[test]

@@ -74,13 +74,15 @@ impl Trainer {
     /// `Checkpoint`, `Config`, `Images`; `AnotherRun`, when the steps so far are not those of the longer description.
     pub fn resume(bytes: &[u8], longer: Option<TrainingConfig>) -> Result<Self, TrainError> {
         let mut checkpoint = Checkpoint::from_bytes(bytes)?;
+        checkpoint.config.validate()?;
+        checkpoint.check_network()?;
         if let Some(longer) = longer {
             if !checkpoint.config.is_begin_of(&longer, checkpoint.state.steps) {
                 return Err(TrainError::AnotherRun);
             }
+            longer.validate()?;
             checkpoint.config = longer;
         }
-        checkpoint.config.validate()?;
         let images = Images::open(&checkpoint.config.data)?;
         Ok(Self { images, checkpoint, device: RunDevice::Cpu, workspace: None })
     }
