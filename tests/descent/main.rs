@@ -4,7 +4,7 @@
 use core::ops::ControlFlow;
 use gradus::backend::View;
 use gradus::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator};
-use gradus::ct::{ParallelBeam, Projector, relative_gaussian};
+use gradus::ct::{Geometry, Projector, relative_gaussian};
 use gradus::data::ellipses::ellipses;
 use gradus::unet::{Parametrisation, Weights};
 use gradus_core::{
@@ -96,7 +96,7 @@ impl Judge {
 }
 
 fn projector() -> Projector {
-    Projector::new(ParallelBeam::covering(SIDE, SIDE, VIEWS)).unwrap()
+    Projector::new(Geometry::covering(SIDE, SIDE, VIEWS)).unwrap()
 }
 
 /// Views of a small ellipses image with 5 % noise.

@@ -6,7 +6,7 @@ use crate::run::slice;
 use crate::support::assert_close;
 use gradus::backend::cuda::{CudaSlices, Device, PreconditionedCudaSlices, Slice, drive_preconditioned_in_lockstep};
 use gradus::backend::{DeviceChoice, View};
-use gradus::ct::ParallelBeam;
+use gradus::ct::Geometry;
 use gradus::data::ellipses::ellipses;
 use gradus::reconstruct::{Measurement, Method, PreconditionedSettings, Reconstruction, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
@@ -75,7 +75,7 @@ fn solver(slice: usize) -> Preconditioned {
 
 /// Slices in lockstep end where each ends alone, bit for bit, and in an iteration only scalars cross.
 pub fn lockstep(device: &Rc<Device>) {
-    let (geometry, weights) = (ParallelBeam::covering(12, 20, 7), small());
+    let (geometry, weights) = (Geometry::covering(12, 20, 7), small());
     let slices: Vec<Slice> = (0..3).map(|seed| slice(&geometry, seed)).collect();
     let counts: Vec<f32> = (0..geometry.sinogram_len()).map(|i| 0.5 + (i % 3) as f32).collect();
     let weighted = |number: usize| (number != 1).then_some(counts.as_slice());

@@ -3,7 +3,7 @@
 
 use gradus::backend::Counters;
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
-use gradus::ct::{ParallelBeam, Projector};
+use gradus::ct::{Geometry, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::reconstruct::{Measurement, Method, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
@@ -109,7 +109,7 @@ pub struct Projections {
 
 impl Projections {
     pub fn new(size: usize) -> Outcome<Self> {
-        let projector = Projector::new(ParallelBeam::covering(size, size, N_ANGLES))?;
+        let projector = Projector::new(Geometry::covering(size, size, N_ANGLES))?;
         let sinogram = vec![0.0; projector.geometry().sinogram_len()];
         let mut projections = Self { projector, image: ellipses(1, size).pixels, sinogram };
         projections.forward_project()?;

@@ -17,7 +17,7 @@ mod work;
 use gpu::{Gpu, totals};
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::backend::cuda::{Device, DeviceError, Launched, Precision, devices};
-use gradus::ct::{ParallelBeam, Projector};
+use gradus::ct::{Geometry, Projector};
 use gradus::unet::{Weights, embedded};
 use serde_json::{Map, Value, json};
 use std::rc::Rc;
@@ -66,7 +66,7 @@ fn kernels(launched: &[Launched], gpu: &Gpu) -> Map<String, Value> {
 /// The same passes on the CPU, in milliseconds.
 fn on_cpu(prior: &Weights, side: usize) -> Outcome<[f64; 4]> {
     let (x, mut out) = (vec![0.3; side * side], vec![0.0; side * side]);
-    let geometry = ParallelBeam::covering(side, side, VIEWS);
+    let geometry = Geometry::covering(side, side, VIEWS);
     let mut sinogram = vec![0.0; geometry.sinogram_len()];
     let (mut network, mut projector) = (Network::new(prior, side, side, 1)?, Projector::new(geometry)?);
     let forward = milliseconds(|| {

@@ -1,6 +1,7 @@
 //! Total-variation reconstruction by the primal-dual method of Chambolle and Pock.
 
-use super::projector::{ProjectionError, Projector, check_lengths};
+use super::projection_error::{ProjectionError, check_lengths};
+use super::projector::Projector;
 use std::ops::ControlFlow;
 
 /// ||grad||^2 of forward differences in two dimensions is below this.
@@ -295,20 +296,20 @@ fn add_gradient_transposed(image: &mut [f32], right: &[f32], down: &[f32], width
 #[cfg(test)]
 mod tests {
     use super::super::test_support::*;
-    use super::super::{FilteredBackprojector, ParallelBeam, Window, relative_gaussian};
+    use super::super::{FilteredBackprojector, Geometry, Window, relative_gaussian};
     use super::*;
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
     use rand_distr::{Distribution, Exp, Poisson};
 
-    fn run(g: &ParallelBeam, sinogram: &[f32], start: f32, settings: &TvSettings) -> (Vec<f32>, TvOutcome) {
+    fn run(g: &Geometry, sinogram: &[f32], start: f32, settings: &TvSettings) -> (Vec<f32>, TvOutcome) {
         let mut image = vec![start; g.image_len()];
         let mut tv = TvReconstructor::new(Projector::new(g.clone()).unwrap());
         let outcome = tv.reconstruct(sinogram, &mut image, settings, |_| ControlFlow::Continue(())).unwrap();
         (image, outcome)
     }
 
-    fn project(g: &ParallelBeam, image: &[f32]) -> Vec<f32> {
+    fn project(g: &Geometry, image: &[f32]) -> Vec<f32> {
         let mut sinogram = vec![0.0; g.sinogram_len()];
         Projector::new(g.clone()).unwrap().forward_project(image, &mut sinogram).unwrap();
         sinogram
@@ -361,7 +362,7 @@ mod tests {
 
     #[test]
     fn objective_falls_to_that_of_a_long_run() {
-        let g = ParallelBeam::covering(48, 48, 20);
+        let g = Geometry::covering(48, 48, 20);
         let mut sinogram = project(&g, &ellipses(48, 2));
         relative_gaussian(&mut sinogram, 0.1, 1).unwrap();
         let settings = TvSettings { weight: 2.0, tolerance: 0.0, ..TvSettings::default() };
@@ -381,7 +382,7 @@ mod tests {
 
     #[test]
     fn weight_zero_is_least_squares() {
-        let g = ParallelBeam::covering(16, 16, 40);
+        let g = Geometry::covering(16, 16, 40);
         let mut sinogram = project(&g, &ellipses(16, 3));
         relative_gaussian(&mut sinogram, 0.02, 1).unwrap();
         let settings = TvSettings { weight: 0.0, nonnegative: false, max_iterations: 4000, tolerance: 0.0 };
@@ -396,7 +397,7 @@ mod tests {
 
     #[test]
     fn a_constant_image_stays() {
-        let g = ParallelBeam::covering(32, 32, 24);
+        let g = Geometry::covering(32, 32, 24);
         let constant = vec![0.7f32; g.image_len()];
         let sinogram = project(&g, &constant);
         let settings = TvSettings { weight: 1.0, tolerance: 0.0, max_iterations: 1000, ..TvSettings::default() };
@@ -408,7 +409,7 @@ mod tests {
 
     #[test]
     fn no_pixel_is_negative_when_asked() {
-        let g = ParallelBeam::covering(24, 24, 10);
+        let g = Geometry::covering(24, 24, 10);
         let sinogram: Vec<f32> =
             project(&g, &ellipses(24, 1)).iter().zip(signed(g.sinogram_len(), 1)).map(|(a, n)| a + n).collect();
         let settings = TvSettings { weight: 0.01, max_iterations: 60, ..TvSettings::default() };
@@ -419,7 +420,7 @@ mod tests {
     /// The ELLIPSES experiment: 128 x 128, 60 views, 10 % noise. Plain FBP reaches about 22 dB, tuned TV 10 dB more.
     #[test]
     fn ellipses_are_far_better_than_by_filtered_backprojection() {
-        let g = ParallelBeam::covering(128, 128, 60);
+        let g = Geometry::covering(128, 128, 60);
         let (mut tv_db, mut fbp_db) = (0.0, 0.0);
         for seed in 0..3 {
             let truth = ellipses(128, seed);
@@ -438,7 +439,7 @@ mod tests {
 
     #[test]
     fn the_observer_sees_every_iteration_and_may_stop() {
-        let g = ParallelBeam::covering(12, 12, 8);
+        let g = Geometry::covering(12, 12, 8);
         let sinogram = vec![1.0; g.sinogram_len()];
         let mut tv = TvReconstructor::new(Projector::new(g.clone()).unwrap());
         let (mut image, mut seen) = (vec![0.0; g.image_len()], Vec::new());
@@ -452,7 +453,7 @@ mod tests {
 
     #[test]
     fn converges_and_repeats_itself() {
-        let g = ParallelBeam::covering(16, 16, 12);
+        let g = Geometry::covering(16, 16, 12);
         let sinogram = project(&g, &ellipses(16, 5));
         let settings = TvSettings { weight: 0.5, max_iterations: 20_000, ..TvSettings::default() };
         let (first, outcome) = run(&g, &sinogram, 0.0, &settings);
@@ -462,7 +463,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let g = ParallelBeam::covering(8, 8, 3);
+        let g = Geometry::covering(8, 8, 3);
         let mut tv = TvReconstructor::new(Projector::new(g.clone()).unwrap());
         let (sinogram, mut image) = (vec![0.0; g.sinogram_len()], vec![0.0; 64]);
         let mut refuse = |settings: TvSettings, n: usize| {

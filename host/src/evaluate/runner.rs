@@ -4,7 +4,7 @@ use super::bench::Bench;
 use super::protocol::checksum;
 use super::{Contender, Dataset, EvaluateError, Protocol, Results, TableKind, contender};
 use crate::backend::cuda::Device;
-use crate::ct::{ParallelBeam, Projector};
+use crate::ct::{Geometry, Projector};
 use crate::data::write_atomically;
 use crate::image::Image;
 use crate::reconstruct::{Measurement, Observer, ReconstructError, Reconstruction, at_once, reconstruct};
@@ -95,7 +95,7 @@ impl Evaluation {
         }
         let results = Results::read(&folder.join("results.csv"))?;
         let image = dataset.swept_image(1);
-        let geometry = ParallelBeam::covering(image.height, image.width, protocol.views);
+        let geometry = Geometry::covering(image.height, image.width, protocol.views);
         let projector_norm = Projector::new(geometry).map_err(ReconstructError::from)?.norm(NORM_ITERATIONS);
         Ok(Self { dataset, prior, protocol, results, projector_norm })
     }

@@ -1,0 +1,50 @@
+//! What can be wrong with a geometry.
+
+/// What makes a geometry unusable.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum GeometryError {
+    /// A count is zero.
+    #[error("geometry: `{field}` is 0; give at least 1")]
+    Zero {
+        /// The field at fault.
+        field: &'static str,
+    },
+    /// A count is beyond what an image or a detector can have.
+    #[error("geometry: `{field}` is {value}; at most 1048576 are supported, so check the unit or the file")]
+    TooLarge {
+        /// The field at fault.
+        field: &'static str,
+        /// Its value.
+        value: usize,
+    },
+    /// A spacing is zero, negative, infinite or not a number.
+    #[error("geometry: `{field}` is {value} mm; give a finite length above 0")]
+    Spacing {
+        /// The field at fault.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// Bins and pixels differ so much in size that one of them must be in the wrong unit.
+    #[error("geometry: `bin_width_mm` is {bin_width_mm} and `pixel_mm` is {pixel_mm}; check that both are in mm")]
+    Ratio {
+        /// The distance from bin to bin.
+        bin_width_mm: f64,
+        /// The side of a pixel.
+        pixel_mm: f64,
+    },
+    /// The detector offset is not a number or more than a million bins.
+    #[error("geometry: `detector_offset_mm` is {value}; give a length in mm, 0 for a centred detector")]
+    Offset {
+        /// Its value.
+        value: f64,
+    },
+    /// An angle is infinite or not a number.
+    #[error("geometry: `angles_rad[{index}]` is {value}; give a finite angle in radians")]
+    Angle {
+        /// Which angle.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+}
