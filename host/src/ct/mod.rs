@@ -22,6 +22,7 @@ mod resample;
 #[cfg(test)]
 mod test_support;
 mod tv;
+mod variation;
 pub use fbp::{FilteredBackprojector, UnknownWindow, Window};
 pub use geometry::{Beam, Geometry};
 pub use geometry_error::GeometryError;
@@ -32,4 +33,5 @@ pub use noise::{NoiseError, poisson, relative_gaussian};
 pub use noise_level::estimate_noise;
 pub use projection_error::ProjectionError;
 pub use projector::Projector;
-pub use tv::{TvEnd, TvError, TvOutcome, TvProgress, TvReconstructor, TvSettings, total_variation};
+pub use tv::{TvEnd, TvError, TvOutcome, TvProgress, TvReconstructor, TvSettings};
+pub use variation::total_variation;
