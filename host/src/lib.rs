@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod image;
 pub mod metrics;
+pub mod prior;
 pub mod reconstruct;
 pub mod report;
 pub mod simulate;

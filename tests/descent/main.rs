@@ -17,7 +17,7 @@ const SIDE: usize = 32;
 const VIEWS: usize = 15;
 
 fn weights() -> Weights {
-    Weights::from_bytes(gradus::unet::embedded("ellipses").unwrap()).unwrap()
+    Weights::from_bytes(gradus::prior::embedded("ellipses").unwrap().bytes).unwrap()
 }
 
 /// f in f64: the matrix of A, the data, and the network in plain loops.

@@ -38,7 +38,7 @@ pub fn same_runs(_: &Rc<Device>) {
 }
 
 fn compare(settings: &Settings) {
-    let weights = Weights::from_bytes(gradus::unet::embedded("ellipses").unwrap()).unwrap();
+    let weights = Weights::from_bytes(gradus::prior::embedded("ellipses").unwrap().bytes).unwrap();
     let simulation = Simulation { angles: 15, photons: Some(1e4), ..Simulation::default() };
     let measurement = Measurement::new(&simulate(&ellipses(3, SIDE), 0.05, &simulation).unwrap()).unwrap();
     assert!(measurement.weights.is_some());

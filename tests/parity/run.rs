@@ -23,7 +23,7 @@ const LOCKSTEPS: u32 = 5;
 /// The main job, smaller: the embedded prior, ten levels, 32 x 32 pixels. The same steps are accepted after the same
 /// trials, and the images agree to 1e-4.
 pub fn same_run(_: &Rc<Device>) {
-    let weights = Weights::from_bytes(gradus::unet::embedded("ellipses").unwrap()).unwrap();
+    let weights = Weights::from_bytes(gradus::prior::embedded("ellipses").unwrap().bytes).unwrap();
     let scan = simulate(&ellipses(3, SIDE), 1.0, &Simulation { angles: 15, ..Simulation::default() }).unwrap();
     let measurement = Measurement::new(&scan).unwrap();
     let on = |device: DeviceChoice| -> Reconstruction {

@@ -5,9 +5,10 @@ use gradus::backend::Counters;
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::ct::{Geometry, Projector};
 use gradus::data::ellipses::ellipses;
+use gradus::prior::embedded;
 use gradus::reconstruct::{Measurement, Method, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::{Weights, embedded};
+use gradus::unet::Weights;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 pub const N_ANGLES: usize = 60;
 
 pub fn prior() -> Outcome<Weights> {
-    Ok(Weights::from_bytes(embedded("ellipses").ok_or("no embedded prior `ellipses`")?)?)
+    Ok(Weights::from_bytes(embedded("ellipses").ok_or("no embedded prior `ellipses`")?.bytes)?)
 }
 
 /// Passes of the network over a batch of images.

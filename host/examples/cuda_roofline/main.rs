@@ -18,7 +18,8 @@ use gpu::{Gpu, totals};
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::backend::cuda::{Device, DeviceError, Launched, Precision, devices};
 use gradus::ct::{Geometry, Projector};
-use gradus::unet::{Weights, embedded};
+use gradus::prior::embedded;
+use gradus::unet::Weights;
 use serde_json::{Map, Value, json};
 use std::rc::Rc;
 use std::time::Instant;
@@ -118,7 +119,7 @@ fn training(device: &Rc<Device>, gpu: &Gpu, prior: &Weights, side: usize) -> Out
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?)?;
+    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?.bytes)?;
     let device = Device::open(0)?;
     if arguments.first().is_some_and(|first| first == "--table") {
         print!("{}", table::markdown(&device, &prior, &table::SIDES)?);
