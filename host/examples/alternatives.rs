@@ -12,9 +12,10 @@ use gradus::ct::Projector;
 use gradus::data::ellipses::ellipses;
 use gradus::image::Image;
 use gradus::metrics::psnr;
+use gradus::prior::embedded;
 use gradus::reconstruct::Measurement;
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::{Weights, embedded};
+use gradus::unet::Weights;
 use gradus_core::{
     Evaluator, Homotopy, Level, PerturbationKernel, PreconditionedEvaluator, RegularisationWeight, Schedule, Spacing,
 };
@@ -166,7 +167,7 @@ fn two_loops(pairs: &[(Vec<f32>, Vec<f32>)], g: &[f32]) -> Vec<f32> {
 fn main() -> Outcome<()> {
     let arguments: Vec<u64> = std::env::args().skip(1).map(|word| word.parse()).collect::<Result<_, _>>()?;
     let (first, last) = if let [first, last] = arguments[..] { (first, last) } else { (101, 108) };
-    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?)?;
+    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?.bytes)?;
     let names = [
         "preconditioned, Armijo from the first level",
         "preconditioned, non-monotone over 5 values",

@@ -2,8 +2,8 @@
 //! On the validation images of the ellipses, which no training sees, or on the slices of a folder.
 #![allow(missing_docs)]
 
+use gradus::prior::Prior;
 use gradus::train::{DataConfig, Images, LEVELS, denoising_db};
-use gradus::unet::{Weights, embedded};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -24,10 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("denoising PSNR in dB, mean over {} images", images.len());
     println!("{}", LEVELS.iter().fold("  ".to_owned(), |line, t| format!("{line}t = {t:<6}")));
     for prior in priors {
-        let weights = match embedded(&prior) {
-            Some(bytes) => Weights::from_bytes(bytes)?,
-            None => Weights::from_bytes(&std::fs::read(&prior)?)?,
-        };
+        let weights = Prior::named(&prior)?.into_weights();
         let levels = denoising_db(&weights, &images)?;
         println!("{}{prior}", levels.iter().fold("  ".to_owned(), |line, db| format!("{line}{db:<10.2}")));
     }

@@ -9,9 +9,10 @@
 use gradus::data::ellipses::ellipses;
 use gradus::image::Image;
 use gradus::metrics::psnr;
+use gradus::prior::embedded;
 use gradus::reconstruct::{Measurement, Settings, discrepancy, reconstruct};
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::{Weights, embedded};
+use gradus::unet::Weights;
 use std::ops::ControlFlow;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -31,7 +32,7 @@ fn levels(truth: &Image, measurement: &Measurement, settings: &Settings, prior: 
 fn main() -> Outcome<()> {
     let arguments: Vec<u64> = std::env::args().skip(1).map(|word| word.parse()).collect::<Result<_, _>>()?;
     let (first, last) = if let [first, last] = arguments[..] { (first, last) } else { (101, 108) };
-    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?)?;
+    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?.bytes)?;
     let n = (last - first + 1) as f64;
     println!("weight   discrepancy at each level ... |   level  PSNR dB by the rule |   level  PSNR dB at the end");
     for factor in [0.25, 1.0, 4.0, 16.0] {

@@ -18,11 +18,12 @@ use gradus::data::ellipses::ellipses;
 use gradus::data::image_files::read_image;
 use gradus::image::Image;
 use gradus::metrics::{psnr, rmse, ssim_uniform};
+use gradus::prior::Prior;
 use gradus::reconstruct::{
     Measurement, Method, Reconstruction, Settings, denoise, open, reconstruct, reconstruct_together,
 };
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::{Weights, embedded};
+use gradus::unet::Weights;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -40,10 +41,7 @@ fn main() -> Outcome<()> {
     let [prior, images, fields @ ..] = arguments.as_slice() else {
         return Err("usage: sweep PRIOR IMAGES [FIELD=VALUE[/VALUE...]]...".into());
     };
-    let weights = match embedded(prior) {
-        Some(bytes) => Weights::from_bytes(bytes)?,
-        None => Weights::from_bytes(&std::fs::read(prior)?)?,
-    };
+    let weights = Prior::named(prior)?.into_weights();
     let subjects = subjects(images)?;
     let fields: Vec<(&str, Vec<&str>)> = fields
         .iter()

@@ -4,7 +4,7 @@ pub mod cuda;
 
 use crate::backend::cpu::{CpuEvaluator, Network, NetworkError};
 use crate::backend::cuda::SlicesError;
-use crate::ct::{GeometryError, ParallelBeam, ProjectionError, Projector};
+use crate::ct::{Geometry, GeometryError, ProjectionError, Projector};
 use crate::unet::Weights;
 use gradus_core::{Evaluator, Level};
 use rand::SeedableRng;
@@ -63,7 +63,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 fn projector() -> Result<Projector, GeometryError> {
-    Projector::new(ParallelBeam { detector_offset_mm: 1.3, ..ParallelBeam::covering(SIDE, SIDE, 17) })
+    Projector::new(Geometry { detector_offset_mm: 1.3, ..Geometry::covering(SIDE, SIDE, 17) })
 }
 
 /// `|<A x, y> - <x, A^T y>| / (|A x| |y|)` for random signed `x`, `y`.

@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod image;
 pub mod limits;
 pub mod metrics;
+pub mod prior;
 pub mod reconstruct;
 pub mod report;
 pub mod simulate;

@@ -1,8 +1,7 @@
 //! Simulated measurements: an image in, a scan with noise out.
 
 use crate::ct::{
-    ATTENUATION_PER_UNIT, GeometryError, NoiseError, ParallelBeam, ProjectionError, Projector, poisson,
-    relative_gaussian,
+    ATTENUATION_PER_UNIT, Geometry, GeometryError, NoiseError, ProjectionError, Projector, poisson, relative_gaussian,
 };
 use crate::data::scan::Scan;
 use crate::image::Image;
@@ -48,8 +47,7 @@ pub enum SimulateError {
 /// # Errors
 /// See [`SimulateError`].
 pub fn simulate(image: &Image, pixel_mm: f64, simulation: &Simulation) -> Result<Scan, SimulateError> {
-    let unit = ParallelBeam::covering(image.height, image.width, simulation.angles);
-    let geometry = ParallelBeam { pixel_mm, bin_width_mm: unit.bin_width_mm * pixel_mm, ..unit };
+    let geometry = Geometry::covering(image.height, image.width, simulation.angles).scaled(pixel_mm);
     let mut sinogram = vec![0.0; geometry.sinogram_len()];
     let attenuation: Vec<f32> = image.pixels.iter().map(|value| value * ATTENUATION_PER_UNIT).collect();
     Projector::new(geometry.clone())?.forward_project(&attenuation, &mut sinogram)?;

@@ -4,7 +4,7 @@
 
 use gradus::backend::View;
 use gradus::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator, TrainingBatch, TrainingNetwork};
-use gradus::ct::{ParallelBeam, Projector};
+use gradus::ct::{Geometry, Projector};
 use gradus::unet::Weights;
 use gradus_core::{
     Backtracking, GradientLike, Homotopy, PerturbationKernel, Preconditioned, RegularisationWeight, Schedule, Solver,
@@ -78,7 +78,7 @@ fn nothing_is_allocated_once_all_is_made() {
 /// Algorithm 2; the first two iterations may fill what is made once.
 fn solver_iterations_allocate_nothing(weights: &Weights) {
     let size = 32;
-    let projector = Projector::new(ParallelBeam::covering(size, size, 12)).unwrap();
+    let projector = Projector::new(Geometry::covering(size, size, 12)).unwrap();
     let data = vec![3.0; projector.geometry().sinogram_len()];
     let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, 60).unwrap();
     let weight = RegularisationWeight::NoiseToSignal { alpha: 1.0, early: 0.0, kernel: PerturbationKernel::VP };
@@ -100,7 +100,7 @@ fn solver_iterations_allocate_nothing(weights: &Weights) {
 
 fn preconditioned_iterations_allocate_nothing(weights: &Weights) {
     let size = 32;
-    let projector = Projector::new(ParallelBeam::covering(size, size, 12)).unwrap();
+    let projector = Projector::new(Geometry::covering(size, size, 12)).unwrap();
     let data = vec![3.0; projector.geometry().sinogram_len()];
     let schedule = Schedule::new(Spacing::Logarithmic, 0.5, 2e-3, 12).unwrap();
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(1.0) };

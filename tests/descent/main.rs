@@ -4,7 +4,7 @@
 use core::ops::ControlFlow;
 use gradus::backend::View;
 use gradus::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator};
-use gradus::ct::{ParallelBeam, Projector, relative_gaussian};
+use gradus::ct::{Geometry, Projector, relative_gaussian};
 use gradus::data::ellipses::ellipses;
 use gradus::unet::{Parametrisation, Weights};
 use gradus_core::{
@@ -17,7 +17,7 @@ const SIDE: usize = 32;
 const VIEWS: usize = 15;
 
 fn weights() -> Weights {
-    Weights::from_bytes(gradus::unet::embedded("ellipses").unwrap()).unwrap()
+    Weights::from_bytes(gradus::prior::embedded("ellipses").unwrap().bytes).unwrap()
 }
 
 /// f in f64: the matrix of A, the data, and the network in plain loops.
@@ -96,7 +96,7 @@ impl Judge {
 }
 
 fn projector() -> Projector {
-    Projector::new(ParallelBeam::covering(SIDE, SIDE, VIEWS)).unwrap()
+    Projector::new(Geometry::covering(SIDE, SIDE, VIEWS)).unwrap()
 }
 
 /// Views of a small ellipses image with 5 % noise.

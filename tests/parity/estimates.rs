@@ -2,13 +2,14 @@
 
 use crate::table::{SIDES, markdown};
 use gradus::backend::cuda::Device;
-use gradus::unet::{Weights, embedded};
+use gradus::prior::embedded;
+use gradus::unet::Weights;
 use std::rc::Rc;
 
 const TABLE: &str = include_str!("../../cuda-kernels/ROOFLINE.md");
 
 pub fn check(device: &Rc<Device>) {
-    let prior = Weights::from_bytes(embedded("ellipses").unwrap()).unwrap();
+    let prior = Weights::from_bytes(embedded("ellipses").unwrap().bytes).unwrap();
     let before = device.traffic().launches;
     let found = markdown(device, &prior, &SIDES[..1]).unwrap();
     let mut sections = found.split("\n## ");

@@ -6,7 +6,7 @@ use crate::run::slice;
 use crate::support::assert_close;
 use gradus::backend::cuda::{CudaSlices, Device, PreconditionedCudaSlices, Slice, drive_preconditioned_in_lockstep};
 use gradus::backend::{DeviceChoice, View};
-use gradus::ct::ParallelBeam;
+use gradus::ct::Geometry;
 use gradus::data::ellipses::ellipses;
 use gradus::reconstruct::{Measurement, Method, PreconditionedSettings, Reconstruction, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
@@ -38,7 +38,7 @@ pub fn same_runs(_: &Rc<Device>) {
 }
 
 fn compare(settings: &Settings) {
-    let weights = Weights::from_bytes(gradus::unet::embedded("ellipses").unwrap()).unwrap();
+    let weights = Weights::from_bytes(gradus::prior::embedded("ellipses").unwrap().bytes).unwrap();
     let simulation = Simulation { angles: 15, photons: Some(1e4), ..Simulation::default() };
     let measurement = Measurement::new(&simulate(&ellipses(3, SIDE), 0.05, &simulation).unwrap()).unwrap();
     assert!(measurement.weights.is_some());
@@ -75,7 +75,7 @@ fn solver(slice: usize) -> Preconditioned {
 
 /// Slices in lockstep end where each ends alone, bit for bit, and in an iteration only scalars cross.
 pub fn lockstep(device: &Rc<Device>) {
-    let (geometry, weights) = (ParallelBeam::covering(12, 20, 7), small());
+    let (geometry, weights) = (Geometry::covering(12, 20, 7), small());
     let slices: Vec<Slice> = (0..3).map(|seed| slice(&geometry, seed)).collect();
     let counts: Vec<f32> = (0..geometry.sinogram_len()).map(|i| 0.5 + (i % 3) as f32).collect();
     let weighted = |number: usize| (number != 1).then_some(counts.as_slice());

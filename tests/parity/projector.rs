@@ -3,21 +3,21 @@
 use crate::support::{assert_close, dot, lanes, signed, upload};
 use gradus::backend::cuda::projector::{CudaProjector, ProjectorError};
 use gradus::backend::cuda::{Buffer, Device};
-use gradus::ct::{ParallelBeam, Projector};
+use gradus::ct::{Geometry, Projector};
 use std::rc::Rc;
 
 /// Each side is within 1e-6 of sums in f64.
 const BOUND: f64 = 3e-6;
 
 /// Odd sizes, coarse and fine bins, a shifted detector, angles along the axes.
-fn geometries() -> Vec<ParallelBeam> {
+fn geometries() -> Vec<Geometry> {
     let axes = vec![0.0, std::f64::consts::FRAC_PI_2, std::f64::consts::PI, 0.25 * std::f64::consts::PI, -2.0];
     vec![
-        ParallelBeam::covering(33, 33, 7),
-        ParallelBeam { bin_width_mm: 0.3, detector_offset_mm: -1.7, ..ParallelBeam::covering(17, 29, 6) },
-        ParallelBeam { bin_width_mm: 3.1, pixel_mm: 0.7, detector_offset_mm: 2.2, ..ParallelBeam::covering(40, 9, 5) },
-        ParallelBeam { angles_rad: axes, n_bins: 21, ..ParallelBeam::covering(24, 31, 5) },
-        ParallelBeam::covering(1, 1, 3),
+        Geometry::covering(33, 33, 7),
+        Geometry { bin_width_mm: 0.3, detector_offset_mm: -1.7, ..Geometry::covering(17, 29, 6) },
+        Geometry { bin_width_mm: 3.1, pixel_mm: 0.7, detector_offset_mm: 2.2, ..Geometry::covering(40, 9, 5) },
+        Geometry { angles_rad: axes, n_bins: 21, ..Geometry::covering(24, 31, 5) },
+        Geometry::covering(1, 1, 3),
     ]
 }
 
@@ -27,11 +27,11 @@ pub fn forward_and_adjoint(device: &Rc<Device>) {
             compare(device, &geometry, &list);
         }
     }
-    let far = ParallelBeam { detector_offset_mm: 1e9, bin_width_mm: 1e4, ..ParallelBeam::covering(8, 8, 3) };
+    let far = Geometry { detector_offset_mm: 1e9, bin_width_mm: 1e4, ..Geometry::covering(8, 8, 3) };
     assert!(matches!(CudaProjector::new(device, far, 1), Err(ProjectorError::TooFar { .. })));
 }
 
-fn compare(device: &Rc<Device>, geometry: &ParallelBeam, list: &[usize]) {
+fn compare(device: &Rc<Device>, geometry: &Geometry, list: &[usize]) {
     let (pixels, values) = (geometry.image_len(), geometry.sinogram_len());
     let (images, sinograms) = (signed(list.len() * pixels, 1), signed(list.len() * values, 2));
     let there = CudaProjector::new(device, geometry.clone(), list.len()).unwrap();

@@ -4,7 +4,7 @@ use crate::network::small;
 use crate::support::{assert_close, signed};
 use gradus::backend::DeviceChoice;
 use gradus::backend::cuda::{CudaSlices, Device, Slice, drive_in_lockstep};
-use gradus::ct::{ParallelBeam, Projector};
+use gradus::ct::{Geometry, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::reconstruct::{Measurement, Method, Reconstruction, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
@@ -23,7 +23,7 @@ const LOCKSTEPS: u32 = 5;
 /// The main job, smaller: the embedded prior, ten levels, 32 x 32 pixels. The same steps are accepted after the same
 /// trials, and the images agree to 1e-4.
 pub fn same_run(_: &Rc<Device>) {
-    let weights = Weights::from_bytes(gradus::unet::embedded("ellipses").unwrap()).unwrap();
+    let weights = Weights::from_bytes(gradus::prior::embedded("ellipses").unwrap().bytes).unwrap();
     let scan = simulate(&ellipses(3, SIDE), 1.0, &Simulation { angles: 15, ..Simulation::default() }).unwrap();
     let measurement = Measurement::new(&scan).unwrap();
     let on = |device: DeviceChoice| -> Reconstruction {
@@ -53,7 +53,7 @@ fn solver(steps: u32) -> GradientLike {
     GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap()
 }
 
-pub fn slice(geometry: &ParallelBeam, seed: u64) -> Slice {
+pub fn slice(geometry: &Geometry, seed: u64) -> Slice {
     let mut data = vec![0.0; geometry.sinogram_len()];
     let truth: Vec<f32> =
         signed(geometry.image_len(), seed).iter().map(|v| (1 + seed) as f32 * (0.5 + 0.5 * v)).collect();
@@ -63,7 +63,7 @@ pub fn slice(geometry: &ParallelBeam, seed: u64) -> Slice {
 
 /// Slices in lockstep end where each ends alone, bit for bit, and in an iteration only scalars cross.
 pub fn lockstep(device: &Rc<Device>) {
-    let (geometry, weights) = (ParallelBeam::covering(12, 20, 7), small());
+    let (geometry, weights) = (Geometry::covering(12, 20, 7), small());
     let slices: Vec<Slice> = (0..3).map(|seed| slice(&geometry, seed)).collect();
     let objective = solver(LOCKSTEPS).objective();
 

@@ -4,7 +4,7 @@ use crate::support::{assert_close, dot, lanes, signed, upload};
 use gradus::backend::Mirror;
 use gradus::backend::cuda::solve::Solve;
 use gradus::backend::cuda::{Buffer, CudaSlices, Device, Slice};
-use gradus::ct::{ParallelBeam, Projector};
+use gradus::ct::{Geometry, Projector};
 use gradus_core::Level;
 use std::rc::Rc;
 
@@ -79,7 +79,7 @@ fn steps(device: &Rc<Device>, n: usize, take_part: &[usize]) {
 
 /// 1/2 sum_i w_i (A x - y)_i^2 with weights for one slice of two.
 fn weights(device: &Rc<Device>) {
-    let geometry = ParallelBeam::covering(12, 20, 7);
+    let geometry = Geometry::covering(12, 20, 7);
     let slices: Vec<Slice> = (0..2).map(|seed| crate::run::slice(&geometry, seed)).collect();
     let chosen: Vec<f32> = signed(geometry.sinogram_len(), 9).iter().map(|w| 1.0 + w).collect();
     let objective = Level { t: 1e-3, prior_weight: 0.0 };

@@ -3,11 +3,12 @@
 
 use gradus::backend::Counters;
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
-use gradus::ct::{ParallelBeam, Projector};
+use gradus::ct::{Geometry, Projector};
 use gradus::data::ellipses::ellipses;
+use gradus::prior::embedded;
 use gradus::reconstruct::{Measurement, Method, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::{Weights, embedded};
+use gradus::unet::Weights;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 pub const N_ANGLES: usize = 60;
 
 pub fn prior() -> Outcome<Weights> {
-    Ok(Weights::from_bytes(embedded("ellipses").ok_or("no embedded prior `ellipses`")?)?)
+    Ok(Weights::from_bytes(embedded("ellipses").ok_or("no embedded prior `ellipses`")?.bytes)?)
 }
 
 /// Passes of the network over a batch of images.
@@ -109,7 +110,7 @@ pub struct Projections {
 
 impl Projections {
     pub fn new(size: usize) -> Outcome<Self> {
-        let projector = Projector::new(ParallelBeam::covering(size, size, N_ANGLES))?;
+        let projector = Projector::new(Geometry::covering(size, size, N_ANGLES))?;
         let sinogram = vec![0.0; projector.geometry().sinogram_len()];
         let mut projections = Self { projector, image: ellipses(1, size).pixels, sinogram };
         projections.forward_project()?;

@@ -17,8 +17,9 @@ mod work;
 use gpu::{Gpu, totals};
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::backend::cuda::{Device, DeviceError, Launched, Precision, devices};
-use gradus::ct::{ParallelBeam, Projector};
-use gradus::unet::{Weights, embedded};
+use gradus::ct::{Geometry, Projector};
+use gradus::prior::embedded;
+use gradus::unet::Weights;
 use serde_json::{Map, Value, json};
 use std::rc::Rc;
 use std::time::Instant;
@@ -66,7 +67,7 @@ fn kernels(launched: &[Launched], gpu: &Gpu) -> Map<String, Value> {
 /// The same passes on the CPU, in milliseconds.
 fn on_cpu(prior: &Weights, side: usize) -> Outcome<[f64; 4]> {
     let (x, mut out) = (vec![0.3; side * side], vec![0.0; side * side]);
-    let geometry = ParallelBeam::covering(side, side, VIEWS);
+    let geometry = Geometry::covering(side, side, VIEWS);
     let mut sinogram = vec![0.0; geometry.sinogram_len()];
     let (mut network, mut projector) = (Network::new(prior, side, side, 1)?, Projector::new(geometry)?);
     let forward = milliseconds(|| {
@@ -118,7 +119,7 @@ fn training(device: &Rc<Device>, gpu: &Gpu, prior: &Weights, side: usize) -> Out
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?)?;
+    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?.bytes)?;
     let device = Device::open(0)?;
     if arguments.first().is_some_and(|first| first == "--table") {
         print!("{}", table::markdown(&device, &prior, &table::SIDES)?);

@@ -8,7 +8,7 @@ use gradus::backend::cuda::{
     Buffer, CudaNetwork, CudaSlices, CudaTrainingNetwork, Device, DeviceError, Launched, PreconditionedCudaSlices,
     Slice,
 };
-use gradus::ct::ParallelBeam;
+use gradus::ct::Geometry;
 use gradus::unet::Weights;
 use gradus_core::Level;
 use std::error::Error;
@@ -38,7 +38,7 @@ pub const PASSES: [&str; 4] = ["forward", "vjp", "projection", "adjoint"];
 
 impl Passes {
     pub fn new(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Self> {
-        let geometry = ParallelBeam::covering(side, side, VIEWS);
+        let geometry = Geometry::covering(side, side, VIEWS);
         Ok(Self {
             lanes: Lanes::new(device, 1)?,
             network: CudaNetwork::new(device, prior, (side, side), 1)?,
@@ -65,7 +65,7 @@ impl Passes {
 }
 
 fn slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<CudaSlices> {
-    let geometry = ParallelBeam::covering(side, side, VIEWS);
+    let geometry = Geometry::covering(side, side, VIEWS);
     let slice = Slice { data: vec![1.0; geometry.sinogram_len()], start: vec![0.3; side * side] };
     Ok(CudaSlices::new(device, geometry, prior, &[slice], OBJECTIVE)?)
 }
@@ -84,7 +84,7 @@ pub fn algorithm_2(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome
 }
 
 fn preconditioned_slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<PreconditionedCudaSlices> {
-    let weights = vec![1.0; ParallelBeam::covering(side, side, VIEWS).sinogram_len()];
+    let weights = vec![1.0; Geometry::covering(side, side, VIEWS).sinogram_len()];
     let problem = slices(device, prior, side)?.with_view(View::DriftFree).with_weights(&[Some(&weights)])?;
     Ok(PreconditionedCudaSlices::new(problem)?)
 }

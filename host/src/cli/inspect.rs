@@ -43,7 +43,7 @@ fn plain(value: &Value) -> String {
 
 fn describe(name: &str) -> Result<Value, Failure> {
     let path = Path::new(name);
-    if gradus::unet::embedded(name).is_some() || path.extension().is_some_and(|e| e == "safetensors") {
+    if gradus::prior::embedded(name).is_some() || path.extension().is_some_and(|e| e == "safetensors") {
         return Ok(weights(&problem::prior(name)?));
     }
     if Sample::parse(name).is_some() {

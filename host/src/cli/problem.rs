@@ -8,6 +8,7 @@ use gradus::data::image_files::{LoadedImage, PixelUnit, read_image};
 use gradus::data::samples::Sample;
 use gradus::data::scan::Scan;
 use gradus::image::Image;
+use gradus::prior::Prior;
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::Weights;
 use miette::{IntoDiagnostic, WrapErr, miette};
@@ -167,20 +168,12 @@ pub fn scanned(subject: &Subject, simulation: &Simulation) -> Result<Scan, Failu
 
 /// The prior of this name, embedded or in a file.
 pub fn prior(name: &str) -> Result<Weights, Failure> {
-    let bytes = prior_bytes(name)?;
-    Weights::from_bytes(&bytes).into_diagnostic().wrap_err_with(|| format!("cannot use the prior {name}"))
+    Prior::named(name).map(Prior::into_weights).into_diagnostic()
 }
 
 /// The file of the prior of this name.
 pub fn prior_bytes(name: &str) -> Result<Cow<'static, [u8]>, Failure> {
-    if let Some(bytes) = gradus::unet::embedded(name) {
-        return Ok(bytes.into());
-    }
-    let bytes = std::fs::read(name).map_err(|error| {
-        let known = gradus::unet::EMBEDDED.join(", ");
-        miette!("cannot read the prior {name}: {error}; name a weights file or one of: {known}")
-    })?;
-    Ok(bytes.into())
+    Prior::bytes(name).into_diagnostic()
 }
 
 fn stem(path: &str) -> String {

@@ -1,7 +1,8 @@
 //! Filtered backprojection.
 
-use super::geometry::{GeometryError, ParallelBeam};
-use super::projector::{ProjectionError, check_lengths};
+use super::geometry::Geometry;
+use super::geometry_error::GeometryError;
+use super::projection_error::{ProjectionError, check_lengths};
 use super::resample::{Comb, LANES, Machine, PAD, Places};
 use rayon::prelude::*;
 use rustfft::{Fft, FftPlanner, num_complex::Complex};
@@ -78,8 +79,8 @@ impl std::str::FromStr for Window {
 ///
 /// # Examples
 /// ```
-/// use gradus::ct::{FilteredBackprojector, ParallelBeam, Window};
-/// let geometry = ParallelBeam::covering(64, 64, 30);
+/// use gradus::ct::{FilteredBackprojector, Geometry, Window};
+/// let geometry = Geometry::covering(64, 64, 30);
 /// let sinogram = vec![0.0; geometry.sinogram_len()];
 /// let mut image = vec![0.0; geometry.image_len()];
 /// FilteredBackprojector::new(geometry, Window::Hann)?.filtered_backproject(&sinogram, &mut image)?;
@@ -87,7 +88,7 @@ impl std::str::FromStr for Window {
 /// ```
 #[derive(Clone)]
 pub struct FilteredBackprojector {
-    geometry: ParallelBeam,
+    geometry: Geometry,
     machine: Machine,
     fft: [Arc<dyn Fft<f64>>; 2],
     /// Frequency response, the scale of the inverse transform included.
@@ -115,7 +116,7 @@ impl FilteredBackprojector {
     ///
     /// # Errors
     /// [`GeometryError`] when the geometry makes no sense.
-    pub fn new(geometry: ParallelBeam, window: Window) -> Result<Self, GeometryError> {
+    pub fn new(geometry: Geometry, window: Window) -> Result<Self, GeometryError> {
         geometry.validate()?;
         let n = (2 * geometry.n_bins).next_power_of_two();
         let mut planner = FftPlanner::new();
@@ -140,7 +141,7 @@ impl FilteredBackprojector {
 
     /// The geometry this reconstruction was made for.
     #[must_use]
-    pub fn geometry(&self) -> &ParallelBeam {
+    pub fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
@@ -236,14 +237,14 @@ mod tests {
     use super::super::test_support::*;
     use super::*;
 
-    fn reconstruct(g: &ParallelBeam, window: Window, sinogram: &[f32]) -> Vec<f32> {
+    fn reconstruct(g: &Geometry, window: Window, sinogram: &[f32]) -> Vec<f32> {
         let mut image = vec![f32::NAN; g.image_len()];
         FilteredBackprojector::new(g.clone(), window).unwrap().filtered_backproject(sinogram, &mut image).unwrap();
         image
     }
 
     /// Mean and largest deviation from `value` over the inner 80 % of a disc.
-    fn inside(g: &ParallelBeam, image: &[f32], disc: &Ellipse) -> (f64, f64) {
+    fn inside(g: &Geometry, image: &[f32], disc: &Ellipse) -> (f64, f64) {
         let inner = Ellipse { half_axes: (0.8 * disc.half_axes.0, 0.8 * disc.half_axes.1), ..*disc };
         let at = |i: usize| (g.column_x_mm((i % g.width) as f64), g.row_y_mm((i / g.width) as f64));
         let values: Vec<f64> =
@@ -252,7 +253,7 @@ mod tests {
         (mean, values.iter().fold(0.0, |worst, v| worst.max((v - disc.value).abs())))
     }
 
-    fn disc_for(g: &ParallelBeam) -> Ellipse {
+    fn disc_for(g: &Geometry) -> Ellipse {
         let side = g.height as f64 * g.pixel_mm;
         Ellipse::disc(0.021, 0.3 * side, (0.1 * side, 0.05 * side))
     }
@@ -260,7 +261,7 @@ mod tests {
     #[test]
     fn a_disc_comes_back() {
         let errors = [64, 128, 256].map(|n| {
-            let g = ParallelBeam::covering(n, n, 360 * n / 256);
+            let g = Geometry::covering(n, n, 360 * n / 256);
             let disc = disc_for(&g);
             let image = reconstruct(&g, Window::Ramp, &analytic_sinogram(&g, &[disc]));
             let (mean, worst) = inside(&g, &image, &disc);
@@ -275,17 +276,16 @@ mod tests {
 
     #[test]
     fn units_offsets_and_any_set_of_angles_give_the_same_value() {
-        let square = ParallelBeam::covering(96, 96, 180);
-        let scaled = ParallelBeam { pixel_mm: 0.4, bin_width_mm: 0.4 * square.bin_width_mm, ..square.clone() };
-        let wider = ParallelBeam { n_bins: 200, ..square.clone() };
+        let square = Geometry::covering(96, 96, 180);
+        let scaled = Geometry { pixel_mm: 0.4, bin_width_mm: 0.4 * square.bin_width_mm, ..square.clone() };
+        let wider = Geometry { n_bins: 200, ..square.clone() };
         let mut squeezed = square.clone(); // denser around pi/2, still unequal at the seam
         squeezed.angles_rad.iter_mut().for_each(|a| *a += 0.3 * (2.0 * *a).sin());
-        let full = ParallelBeam { angles_rad: (0..360).map(|k| f64::from(k) * PI / 180.0).collect(), ..square.clone() };
-        let backwards =
-            ParallelBeam { angles_rad: square.angles_rad.iter().rev().map(|a| -a).collect(), ..square.clone() };
-        let offset = ParallelBeam { detector_offset_mm: -9.3, ..wider.clone() };
-        let coarse = ParallelBeam { n_bins: 60, bin_width_mm: 2.6, ..square.clone() };
-        let fine = ParallelBeam { n_bins: 450, bin_width_mm: 0.35, ..square.clone() };
+        let full = Geometry { angles_rad: (0..360).map(|k| f64::from(k) * PI / 180.0).collect(), ..square.clone() };
+        let backwards = Geometry { angles_rad: square.angles_rad.iter().rev().map(|a| -a).collect(), ..square.clone() };
+        let offset = Geometry { detector_offset_mm: -9.3, ..wider.clone() };
+        let coarse = Geometry { n_bins: 60, bin_width_mm: 2.6, ..square.clone() };
+        let fine = Geometry { n_bins: 450, bin_width_mm: 0.35, ..square.clone() };
         for g in [square, scaled, wider, squeezed, full, backwards, offset, coarse, fine] {
             for window in [Window::Ramp, Window::SheppLogan, Window::Hann] {
                 let disc = disc_for(&g);
@@ -298,11 +298,11 @@ mod tests {
 
     #[test]
     fn a_wrong_offset_shows() {
-        let g = ParallelBeam { n_bins: 200, detector_offset_mm: -9.3, ..ParallelBeam::covering(96, 96, 180) };
+        let g = Geometry { n_bins: 200, detector_offset_mm: -9.3, ..Geometry::covering(96, 96, 180) };
         let disc = [disc_for(&g)];
         let (sinogram, truth) = (analytic_sinogram(&g, &disc), draw(&g, &disc, 8));
         let error = |offset| {
-            let g = ParallelBeam { detector_offset_mm: offset, ..g.clone() };
+            let g = Geometry { detector_offset_mm: offset, ..g.clone() };
             relative_error(&reconstruct(&g, Window::Ramp, &sinogram), &truth)
         };
         assert!(4.0 * error(-9.3) < error(0.0) && 4.0 * error(-9.3) < error(9.3), "{} {}", error(-9.3), error(0.0));
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn any_number_of_threads_gives_the_same_bits() {
-        let g = ParallelBeam::covering(50, 61, 19);
+        let g = Geometry::covering(50, 61, 19);
         let sinogram = signed(g.sinogram_len(), 4);
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn wrong_lengths_are_told() {
-        let g = ParallelBeam::covering(8, 8, 3);
+        let g = Geometry::covering(8, 8, 3);
         let mut fbp = FilteredBackprojector::new(g, Window::Ramp).unwrap();
         assert!(fbp.filtered_backproject(&[0.0; 5], &mut [0.0; 64]).is_err());
     }

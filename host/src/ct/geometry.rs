@@ -1,5 +1,6 @@
-//! Where the rays run: the parallel-beam geometry and its checks.
+//! The geometry of a scan and its checks.
 
+use super::geometry_error::GeometryError;
 use crate::limits::{COUNT, LENGTH_MM, PIXELS, SIDE};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
@@ -7,24 +8,35 @@ use std::f64::consts::PI;
 /// Largest ratio between the sizes of a bin and a pixel, either way; keeps every place finite.
 const MAX_RATIO: f64 = 1e4;
 
-/// A parallel-beam scan of a rectangular image, in mm and radians.
+/// How the rays run from the source to the detector.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Beam {
+    /// All rays of a view are parallel: the source is far away.
+    #[default]
+    Parallel,
+}
+
+/// A scan of a rectangular image: its grid, the views, the detector and the beam, in mm and radians.
 ///
-/// The image stands with row 0 at the top (largest y) and column 0 at the left (smallest x); the rotation axis goes
+/// What all scans have stands in fields of its own, so that only `ct` asks which beam it is. The image stands with row 0 at the top (largest y) and column 0 at the left (smallest x); the rotation axis goes
 /// through its middle. Pixel `[row][col]` has its centre at
 ///
 /// ```text
 /// x = (col - (width - 1)/2) pixel_mm,      y = ((height - 1)/2 - row) pixel_mm.
 /// ```
 ///
-/// At angle a the detector lies along (cos a, sin a), and bin k sees the line x cos a + y sin a = s_k, where
+/// At angle a the detector lies along (cos a, sin a), and the middle of bin k lies on it at
 ///
 /// ```text
-/// s_k = (k - (n_bins - 1)/2) bin_width_mm - detector_offset_mm.
+/// s_k = (k - (n_bins - 1)/2) bin_width_mm - detector_offset_mm;
 /// ```
 ///
-/// Fields are public so that a scan file can be read into them; [`ParallelBeam::validate`] says whether they make sense.
+/// in a parallel beam it sees the line x cos a + y sin a = s_k.
+///
+/// Fields are public so that a scan file can be read into them; [`Geometry::validate`] says whether they make sense.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ParallelBeam {
+pub struct Geometry {
     /// Number of image rows.
     pub height: usize,
     /// Number of image columns.
@@ -40,77 +52,18 @@ pub struct ParallelBeam {
     /// Where the rotation axis meets the detector, from the detector's middle, positive towards higher bins.
     #[serde(default)]
     pub detector_offset_mm: f64,
+    /// How the rays run.
+    #[serde(default)]
+    pub beam: Beam,
 }
 
-/// What makes a geometry unusable.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum GeometryError {
-    /// A count is zero.
-    #[error("geometry: `{field}` is 0; give at least 1")]
-    Zero {
-        /// The field at fault.
-        field: &'static str,
-    },
-    /// A count is beyond what an image or a detector can have.
-    #[error("geometry: `{field}` is {value}; at most {limit} are supported, so check the unit or the file")]
-    TooLarge {
-        /// The field at fault.
-        field: &'static str,
-        /// Its value.
-        value: usize,
-        /// The largest supported.
-        limit: usize,
-    },
-    /// A product of counts is beyond what fits into memory.
-    #[error(
-        "geometry: {field} of {} x {} values are more than the {PIXELS} that are supported; check the file, or choose a \
-         coarser grid", sides[0], sides[1]
-    )]
-    TooMany {
-        /// The image or the sinogram.
-        field: &'static str,
-        /// Its sides.
-        sides: [usize; 2],
-    },
-    /// A spacing is zero, negative, not a number, or no length that a scanner has.
-    #[error("geometry: `{field}` is {value:e} mm; give a length from {:e} to {:e} mm", LENGTH_MM.start(), LENGTH_MM.end())]
-    Spacing {
-        /// The field at fault.
-        field: &'static str,
-        /// Its value.
-        value: f64,
-    },
-    /// Bins and pixels differ so much in size that one of them must be in the wrong unit.
-    #[error("geometry: `bin_width_mm` is {bin_width_mm} and `pixel_mm` is {pixel_mm}; check that both are in mm")]
-    Ratio {
-        /// The distance from bin to bin.
-        bin_width_mm: f64,
-        /// The side of a pixel.
-        pixel_mm: f64,
-    },
-    /// The detector offset is not a number or more than a million bins.
-    #[error("geometry: `detector_offset_mm` is {value}; give a length in mm, 0 for a centred detector")]
-    Offset {
-        /// Its value.
-        value: f64,
-    },
-    /// An angle is infinite or not a number.
-    #[error("geometry: `angles_rad[{index}]` is {value}; give a finite angle in radians")]
-    Angle {
-        /// Which angle.
-        index: usize,
-        /// Its value.
-        value: f64,
-    },
-}
-
-impl ParallelBeam {
-    /// The geometry that covers an image of unit pixels: `n_angles` views at (k + 1/2) pi / `n_angles`, and
+impl Geometry {
+    /// The parallel beam that covers an image of unit pixels: `n_angles` views at (k + 1/2) pi / `n_angles`, and
     /// 2 ceil(d/2) + 1 bins over the diagonal d = sqrt(height^2 + width^2).
     ///
     /// # Examples
     /// ```
-    /// let geometry = gradus::ct::ParallelBeam::covering(128, 128, 60);
+    /// let geometry = gradus::ct::Geometry::covering(128, 128, 60);
     /// assert_eq!(geometry.n_bins, 183);
     /// assert!(geometry.validate().is_ok());
     /// ```
@@ -128,6 +81,28 @@ impl ParallelBeam {
             n_bins,
             bin_width_mm: diagonal / n_bins as f64,
             detector_offset_mm: 0.0,
+            beam: Beam::Parallel,
+        }
+    }
+
+    /// The same scan of an object `factor` times as large: all lengths times `factor`.
+    #[must_use]
+    pub fn scaled(&self, factor: f64) -> Self {
+        self.with_lengths(|length| length * factor)
+    }
+
+    /// The same scan with lengths in units of a pixel's side.
+    #[must_use]
+    pub fn in_pixels(&self) -> Self {
+        self.with_lengths(|length| length / self.pixel_mm)
+    }
+
+    fn with_lengths(&self, convert: impl Fn(f64) -> f64) -> Self {
+        Self {
+            pixel_mm: convert(self.pixel_mm),
+            bin_width_mm: convert(self.bin_width_mm),
+            detector_offset_mm: convert(self.detector_offset_mm),
+            ..self.clone()
         }
     }
 
@@ -192,7 +167,7 @@ impl ParallelBeam {
         (k - (self.n_bins as f64 - 1.0) / 2.0) * self.bin_width_mm - self.detector_offset_mm
     }
 
-    /// Which bin, as a fraction, sees the line at `s_mm`: the inverse of [`ParallelBeam::bin_position_mm`].
+    /// Which bin, as a fraction, sees the line at `s_mm`: the inverse of [`Geometry::bin_position_mm`].
     #[must_use]
     pub fn bin_at(&self, s_mm: f64) -> f64 {
         (s_mm + self.detector_offset_mm) / self.bin_width_mm + (self.n_bins as f64 - 1.0) / 2.0
@@ -218,7 +193,7 @@ mod tests {
     #[test]
     fn covering_is_the_protocol_for_squares() {
         for (n, n_bins) in [(128, 183), (256, 365), (48, 69)] {
-            let g = ParallelBeam::covering(n, n, 60);
+            let g = Geometry::covering(n, n, 60);
             assert_eq!(g.n_bins, n_bins);
             assert_eq!(g.n_bins, 2 * (n as f64 * 2f64.sqrt() / 2.0).ceil() as usize + 1);
             assert!((g.bin_width_mm - n as f64 * 2f64.sqrt() / n_bins as f64).abs() < 1e-12);
@@ -229,14 +204,14 @@ mod tests {
 
     #[test]
     fn covering_reaches_every_corner_of_a_rectangle() {
-        let g = ParallelBeam::covering(30, 101, 7);
+        let g = Geometry::covering(30, 101, 7);
         let corner = g.column_x_mm(-0.5).hypot(g.row_y_mm(-0.5));
         assert!(g.bin_position_mm(-0.5) <= -corner + 1e-9 && g.bin_position_mm(g.n_bins as f64 - 0.5) >= corner - 1e-9);
     }
 
     #[test]
     fn bins_and_positions_are_inverse_and_follow_the_offset() {
-        let g = ParallelBeam { detector_offset_mm: -4.7, bin_width_mm: 0.2, ..ParallelBeam::covering(20, 30, 4) };
+        let g = Geometry { detector_offset_mm: -4.7, bin_width_mm: 0.2, ..Geometry::covering(20, 30, 4) };
         assert!((g.bin_at(g.bin_position_mm(13.25)) - 13.25).abs() < 1e-12);
         let axis = g.bin_at(0.0);
         assert!((axis - ((g.n_bins as f64 - 1.0) / 2.0 - 23.5)).abs() < 1e-12);
@@ -244,8 +219,8 @@ mod tests {
 
     #[test]
     fn nonsense_is_named() {
-        let good = ParallelBeam::covering(8, 8, 3);
-        let spoil = |f: &dyn Fn(&mut ParallelBeam)| {
+        let good = Geometry::covering(8, 8, 3);
+        let spoil = |f: &dyn Fn(&mut Geometry)| {
             let mut g = good.clone();
             f(&mut g);
             g.validate().unwrap_err().to_string()
@@ -263,13 +238,13 @@ mod tests {
             assert!(spoil(&|g| g.detector_offset_mm = offset).contains("`detector_offset_mm` is"));
         }
         assert!(spoil(&|g| g.angles_rad[2] = f64::NAN).contains("angles_rad[2]"));
-        assert!(ParallelBeam::covering(0, 0, 0).validate().is_err());
+        assert!(Geometry::covering(0, 0, 0).validate().is_err());
     }
 
     #[test]
     fn survives_a_text_file() {
-        let g = ParallelBeam { detector_offset_mm: 0.125, ..ParallelBeam::covering(5, 6, 3) };
+        let g = Geometry { detector_offset_mm: 0.125, ..Geometry::covering(5, 6, 3) };
         let text = toml::to_string(&g).unwrap();
-        assert_eq!(toml::from_str::<ParallelBeam>(&text).unwrap(), g);
+        assert_eq!(toml::from_str::<Geometry>(&text).unwrap(), g);
     }
 }

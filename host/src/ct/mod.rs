@@ -3,7 +3,7 @@
 //! A scan measures line integrals y = A x + noise of the attenuation x. An image is `[row][col]` with row 0 at the largest
 //! y and column 0 at the smallest x, in 1/mm; a sinogram is `[angle][bin]`, without unit; lengths are in mm, angles in
 //! radians; the rotation axis goes through the middle of the image, and bin k at angle a sees the line
-//! x cos a + y sin a = s_k ([`ParallelBeam`] says where that is). A is Joseph's method and A^T its exact transpose
+//! x cos a + y sin a = s_k ([`Geometry`] says where that is). A is Joseph's method and A^T its exact transpose
 //! ([`Projector`]), so that A^T (A x - y) is the gradient of 1/2 |A x - y|^2 and a line search tests the function it
 //! descends. [`FilteredBackprojector`] inverts the continuous transform, [`TvReconstructor`] minimises the misfit plus
 //! total variation; both are baselines. Everything gives the same bits for any number of threads, and what works in
@@ -11,20 +11,27 @@
 
 mod fbp;
 mod geometry;
+mod geometry_error;
 mod hounsfield;
 mod noise;
 mod noise_level;
+mod projection_error;
 mod projector;
+pub(crate) mod rays;
 mod resample;
 #[cfg(test)]
 mod test_support;
 mod tv;
+mod variation;
 pub use fbp::{FilteredBackprojector, UnknownWindow, Window};
-pub use geometry::{GeometryError, ParallelBeam};
+pub use geometry::{Beam, Geometry};
+pub use geometry_error::GeometryError;
 pub use hounsfield::{
     ATTENUATION_PER_UNIT, HU_PER_UNIT, attenuation_to_network, hu_to_network, network_to_attenuation, network_to_hu,
 };
 pub use noise::{NoiseError, poisson, relative_gaussian};
 pub use noise_level::estimate_noise;
-pub use projector::{ProjectionError, Projector};
-pub use tv::{TvEnd, TvError, TvOutcome, TvProgress, TvReconstructor, TvSettings, total_variation};
+pub use projection_error::ProjectionError;
+pub use projector::Projector;
+pub use tv::{TvEnd, TvError, TvOutcome, TvProgress, TvReconstructor, TvSettings};
+pub use variation::total_variation;

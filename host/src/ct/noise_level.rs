@@ -22,7 +22,7 @@ pub fn estimate_noise(sinogram: &[f32], n_bins: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ct::relative_gaussian;
+    use crate::ct::noise::relative_gaussian;
 
     #[test]
     fn finds_the_level_on_top_of_a_smooth_object() {

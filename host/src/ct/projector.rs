@@ -1,59 +1,16 @@
 //! Joseph's projector and its exact transpose.
 
-use super::geometry::{GeometryError, ParallelBeam};
+use super::geometry::Geometry;
+use super::geometry_error::GeometryError;
+use super::projection_error::{ProjectionError, check_lengths};
+use super::rays::{Rays, Segment};
 use super::resample::{Comb, LANES, Machine, PAD, Places};
 use rayon::prelude::*;
 
 /// Image lines that one task of the adjoint computes; a constant, so that the work is cut alike for any number of threads.
 const TILE: usize = 4;
 
-/// A buffer of the wrong length was handed to an operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProjectionError {
-    /// The image has not `height * width` pixels.
-    ImageLength {
-        /// What the geometry asks for.
-        expected: usize,
-        /// What came.
-        got: usize,
-    },
-    /// The sinogram has not `n_angles * n_bins` values.
-    SinogramLength {
-        /// What the geometry asks for.
-        expected: usize,
-        /// What came.
-        got: usize,
-    },
-}
-
-impl std::fmt::Display for ProjectionError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (what, expected, got) = match self {
-            Self::ImageLength { expected, got } => ("image", expected, got),
-            Self::SinogramLength { expected, got } => ("sinogram", expected, got),
-        };
-        write!(f, "the {what} has {got} values, but its geometry has {expected}; give a buffer of that length")
-    }
-}
-
-impl std::error::Error for ProjectionError {}
-
-/// Checks the lengths of an image and a sinogram against a geometry.
-pub(super) fn check_lengths(g: &ParallelBeam, image: usize, sinogram: usize) -> Result<(), ProjectionError> {
-    let (pixels, values) = (g.image_len(), g.sinogram_len());
-    if image != pixels {
-        Err(ProjectionError::ImageLength { expected: pixels, got: image })
-    } else if sinogram != values {
-        Err(ProjectionError::SinogramLength { expected: values, got: sinogram })
-    } else {
-        Ok(())
-    }
-}
-
-/// One angle, seen along the image lines (rows or columns) that its rays cross most steeply.
-///
-/// The ray of bin k crosses line `l` at the place p = first + l per_line + k step, counted in pixels along the line;
-/// solved for k, that says where a pixel lies on the detector.
+/// One view: where its rays meet the lines, and, solved for the bin, where a line's pixels lie on the detector.
 #[derive(Debug, Clone)]
 struct View {
     along_rows: bool,
@@ -64,23 +21,12 @@ struct View {
 }
 
 impl View {
-    fn new(g: &ParallelBeam, angle_rad: f64) -> Self {
-        let (sin, cos) = angle_rad.sin_cos();
-        let (s, x, y) = (g.bin_position_mm(0.0), g.column_x_mm(0.0), g.row_y_mm(0.0));
-        let (middle_row, middle_column) = ((g.height as f64 - 1.0) / 2.0, (g.width as f64 - 1.0) / 2.0);
-        let along_rows = cos.abs() >= sin.abs();
-        // x cos + y sin = s, solved for the coordinate along the line; rows count against y.
-        let (first, per_line, step, steepness) = if along_rows {
-            let step = g.bin_width_mm / (cos * g.pixel_mm);
-            (middle_column + (s - y * sin) / (cos * g.pixel_mm), sin / cos, step, cos.abs())
-        } else {
-            let step = -g.bin_width_mm / (sin * g.pixel_mm);
-            (middle_row - (s - x * cos) / (sin * g.pixel_mm), cos / sin, step, sin.abs())
-        };
+    fn new(segment: Segment) -> Self {
+        let Rays::Parallel { first, per_line, step, length_mm } = segment.rays;
         let back = Comb::new(1.0 / step, step.abs());
         Self {
-            along_rows,
-            length_mm: (g.pixel_mm / steepness) as f32,
+            along_rows: segment.along_rows,
+            length_mm: length_mm as f32,
             bins_on_line: Places { first, per_line, comb: Comb::new(step, 1.0) },
             pixels_on_detector: Places { first: -first / step, per_line: -per_line / step, comb: back },
         }
@@ -108,8 +54,8 @@ impl View {
 ///
 /// # Examples
 /// ```
-/// use gradus::ct::{ParallelBeam, Projector};
-/// let mut projector = Projector::new(ParallelBeam::covering(64, 64, 30))?;
+/// use gradus::ct::{Geometry, Projector};
+/// let mut projector = Projector::new(Geometry::covering(64, 64, 30))?;
 /// let image = vec![0.02; 64 * 64];
 /// let mut sinogram = vec![0.0; projector.geometry().sinogram_len()];
 /// projector.forward_project(&image, &mut sinogram)?;
@@ -117,7 +63,7 @@ impl View {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Projector {
-    geometry: ParallelBeam,
+    geometry: Geometry,
     machine: Machine,
     views: Vec<View>,
     padded_rows: Vec<f32>,
@@ -132,9 +78,10 @@ impl Projector {
     ///
     /// # Errors
     /// [`GeometryError`] when the geometry makes no sense.
-    pub fn new(geometry: ParallelBeam) -> Result<Self, GeometryError> {
+    pub fn new(geometry: Geometry) -> Result<Self, GeometryError> {
         geometry.validate()?;
-        let views: Vec<View> = geometry.angles_rad.iter().map(|&angle| View::new(&geometry, angle)).collect();
+        let views: Vec<View> =
+            (0..geometry.angles_rad.len()).flat_map(|view| geometry.rays(view)).map(View::new).collect();
         let (height, width) = (geometry.height, geometry.width);
         Ok(Self {
             machine: Machine::detect(),
@@ -149,7 +96,7 @@ impl Projector {
 
     /// The geometry this projector was made for.
     #[must_use]
-    pub fn geometry(&self) -> &ParallelBeam {
+    pub fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
@@ -173,10 +120,11 @@ impl Projector {
                 }
             }
         });
-        let (rows, columns, machine) = (&self.padded_rows, &self.padded_columns, self.machine);
+        let (geometry, rows, columns, machine) =
+            (&self.geometry, &self.padded_rows, &self.padded_columns, self.machine);
         sinogram.par_chunks_mut(self.geometry.n_bins).zip(&self.views).for_each(|(bins, view)| {
-            let (lines, n_lines, length) =
-                if view.along_rows { (rows, height, width) } else { (columns, width, height) };
+            let lines = if view.along_rows { rows } else { columns };
+            let (length, n_lines) = geometry.line_length_and_count(view.along_rows);
             let (places, stride) = (&view.bins_on_line, length + 2 * PAD);
             for (block, bins) in bins.chunks_mut(LANES).enumerate() {
                 let reached = places.lines_reached(block, length, n_lines);
@@ -265,5 +213,4 @@ impl Projector {
 }
 
 #[cfg(test)]
-#[path = "projector_tests.rs"]
 mod tests;

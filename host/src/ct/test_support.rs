@@ -1,6 +1,6 @@
 //! Phantoms with known line integrals, and norms, for the tests of this module.
 
-use super::ParallelBeam;
+use super::geometry::Geometry;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -36,7 +36,7 @@ impl Ellipse {
 }
 
 /// The mean of the ellipses over each pixel, from `n` x `n` samples.
-pub(super) fn draw(g: &ParallelBeam, ellipses: &[Ellipse], n: usize) -> Vec<f32> {
+pub(super) fn draw(g: &Geometry, ellipses: &[Ellipse], n: usize) -> Vec<f32> {
     let inner = |i: usize| (i as f64 + 0.5) / n as f64 - 0.5;
     let mut image = Vec::with_capacity(g.image_len());
     for (row, col) in (0..g.height).flat_map(|r| (0..g.width).map(move |c| (r, c))) {
@@ -51,7 +51,7 @@ pub(super) fn draw(g: &ParallelBeam, ellipses: &[Ellipse], n: usize) -> Vec<f32>
 }
 
 /// The exact sinogram of the ellipses.
-pub(super) fn analytic_sinogram(g: &ParallelBeam, ellipses: &[Ellipse]) -> Vec<f32> {
+pub(super) fn analytic_sinogram(g: &Geometry, ellipses: &[Ellipse]) -> Vec<f32> {
     let bins = |angle: f64| (0..g.n_bins).map(move |k| (angle, g.bin_position_mm(k as f64)));
     let rays = g.angles_rad.iter().flat_map(|&angle| bins(angle));
     rays.map(|(angle, s)| ellipses.iter().map(|e| e.line_integral(angle, s)).sum::<f64>() as f32).collect()

@@ -2,7 +2,7 @@
 use super::atomic::write_atomically;
 use super::file_error::{AtPath, FileError, ImageProblem, list};
 use super::{scan_npz, scan_toml};
-use crate::ct::{GeometryError, ParallelBeam};
+use crate::ct::{Geometry, GeometryError};
 use crate::image::Image;
 use crate::limits::{ATTENUATION_PER_MM, LINE_INTEGRAL, PHOTONS};
 use std::fs;
@@ -19,7 +19,7 @@ pub const SCAN_TOML: &str = "scan.toml";
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scan {
     /// Image grid, views and detector.
-    pub geometry: ParallelBeam,
+    pub geometry: Geometry,
     /// Line integrals, `[angle][bin]`.
     pub sinogram: Vec<f32>,
     /// The true image in network units, where it is known.
@@ -109,7 +109,7 @@ pub enum ScanProblem {
 impl Scan {
     /// Reads a scan from an npz file, or from a folder with a `scan.toml`.
     ///
-    /// An npz has the fields of [`Scan`] and [`ParallelBeam`] by name. `sinogram` `[angle][bin]` and `angles_rad`
+    /// An npz has the fields of [`Scan`] and [`Geometry`] by name. `sinogram` `[angle][bin]` and `angles_rad`
     /// are needed; whatever else is missing is assumed and said so in [`Scan::warnings`]. Names of other programs are
     /// understood for three fields: `sino`, `theta`, and `centre_px` (the bin in which the rotation axis is seen).
     ///

@@ -2,7 +2,7 @@
 use super::file_error::{Cause, ImageProblem};
 use super::npy::{Archive, ArchiveWriter, Array};
 use super::scan::{Scan, ScanProblem, positive};
-use crate::ct::ParallelBeam;
+use crate::ct::{Beam, Geometry};
 use crate::image::Image;
 use crate::limits::SIDE;
 
@@ -111,7 +111,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
     check_views(&sinogram, &angles.shape())?;
     let bin_width_mm = fields.scalar_or("bin_width_mm", 1.0)?;
     positive("bin_width_mm", bin_width_mm)?;
-    let geometry = ParallelBeam {
+    let geometry = Geometry {
         height: fields.side("height", n_bins)?,
         width: fields.side("width", n_bins)?,
         pixel_mm: fields.scalar_or("pixel_mm", bin_width_mm)?,
@@ -119,6 +119,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
         n_bins,
         bin_width_mm,
         detector_offset_mm: fields.detector_offset_mm(n_bins, bin_width_mm)?,
+        beam: Beam::Parallel,
     };
     let prior = fields.text("prior")?;
     let note = fields.text("note")?.unwrap_or_default();

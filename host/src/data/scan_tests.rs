@@ -1,5 +1,6 @@
 //! Tests of reading and writing scans.
 use super::*;
+use crate::ct::Beam;
 use crate::data::image_files::{write_npy, write_tiff_f32};
 use crate::data::npy::ArchiveWriter;
 use proptest::prelude::*;
@@ -7,7 +8,7 @@ use proptest::prelude::*;
 fn scan() -> Scan {
     let (n_views, n_bins) = (6, 9);
     Scan {
-        geometry: ParallelBeam {
+        geometry: Geometry {
             height: 4,
             width: 5,
             pixel_mm: 0.7,
@@ -15,6 +16,7 @@ fn scan() -> Scan {
             n_bins,
             bin_width_mm: 1.1,
             detector_offset_mm: -0.3,
+            beam: Beam::Parallel,
         },
         sinogram: (0..n_views * n_bins).map(|k| (k as f32).sin() * 3.0).collect(),
         truth: Some(Image { height: 4, width: 5, pixels: (0..20).map(|k| (k as f32).cos()).collect() }),

@@ -3,7 +3,7 @@ use super::file_error::{AtPath, FileError, ImageError, ImageProblem};
 use super::image_files::{read_image, read_stored};
 use super::scan::{SCAN_TOML, Scan, ScanError, ScanProblem, positive};
 use super::scan_npz::check_views;
-use crate::ct::ParallelBeam;
+use crate::ct::{Beam, Geometry};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
     }
     let truth = description.truth.map(|name| read_image(folder.join(name)).map_err(of_scan)).transpose()?;
     let scan = Scan {
-        geometry: ParallelBeam {
+        geometry: Geometry {
             height: description.height,
             width: description.width,
             pixel_mm: description.pixel_mm,
@@ -72,6 +72,7 @@ pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
             n_bins: sinogram.width,
             bin_width_mm: description.bin_width_mm,
             detector_offset_mm: description.detector_offset_mm,
+            beam: Beam::Parallel,
         },
         sinogram: sinogram.pixels,
         truth: truth.map(|loaded| loaded.image),

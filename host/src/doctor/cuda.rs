@@ -5,13 +5,13 @@ use crate::backend::cpu::Network;
 use crate::backend::cuda::projector::CudaProjector;
 use crate::backend::cuda::vector::Lanes;
 use crate::backend::cuda::{Buffer, CudaNetwork, CudaSlices, Device, Slice, SlicesError};
-use crate::ct::ParallelBeam;
+use crate::ct::Geometry;
 use crate::unet::Weights;
 use gradus_core::Level;
 use std::rc::Rc;
 
-fn geometry() -> ParallelBeam {
-    ParallelBeam { detector_offset_mm: 1.3, ..ParallelBeam::covering(SIDE, SIDE, 17) }
+fn geometry() -> Geometry {
+    Geometry { detector_offset_mm: 1.3, ..Geometry::covering(SIDE, SIDE, 17) }
 }
 
 /// All checks; a device that passes them computes what the CPU does.

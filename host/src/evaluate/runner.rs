@@ -5,7 +5,7 @@ use super::protocol::checksum;
 use super::results::PROTOCOL;
 use super::{Contender, Dataset, EvaluateError, Protocol, Results, TableKind, contender};
 use crate::backend::cuda::Device;
-use crate::ct::{ParallelBeam, Projector};
+use crate::ct::{Geometry, Projector};
 use crate::data::hidden::{is_hidden, sweep};
 use crate::data::write_once;
 use crate::image::Image;
@@ -96,7 +96,7 @@ impl Evaluation {
         }
         let results = Results::read(folder)?;
         let image = dataset.swept_image(1);
-        let geometry = ParallelBeam::covering(image.height, image.width, protocol.views);
+        let geometry = Geometry::covering(image.height, image.width, protocol.views);
         let projector_norm = Projector::new(geometry).map_err(ReconstructError::from)?.norm(NORM_ITERATIONS);
         Ok(Self { dataset, prior, protocol, results, projector_norm })
     }

@@ -1,8 +1,8 @@
 //! Short evaluations.
 use super::super::{AlphaSource, summary, table};
 use super::*;
+use crate::prior::embedded;
 use crate::reconstruct::Settings;
-use crate::unet::embedded;
 
 fn protocol(steps: u32) -> Protocol {
     Protocol {
@@ -20,7 +20,7 @@ fn protocol(steps: u32) -> Protocol {
 }
 
 fn open(folder: &Path, steps: u32) -> Result<Evaluation, EvaluateError> {
-    let bytes = embedded("ellipses").unwrap();
+    let bytes = embedded("ellipses").unwrap().bytes;
     let prior = Weights::from_bytes(bytes).unwrap();
     Evaluation::open(folder, protocol(steps), Dataset::open("ellipses").unwrap(), prior, bytes)
 }

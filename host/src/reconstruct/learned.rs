@@ -150,7 +150,7 @@ mod tests {
 
     /// Root mean square between the results of Algorithm 2 from two starts.
     fn between_starts(early_weight: f64) -> f64 {
-        let prior = Weights::from_bytes(crate::unet::embedded("ellipses").unwrap()).unwrap();
+        let prior = Weights::from_bytes(crate::prior::embedded("ellipses").unwrap().bytes).unwrap();
         let measurement = Measurement::new(&simulate(&ellipses(3, 64), 1.0, &Simulation::default()).unwrap()).unwrap();
         let base = Settings { method: Method::GradientLike, device: DeviceChoice::Cpu, ..Settings::default() };
         let run = |seed| {

@@ -1,14 +1,14 @@
 //! From a scan in mm and 1/mm to the units of the network, and back.
 
 use super::{ReconstructError, filtered_backprojection};
-use crate::ct::{ParallelBeam, Window, estimate_noise};
+use crate::ct::{Geometry, Window, estimate_noise};
 use crate::data::scan::Scan;
 
 /// A sinogram with its geometry, in network units: lengths in pixels, attenuation as the prior knows it (0 to 1).
 #[derive(Debug, Clone)]
 pub struct Measurement {
     /// Geometry with `pixel_mm` 1.
-    pub geometry: ParallelBeam,
+    pub geometry: Geometry,
     /// Line integrals, `[angle][bin]`.
     pub sinogram: Vec<f32>,
     /// Standard deviation of the noise in each line integral.
@@ -42,12 +42,7 @@ impl Measurement {
     /// When the sinogram does not fit the geometry, or holds nothing that attenuates.
     pub fn new(scan: &Scan) -> Result<Self, ReconstructError> {
         let pixel_mm = scan.geometry.pixel_mm;
-        let geometry = ParallelBeam {
-            pixel_mm: 1.0,
-            bin_width_mm: scan.geometry.bin_width_mm / pixel_mm,
-            detector_offset_mm: scan.geometry.detector_offset_mm / pixel_mm,
-            ..scan.geometry.clone()
-        };
+        let geometry = scan.geometry.in_pixels();
         let (noise_std, noise_source) = noise_level(scan);
         let physical = Self {
             geometry,

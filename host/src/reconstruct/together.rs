@@ -8,7 +8,7 @@ use crate::backend::cuda::{
     CudaSlices, Device, End, PreconditionedCudaSlices, Slice, drive_in_lockstep, drive_preconditioned_in_lockstep,
 };
 use crate::backend::{DeviceChoice, View};
-use crate::ct::ParallelBeam;
+use crate::ct::Geometry;
 use crate::image::Image;
 use crate::unet::Weights;
 use gradus_core::{Level, Outcome, Preconditioned, Record, Solver};
@@ -28,7 +28,7 @@ type Results = Result<Vec<Result<Reconstruction, ReconstructError>>, Reconstruct
 ///
 /// # Errors
 /// When the size does not fit the prior, or the device fails.
-pub fn at_once(device: &Device, geometry: &ParallelBeam, prior: &Weights) -> Result<usize, ReconstructError> {
+pub fn at_once(device: &Device, geometry: &Geometry, prior: &Weights) -> Result<usize, ReconstructError> {
     Ok(CudaSlices::that_fit(device, geometry, prior)?.clamp(1, MOST))
 }
 

@@ -1,7 +1,6 @@
 //! The energy network as data: what it looks like, its weights, its layers in order. No arithmetic on images here.
 
 pub mod architecture;
-mod embedded;
 pub mod layers;
 pub mod perturbation;
 pub mod plan;
@@ -9,7 +8,6 @@ pub(crate) mod tape;
 pub mod weights;
 
 pub use architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};
-pub use embedded::{EMBEDDED, embedded};
 pub use perturbation::{EnergyScales, PerturbationKernel};
 pub use plan::{Plan, PlanError};
 pub use weights::{Tensor, Weights, WeightsError};

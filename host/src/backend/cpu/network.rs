@@ -301,7 +301,7 @@ mod tests {
     /// With 5 threads a block's output channels are shared by several tasks, with one they are not.
     #[test]
     fn threads_agree_bit_for_bit() {
-        let weights = Weights::from_bytes(crate::unet::embedded("ellipses").unwrap()).unwrap();
+        let weights = Weights::from_bytes(crate::prior::embedded("ellipses").unwrap().bytes).unwrap();
         let x: Vec<f32> = (0..32 * 32).map(|i| (i as f32 * 0.37).sin()).collect();
         let results = [1, 2, 5].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

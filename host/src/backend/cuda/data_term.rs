@@ -6,7 +6,7 @@ use super::error::DeviceError;
 use super::projector::CudaProjector;
 use super::slice::{Slice, SlicesError};
 use super::vector::Lanes;
-use crate::ct::{ParallelBeam, ProjectionError};
+use crate::ct::{Geometry, ProjectionError};
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::solve::Weigh;
 use std::rc::Rc;
@@ -26,7 +26,7 @@ pub(super) struct DataTerm {
 }
 
 impl DataTerm {
-    pub(super) fn new(device: &Rc<Device>, geometry: ParallelBeam, slices: &[Slice]) -> Result<Self, SlicesError> {
+    pub(super) fn new(device: &Rc<Device>, geometry: Geometry, slices: &[Slice]) -> Result<Self, SlicesError> {
         let data: Vec<f32> = slices.iter().flat_map(|slice| &slice.data).copied().collect();
         let n_values = geometry.sinogram_len();
         let projector = CudaProjector::new(device, geometry, slices.len())?;

@@ -4,7 +4,8 @@ use super::buffer::Buffer;
 use super::device::Device;
 use super::error::DeviceError;
 use super::vector::Lanes;
-use crate::ct::{GeometryError, ParallelBeam};
+use crate::ct::rays::{Rays, Segment};
+use crate::ct::{Geometry, GeometryError};
 use gradus_cuda_kernels::projector::{Adjoint, Forward, SQUARE, Transpose, UNITS_PER_PIXEL, View};
 use gradus_cuda_kernels::{Address, BLOCK};
 use std::rc::Rc;
@@ -39,7 +40,7 @@ pub enum ProjectorError {
 #[derive(Debug)]
 pub struct CudaProjector {
     device: Rc<Device>,
-    geometry: ParallelBeam,
+    geometry: Geometry,
     views: Buffer<View>,
     transposed: Buffer<f32>,
 }
@@ -49,9 +50,10 @@ impl CudaProjector {
     ///
     /// # Errors
     /// When the geometry makes no sense or reaches too far, or the device fails.
-    pub fn new(device: &Rc<Device>, geometry: ParallelBeam, lanes: usize) -> Result<Self, ProjectorError> {
+    pub fn new(device: &Rc<Device>, geometry: Geometry, lanes: usize) -> Result<Self, ProjectorError> {
         geometry.validate()?;
-        let views = geometry.angles_rad.iter().map(|&angle| view(&geometry, angle)).collect::<Result<Vec<_>, _>>()?;
+        let segments = (0..geometry.angles_rad.len()).flat_map(|view| geometry.rays(view));
+        let views = segments.map(|segment| record(&geometry, &segment)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             device: Rc::clone(device),
             views: Buffer::of(device, &views)?,
@@ -62,7 +64,7 @@ impl CudaProjector {
 
     /// The geometry that it was made for.
     #[must_use]
-    pub fn geometry(&self) -> &ParallelBeam {
+    pub fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
@@ -79,7 +81,7 @@ impl CudaProjector {
         image: Address<f32>,
         sinogram: Address<f32>,
     ) -> Result<(), DeviceError> {
-        let ParallelBeam { height, width, n_bins, .. } = self.geometry;
+        let Geometry { height, width, n_bins, .. } = self.geometry;
         let (rows, columns) = (height as i32, width as i32);
         let transposed = self.transposed.address();
         let squares = [width.div_ceil(SQUARE), height.div_ceil(SQUARE), lanes.len()];
@@ -120,21 +122,12 @@ impl CudaProjector {
     }
 }
 
-/// Where the rays of one angle cross the lines: x cos a + y sin a = s, solved for the coordinate along the line; rows
-/// count against y.
-fn view(g: &ParallelBeam, angle_rad: f64) -> Result<View, ProjectorError> {
-    let (sin, cos) = angle_rad.sin_cos();
-    let (s, x, y) = (g.bin_position_mm(0.0), g.column_x_mm(0.0), g.row_y_mm(0.0));
-    let (middle_row, middle_column) = ((g.height as f64 - 1.0) / 2.0, (g.width as f64 - 1.0) / 2.0);
-    let along_rows = cos.abs() >= sin.abs();
-    let (first, per_line, step, steepness, n_lines) = if along_rows {
-        let step = g.bin_width_mm / (cos * g.pixel_mm);
-        (middle_column + (s - y * sin) / (cos * g.pixel_mm), sin / cos, step, cos.abs(), g.height)
-    } else {
-        let step = -g.bin_width_mm / (sin * g.pixel_mm);
-        (middle_row - (s - x * cos) / (sin * g.pixel_mm), cos / sin, step, sin.abs(), g.width)
-    };
-    let farthest = first.abs() + per_line.abs() * n_lines as f64 + step.abs() * g.n_bins as f64;
+/// The device's record of a segment, which is a whole view.
+fn record(geometry: &Geometry, segment: &Segment) -> Result<View, ProjectorError> {
+    let Rays::Parallel { first, per_line, step, length_mm } = segment.rays;
+    let (_, n_lines) = geometry.line_length_and_count(segment.along_rows);
+    let n_bins = geometry.n_bins as f64;
+    let farthest = first.abs() + per_line.abs() * n_lines as f64 + step.abs() * n_bins;
     if farthest > FARTHEST_PIXEL {
         return Err(ProjectorError::TooFar { farthest });
     }
@@ -143,10 +136,10 @@ fn view(g: &ParallelBeam, angle_rad: f64) -> Result<View, ProjectorError> {
         first: units(first),
         per_line: units(per_line),
         step: units(step),
-        length: (g.pixel_mm / steepness) as f32,
+        length: length_mm as f32,
         inverse_step: (1.0 / step) as f32,
         // Two reaches of a hat, and one bin more for the place in f32.
-        n_bins_near: (2.0 / step.abs()).ceil().min(g.n_bins as f64) as i32 + 2,
-        along_rows: along_rows.into(),
+        n_bins_near: (2.0 / step.abs()).ceil().min(n_bins) as i32 + 2,
+        along_rows: segment.along_rows.into(),
     })
 }

@@ -7,7 +7,7 @@ use super::network::CudaNetwork;
 use super::slice::{Buffers, Held, Slice, SlicesError, State};
 use super::vector::{Lanes, Vectors};
 use crate::backend::{Counters, View};
-use crate::ct::{ParallelBeam, ProjectionError};
+use crate::ct::{Geometry, ProjectionError};
 use crate::unet::Weights;
 use gradus_core::Level;
 use std::rc::Rc;
@@ -44,7 +44,7 @@ impl CudaSlices {
     /// When the geometry, the sizes or the prior do not fit, or the device cannot hold it all.
     pub fn new(
         device: &Rc<Device>,
-        geometry: ParallelBeam,
+        geometry: Geometry,
         prior: &Weights,
         slices: &[Slice],
         objective: Level,
@@ -80,7 +80,7 @@ impl CudaSlices {
     ///
     /// # Errors
     /// When the size does not fit the prior, or the device failed.
-    pub fn that_fit(device: &Device, geometry: &ParallelBeam, prior: &Weights) -> Result<usize, SlicesError> {
+    pub fn that_fit(device: &Device, geometry: &Geometry, prior: &Weights) -> Result<usize, SlicesError> {
         let network = CudaNetwork::bytes(prior, (geometry.height, geometry.width), 2)?;
         // Sixteen images a slice and six sinograms: those of this problem, of the weights and of the linear solves.
         let vectors = 16 * geometry.image_len() + 6 * geometry.sinogram_len();

@@ -1,28 +1,34 @@
 use super::super::test_support::*;
 use super::*;
+use crate::ct::geometry::Beam;
 use npyz::npz::NpzArchive;
 
-/// Every (ray, pixel, weight) of Joseph's sum; `place` says how the crossings of a ray with the lines are computed.
-fn weights(g: &ParallelBeam, place: impl Fn(&ParallelBeam, f64, f64, usize) -> Vec<f64>) -> Vec<(usize, usize, f64)> {
+/// Every (ray, pixel, weight) of Joseph's sum; `places` says where the ray of a bin meets the lines.
+fn weights(g: &Geometry, places: impl Fn(usize, &Segment, usize) -> Vec<f64>) -> Vec<(usize, usize, f64)> {
     let mut all = Vec::new();
-    for (view, &angle) in g.angles_rad.iter().enumerate() {
-        let (sin, cos) = angle.sin_cos();
-        let along_rows = cos.abs() >= sin.abs();
-        let (length, n_lines) = if along_rows { (g.width, g.height) } else { (g.height, g.width) };
-        let length_mm = g.pixel_mm / cos.abs().max(sin.abs());
-        for k in 0..g.n_bins {
-            for (line, p) in place(g, angle, k as f64, n_lines).into_iter().enumerate() {
-                let near = p.floor();
-                for (j, weight) in [(near, 1.0 - (p - near)), (near + 1.0, p - near)] {
-                    if j >= 0.0 && j < length as f64 {
-                        let (row, col) = if along_rows { (line, j as usize) } else { (j as usize, line) };
-                        all.push((view * g.n_bins + k, row * g.width + col, weight * length_mm));
+    for view in 0..g.angles_rad.len() {
+        for segment in g.rays(view) {
+            let (length, _) = g.line_length_and_count(segment.along_rows);
+            for k in segment.bins.clone() {
+                for (line, p) in places(view, &segment, k).into_iter().enumerate() {
+                    let near = p.floor();
+                    for (j, weight) in [(near, 1.0 - (p - near)), (near + 1.0, p - near)] {
+                        if j >= 0.0 && j < length as f64 {
+                            let (row, col) = if segment.along_rows { (line, j as usize) } else { (j as usize, line) };
+                            all.push((view * g.n_bins + k, row * g.width + col, weight * segment.rays.length_mm(k)));
+                        }
                     }
                 }
             }
         }
     }
     all
+}
+
+/// Weights in f64 at the exact places.
+fn exact_weights(g: &Geometry) -> Vec<(usize, usize, f64)> {
+    let n_lines = |segment: &Segment| g.line_length_and_count(segment.along_rows).1;
+    weights(g, |_, segment, k| (0..n_lines(segment)).map(|line| segment.rays.place(k, line)).collect())
 }
 
 fn apply(weights: &[(usize, usize, f64)], image: &[f32], n_rays: usize) -> Vec<f32> {
@@ -37,19 +43,9 @@ fn apply_transposed(weights: &[(usize, usize, f64)], sinogram: &[f32], n_pixels:
     out.into_iter().map(|v| v as f32).collect()
 }
 
-/// Crossings in f64, each on its own.
-fn exact_places(g: &ParallelBeam, angle: f64, k: f64, n_lines: usize) -> Vec<f64> {
-    let ((sin, cos), s) = (angle.sin_cos(), g.bin_position_mm(k));
-    let along = |line: usize| match cos.abs() >= sin.abs() {
-        true => (s - g.row_y_mm(line as f64) * sin) / cos / g.pixel_mm + (g.width as f64 - 1.0) / 2.0,
-        false => (g.height as f64 - 1.0) / 2.0 - (s - g.column_x_mm(line as f64) * cos) / sin / g.pixel_mm,
-    };
-    (0..n_lines).map(along).collect()
-}
-
 /// Crossings as ASTRA 2.5 finds them: in f32, from line to line by adding the slope. Unit pixels, no offset.
-fn astra_places(g: &ParallelBeam, angle: f64, k: f64, n_lines: usize) -> Vec<f64> {
-    let ((sin, cos), half) = (angle.sin_cos(), (g.height as f32 - 1.0) / 2.0);
+fn astra_places(g: &Geometry, view: usize, k: usize) -> Vec<f64> {
+    let ((sin, cos), half) = (g.angles_rad[view].sin_cos(), (g.height as f32 - 1.0) / 2.0);
     let detector = |axis: f64| {
         let start = (-0.5 * g.n_bins as f64 * axis * g.bin_width_mm) as f32;
         start + (k as f32 + 0.5) * (axis * g.bin_width_mm) as f32
@@ -67,7 +63,7 @@ fn astra_places(g: &ParallelBeam, angle: f64, k: f64, n_lines: usize) -> Vec<f64
         place -= slope;
         f64::from(here)
     };
-    (0..n_lines).map(walk).collect()
+    (0..g.height).map(walk).collect()
 }
 
 fn golden(name: &str) -> Vec<f32> {
@@ -81,18 +77,18 @@ fn golden(name: &str) -> Vec<f32> {
 }
 
 fn golden_projector() -> Projector {
-    Projector::new(ParallelBeam::covering(48, 48, 30)).unwrap()
+    Projector::new(Geometry::covering(48, 48, 30)).unwrap()
 }
 
 /// Sizes odd and even, not square, off centre, bins wider and narrower than pixels, angles of every quadrant.
-fn geometries() -> Vec<ParallelBeam> {
+fn geometries() -> Vec<Geometry> {
     let mut all = Vec::new();
     for (height, width) in [(16, 16), (17, 17), (33, 20), (21, 48), (1, 9), (7, 1)] {
         for (pixel_mm, bin_width_mm, offset) in
             [(1.0, 1.0, 0.0), (0.7, 0.45, 1.3), (0.5, 0.8, -2.2), (1.0, 0.2, 0.4), (0.3, 1.1, 0.15)]
         {
             let diagonal = (height as f64).hypot(width as f64) * pixel_mm;
-            all.push(ParallelBeam {
+            all.push(Geometry {
                 height,
                 width,
                 pixel_mm,
@@ -103,6 +99,7 @@ fn geometries() -> Vec<ParallelBeam> {
                 n_bins: (diagonal / bin_width_mm) as usize + height % 2 + 1,
                 bin_width_mm,
                 detector_offset_mm: offset,
+                beam: Beam::Parallel,
             });
         }
     }
@@ -115,13 +112,13 @@ fn quarter(k: f64) -> f64 {
 
 #[test]
 fn both_maps_are_joseph_in_f64() {
-    for g in geometries().into_iter().chain([ParallelBeam::covering(100, 100, 17)]) {
+    for g in geometries().into_iter().chain([Geometry::covering(100, 100, 17)]) {
         let (image, sinogram) = (signed(g.image_len(), 1), signed(g.sinogram_len(), 2));
         let (mut ax, mut aty) = (vec![f32::NAN; sinogram.len()], vec![f32::NAN; image.len()]);
         let mut projector = Projector::new(g.clone()).unwrap();
         projector.forward_project(&image, &mut ax).unwrap();
         projector.adjoint(&sinogram, &mut aty).unwrap();
-        let weights = weights(&g, exact_places);
+        let weights = exact_weights(&g);
         let forward = relative_error(&ax, &apply(&weights, &image, ax.len()));
         let adjoint = relative_error(&aty, &apply_transposed(&weights, &sinogram, aty.len()));
         assert!(forward < 1e-6 && adjoint < 1e-6, "{forward:e} {adjoint:e} {g:?}");
@@ -142,7 +139,8 @@ fn golden_vectors_of_astra() {
         let aty = apply_transposed(&weights, &adjoint_in, image.len());
         [relative_error(&ax, &sinogram), relative_error(&aty, &adjoint_out)]
     };
-    let (at_their_places, exact) = (errors(weights(&g, astra_places)), errors(weights(&g, exact_places)));
+    let at_their_places = errors(weights(&g, |view, _, k| astra_places(&g, view, k)));
+    let exact = errors(exact_weights(&g));
     let (mut ax, mut aty) = (vec![f32::NAN; g.sinogram_len()], vec![f32::NAN; g.image_len()]);
     projector.forward_project(&image, &mut ax).unwrap();
     projector.adjoint(&adjoint_in, &mut aty).unwrap();
@@ -157,7 +155,7 @@ fn golden_vectors_of_astra() {
 #[test]
 fn adjoint_is_the_transpose() {
     let mut worst = (0.0f64, 0.0f64);
-    for (seed, g) in geometries().into_iter().chain([ParallelBeam::covering(64, 64, 30)]).enumerate() {
+    for (seed, g) in geometries().into_iter().chain([Geometry::covering(64, 64, 30)]).enumerate() {
         let mut projector = Projector::new(g.clone()).unwrap();
         let x = signed(g.image_len(), seed as u64);
         let mut ax = vec![0.0; g.sinogram_len()];
@@ -183,7 +181,7 @@ fn adjoint_is_the_transpose() {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let g = ParallelBeam { detector_offset_mm: 0.3, ..ParallelBeam::covering(61, 50, 19) };
+    let g = Geometry { detector_offset_mm: 0.3, ..Geometry::covering(61, 50, 19) };
     let (x, y) = (signed(g.image_len(), 5), signed(g.sinogram_len(), 6));
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -198,7 +196,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 
 #[test]
 fn a_used_projector_forgets() {
-    let g = ParallelBeam::covering(19, 23, 9);
+    let g = Geometry::covering(19, 23, 9);
     let (x, y) = (signed(g.image_len(), 1), signed(g.sinogram_len(), 2));
     let (mut fresh, mut used) = (Projector::new(g.clone()).unwrap(), Projector::new(g.clone()).unwrap());
     let (mut a, mut b) = (vec![0.0; x.len()], vec![0.0; x.len()]);
@@ -220,7 +218,7 @@ fn discs_and_ellipses_come_near_their_line_integrals() {
     };
     for which in 0..2 {
         let errors = [64, 128, 256].map(|n| {
-            let g = ParallelBeam::covering(n, n, 45);
+            let g = Geometry::covering(n, n, 45);
             let shape = [shapes(n as f64)[which]];
             let mut sinogram = vec![0.0; g.sinogram_len()];
             Projector::new(g.clone()).unwrap().forward_project(&draw(&g, &shape, 8), &mut sinogram).unwrap();
@@ -233,7 +231,7 @@ fn discs_and_ellipses_come_near_their_line_integrals() {
 
 #[test]
 fn norm_is_reached_and_never_passed() {
-    let g = ParallelBeam::covering(24, 24, 20);
+    let g = Geometry::covering(24, 24, 20);
     let mut projector = Projector::new(g.clone()).unwrap();
     let norm_of_a = projector.norm(200);
     let mut sinogram = vec![0.0; g.sinogram_len()];

@@ -1,0 +1,35 @@
+//! Priors in the box.
+
+use super::suits::{Suits, Unit};
+
+/// A prior that the program brings along.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// Its name.
+    pub name: &'static str,
+    /// Its weights file.
+    pub bytes: &'static [u8],
+    /// The images that it was made for.
+    pub suits: Suits,
+}
+
+/// The embedded priors.
+pub static EMBEDDED: [Embedded; 2] = [
+    Embedded {
+        name: "ellipses",
+        bytes: include_bytes!("../../weights/ellipses.safetensors"),
+        suits: Suits { unit: Unit::Relative, pixel_mm: None },
+    },
+    Embedded {
+        name: "ct",
+        bytes: include_bytes!("../../weights/ct.safetensors"),
+        // Slices of 512 x 512 pixels of 0.54 to 0.98 mm, halved.
+        suits: Suits { unit: Unit::Hounsfield, pixel_mm: Some(1.08..=1.96) },
+    },
+];
+
+/// The embedded prior of this name.
+#[must_use]
+pub fn embedded(name: &str) -> Option<&'static Embedded> {
+    EMBEDDED.iter().find(|prior| prior.name == name)
+}
