@@ -3,6 +3,7 @@
 
 use super::error::{DeviceError, while_doing};
 use super::loader::driver_is_present;
+use super::outbox::Outbox;
 use super::profile::{Launched, Recorder};
 use crate::backend::Precision;
 use cust::context::Context;
@@ -41,6 +42,7 @@ pub struct Traffic {
 pub struct Device {
     functions: HashMap<&'static str, Function<'static>>,
     stream: Stream,
+    outbox: RefCell<Outbox>,
     traffic: Cell<Traffic>,
     precision: Cell<Precision>,
     recorder: RefCell<Recorder>,
@@ -140,6 +142,7 @@ impl Device {
         Ok(Rc::new(Self {
             functions,
             stream,
+            outbox: RefCell::new(Outbox::new()?),
             traffic,
             precision: Cell::default(),
             recorder: RefCell::default(),
@@ -181,6 +184,18 @@ impl Device {
 
     pub(super) fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    /// Hands `copy` a copy of `bytes` that stays as it is until the stream has read it.
+    pub(super) fn send(
+        &self,
+        bytes: &[u8],
+        copy: impl FnOnce(&[u8], &Stream) -> Result<(), DeviceError>,
+    ) -> Result<(), DeviceError> {
+        if !self.outbox.borrow().has_room(bytes.len()) {
+            self.synchronise()?;
+        }
+        copy(self.outbox.borrow_mut().hold(bytes), &self.stream)
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Traffic)) {
@@ -266,7 +281,9 @@ impl Device {
     /// # Errors
     /// `Failed`, when any of it failed.
     pub fn synchronise(&self) -> Result<(), DeviceError> {
-        self.stream.synchronize().map_err(while_doing("waiting for the device"))
+        self.stream.synchronize().map_err(while_doing("waiting for the device"))?;
+        self.outbox.borrow_mut().clear();
+        Ok(())
     }
 
     /// Seconds that the device takes for what `work` asks of it.
