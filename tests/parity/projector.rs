@@ -18,6 +18,8 @@ fn geometries() -> Vec<ParallelBeam> {
         ParallelBeam { bin_width_mm: 3.1, pixel_mm: 0.7, detector_offset_mm: 2.2, ..ParallelBeam::covering(40, 9, 5) },
         ParallelBeam { angles_rad: axes, n_bins: 21, ..ParallelBeam::covering(24, 31, 5) },
         ParallelBeam::covering(1, 1, 3),
+        // More bins than a block has threads, and more views than the default.
+        ParallelBeam { bin_width_mm: 0.1, n_bins: 270, ..ParallelBeam::covering(10, 21, 70) },
     ]
 }
 
