@@ -22,6 +22,11 @@ constexpr unsigned WHOLE_WARP = 0xffffffffu;
 // The lane of this block.
 __device__ __forceinline__ int this_lane(const int* __restrict__ lanes) { return lanes[blockIdx.z]; }
 
+// Where plane `channel` of an image begins in [lane][channel][pixel]: in 64 bits, because a batch may have more than 2^31 values.
+__device__ __forceinline__ long long plane_at(int lane, int n_channels, int channel, int n_pixels) {
+    return (static_cast<long long>(lane) * n_channels + channel) * n_pixels;
+}
+
 // Calls visit(i) for this thread's share of 0 <= i < n. The one guard of all elementwise kernels.
 template <class Visit>
 __device__ __forceinline__ void for_each_element(int n, Visit visit) {

@@ -17,85 +17,270 @@
 // shift and residual, or passes the vjp of a SiLU. So none of these costs a pass over memory of its own.
 //
 // Shapes: tensors [lane][c][row][col]; weights [phase][c][tap][o], o padded with zeros to multiples of 8.
-// Index map: blockIdx.x -> tile of 8 x 16 places g; blockIdx.y -> (outputs, phase); blockIdx.z -> lane. A warp computes 8
-// outputs of the whole tile: thread -> one column, four rows; so its weights are the same for the warp (broadcasts of 16
-// bytes), its inputs are neighbours in a row (no bank conflicts at stride 1), and 32 sums live in registers. A block has as
-// many warps as share the tile, at most 8. Per input channel and thread of a 3x3 layer: 288 multiply-adds, 18 + 18 loads
-// from shared memory.
-// Sums are f32, over channels in order, taps column by column: no atomics, no splitting.
+// Index map: blockIdx.x -> tile of 8 x COLS places g; blockIdx.y -> (EIGHTS times 8 outputs, phase); blockIdx.z -> lane.
+// A thread computes 8 outputs of one column and four rows: 32 sums in registers; weights are the same for all threads of a
+// warp with one channel (broadcasts of 16 bytes), inputs are neighbours in a row. Few outputs and small tiles make many
+// blocks, which the channels of the input then have to themselves: a split is the threads that take channels
+// c = split modulo SPLITS, a warp, or half of one where the tile is 8 wide. Per channel and thread of a 3x3 layer: 288
+// multiply-adds, 18 + 18 loads from shared memory.
+// Channels come in chunks. While one is computed the next is on its way: weights as asynchronous copies, inputs in registers.
+// Sums are f32: of a split over its channels in order, taps column by column; then over the splits in order. No atomics, and
+// the same order whatever the lanes. `layer/conv.rs` chooses among the kernels by the size of the layer alone.
+#include "async_copy.cuh"
 #include "conv.cuh"
 
 constexpr int OUTPUTS = 8, ROWS = 4;  // of a thread
+constexpr int TILE_ROWS = 2 * ROWS, MAX_WARPS = 8;
 
-template <int STRIDE, int SIDE, int PHASES, int CHUNK>
-__device__ __forceinline__ void convolve(const Convolution& at) {
-    constexpr int TAPS = SIDE * SIDE;
-    constexpr int IN_ROWS = (TILE_ROWS - 1) * STRIDE + SIDE, IN_COLS = (TILE_COLS - 1) * STRIDE + SIDE;
-    // Four rows are 16 banks apart at stride 1: the halves of a warp read different banks.
-    constexpr int PITCH = STRIDE == 1 ? 20 : 36;
-    constexpr int WINDOW = (ROWS - 1) * STRIDE + SIDE;
-    __shared__ float tile[CHUNK][IN_ROWS][PITCH];
-    __shared__ float4 taps[CHUNK][TAPS][MAX_WARPS * OUTPUTS / 4];
+constexpr int largest_power_of_2(int n) { return n < 2 ? 1 : 2 * largest_power_of_2(n / 2); }
 
-    const int n_threads = blockDim.x, warp = threadIdx.x / WARP, n_block_outputs = n_threads / WARP * OUTPUTS;
-    const int lane = this_lane(at.lanes);
-    const int phase = blockIdx.y % (PHASES * PHASES), row_phase = phase / PHASES, col_phase = phase % PHASES;
-    const int first_output = blockIdx.y / (PHASES * PHASES) * n_block_outputs;
-    const int grid_height = at.out_height / PHASES, grid_width = at.out_width / PHASES;
-    const int tiles_across = (grid_width + TILE_COLS - 1) / TILE_COLS;
-    const int top = blockIdx.x / tiles_across * TILE_ROWS, left = blockIdx.x % tiles_across * TILE_COLS;
-    const int in_top = top * STRIDE + at.first_tap + row_phase * at.first_tap_per_phase;
-    const int in_left = left * STRIDE + at.first_tap + col_phase * at.first_tap_per_phase;
-    const int row = threadIdx.x % WARP / TILE_COLS * ROWS, col = threadIdx.x % TILE_COLS;
-    const long long first_plane = static_cast<long long>(phase) * at.n_in * TAPS;
+// How a block shares its work, and what it keeps in shared memory.
+template <int STRIDE_, int SIDE_, int PHASES_, int COLS_, int EIGHTS_, int CHUNK_>
+struct Layout {
+    static constexpr int STRIDE = STRIDE_, SIDE = SIDE_, PHASES = PHASES_, COLS = COLS_, EIGHTS = EIGHTS_, CHUNK = CHUNK_;
+    static constexpr int TAPS = SIDE * SIDE;
+    static constexpr int WARPS = MAX_WARPS / EIGHTS * EIGHTS, THREADS = WARPS * WARP;
+    static constexpr int PLACES = COLS * TILE_ROWS / ROWS;  // threads of a split
+    static constexpr int SPLITS = WARPS / EIGHTS * (WARP / PLACES);
+    static constexpr int IN_ROWS = (TILE_ROWS - 1) * STRIDE + SIDE, IN_COLS = (COLS - 1) * STRIDE + SIDE;
+    // At stride 1 the threads of a warp read different banks: four rows are 16 banks apart or, where two splits share the
+    // warp, 8, and two channels 16.
+    static constexpr int PITCH = STRIDE > 1 ? IN_COLS : COLS == 16 ? 20 : 10;
+    static constexpr int CHANNEL = COLS == 16 ? IN_ROWS * PITCH : (IN_ROWS * PITCH + 15) / 32 * 32 + 16;
+    // Each thread stages the same places of the tile for every channel, or for every GROUPS-th.
+    static constexpr int N = IN_ROWS * IN_COLS, GROUPS = largest_power_of_2(THREADS / N);
+    static constexpr int ROUNDS = (N + THREADS - 1) / THREADS, STEPS = CHUNK / GROUPS;
+    static_assert(CHUNK % GROUPS == 0 && (PLACES == WARP || 2 * PLACES == WARP), "whole steps, a split or two to a warp");
+    static_assert(CHANNEL >= IN_ROWS * PITCH, "room for a channel");
 
-    float sum[OUTPUTS][ROWS] = {};
-    for (int chunk = 0; chunk < at.n_in; chunk += CHUNK) {
-        __syncthreads();
-        stage_input<CHUNK, IN_ROWS, IN_COLS>(at, lane, chunk, in_top, in_left,
-                                             [&](int c, int y, int x, float value) { tile[c][y][x] = value; });
-        stage_weights<CHUNK, TAPS>(at, first_plane, chunk, first_output, n_block_outputs,
-                                   [&](int c, int tap, int o, float4 four) { taps[c][tap][o / 4] = four; });
-        __syncthreads();
-        UNROLL(1)
-        for (int c = 0; c < CHUNK; ++c) {
-            UNROLL(32)
-            for (int tap_col = 0; tap_col < SIDE; ++tap_col) {
-                float window[WINDOW];
-                UNROLL(32)
-                for (int i = 0; i < WINDOW; ++i) window[i] = tile[c][row * STRIDE + i][col * STRIDE + tap_col];
-                UNROLL(32)
-                for (int tap_row = 0; tap_row < SIDE; ++tap_row) {
-                    const float4 low = taps[c][tap_row * SIDE + tap_col][warp * 2];
-                    const float4 high = taps[c][tap_row * SIDE + tap_col][warp * 2 + 1];
-                    const float w[OUTPUTS] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
-                    UNROLL(32)
-                    for (int o = 0; o < OUTPUTS; ++o)
-                        UNROLL(32)
-                        for (int r = 0; r < ROWS; ++r) sum[o][r] += w[o] * window[r * STRIDE + tap_row];
-                }
-            }
+    struct Stage {
+        float4 taps[CHUNK][TAPS][EIGHTS * OUTPUTS / 4];
+        float tile[CHUNK][CHANNEL];
+    };
+    union Shared {
+        Stage stages[2];
+        float sums[WARPS][OUTPUTS * ROWS][WARP];
+    };
+};
+
+// Brings a thread's share of the input's tile, chunk by chunk.
+template <class L>
+struct Inputs {
+    const Convolution& at;
+    long long first, second;                  // where channel 0 would begin in the one tensor and in the other
+    int n_pixels, group;
+    int pixel[L::ROUNDS], place[L::ROUNDS];   // -1: outside of the image; of the tile
+    float value[L::ROUNDS][L::STEPS], normalised[L::STRIDE == 1 ? L::ROUNDS : 1][L::STRIDE == 1 ? L::STEPS : 1];
+
+    __device__ __forceinline__ Inputs(const Convolution& at, int lane, int top, int left) : at(at) {
+        n_pixels = at.in_height * at.in_width;
+        first = plane_at(lane, at.n_first, 0, n_pixels);
+        second = plane_at(lane, at.n_in - at.n_first, -at.n_first, n_pixels);
+        group = L::ROUNDS > 1 ? 0 : threadIdx.x / L::N;
+        UNROLL(32)
+        for (int round = 0; round < L::ROUNDS; ++round) {
+            const int i = L::ROUNDS > 1 ? threadIdx.x + round * L::THREADS : threadIdx.x % L::N;
+            const int y = i / L::IN_COLS, x = i % L::IN_COLS, row = top + y, col = left + x;
+            const bool in_image = row >= 0 && row < at.in_height && col >= 0 && col < at.in_width;
+            pixel[round] = in_image ? row * at.in_width + col : -1;
+            place[round] = i < L::N && group < L::GROUPS ? y * L::PITCH + x : -1;
         }
     }
-    UNROLL(32)
-    for (int r = 0; r < ROWS; ++r) {
-        const int grid_row = top + row + r, grid_col = left + col;
-        if (grid_row >= grid_height || grid_col >= grid_width) continue;
-        const int pixel = (grid_row * PHASES + row_phase) * at.out_width + grid_col * PHASES + col_phase;
-        float of_row[OUTPUTS];
+
+    // Calls visit(round, step, channel within the chunk) for every value of this thread.
+    template <class Visit>
+    __device__ __forceinline__ void for_each(Visit visit) const {
         UNROLL(32)
-        for (int o = 0; o < OUTPUTS; ++o) of_row[o] = sum[o][r];
-        finish(at, lane, first_output + warp * OUTPUTS, pixel, of_row);
+        for (int round = 0; round < L::ROUNDS; ++round)
+            UNROLL(32)
+            for (int step = 0; step < L::STEPS; ++step)
+                if (place[round] >= 0) visit(round, step, step * L::GROUPS + group);
+    }
+
+    __device__ __forceinline__ bool is_inside(int round, int channel) const {
+        return pixel[round] >= 0 && channel < at.n_in;
+    }
+
+    // Begins to load; nothing waits for it before `store`.
+    __device__ __forceinline__ void load(int chunk) {
+        for_each([&](int round, int step, int c) {
+            const int channel = chunk * L::CHUNK + c;
+            const long long plane = static_cast<long long>(channel) * n_pixels + pixel[round];
+            const bool inside = is_inside(round, channel), in_first = channel < at.n_first;
+            value[round][step] = inside ? (in_first ? at.input : at.second)[plane + (in_first ? first : second)] : 0.0f;
+            if constexpr (L::STRIDE == 1)
+                if (at.prologue == NORM_VJP) normalised[round][step] = inside ? at.normalised[plane + first] : 0.0f;
+        });
+    }
+
+    // Writes what was loaded, after its prologue.
+    __device__ __forceinline__ void store(int chunk, const float4 (&affine)[L::CHUNK], float (&tile)[L::CHUNK][L::CHANNEL]) const {
+        for_each([&](int round, int step, int c) {
+            float out = value[round][step];
+            if (at.prologue != IDENTITY && is_inside(round, chunk * L::CHUNK + c)) {
+                if constexpr (L::STRIDE == 1)
+                    out = staged(at.prologue, affine[c], out, at.prologue == NORM_VJP ? normalised[round][step] : 0.0f);
+                else
+                    out = staged(at.prologue, affine[c], out, 0.0f);
+            }
+            tile[c][place[round]] = out;
+        });
+    }
+};
+
+// Begins to copy the weights of a chunk; `first_plane` is the plane of channel 0 and its first tap.
+template <class L>
+__device__ __forceinline__ void copy_taps(const Convolution& at, int chunk, long long first_plane, int first_output,
+                                          typename L::Stage& stage) {
+    constexpr int FOURS = L::EIGHTS * OUTPUTS / 4, N = L::CHUNK * L::TAPS * FOURS;
+    const float* const from = at.weights + (first_plane + static_cast<long long>(chunk) * L::CHUNK * L::TAPS) * at.n_padded;
+    for (int i = threadIdx.x; i < N; i += L::THREADS) {
+        const int plane = i / FOURS, four = i % FOURS, c = plane / L::TAPS;
+        const bool inside = chunk * L::CHUNK + c < at.n_in;
+        const float* const place = inside ? from + plane * at.n_padded + first_output + 4 * four : at.weights;
+        begin_copy(&stage.taps[c][plane % L::TAPS][four], reinterpret_cast<const float4*>(place), inside);
     }
 }
 
-// 3x3, and its vjp.
-extern "C" __global__ void __launch_bounds__(MAX_WARPS* WARP) conv_same(const Convolution at) { convolve<1, 3, 1, 8>(at); }
-// 1x1, and its vjp.
-extern "C" __global__ void __launch_bounds__(MAX_WARPS* WARP) conv_point(const Convolution at) { convolve<1, 1, 1, 16>(at); }
+// Begins to copy the affines of a chunk.
+template <class L>
+__device__ __forceinline__ void copy_affine(const Convolution& at, int lane, int chunk, float4 (&affine)[L::CHUNK]) {
+    const int c = threadIdx.x, channel = chunk * L::CHUNK + c;
+    if (at.prologue == IDENTITY || c >= L::CHUNK) return;
+    const bool inside = channel < at.n_in;
+    begin_copy(&affine[c], inside ? at.affine + static_cast<long long>(lane) * at.n_in + channel : at.affine, inside);
+}
+
+// Adds the products of the thread's split: channels split, split + SPLITS, ... of the `n` of a chunk.
+template <class L>
+__device__ __forceinline__ void multiply(const typename L::Stage& stage, int split, int n, int eight, int row, int col,
+                                         float (&sum)[OUTPUTS][ROWS]) {
+    constexpr int WINDOW = (ROWS - 1) * L::STRIDE + L::SIDE;
+    UNROLL(1)
+    for (int c = split; c < n; c += L::SPLITS) {
+        const auto add_column = [&](int tap_col) {
+            float window[WINDOW];
+            UNROLL(32)
+            for (int i = 0; i < WINDOW; ++i)
+                window[i] = stage.tile[c][(row * L::STRIDE + i) * L::PITCH + col * L::STRIDE + tap_col];
+            UNROLL(32)
+            for (int tap_row = 0; tap_row < L::SIDE; ++tap_row) {
+                const float4 low = stage.taps[c][tap_row * L::SIDE + tap_col][eight * 2];
+                const float4 high = stage.taps[c][tap_row * L::SIDE + tap_col][eight * 2 + 1];
+                const float w[OUTPUTS] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+                UNROLL(32)
+                for (int o = 0; o < OUTPUTS; ++o)
+                    UNROLL(32)
+                    for (int r = 0; r < ROWS; ++r) sum[o][r] += w[o] * window[r * L::STRIDE + tap_row];
+            }
+        };
+        if constexpr (L::SIDE > 3) {  // no registers for more at a time
+            UNROLL(1)
+            for (int tap_col = 0; tap_col < L::SIDE; ++tap_col) add_column(tap_col);
+        } else {
+            UNROLL(32)
+            for (int tap_col = 0; tap_col < L::SIDE; ++tap_col) add_column(tap_col);
+        }
+    }
+}
+
+// Adds up the splits and writes the block's outputs, a few at a time: all of these are read before any is written.
+template <class L, class Shared>
+__device__ __forceinline__ void finish(const Convolution& at, int lane, int first_output, int top, int left, int phase,
+                                       const Shared& shared) {
+    constexpr int STEP = L::THREADS / L::PLACES, N = L::EIGHTS * OUTPUTS * ROWS, BATCH = N / STEP < 4 ? N / STEP : 4;
+    static_assert(N % (BATCH * STEP) == 0, "whole batches");
+    const int in_split = threadIdx.x % L::PLACES, n_pixels = at.out_height * at.out_width;
+    const int own_row = top + in_split / L::COLS * ROWS, grid_col = left + in_split % L::COLS;
+    const int row_phase = phase / L::PHASES, out_col = grid_col * L::PHASES + phase % L::PHASES;
+    UNROLL(1)
+    for (int begin = threadIdx.x / L::PLACES; begin < N; begin += BATCH * STEP) {
+        float value[BATCH];
+        long long to[BATCH];
+        UNROLL(32)
+        for (int k = 0; k < BATCH; ++k) {
+            const int i = begin + k * STEP, eight = i / (OUTPUTS * ROWS), own = i % (OUTPUTS * ROWS);
+            const int o = first_output + eight * OUTPUTS + own / ROWS, out_row = (own_row + own % ROWS) * L::PHASES + row_phase;
+            to[k] = -1;
+            if (o >= at.n_out || out_row >= at.out_height || out_col >= at.out_width) continue;
+            float sum = 0;
+            UNROLL(32)
+            for (int split = 0; split < L::SPLITS; ++split) {
+                const int in_warp = split % (WARP / L::PLACES), warp = split / (WARP / L::PLACES) * L::EIGHTS + eight;
+                sum += shared.sums[warp][own][in_warp * L::PLACES + in_split];
+            }
+            const int pixel = out_row * at.out_width + out_col;
+            to[k] = plane_at(lane, at.n_out, o, n_pixels) + pixel;
+            value[k] = finished(at, lane, o, pixel, sum);
+        }
+        UNROLL(32)
+        for (int k = 0; k < BATCH; ++k)
+            if (to[k] >= 0) at.out[to[k]] = value[k];
+    }
+}
+
+template <class L>
+__device__ __forceinline__ void convolve(const Convolution& at) {
+    __shared__ typename L::Shared shared;
+    __shared__ float4 affine[2][L::CHUNK];
+    const int warp = threadIdx.x / WARP, in_warp = threadIdx.x % WARP, lane = this_lane(at.lanes);
+    const int eight = warp % L::EIGHTS, split = warp / L::EIGHTS * (WARP / L::PLACES) + in_warp / L::PLACES;
+    const int row = in_warp % L::PLACES / L::COLS * ROWS, col = in_warp % L::COLS;
+    const int phase = blockIdx.y % (L::PHASES * L::PHASES);
+    const int first_output = blockIdx.y / (L::PHASES * L::PHASES) * L::EIGHTS * OUTPUTS;
+    const int tiles_across = (at.out_width / L::PHASES + L::COLS - 1) / L::COLS;
+    const int top = blockIdx.x / tiles_across * TILE_ROWS, left = blockIdx.x % tiles_across * L::COLS;
+    const long long first_plane = static_cast<long long>(phase) * at.n_in * L::TAPS;
+    const int n_chunks = (at.n_in + L::CHUNK - 1) / L::CHUNK;
+
+    Inputs<L> inputs(at, lane, top * L::STRIDE + at.first_tap + phase / L::PHASES * at.first_tap_per_phase,
+                     left * L::STRIDE + at.first_tap + phase % L::PHASES * at.first_tap_per_phase);
+    copy_affine<L>(at, lane, 0, affine[0]);
+    float sum[OUTPUTS][ROWS] = {};
+    UNROLL(1)
+    for (int next = 0; next <= n_chunks; ++next) {
+        typename L::Stage& stage = shared.stages[next % 2];
+        if (next < n_chunks) {
+            copy_taps<L>(at, next, first_plane, first_output, stage);
+            copy_affine<L>(at, lane, next + 1, affine[(next + 1) % 2]);
+            inputs.load(next);
+        }
+        if (next > 0) {
+            const int n = min(L::CHUNK, at.n_in - (next - 1) * L::CHUNK);
+            multiply<L>(shared.stages[(next - 1) % 2], split, n, eight, row, col, sum);
+        } else {  // the first affines
+            wait_for_copies();
+            __syncthreads();
+        }
+        if (next < n_chunks) inputs.store(next, affine[next % 2], stage.tile);
+        wait_for_copies();
+        __syncthreads();
+    }
+    UNROLL(32)
+    for (int i = 0; i < OUTPUTS * ROWS; ++i) shared.sums[warp][i][in_warp] = sum[i / ROWS][i % ROWS];
+    __syncthreads();
+    finish<L>(at, lane, first_output, top, left, phase, shared);
+}
+
+// Of STRIDE, SIDE, PHASES, COLS, EIGHTS, CHUNK; so many registers that two blocks share a multiprocessor.
+#define CONVOLUTION(name, ...)                                                                                    \
+    extern "C" __global__ void __launch_bounds__(Layout<__VA_ARGS__>::THREADS, 2) \
+        name(const Convolution at) {                                                                              \
+        convolve<Layout<__VA_ARGS__>>(at);                                                                        \
+    }
+
+// 3x3, and its vjp: for levels that would not fill a device otherwise, for most, and for those with very many tiles.
+CONVOLUTION(conv_same_small, 1, 3, 1, 8, 1, 16)
+CONVOLUTION(conv_same, 1, 3, 1, 16, 1, 8)
+CONVOLUTION(conv_same_large, 1, 3, 1, 16, 3, 8)
+// 1x1, and its vjp; likewise.
+CONVOLUTION(conv_point_small, 1, 1, 1, 8, 1, 32)
+CONVOLUTION(conv_point, 1, 1, 1, 16, 1, 16)
+CONVOLUTION(conv_point_large, 1, 1, 1, 16, 3, 8)
 // 3x3 with stride 2.
-extern "C" __global__ void __launch_bounds__(MAX_WARPS* WARP) conv_down(const Convolution at) { convolve<2, 3, 1, 8>(at); }
+CONVOLUTION(conv_down, 2, 3, 1, 16, 1, 8)
 // Doubling, then 3x3; and the vjp of 3x3 with stride 2.
-extern "C" __global__ void __launch_bounds__(MAX_WARPS* WARP) conv_phases(const Convolution at) { convolve<1, 2, 2, 8>(at); }
+CONVOLUTION(conv_phases_small, 1, 2, 2, 8, 1, 16)
+CONVOLUTION(conv_phases, 1, 2, 2, 16, 1, 8)
 // The vjp of doubling, then 3x3.
-extern "C" __global__ void __launch_bounds__(MAX_WARPS* WARP) conv_up_vjp(const Convolution at) { convolve<2, 4, 1, 4>(at); }
+CONVOLUTION(conv_up_vjp, 2, 4, 1, 16, 1, 8)

@@ -10,12 +10,72 @@
 #include "conv.cuh"
 #include "mma.cuh"
 
+constexpr int TILE_ROWS = 8, TILE_COLS = 16, MAX_WARPS = 8;
 constexpr int ROWS = 4, EIGHTS = 3;                // of a warp
 constexpr int OUTPUTS = 8 * EIGHTS;
 constexpr int MAX_OUTPUTS = MAX_WARPS / 2 * OUTPUTS;  // of a block
 constexpr int STRIP = TILE_COLS + 1;               // of a row of one output, while it is on its way out
 constexpr int BATCH = 4;                           // values that a thread reads before it writes any
 static_assert(OUTPUTS * TILE_COLS % (BATCH * WARP) == 0, "whole batches");
+
+// Calls store(c, y, x, value) for this thread's share of CHUNK channels from `chunk` on, HEIGHT x WIDTH pixels from (top, left)
+// on; the value is 0 outside. All loads of a batch begin before the first is used: one takes as long as hundreds of
+// multiply-adds.
+template <int CHUNK, int HEIGHT, int WIDTH, class Store>
+__device__ __forceinline__ void stage_input(const Convolution& at, int lane, int chunk, int top, int left, Store store) {
+    constexpr int N = CHUNK * HEIGHT * WIDTH;
+    const int n_threads = blockDim.x, n_pixels = at.in_height * at.in_width;
+    UNROLL(1)
+    for (int begin = threadIdx.x; begin < N; begin += BATCH * n_threads) {
+        float value[BATCH], normalised[BATCH];
+        bool inside[BATCH];
+        UNROLL(32)
+        for (int k = 0; k < BATCH; ++k) {
+            const int i = begin + k * n_threads, channel = chunk + i / (HEIGHT * WIDTH);
+            const int row = top + i / WIDTH % HEIGHT, col = left + i % WIDTH;
+            const bool in_image = row >= 0 && row < at.in_height && col >= 0 && col < at.in_width;
+            inside[k] = i < N && in_image && channel < at.n_in;
+            value[k] = normalised[k] = 0.0f;
+            if (!inside[k]) continue;
+            const int pixel = row * at.in_width + col;
+            value[k] = side_by_side(at.input, at.second, at.n_first, at.n_in, lane, channel, n_pixels, pixel);
+            if (at.prologue == NORM_VJP) normalised[k] = at.normalised[plane_at(lane, at.n_in, channel, n_pixels) + pixel];
+        }
+        UNROLL(32)
+        for (int k = 0; k < BATCH; ++k) {
+            const int i = begin + k * n_threads, c = i / (HEIGHT * WIDTH);
+            if (i >= N) continue;
+            if (at.prologue != IDENTITY && inside[k]) {
+                const float4 affine = at.affine[static_cast<long long>(lane) * at.n_in + chunk + c];
+                value[k] = staged(at.prologue, affine, value[k], normalised[k]);
+            }
+            store(c, i / WIDTH % HEIGHT, i % WIDTH, value[k]);
+        }
+    }
+}
+
+// Calls store(c, tap, o, four) for this thread's share of the weights of CHUNK channels from `chunk` on, four outputs at a time:
+// o from 0 on, outputs from `first_output` on.
+template <int CHUNK, int TAPS, class Store>
+__device__ __forceinline__ void stage_weights(const Convolution& at, int chunk, int first_output, int n_outputs, Store store) {
+    const int n_threads = blockDim.x, n_fours = n_outputs / 4, n = CHUNK * TAPS * n_fours;
+    UNROLL(1)
+    for (int begin = threadIdx.x; begin < n; begin += BATCH * n_threads) {
+        float4 four[BATCH];
+        UNROLL(32)
+        for (int k = 0; k < BATCH; ++k) {
+            const int i = begin + k * n_threads, plane = i / n_fours, o = first_output + i % n_fours * 4;
+            const bool inside = i < n && chunk + plane / TAPS < at.n_in && o < at.n_padded;
+            const float* from = at.weights + (static_cast<long long>(chunk) * TAPS + plane) * at.n_padded + o;
+            four[k] = inside ? *reinterpret_cast<const float4*>(from) : make_float4(0, 0, 0, 0);
+        }
+        UNROLL(32)
+        for (int k = 0; k < BATCH; ++k) {
+            const int i = begin + k * n_threads, plane = i / n_fours;
+            if (i < n) store(plane / TAPS, plane % TAPS, i % n_fours * 4, four[k]);
+        }
+    }
+}
 
 template <int SIDE, int CHUNK>
 __device__ __forceinline__ void convolve(const Convolution& at) {
@@ -42,7 +102,7 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
         stage_input<CHUNK, IN_ROWS, IN_COLS>(
             at, lane, chunk, top + at.first_tap, left + at.first_tap,
             [&](int c, int y, int x, float value) { tile[c * CHANNEL + y * PITCH + x] = to_tf32(value); });
-        stage_weights<CHUNK, TAPS>(at, 0, chunk, first_output, n_outputs, [&](int c, int tap, int o, float4 w) {
+        stage_weights<CHUNK, TAPS>(at, chunk, first_output, n_outputs, [&](int c, int tap, int o, float4 w) {
             *reinterpret_cast<float4*>(weights + c * n_weights + tap * n_outputs + o) =
                 make_float4(to_tf32(w.x), to_tf32(w.y), to_tf32(w.z), to_tf32(w.w));
         });
@@ -101,8 +161,8 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
             UNROLL(32)
             for (int k = 0; k < BATCH; ++k) {
                 if (!place(k, o, x)) continue;
-                const long long plane = static_cast<long long>(lane) * at.n_out + o;
-                at.out[(plane * at.out_height + top + row + r) * at.out_width + left + x] = value[k];
+                const long long plane = plane_at(lane, at.n_out, o, at.out_height * at.out_width);
+                at.out[plane + (top + row + r) * at.out_width + left + x] = value[k];
             }
         }
         __syncwarp();

@@ -2,12 +2,26 @@
 
 use crate::entry::{Address, entries};
 
-/// Threads of a block at most: 8 warps, each with [`OUTPUTS`] outputs.
-pub const MAX_THREADS: u32 = 256;
-/// Output channels of a warp.
+/// Output channels of a thread; weights are padded to multiples of it.
 pub const OUTPUTS: usize = 8;
-/// Rows and columns of a tile.
-pub const TILE: (usize, usize) = (8, 16);
+
+/// What a block of a kernel computes: `Layout` in conv.cu.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows and columns.
+    pub sides: (usize, usize),
+    /// Eights of outputs.
+    pub eights: usize,
+    /// Threads.
+    pub threads: u32,
+}
+
+/// Small levels, which would not fill a device otherwise.
+pub const SMALL: Tile = Tile { sides: (8, 8), eights: 1, threads: 256 };
+/// Most levels.
+pub const MEDIUM: Tile = Tile { sides: (8, 16), eights: 1, threads: 256 };
+/// Levels of very many tiles.
+pub const LARGE: Tile = Tile { sides: (8, 16), eights: 3, threads: 192 };
 
 /// What is done to the input: `Prologue` in conv.cu.
 pub mod prologue {
@@ -64,13 +78,23 @@ pub struct Convolution {
 
 entries! { "conv";
     /// 3x3, and its vjp.
-    Same = "conv_same" [MAX_THREADS] { at: Convolution }
+    Same = "conv_same" [MEDIUM.threads] { at: Convolution }
+    /// The same for small levels.
+    SameSmall = "conv_same_small" [SMALL.threads] { at: Convolution }
+    /// The same for large ones.
+    SameLarge = "conv_same_large" [LARGE.threads] { at: Convolution }
     /// 1x1, and its vjp.
-    Point = "conv_point" [MAX_THREADS] { at: Convolution }
+    Point = "conv_point" [MEDIUM.threads] { at: Convolution }
+    /// The same for small levels.
+    PointSmall = "conv_point_small" [SMALL.threads] { at: Convolution }
+    /// The same for large ones.
+    PointLarge = "conv_point_large" [LARGE.threads] { at: Convolution }
     /// 3x3 with stride 2.
-    Down = "conv_down" [MAX_THREADS] { at: Convolution }
+    Down = "conv_down" [MEDIUM.threads] { at: Convolution }
     /// Doubling, then 3x3; and the vjp of 3x3 with stride 2.
-    Phases = "conv_phases" [MAX_THREADS] { at: Convolution }
+    Phases = "conv_phases" [MEDIUM.threads] { at: Convolution }
+    /// The same for small levels.
+    PhasesSmall = "conv_phases_small" [SMALL.threads] { at: Convolution }
     /// The vjp of doubling, then 3x3.
-    UpVjp = "conv_up_vjp" [MAX_THREADS] { at: Convolution }
+    UpVjp = "conv_up_vjp" [MEDIUM.threads] { at: Convolution }
 }

@@ -1,8 +1,12 @@
 //! Entries of conv_tf32.cu: convolutions on tensor cores.
 
-use crate::conv::{Convolution, MAX_THREADS};
+use crate::conv::Convolution;
 use crate::entry::entries;
 
+/// Threads of a block at most: four pairs of warps.
+pub const MAX_THREADS: u32 = 256;
+/// Rows and columns of a tile.
+pub const TILE: (usize, usize) = (8, 16);
 /// Output channels of a pair of warps.
 pub const OUTPUTS: usize = 24;
 

@@ -148,6 +148,7 @@ std::vector<unsigned> prepare(Index block, Index blocks, Index threads) {
         Lane& lane = *lanes[i];
         lane.thread = {i % threads.x, i / threads.x % threads.y, i / threads.x / threads.y};
         lane.block = block, lane.blocks = blocks, lane.threads = threads, lane.index = i;
+        lane.copies.clear();
         lane.site = {}, lane.n_barriers = lane.n_exchanges = 0;
         if (lane.state != State::ended) lane.fiber.reset();  // new, or left behind by a fault
         lane.state = State::runs;

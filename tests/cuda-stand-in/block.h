@@ -7,6 +7,7 @@
 #include "kernel.h"
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace stand_in {
 
@@ -20,10 +21,17 @@ struct Site {
     int line;
 };
 
+// 16 bytes that are on their way to shared memory; zeros where they come from nowhere.
+struct Copy {
+    float* to;
+    const float* from;
+};
+
 // What a CUDA thread knows of itself.
 struct Thread {
     Index thread, block, threads, blocks;
     unsigned index;  // within the block
+    std::vector<Copy> copies;
 };
 
 extern Thread* current;

@@ -37,6 +37,9 @@ struct alignas(16) float4 {
 };
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
+inline float __expf(float x) { return std::exp(x); }
+inline float __fdividef(float x, float y) { return x / y; }
+
 using std::max;
 using std::min;
 
@@ -55,6 +58,17 @@ Value shuffle(unsigned mask, Value value, unsigned source, Site site) {
     bits = exchange(mask, bits, source, false, site);
     std::memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+// Asynchronous copies happen as late as they may: when their thread waits for them.
+inline void begin_copy(float4* to, const float4* from) {
+    if (reinterpret_cast<std::uintptr_t>(to) % 16 || reinterpret_cast<std::uintptr_t>(from) % 16) __builtin_trap();
+    current->copies.push_back({&to->x, from ? &from->x : nullptr});
+}
+inline void wait_for_copies() {
+    for (const Copy& copy : current->copies)
+        for (int i = 0; i < 4; ++i) copy.to[i] = copy.from ? copy.from[i] : 0.0f;
+    current->copies.clear();
 }
 
 }  // namespace stand_in

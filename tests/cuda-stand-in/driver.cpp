@@ -274,6 +274,16 @@ API(cuMemFree_v2(Address address)) {
     flush_all();
     return stand_in::release(address) ? failed : INVALID_VALUE;
 }
+API(cuMemAllocHost_v2(void** address, std::size_t bytes)) {
+    *address = malloc(bytes);
+    return *address ? SUCCESS : OUT_OF_MEMORY;
+}
+API(cuMemFreeHost(void* address)) {
+    ENTER;
+    flush_all();
+    free(address);
+    return SUCCESS;
+}
 API(cuMemcpyHtoD_v2(Address to, const void* from, std::size_t bytes)) {
     ENTER_WORKING;
     flush_all();
@@ -303,9 +313,8 @@ API(cuMemcpyDtoD_v2(Address to, Address from, std::size_t bytes)) {
 API(cuMemcpyHtoDAsync_v2(Address to, const void* from, std::size_t bytes, Stream* stream)) {
     ENTER_WORKING;
     TRY(check(to, bytes));
-    // Pageable memory has been read when the real call returns.
-    const auto* begin = static_cast<const char*>(from);
-    enqueue(stream, [=, held = std::vector<char>(begin, begin + bytes)] { copy(host(to), held.data(), bytes); });
+    // Page-locked memory is read when its turn comes, and so is any other where the device can reach it.
+    enqueue(stream, [=] { copy(host(to), from, bytes); });
     return SUCCESS;
 }
 API(cuMemcpyDtoHAsync_v2(void* to, Address from, std::size_t bytes, Stream* stream)) {

@@ -16,6 +16,7 @@ mod evaluation;
 #[allow(dead_code)] // what only the example uses
 mod gpu;
 mod layer;
+mod mistakes;
 mod network;
 mod preconditioned;
 mod projector;
@@ -191,6 +192,11 @@ fn runs_together() {
 #[test]
 fn estimates_are_up_to_date() {
     in_modes(&[Mode::FORWARD], estimates::check);
+}
+
+#[test]
+fn mistakes_beyond_one_block_are_seen() {
+    mistakes::all_are_seen();
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub fn check(device: &Rc<Device>) {
         (random(&architecture(1, vec![1, 2, 2]), Parametrisation::Norm), (12, 4), vec![2, 0, 4, 1, 3]),
         (random(&architecture(1, vec![2, 1]), RESIDUAL), (10, 38), vec![1]),
         (random(&architecture(1, vec![1]), Parametrisation::Norm), (7, 3), vec![1, 0]),
+        // More pixels than a share of the norms' sums, the last share with a tail.
+        (random(&architecture(1, vec![1]), Parametrisation::Norm), (34, 42), vec![1, 0]),
     ];
     for (weights, size, list) in cases {
         compare(device, &weights, size, &list, 1e-5);

@@ -18,6 +18,8 @@ fn geometries() -> Vec<Geometry> {
         Geometry { bin_width_mm: 3.1, pixel_mm: 0.7, detector_offset_mm: 2.2, ..Geometry::covering(40, 9, 5) },
         Geometry { angles_rad: axes, n_bins: 21, ..Geometry::covering(24, 31, 5) },
         Geometry::covering(1, 1, 3),
+        // More bins than a block has threads, and more views than the default.
+        Geometry { bin_width_mm: 0.1, n_bins: 270, ..Geometry::covering(10, 21, 70) },
     ]
 }
 

@@ -45,6 +45,8 @@ impl Watch {
 
 // No contraction to fused multiply-adds: nvcc contracts where it likes, so nothing may depend on it.
 const FLAGS: [&str; 8] = ["-std=c++17", "-O2", "-g1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"];
+// Of the library's own name, so that whoever opens `libcuda.so.1` after it has been loaded gets this one.
+const LIBRARY_FLAGS: [&str; 4] = ["-shared", "-Wl,-soname,libcuda.so.1", "-Wl,-z,defs", "-ldl"];
 const DRIVER: [&str; 4] = ["fiber", "memory", "block", "driver"];
 
 /// The workspace.
@@ -65,9 +67,43 @@ pub fn library(watch: Watch) -> Result<PathBuf, String> {
     let mut objects = build.driver()?;
     let kernels: Vec<Object> = SOURCES.iter().map(|source| build.kernel(source)).collect::<Result<_, _>>()?;
     objects.extend(build.compile_all(&kernels)?);
-    // Of the library's own name, so that whoever opens `libcuda.so.1` after it has been loaded gets this one.
-    let flags = ["-shared", "-Wl,-soname,libcuda.so.1", "-Wl,-z,defs", "-ldl"];
-    build.link("libcuda.so.1", &objects, &flags)?;
+    build.link("libcuda.so.1", &objects, &LIBRARY_FLAGS)?;
+    Ok(build.folder)
+}
+
+/// A mistake in a `.cu` file: what stands there once, and what stands there instead.
+#[derive(Debug, Clone, Copy)]
+pub struct Mistake {
+    /// The file, without its suffix.
+    pub source: &'static str,
+    /// What is right.
+    pub right: &'static str,
+    /// What is wrong.
+    pub wrong: &'static str,
+}
+
+/// [`library`] with a mistake in it, in a folder of its own.
+///
+/// # Errors
+/// When the file does not hold what is right once; what the compiler said.
+pub fn library_with(mistake: &Mistake) -> Result<PathBuf, String> {
+    let sound = library(Watch::UndefinedBehaviour)?;
+    let build = Build::new(Watch::UndefinedBehaviour)?;
+    let source = SOURCES.iter().find(|source| source.name == mistake.source).ok_or("no such file")?;
+    let folder = build.folder.with_file_name("mistake");
+    fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let path = root().join("cuda-kernels").join(source.name).with_extension("cu");
+    let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    if text.matches(mistake.right).count() != 1 {
+        return Err(format!("{} has not once: {}", path.display(), mistake.right));
+    }
+    let wrong = folder.join(source.name).with_extension("cu");
+    fs::write(&wrong, text.replace(mistake.right, mistake.wrong)).map_err(|error| error.to_string())?;
+    let build = Build { folder, ..build };
+    let mut objects = build.compile_all(&[build.kernel_of(source, &wrong)?])?;
+    let others = DRIVER.into_iter().chain(SOURCES.iter().map(|other| other.name)).filter(|&name| name != source.name);
+    objects.extend(others.map(|name| sound.join(name).with_extension("o")));
+    build.link("libcuda.so.1", &objects, &LIBRARY_FLAGS)?;
     Ok(build.folder)
 }
 
@@ -131,9 +167,12 @@ impl Build {
         self.compile_all(&DRIVER.iter().map(object).collect::<Vec<_>>())
     }
 
-    /// A source that includes the `.cu` file and makes its kernels known.
     fn kernel(&self, source: &Source) -> Result<Object, String> {
-        let path = root().join("cuda-kernels").join(source.name).with_extension("cu");
+        self.kernel_of(source, &root().join("cuda-kernels").join(source.name).with_extension("cu"))
+    }
+
+    /// A source that includes the `.cu` file and makes its kernels known.
+    fn kernel_of(&self, source: &Source, path: &Path) -> Result<Object, String> {
         let kernels: String = source.entries.iter().map(|entry| format!("STAND_IN_KERNEL({})\n", entry.name)).collect();
         let generated = self.folder.join(source.name).with_extension("cpp");
         fs::write(&generated, format!("#include \"{}\"\n{kernels}", path.display()))

@@ -20,10 +20,16 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// Blocks in all.
+    #[must_use]
+    pub fn n_blocks(&self) -> f64 {
+        self.grid.iter().map(|&n| n as f64).product()
+    }
+
     /// Of all blocks.
     #[must_use]
     pub fn n_threads(&self) -> f64 {
-        self.grid.iter().map(|&n| n as f64).product::<f64>() * f64::from(self.threads)
+        self.n_blocks() * f64::from(self.threads)
     }
 
     /// Of most launches: lanes along z.

@@ -1,14 +1,20 @@
 //! Of the network's passes: convolutions, norms, attention.
 
 use super::{Launch, Work, costs, n, one_if};
-use crate::conv::{self, Convolution, epilogue};
+use crate::conv::{self, Convolution, LARGE, MEDIUM, OUTPUTS, SMALL, Tile, epilogue};
 use crate::{attention, conv_tf32, group_norm};
 
-/// Outputs of a thread: eight channels of four pixels, and on tensor cores the 24 channels of 64 pixels of a warp.
-const OUTPUTS: f64 = 32.0;
-const OUTPUTS_TF32: f64 = 48.0;
+/// Outputs of a block: channels of pixels.
+fn outputs(tile: Tile) -> f64 {
+    (tile.sides.0 * tile.sides.1 * tile.eights * OUTPUTS) as f64
+}
 
-/// A convolution with `taps` taps an output, in weights of `phases` phases.
+/// The same on tensor cores, where a warp has 24 channels of 64 pixels.
+fn outputs_tf32(launch: Launch) -> f64 {
+    48.0 * f64::from(launch.threads)
+}
+
+/// A convolution with `taps` taps an output, in weights of `phases` phases; `outputs` are those of a block.
 fn convolution(at: &Convolution, launch: Launch, (taps, phases): (f64, f64), outputs: f64) -> Work {
     let input = n(at.n_in) * n(at.in_height) * n(at.in_width);
     let output = n(at.n_out) * n(at.out_height) * n(at.out_width);
@@ -16,7 +22,7 @@ fn convolution(at: &Convolution, launch: Launch, (taps, phases): (f64, f64), out
     let side = one_if(!at.side.is_null()) + one_if(at.epilogue & epilogue::ACCUMULATE != 0);
     let weights = phases * taps * n(at.n_in) * n(at.n_padded);
     let values = launch.lanes() * (reads + output * (1.0 + side)) + weights;
-    Work::of(launch.n_threads() * outputs * n(at.n_in) * taps, values)
+    Work::of(launch.n_blocks() * outputs * n(at.n_in) * taps, values)
 }
 
 /// `products` of n x n and the channels, with `parts` of q, k, v, d_mixed and the result moved.
@@ -36,13 +42,18 @@ fn shares(n_pixels: i32) -> f64 {
 }
 
 costs! {
-    conv::Same: |k, l| convolution(&k.at, l, (9.0, 1.0), OUTPUTS);
-    conv::Point: |k, l| convolution(&k.at, l, (1.0, 1.0), OUTPUTS);
-    conv::Down: |k, l| convolution(&k.at, l, (9.0, 1.0), OUTPUTS);
-    conv::Phases: |k, l| convolution(&k.at, l, (4.0, 4.0), OUTPUTS);
-    conv::UpVjp: |k, l| convolution(&k.at, l, (16.0, 1.0), OUTPUTS);
-    conv_tf32::Same: |k, l| convolution(&k.at, l, (9.0, 1.0), OUTPUTS_TF32);
-    conv_tf32::Point: |k, l| convolution(&k.at, l, (1.0, 1.0), OUTPUTS_TF32);
+    conv::Same: |k, l| convolution(&k.at, l, (9.0, 1.0), outputs(MEDIUM));
+    conv::SameSmall: |k, l| convolution(&k.at, l, (9.0, 1.0), outputs(SMALL));
+    conv::SameLarge: |k, l| convolution(&k.at, l, (9.0, 1.0), outputs(LARGE));
+    conv::Point: |k, l| convolution(&k.at, l, (1.0, 1.0), outputs(MEDIUM));
+    conv::PointSmall: |k, l| convolution(&k.at, l, (1.0, 1.0), outputs(SMALL));
+    conv::PointLarge: |k, l| convolution(&k.at, l, (1.0, 1.0), outputs(LARGE));
+    conv::Down: |k, l| convolution(&k.at, l, (9.0, 1.0), outputs(MEDIUM));
+    conv::Phases: |k, l| convolution(&k.at, l, (4.0, 4.0), outputs(MEDIUM));
+    conv::PhasesSmall: |k, l| convolution(&k.at, l, (4.0, 4.0), outputs(SMALL));
+    conv::UpVjp: |k, l| convolution(&k.at, l, (16.0, 1.0), outputs(MEDIUM));
+    conv_tf32::Same: |k, l| convolution(&k.at, l, (9.0, 1.0), outputs_tf32(l));
+    conv_tf32::Point: |k, l| convolution(&k.at, l, (1.0, 1.0), outputs_tf32(l));
 
     // Scores; scores and a result; and in the vjp with the products d_mixed . v between.
     attention::LogSums: |k, l| attention(&k.at, l, 1.0, 2.0);

@@ -1,19 +1,21 @@
 //! How long kernels should take on a GPU at least, and how long they take where there is one:
 //!
 //! ```text
-//! cargo run --release --example cuda_roofline -- [SIDE...]    measures, by default 128 256 512; one JSON object
-//! cargo run --release --example cuda_roofline -- --table      estimates: cuda-kernels/ROOFLINE.md
+//! cargo run --release --example cuda_roofline -- --table    estimates: cuda-kernels/ROOFLINE.md
+//! cargo run --release --example cuda_roofline -- PART...    measures: start, costs, passes, kernels, training; or all
 //! ```
 //!
-//! `gpu.rs` says how it estimates. Measured are, with the device's events, each launch alone and whole passes; beside them
-//! the same passes on the CPU, whose layers are cut otherwise and have no times per kernel. Either needs a driver; the tests'
-//! stand-in will do (`tests/cuda-stand-in`), whose times say nothing.
+//! `gpu.rs` says how it estimates, `measure.rs` what is measured: one JSON line as each thing is known. `SIDES`, `LANES` and
+//! `IMAGES` in the environment are lists of numbers in place of the usual ones, `REPEATS` how often each thing is measured.
+//! Either needs a driver; the tests' stand-in will do (`tests/cuda-stand-in`), whose times say nothing.
 #![allow(missing_docs)]
 
 mod gpu;
+mod measure;
 mod table;
 mod work;
 
+<<<<<<< HEAD
 use gpu::{Gpu, totals};
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::backend::cuda::{Device, DeviceError, Launched, Precision, devices};
@@ -121,23 +123,18 @@ fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?.bytes)?;
     let device = Device::open(0)?;
+=======
+use gradus::backend::cuda::Device;
+use gradus::unet::{Weights, embedded};
+use work::Outcome;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+>>>>>>> kernels
     if arguments.first().is_some_and(|first| first == "--table") {
-        print!("{}", table::markdown(&device, &prior, &table::SIDES)?);
+        let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?)?;
+        print!("{}", table::markdown(&Device::open(0)?, &prior, &table::SIDES)?);
         return Ok(());
     }
-    let sides = arguments.iter().map(|side| side.parse()).collect::<Result<Vec<usize>, _>>()?;
-    let sides = if sides.is_empty() { table::SIDES.to_vec() } else { sides };
-    let description = devices()?.into_iter().next().ok_or("no device")?;
-    let gpu = Gpu::of(&description);
-    let mut sizes = Map::new();
-    for &one in &sides {
-        sizes.insert(one.to_string(), side(&device, &gpu, &prior, one)?);
-    }
-    let smallest = sides.iter().copied().min().unwrap_or(128);
-    let found = json!({
-        "prior": "ellipses", "device": description, "sizes": sizes,
-        "training": training(&device, &gpu, &prior, smallest)?,
-    });
-    println!("{}", serde_json::to_string_pretty(&found)?);
-    Ok(())
+    measure::run(&arguments)
 }

@@ -17,7 +17,7 @@ use std::rc::Rc;
 pub const VIEWS: usize = 60;
 /// Conjugate gradient steps of an iteration of the preconditioned method; its default.
 pub const SOLVE_STEPS: usize = 12;
-const TIME: f32 = 0.1;
+pub const TIME: f32 = 0.1;
 const OBJECTIVE: Level = Level { t: 1e-3, prior_weight: 1.0 };
 const SMOOTHED: Level = Level { t: TIME, prior_weight: 1.0 };
 

@@ -37,27 +37,45 @@ fn adjointness(device: &Rc<Device>) -> Result<Check, SlicesError> {
     Ok(Check { what: "CUDA: projector and adjoint are transposes", found, bound: 1e-6 })
 }
 
-/// Distance of h and J_h^T h from the CPU's, relative to them.
+/// Rows and columns of two images: more pixels and channels than one block of any kernel takes, and none of its multiples.
+const LARGER: (usize, usize) = (96, 80);
+
+/// Distance of h and J_h^T h from the CPU's, relative to them: the largest of one small image and of two larger ones.
 fn agreement(device: &Rc<Device>, prior: &Weights) -> Result<Check, SlicesError> {
-    let x = noise(SIDE * SIDE, 5);
-    let (lanes, images) = (Lanes::new(device, 1)?, Buffer::of(device, &x)?);
+    let distances = [distances(device, prior, (SIDE, SIDE), 1)?, distances(device, prior, LARGER, 2)?].concat();
+    // Not `f64::max`, which would pass over NaN.
+    let found = distances.into_iter().reduce(|a, b| if a > b { a } else { b }).unwrap_or(f64::NAN);
+    Ok(Check { what: "CUDA: energy and score are those of the CPU", found, bound: 1e-4 })
+}
+
+/// Of h and J_h^T h of each of `n` images.
+fn distances(device: &Rc<Device>, prior: &Weights, size: (usize, usize), n: usize) -> Result<Vec<f64>, SlicesError> {
+    let len = size.0 * size.1;
+    let x = noise(n * len, 5);
+    let (mut lanes, images) = (Lanes::new(device, n)?, Buffer::of(device, &x)?);
+    lanes.set(&(0..n).collect::<Vec<_>>())?;
+    let levels: Vec<(usize, f32)> = (0..n).map(|lane| (lane, TIME * (1 + lane) as f32)).collect();
     let score = Buffer::new(device, x.len())?;
-    let mut there = CudaNetwork::new(device, prior, (SIDE, SIDE), 1)?;
-    there.forward(&lanes, &[(0, TIME)], images.address())?;
+    let mut there = CudaNetwork::new(device, prior, size, n)?;
+    there.forward(&lanes, &levels, images.address())?;
     there.vjp(&lanes, there.h(), score.address())?;
     let (h, score) = (there.h_buffer().to_vec()?, score.to_vec()?);
-    let mut here = Network::new(prior, SIDE, SIDE, 1).map_err(crate::backend::cuda::CudaNetworkError::from)?;
-    here.forward(0..1, &x, &[TIME]);
-    let (wanted, mut wanted_score) = (here.h(0).to_vec(), vec![0.0; x.len()]);
-    here.vjp(0..1, &wanted, &mut wanted_score);
-    let distance = |found: &[f32], wanted: &[f32]| {
-        let difference: Vec<f32> = found.iter().zip(wanted).map(|(f, w)| f - w).collect();
-        (dot(&difference, &difference) / dot(wanted, wanted)).sqrt()
-    };
-    let distances = [distance(&h, &wanted), distance(&score, &wanted_score)];
-    // Not `f64::max`, which would pass over NaN.
-    let found = if distances[0] > distances[1] { distances[0] } else { distances[1] };
-    Ok(Check { what: "CUDA: energy and score are those of the CPU", found, bound: 1e-4 })
+    let mut here = Network::new(prior, size.0, size.1, 1).map_err(crate::backend::cuda::CudaNetworkError::from)?;
+    let mut found = Vec::new();
+    for (lane, t) in levels {
+        let part = lane * len..(lane + 1) * len;
+        here.forward(0..1, &x[part.clone()], &[t]);
+        let (wanted, mut wanted_score) = (here.h(0).to_vec(), vec![0.0; len]);
+        here.vjp(0..1, &wanted, &mut wanted_score);
+        found.extend([distance(&h[part.clone()], &wanted), distance(&score[part], &wanted_score)]);
+    }
+    Ok(found)
+}
+
+/// |found - wanted| / |wanted|.
+fn distance(found: &[f32], wanted: &[f32]) -> f64 {
+    let difference: Vec<f32> = found.iter().zip(wanted).map(|(f, w)| f - w).collect();
+    (dot(&difference, &difference) / dot(wanted, wanted)).sqrt()
 }
 
 fn gradient(device: &Rc<Device>, prior: &Weights) -> Result<Check, DoctorError> {

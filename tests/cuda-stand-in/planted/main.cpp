@@ -3,6 +3,7 @@
 // Without arguments: what any machine can check. With "races": built with the race detector, `main races NAME` runs one
 // kernel and leaves it to the detector to set the exit code.
 #include "device.h"
+#include "../../../cuda-kernels/common.cuh"
 #include "planted.cu"
 #include <cstdio>
 #include <functional>
@@ -24,6 +25,8 @@ STAND_IN_KERNEL(write_behind)
 STAND_IN_KERNEL(write_in_front)
 STAND_IN_KERNEL(write_far)
 STAND_IN_KERNEL(shared_overrun)
+STAND_IN_KERNEL(copy_not_waited_for)
+STAND_IN_KERNEL(copy_waited_for)
 STAND_IN_KERNEL(misaligned)
 STAND_IN_KERNEL(index_overflow)
 STAND_IN_KERNEL(scatter)
@@ -37,6 +40,7 @@ int cuMemAlloc_v2(std::uint64_t* address, std::size_t bytes);
 int cuMemFree_v2(std::uint64_t address);
 int cuMemcpyHtoD_v2(std::uint64_t to, const void* from, std::size_t bytes);
 int cuMemcpyDtoH_v2(void* to, std::uint64_t from, std::size_t bytes);
+int cuMemcpyHtoDAsync_v2(std::uint64_t to, const void* from, std::size_t bytes, void* stream);
 int cuMemcpyDtoHAsync_v2(void* to, std::uint64_t from, std::size_t bytes, void* stream);
 int cuStreamSynchronize(void* stream);
 int cuLaunchKernel(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**);
@@ -134,6 +138,22 @@ int waited_for() {
     cuStreamSynchronize(nullptr);
     return setup.is_right() ? RIGHT : WRONG;
 }
+// The source changes before the copy's turn has come, or after it.
+int source_changed(bool after_waiting) {
+    Setup setup("sound");
+    stand_in_set(0, 0, 1);
+    float source[N];
+    std::copy(setup.values, setup.values + N, source);
+    cuMemcpyHtoDAsync_v2(setup.in, source, sizeof source, nullptr);
+    if (after_waiting) cuStreamSynchronize(nullptr);
+    std::fill(source, source + N, -1.0f);
+    return setup.run();
+}
+// Of a batch of 40,000 images of 1,000 channels.
+int plane_beyond_32_bits() {
+    static_assert(sizeof(plane_at(0, 0, 0, 0)) == 8, "planes begin beyond 2^31 values");
+    return plane_at(40000, 1000, 7, 65536) == 40000007LL * 65536 ? RIGHT : WRONG;
+}
 int too_much() {
     setenv("GRADUS_STAND_IN_MEMORY", "1000", 1);
     std::uint64_t address;
@@ -165,6 +185,8 @@ const Case CASES[] = {
     {"write in front of a buffer", [] { return in_order("write_in_front", 0); }, ILLEGAL_ADDRESS},
     {"write far from any buffer", [] { return in_order("write_far", 0); }, ILLEGAL_ADDRESS},
     {"overrun of shared memory", [] { return in_order("shared_overrun", 0); }, UNDEFINED},
+    {"copy to shared memory, not waited for", [] { return in_order("copy_not_waited_for", 0); }, WRONG},
+    {"copy to shared memory, waited for", [] { return in_order("copy_waited_for", 2); }, RIGHT},
     {"misaligned load", [] { return in_order("misaligned", 0); }, UNDEFINED},
     {"overflow of an index", [] { return in_order("index_overflow", 0); }, UNDEFINED},
     {"buffer freed before the launch", freed, ILLEGAL_ADDRESS},
@@ -173,6 +195,9 @@ const Case CASES[] = {
     {"host code that follows a device pointer", followed_by_the_host, CRASH},
     {"result read without waiting, lazy stream", not_waited_for, WRONG},
     {"result read after waiting, lazy stream", waited_for, RIGHT},
+    {"source of a copy changed before it was read, lazy stream", [] { return source_changed(false); }, WRONG},
+    {"source of a copy changed after it was read, lazy stream", [] { return source_changed(true); }, RIGHT},
+    {"plane that begins beyond 32 bits", plane_beyond_32_bits, RIGHT},
     {"PTX of another source", [] { return Setup("sound", ".param .u64 a, .param .u64 b").run(); }, INVALID_IMAGE},
     {"more memory than there is", too_much, OUT_OF_MEMORY},
 };

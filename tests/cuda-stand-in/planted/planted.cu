@@ -98,6 +98,24 @@ PLANTED shared_overrun(const float* in, float* out, int n) {
     out[i] = tile[i + 1] * n;
 }
 
+// What was on its way has not arrived.
+PLANTED copy_not_waited_for(const float* in, float* out, int n) {
+    __shared__ float4 tile[N / 4];
+    const int i = threadIdx.x, next = (i + 1) % n;
+    if (4 * i < n) stand_in::begin_copy(&tile[i], reinterpret_cast<const float4*>(in) + i);
+    __syncthreads();
+    out[i] = (&tile[i / 4].x)[i % 4] + (&tile[next / 4].x)[next % 4];
+}
+
+PLANTED copy_waited_for(const float* in, float* out, int n) {
+    __shared__ float4 tile[N / 4];
+    const int i = threadIdx.x, next = (i + 1) % n;
+    if (4 * i < n) stand_in::begin_copy(&tile[i], reinterpret_cast<const float4*>(in) + i);
+    stand_in::wait_for_copies();
+    __syncthreads();
+    out[i] = (&tile[i / 4].x)[i % 4] + (&tile[next / 4].x)[next % 4];
+}
+
 PLANTED misaligned(const float* in, float* out, int n) {
     const int i = threadIdx.x;
     if (4 * i + 5 < n) out[i] = reinterpret_cast<const float4*>(in + 4 * i + 1)->x;

@@ -3,6 +3,7 @@
 
 use super::device::Device;
 use super::error::{DeviceError, while_doing};
+use super::outbox::Outbox;
 use cust::memory::{AsyncCopyDestination, DeviceBuffer};
 use gradus_cuda_kernels::Address;
 use std::marker::PhantomData;
@@ -89,7 +90,7 @@ impl<T: Plain> Buffer<T> {
         Address::new(self.bytes.as_device_ptr().as_raw())
     }
 
-    /// Copies `values` to the place `first`. Waits only until they are read.
+    /// Copies `values` to the place `first`. They may change when this returns: a copy of them is what the device reads.
     ///
     /// # Errors
     /// `Failed`.
@@ -105,8 +106,17 @@ impl<T: Plain> Buffer<T> {
         // SAFETY: values without padding are bytes.
         let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
         let doing = || while_doing("copying to the device");
-        // SAFETY: memory that is not page-locked has been read when the call returns, and the range is of this buffer.
-        unsafe { self.bytes.index(range).async_copy_from(bytes, self.device.stream()) }.map_err(doing())?;
+        let to = &mut self.bytes.index(range);
+        if bytes.len() > Outbox::CAPACITY {
+            // SAFETY: the borrow of `values` outlives the copy, which ends before this returns; the range is of this buffer.
+            unsafe { to.async_copy_from(bytes, self.device.stream()) }.map_err(doing())?;
+            self.device.synchronise()?;
+        } else {
+            self.device.send(bytes, |held, stream| {
+                // SAFETY: the device's outbox holds the bytes until they have been read; the range is of this buffer.
+                unsafe { to.async_copy_from(held, stream) }.map_err(doing())
+            })?;
+        }
         self.device.count(|traffic| {
             traffic.bytes_to_device += bytes.len() as u64;
             traffic.transfers += 1;

@@ -3,6 +3,7 @@
 
 use super::error::{DeviceError, while_doing};
 use super::loader::driver_is_present;
+use super::outbox::Outbox;
 use super::profile::{Launched, Recorder};
 use crate::backend::Precision;
 use cust::context::Context;
@@ -24,6 +25,9 @@ use std::rc::Rc;
 const NEEDED_VERSION: i32 = 13_000;
 const NEEDED_CAPABILITY: (i32, i32) = (8, 0);
 
+/// Times that a launch is made to know how long one takes.
+const PROFILED_TIMES: usize = 16;
+
 /// What has crossed between host and device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
@@ -41,6 +45,7 @@ pub struct Traffic {
 pub struct Device {
     functions: HashMap<&'static str, Function<'static>>,
     stream: Stream,
+    outbox: RefCell<Outbox>,
     traffic: Cell<Traffic>,
     precision: Cell<Precision>,
     recorder: RefCell<Recorder>,
@@ -140,6 +145,7 @@ impl Device {
         Ok(Rc::new(Self {
             functions,
             stream,
+            outbox: RefCell::new(Outbox::new()?),
             traffic,
             precision: Cell::default(),
             recorder: RefCell::default(),
@@ -183,6 +189,18 @@ impl Device {
         &self.stream
     }
 
+    /// Hands `copy` a copy of `bytes` that stays as it is until the stream has read it.
+    pub(super) fn send(
+        &self,
+        bytes: &[u8],
+        copy: impl FnOnce(&[u8], &Stream) -> Result<(), DeviceError>,
+    ) -> Result<(), DeviceError> {
+        if !self.outbox.borrow().has_room(bytes.len()) {
+            self.synchronise()?;
+        }
+        copy(self.outbox.borrow_mut().hold(bytes), &self.stream)
+    }
+
     pub(super) fn count(&self, change: impl FnOnce(&mut Traffic)) {
         let mut traffic = self.traffic.get();
         change(&mut traffic);
@@ -203,7 +221,8 @@ impl Device {
         if is_made && !is_timed {
             return launch();
         }
-        let seconds = is_made.then(|| self.seconds(launch)).transpose()?;
+        let repeated = || (0..PROFILED_TIMES).try_for_each(|_| launch());
+        let seconds = is_made.then(|| self.seconds(repeated)).transpose()?.map(|all| all / PROFILED_TIMES as f64);
         let launch = Launch { grid, threads };
         let (kernel, work) = (E::SIGNATURE.name, entry.work(launch));
         self.recorder.borrow_mut().add(Launched { kernel, launch, work, seconds });
@@ -226,7 +245,8 @@ impl Device {
         })
     }
 
-    /// The launches of `work`, timed. Each is waited for, so that the sum is more than `work` takes otherwise.
+    /// The launches of `work`, timed: each is made several times in a row, so that its time is its own and not that of
+    /// asking for it. Buffers hold nonsense afterwards.
     ///
     /// # Errors
     /// Those of `work`.
@@ -266,7 +286,9 @@ impl Device {
     /// # Errors
     /// `Failed`, when any of it failed.
     pub fn synchronise(&self) -> Result<(), DeviceError> {
-        self.stream.synchronize().map_err(while_doing("waiting for the device"))
+        self.stream.synchronize().map_err(while_doing("waiting for the device"))?;
+        self.outbox.borrow_mut().clear();
+        Ok(())
     }
 
     /// Seconds that the device takes for what `work` asks of it.

@@ -50,6 +50,11 @@ pub enum DeviceError {
         /// Bytes that were free before.
         free: usize,
     },
+    /// A size does not fit into the kernels' 32 bits.
+    #[error(
+        "{0} values in one image or tensor are more than the kernels can count; use smaller images, or --device cpu"
+    )]
+    TooLarge(usize),
     /// A call failed, perhaps because of a kernel before it.
     #[error("the device failed while {doing}: {cause}")]
     Failed {
@@ -58,6 +63,11 @@ pub enum DeviceError {
         /// What the driver says.
         cause: String,
     },
+}
+
+/// A size as the kernels take it.
+pub(super) fn int(n: usize) -> Result<i32, DeviceError> {
+    i32::try_from(n).map_err(|_| DeviceError::TooLarge(n))
 }
 
 /// Names what was being done when `cust` reported an error.

@@ -14,6 +14,7 @@ pub mod layer;
 mod loader;
 mod lockstep;
 mod network;
+mod outbox;
 mod passes;
 mod preconditioned;
 mod profile;

@@ -21,7 +21,7 @@ pub(super) enum Recorder {
     /// Nothing.
     #[default]
     Off,
-    /// Each is waited for and timed.
+    /// Each is made several times and timed.
     Timing(Vec<Launched>),
     /// None is made.
     Listing(Vec<Launched>),

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::device::Device;
-use super::error::DeviceError;
+use super::error::{DeviceError, int};
 use gradus_cuda_kernels::vector::{
     AddScaled, Copy, DIRECTION_SUMS, Direction, DirectionScalars, Finish, HalfSquareChange, PRODUCT_SUMS, Products,
     Trial, Update,
@@ -37,7 +37,7 @@ impl Lanes {
     /// # Panics
     /// When there are more than the capacity.
     pub fn set(&mut self, lanes: &[usize]) -> Result<(), DeviceError> {
-        let list: Vec<i32> = lanes.iter().map(|&lane| lane as i32).collect();
+        let list = lanes.iter().map(|&lane| int(lane)).collect::<Result<Vec<i32>, _>>()?;
         self.len = list.len();
         self.list.upload(0, &list)
     }
@@ -140,7 +140,7 @@ impl Vectors {
             gradient: at.gradient,
             direction: at.direction,
             partial: self.partial.address(),
-            n: n as i32,
+            n: int(n)?,
         };
         self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &direction)?;
         self.finish(n, lanes.len())
@@ -157,7 +157,7 @@ impl Vectors {
         a: Address<f32>,
         b: Address<f32>,
     ) -> Result<Vec<[f64; PRODUCT_SUMS]>, DeviceError> {
-        let products = Products { lanes: lanes.address(), a, b, partial: self.partial.address(), n: n as i32 };
+        let products = Products { lanes: lanes.address(), a, b, partial: self.partial.address(), n: int(n)? };
         self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &products)?;
         self.finish(n, lanes.len())
     }
@@ -173,7 +173,7 @@ impl Vectors {
         a: Address<f32>,
         b: Address<f32>,
     ) -> Result<Vec<f64>, DeviceError> {
-        let change = HalfSquareChange { lanes: lanes.address(), a, b, partial: self.partial.address(), n: n as i32 };
+        let change = HalfSquareChange { lanes: lanes.address(), a, b, partial: self.partial.address(), n: int(n)? };
         self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &change)?;
         Ok(self.finish::<1>(n, lanes.len())?.into_iter().map(|[change]| change).collect())
     }
@@ -191,7 +191,7 @@ impl Vectors {
         out: Address<f32>,
     ) -> Result<(), DeviceError> {
         self.factors.upload(0, steps)?;
-        let trial = Trial { lanes: lanes.address(), steps: self.factors.address(), x, d, out, n: n as i32 };
+        let trial = Trial { lanes: lanes.address(), steps: self.factors.address(), x, d, out, n: int(n)? };
         self.device.launch_over(n, lanes.len(), &trial)
     }
 
@@ -208,7 +208,7 @@ impl Vectors {
         (x, previous): (Address<f32>, Address<f32>),
     ) -> Result<(), DeviceError> {
         self.factors.upload(0, steps)?;
-        let update = Update { lanes: lanes.address(), steps: self.factors.address(), d, x, previous, n: n as i32 };
+        let update = Update { lanes: lanes.address(), steps: self.factors.address(), d, x, previous, n: int(n)? };
         self.device.launch_over(n, lanes.len(), &update)
     }
 
@@ -225,7 +225,7 @@ impl Vectors {
         y: Address<f32>,
     ) -> Result<(), DeviceError> {
         self.factors.upload(0, factors)?;
-        let add = AddScaled { lanes: lanes.address(), factors: self.factors.address(), x, y, n: n as i32 };
+        let add = AddScaled { lanes: lanes.address(), factors: self.factors.address(), x, y, n: int(n)? };
         self.device.launch_over(n, lanes.len(), &add)
     }
 
@@ -234,6 +234,6 @@ impl Vectors {
     /// # Errors
     /// When the device fails.
     pub fn copy(&self, lanes: &Lanes, n: usize, x: Address<f32>, out: Address<f32>) -> Result<(), DeviceError> {
-        self.device.launch_over(n, lanes.len(), &Copy { lanes: lanes.address(), x, out, n: n as i32 })
+        self.device.launch_over(n, lanes.len(), &Copy { lanes: lanes.address(), x, out, n: int(n)? })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::attention::{self, CHANNELS, Forward, LogSums, PIXELS, Products, VjpKey, VjpQuery, VjpValue};
 use gradus_cuda_kernels::{Address, BLOCK};
@@ -41,8 +41,8 @@ impl Attention {
         qkv: Address<f32>,
         d_mixed: Address<f32>,
         out: Address<f32>,
-    ) -> attention::Attention {
-        attention::Attention {
+    ) -> Result<attention::Attention, DeviceError> {
+        Ok(attention::Attention {
             lanes: lanes.address(),
             qkv,
             d_mixed,
@@ -50,10 +50,10 @@ impl Attention {
             products: self.products.address(),
             out,
             scale: (1.0 / (self.channels as f64).sqrt()) as f32,
-            n_channels: self.channels as i32,
-            n_pixels: self.n_pixels as i32,
+            n_channels: int(self.channels)?,
+            n_pixels: int(self.n_pixels)?,
             rest: 0,
-        }
+        })
     }
 
     /// Blocks of pixels, and with the blocks of channels.
@@ -74,7 +74,7 @@ impl Attention {
         mixed: Address<f32>,
     ) -> Result<(), DeviceError> {
         // The forward pass reads no covector; its address must be one all the same.
-        let at = self.record(lanes, qkv, mixed, mixed);
+        let at = self.record(lanes, qkv, mixed, mixed)?;
         let (pixels, blocks) = self.blocks();
         device.launch([pixels, self.heads, lanes.len()], BLOCK, &LogSums { at })?;
         device.launch([blocks, self.heads, lanes.len()], BLOCK, &Forward { at })
@@ -92,9 +92,9 @@ impl Attention {
         d_mixed: Address<f32>,
         d_qkv: Address<f32>,
     ) -> Result<(), DeviceError> {
-        let products = Products { at: self.record(lanes, qkv, d_mixed, mixed) };
+        let products = Products { at: self.record(lanes, qkv, d_mixed, mixed)? };
         device.launch([self.n_pixels.div_ceil(BLOCK as usize), self.heads, lanes.len()], BLOCK, &products)?;
-        let (at, grid) = (self.record(lanes, qkv, d_mixed, d_qkv), [self.blocks().1, self.heads, lanes.len()]);
+        let (at, grid) = (self.record(lanes, qkv, d_mixed, d_qkv)?, [self.blocks().1, self.heads, lanes.len()]);
         device.launch(grid, BLOCK, &VjpQuery { at })?;
         device.launch(grid, BLOCK, &VjpKey { at })?;
         device.launch(grid, BLOCK, &VjpValue { at })

@@ -2,7 +2,7 @@
 
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::attention_training::{Centre, Multiply, Pair, Product, ROWS, SIDE, Softmax};
 use gradus_cuda_kernels::{Address, BLOCK};
@@ -19,6 +19,8 @@ pub struct TrainingAttention {
     /// Of one head.
     channels: usize,
     n_pixels: usize,
+    /// The same, as kernels take it.
+    n: i32,
     scale: f32,
     /// P, T, D' and E' of attention_training.cu.
     p: Buffer<f32>,
@@ -57,7 +59,8 @@ impl TrainingAttention {
         let matrices = || Buffer::new(device, lanes * heads * n_pixels * n_pixels);
         let channels = channels / heads;
         let scale = (1.0 / (channels as f64).sqrt()) as f32;
-        Ok(Self { heads, channels, n_pixels, scale, p: matrices()?, t: matrices()?, d: matrices()?, e: matrices()? })
+        let n = int(n_pixels)?;
+        Ok(Self { heads, channels, n_pixels, n, scale, p: matrices()?, t: matrices()?, d: matrices()?, e: matrices()? })
     }
 
     /// q, k and v.
@@ -78,13 +81,13 @@ impl TrainingAttention {
 
     /// The pair of a matrix \[i\]\[j\] = sum over channels of a\[c\]\[i\] b\[c\]\[j\].
     fn outer(&self, a: Values, b: Values) -> Pair {
-        let n = self.n_pixels as i32;
+        let n = self.n;
         Pair { a_row: 1, a_inner: n, b_inner: n, b_col: 1, ..pair(a, b, Address::NULL) }
     }
 
     /// The pair of sums over keys or queries of x\[c\]\[.\] and a matrix times a weight, if there is one.
     fn inner(&self, x: Values, matrix: &Buffer<f32>, weight: Option<&Buffer<f32>>, over: Over) -> Pair {
-        let n = self.n_pixels as i32;
+        let n = self.n;
         let (b_inner, b_col) = match over {
             Over::Keys => (1, n),
             Over::Queries => (n, 1),
@@ -104,11 +107,11 @@ impl TrainingAttention {
     ) -> Result<(), DeviceError> {
         let [first, .., last] = pairs else {
             return pairs.first().map_or(Ok(()), |&pair| {
-                let product = self.product(lanes, alpha, ([pair, pair], 1), (rows, inner), out);
+                let product = self.product(lanes, alpha, ([pair, pair], 1), (rows, inner), out)?;
                 self.launch(device, lanes, rows, product)
             });
         };
-        let product = self.product(lanes, alpha, ([*first, *last], 2), (rows, inner), out);
+        let product = self.product(lanes, alpha, ([*first, *last], 2), (rows, inner), out)?;
         self.launch(device, lanes, rows, product)
     }
 
@@ -119,8 +122,8 @@ impl TrainingAttention {
         (pairs, n_pairs): ([Pair; 2], i32),
         (rows, inner): (usize, usize),
         out: Values,
-    ) -> Product {
-        Product {
+    ) -> Result<Product, DeviceError> {
+        Ok(Product {
             lanes: lanes.address(),
             pairs,
             out: out.address,
@@ -128,11 +131,11 @@ impl TrainingAttention {
             out_head: out.head as i64,
             alpha,
             n_pairs,
-            heads: self.heads as i32,
-            rows: rows as i32,
-            inner: inner as i32,
-            cols: self.n_pixels as i32,
-        }
+            heads: int(self.heads)?,
+            rows: int(rows)?,
+            inner: int(inner)?,
+            cols: self.n,
+        })
     }
 
     fn launch(&self, device: &Device, lanes: &Lanes, rows: usize, at: Product) -> Result<(), DeviceError> {
@@ -181,8 +184,8 @@ impl TrainingAttention {
             t: optional(&self.t),
             d: optional(&self.d),
             matrix: matrix.address(),
-            heads: self.heads as i32,
-            n: self.n_pixels as i32,
+            heads: int(self.heads)?,
+            n: self.n,
         };
         device.launch(self.rows(lanes), BLOCK, &entry)
     }
@@ -200,7 +203,7 @@ impl TrainingAttention {
     ) -> Result<(), DeviceError> {
         let [q, k, v] = self.parts(qkv);
         self.multiply_to_matrix(device, lanes, (self.scale, &[self.outer(q, k)]), &self.p)?;
-        let (heads, n) = (self.heads as i32, self.n_pixels as i32);
+        let (heads, n) = (int(self.heads)?, self.n);
         let softmax = Softmax { lanes: lanes.address(), matrix: self.p.address(), heads, n };
         device.launch(self.rows(lanes), BLOCK, &softmax)?;
         let sum = [self.inner(v, &self.p, None, Over::Keys)];

@@ -4,9 +4,12 @@ use super::Concat;
 pub use super::conv_pack::{PackedConv, Packer};
 use crate::backend::Precision;
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
-use gradus_cuda_kernels::conv::{self, Convolution, Down, OUTPUTS, Phases, Point, Same, TILE, UpVjp};
+use gradus_cuda_kernels::conv::{
+    self, Convolution, Down, LARGE, MEDIUM, OUTPUTS, Phases, PhasesSmall, Point, PointLarge, PointSmall, SMALL, Same,
+    SameLarge, SameSmall, Tile, UpVjp,
+};
 use gradus_cuda_kernels::{Address, conv_tf32};
 use std::ops::Range;
 
@@ -112,6 +115,9 @@ impl Epilogue {
     };
 }
 
+/// Blocks that fill a large device.
+const FULL: usize = 128;
+
 /// One convolution to launch.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass<'a> {
@@ -136,29 +142,60 @@ impl Pass<'_> {
     /// When the device fails.
     ///
     /// # Panics
-    /// When the input has not the channels of the weights.
+    /// When the input has not the channels of the weights, or passes the vjp of a norm where the kernel cannot.
     pub fn run(&self, device: &Device, lanes: &Lanes) -> Result<(), DeviceError> {
         let Self { weights, input, .. } = self;
         assert_eq!(input.channels(), weights.n_in, "channels of the input");
-        let (_, phases) = weights.stencil.shape();
-        let at = self.record(lanes);
+        let strides = matches!(weights.stencil, Stencil::Down | Stencil::UpTransposed);
+        assert!(!strides || !matches!(self.prologue, Prologue::NormVjp(..)), "a norm's vjp before a stride of 2");
+        let at = self.record(lanes)?;
         if device.precision() == Precision::Tf32 && self.has_tf32() {
             return self.run_tf32(device, lanes, at);
         }
-        let (rows, cols) = (self.sizes[1].0 / phases, self.sizes[1].1 / phases);
-        let tiles = rows.div_ceil(TILE.0) * cols.div_ceil(TILE.1);
-        // As many warps as there are eights of outputs; where that is more than a block holds, blocks of equal size.
-        let eights = weights.n_out.div_ceil(OUTPUTS);
-        let blocks = eights.div_ceil(conv::MAX_THREADS as usize / 32);
-        let warps = eights.div_ceil(blocks);
-        let (grid, threads) = ([tiles, blocks * phases * phases, lanes.len()], 32 * warps as u32);
+        let tile = self.tile();
+        let (_, phases) = weights.stencil.shape();
+        let (tiles, eights) = self.blocks(tile);
+        let (grid, threads) = ([tiles, eights * phases * phases, lanes.len()], tile.threads);
+        let (is_small, is_large) = (tile == SMALL, tile == LARGE);
         match weights.stencil {
+            Stencil::Same | Stencil::SameTransposed if is_small => device.launch(grid, threads, &SameSmall { at }),
+            Stencil::Same | Stencil::SameTransposed if is_large => device.launch(grid, threads, &SameLarge { at }),
             Stencil::Same | Stencil::SameTransposed => device.launch(grid, threads, &Same { at }),
+            Stencil::Point if is_small => device.launch(grid, threads, &PointSmall { at }),
+            Stencil::Point if is_large => device.launch(grid, threads, &PointLarge { at }),
             Stencil::Point => device.launch(grid, threads, &Point { at }),
             Stencil::Down => device.launch(grid, threads, &Down { at }),
+            Stencil::DownTransposed | Stencil::Up if is_small => device.launch(grid, threads, &PhasesSmall { at }),
             Stencil::DownTransposed | Stencil::Up => device.launch(grid, threads, &Phases { at }),
             Stencil::UpTransposed => device.launch(grid, threads, &UpVjp { at }),
         }
+    }
+
+    /// What a block computes: by the size of the layer and nothing else, because sums depend on it, and an image's must not
+    /// on how many there are. Small tiles, where others would be fewer than multiprocessors; several eights of outputs, which
+    /// share what is staged, where there are more than enough.
+    fn tile(&self) -> Tile {
+        let stencil = self.weights.stencil;
+        let (_, phases) = stencil.shape();
+        let blocks = |tile: Tile| self.blocks(tile).0 * self.blocks(tile).1 * phases * phases;
+        let has_small = !matches!(stencil, Stencil::Down | Stencil::UpTransposed);
+        let has_large = matches!(stencil, Stencil::Same | Stencil::SameTransposed | Stencil::Point);
+        if has_small && blocks(MEDIUM) < FULL {
+            SMALL
+        } else if has_large && self.weights.n_padded.is_multiple_of(LARGE.eights * OUTPUTS) && blocks(LARGE) >= 2 * FULL
+        {
+            LARGE
+        } else {
+            MEDIUM
+        }
+    }
+
+    /// Tiles of a lane and a phase, and blocks that share the outputs of each.
+    fn blocks(&self, tile: Tile) -> (usize, usize) {
+        let (_, phases) = self.weights.stencil.shape();
+        let (rows, cols) = (self.sizes[1].0 / phases, self.sizes[1].1 / phases);
+        let tiles = rows.div_ceil(tile.sides.0) * cols.div_ceil(tile.sides.1);
+        (tiles, self.weights.n_out.div_ceil(tile.eights * OUTPUTS))
     }
 
     /// Whether there is a kernel for tensor cores, and more than an eight of outputs: fewer are not worth it.
@@ -168,10 +205,10 @@ impl Pass<'_> {
     }
 
     fn run_tf32(&self, device: &Device, lanes: &Lanes, at: Convolution) -> Result<(), DeviceError> {
-        let tiles = self.sizes[1].0.div_ceil(TILE.0) * self.sizes[1].1.div_ceil(TILE.1);
+        let tiles = self.sizes[1].0.div_ceil(conv_tf32::TILE.0) * self.sizes[1].1.div_ceil(conv_tf32::TILE.1);
         // As many pairs of warps as there are shares of outputs; where that is more than a block holds, blocks of equal size.
         let shares = self.weights.n_out.div_ceil(conv_tf32::OUTPUTS);
-        let blocks = shares.div_ceil(conv::MAX_THREADS as usize / 64);
+        let blocks = shares.div_ceil(conv_tf32::MAX_THREADS as usize / 64);
         let (grid, threads) = ([tiles, blocks, lanes.len()], 64 * shares.div_ceil(blocks) as u32);
         match self.weights.stencil {
             Stencil::Point => device.launch(grid, threads, &conv_tf32::Point { at }),
@@ -179,7 +216,7 @@ impl Pass<'_> {
         }
     }
 
-    fn record(&self, lanes: &Lanes) -> Convolution {
+    fn record(&self, lanes: &Lanes) -> Result<Convolution, DeviceError> {
         let Self { weights, input, sizes: [from, to], prologue, epilogue, out } = self;
         let (prologue, affine, normalised) = match *prologue {
             Prologue::Identity => (conv::prologue::IDENTITY, Address::NULL, Address::NULL),
@@ -189,7 +226,7 @@ impl Pass<'_> {
         };
         let (first_tap, first_tap_per_phase) = weights.stencil.first_tap();
         let bit = |set: bool, bit: i32| if set { bit } else { 0 };
-        Convolution {
+        Ok(Convolution {
             lanes: lanes.address(),
             input: input.first.0,
             second: input.second.0,
@@ -202,21 +239,21 @@ impl Pass<'_> {
             side_second: epilogue.side.second.0,
             side_affine: epilogue.silu_vjp,
             out: *out,
-            n_first: input.first.1 as i32,
-            n_in: weights.n_in as i32,
-            in_height: from.0 as i32,
-            in_width: from.1 as i32,
-            n_out: weights.n_out as i32,
-            n_padded: weights.n_padded as i32,
-            out_height: to.0 as i32,
-            out_width: to.1 as i32,
+            n_first: int(input.first.1)?,
+            n_in: int(weights.n_in)?,
+            in_height: int(from.0)?,
+            in_width: int(from.1)?,
+            n_out: int(weights.n_out)?,
+            n_padded: int(weights.n_padded)?,
+            out_height: int(to.0)?,
+            out_width: int(to.1)?,
             first_tap,
             first_tap_per_phase,
-            lane_shift_stride: epilogue.lane_shift.1 as i32,
-            n_side_first: epilogue.side.first.1 as i32,
+            lane_shift_stride: int(epilogue.lane_shift.1)?,
+            n_side_first: int(epilogue.side.first.1)?,
             prologue,
             epilogue: bit(epilogue.accumulate, conv::epilogue::ACCUMULATE)
                 | bit(!epilogue.silu_vjp.is_null(), conv::epilogue::SILU_VJP),
-        }
+        })
     }
 }

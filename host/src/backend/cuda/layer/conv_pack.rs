@@ -3,7 +3,7 @@
 use super::conv::Stencil;
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use gradus_cuda_kernels::conv::OUTPUTS;
 use gradus_cuda_kernels::conv_pack::{Pack, PackRecord};
 use gradus_cuda_kernels::{Address, BLOCK};
@@ -99,15 +99,15 @@ impl PackedConv {
         }
         let record = PackRecord {
             packed: weights.address(),
-            first: first as i32,
-            output_stride: strides.0 as i32,
-            input_stride: strides.1 as i32,
-            n_out: n_out as i32,
-            n_in: n_in as i32,
-            n_padded: n_padded as i32,
-            phases: phases as i32,
-            taps: taps as i32,
-            side: stencil.side() as i32,
+            first: int(first)?,
+            output_stride: int(strides.0)?,
+            input_stride: int(strides.1)?,
+            n_out: int(n_out)?,
+            n_in: int(n_in)?,
+            n_padded: int(n_padded)?,
+            phases: int(phases)?,
+            taps: int(taps)?,
+            side: int(stencil.side())?,
             spans,
             unused: 0,
         };

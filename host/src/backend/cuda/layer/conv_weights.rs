@@ -7,7 +7,7 @@ use super::conv::Stencil;
 use crate::backend::Precision;
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::conv_weights::{
     CHANNELS, Down, FINISHED, Finish, Operand, Point, SHARED, Same, Sums, Up, WeightFinish, WeightGradient,
@@ -218,9 +218,9 @@ impl WeightPass<'_> {
                 lanes: lanes.address(),
                 d: pairs[0].0,
                 sums: sums.0,
-                n_out: shape.n_out as i32,
-                n_pixels: (shape.sizes[1].0 * shape.sizes[1].1) as i32,
-                stride: sums.1 as i32,
+                n_out: int(shape.n_out)?,
+                n_pixels: int(shape.sizes[1].0 * shape.sizes[1].1)?,
+                stride: int(sums.1)?,
             },
         )?;
         self.correlate(device, lanes, scratch, split)?;
@@ -235,7 +235,7 @@ impl WeightPass<'_> {
         split: Split,
     ) -> Result<(), DeviceError> {
         let grid = [split.blocks.0, split.blocks.1, split.splits];
-        let (threads, at) = (split.threads, self.record(lanes, scratch, split));
+        let (threads, at) = (split.threads, self.record(lanes, scratch, split)?);
         if self.shape.on_tensor_cores(device.precision()) {
             return match self.shape.stencil {
                 Stencil::Down => device.launch(grid, threads, &tf32::Down { at }),
@@ -251,7 +251,7 @@ impl WeightPass<'_> {
         }
     }
 
-    fn record(&self, lanes: &Lanes, scratch: &WeightScratch, split: Split) -> WeightGradient {
+    fn record(&self, lanes: &Lanes, scratch: &WeightScratch, split: Split) -> Result<WeightGradient, DeviceError> {
         let Self { shape, pairs, .. } = *self;
         let [(n_steady, steady), (n_moving, moving)] = shape.operands();
         let output = |pair: usize| Operand { first: pairs[pair].0, second: Address::NULL };
@@ -264,26 +264,26 @@ impl WeightPass<'_> {
         } else {
             ((outputs, shape.n_out), (inputs, n_first))
         };
-        WeightGradient {
+        Ok(WeightGradient {
             lanes: lanes.address(),
             steady: of_steady.0,
             moving: of_moving.0,
             partial: scratch.partial.address(),
-            n_steady: n_steady as i32,
-            n_steady_first: of_steady.1 as i32,
-            steady_height: steady.0 as i32,
-            steady_width: steady.1 as i32,
-            n_moving: n_moving as i32,
-            n_moving_first: of_moving.1 as i32,
-            moving_height: moving.0 as i32,
-            moving_width: moving.1 as i32,
-            n_lanes: lanes.len() as i32,
-            n_units: split.units as i32,
-            units_per_split: split.units_per_split as i32,
-            groups: split.groups as i32,
-            columns: split.columns as i32,
+            n_steady: int(n_steady)?,
+            n_steady_first: int(of_steady.1)?,
+            steady_height: int(steady.0)?,
+            steady_width: int(steady.1)?,
+            n_moving: int(n_moving)?,
+            n_moving_first: int(of_moving.1)?,
+            moving_height: int(moving.0)?,
+            moving_width: int(moving.1)?,
+            n_lanes: int(lanes.len())?,
+            n_units: int(split.units)?,
+            units_per_split: int(split.units_per_split)?,
+            groups: int(split.groups)?,
+            columns: int(split.columns)?,
             unused: 0,
-        }
+        })
     }
 
     fn finish(
@@ -302,12 +302,12 @@ impl WeightPass<'_> {
             sums,
             d_weight: self.d_weight,
             d_bias: self.d_bias,
-            n_steady: n_steady as i32,
-            n_moving: n_moving as i32,
-            n_taps: shape.taps() as i32,
-            n_splits: split.splits as i32,
-            n_lanes: lanes.len() as i32,
-            stride: stride as i32,
+            n_steady: int(n_steady)?,
+            n_moving: int(n_moving)?,
+            n_taps: int(shape.taps())?,
+            n_splits: int(split.splits)?,
+            n_lanes: int(lanes.len())?,
+            stride: int(stride)?,
             swapped: shape.swapped().into(),
             factor: self.factor,
         };

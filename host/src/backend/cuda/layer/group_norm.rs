@@ -3,7 +3,7 @@
 use super::Concat;
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::group_norm::{Forward, InputGradient, Moments, PIXELS, Vjp, VjpSums};
 use gradus_cuda_kernels::{Address, BLOCK};
@@ -37,7 +37,7 @@ pub fn moments(
     n_pixels: usize,
     moments: &Buffer<[f32; 2]>,
 ) -> Result<(), DeviceError> {
-    let entry = Moments { lanes: lanes.address(), x, moments: moments.address(), n_pixels: n_pixels as i32 };
+    let entry = Moments { lanes: lanes.address(), x, moments: moments.address(), n_pixels: int(n_pixels)? };
     device.launch([n_shares(n_pixels), channels, lanes.len()], BLOCK, &entry)
 }
 
@@ -107,9 +107,9 @@ impl GroupNorm {
             bias: self.bias.address(),
             affine: self.affine.address(),
             eps: self.eps,
-            n_first: first.1 as i32,
-            n_channels: self.gain.len() as i32,
-            n_pixels: n_pixels as i32,
+            n_first: int(first.1)?,
+            n_channels: int(self.gain.len())?,
+            n_pixels: int(n_pixels)?,
         };
         device.launch([self.groups, 1, lanes.len()], BLOCK, &entry)
     }
@@ -134,8 +134,8 @@ impl GroupNorm {
             second: x.second.0,
             affine: self.affine.address(),
             sums: sums.address(),
-            n_first: x.first.1 as i32,
-            n_pixels: n_pixels as i32,
+            n_first: int(x.first.1)?,
+            n_pixels: int(n_pixels)?,
         };
         device.launch([n_shares(n_pixels), n_channels, lanes.len()], BLOCK, &entry)?;
         let entry = Vjp {
@@ -144,8 +144,8 @@ impl GroupNorm {
             gain: self.gain.address(),
             affine: self.affine.address(),
             gradient: self.gradient.address(),
-            n_channels: n_channels as i32,
-            n_pixels: n_pixels as i32,
+            n_channels: int(n_channels)?,
+            n_pixels: int(n_pixels)?,
         };
         device.launch([self.groups, 1, lanes.len()], BLOCK, &entry)
     }
@@ -170,9 +170,9 @@ impl GroupNorm {
             x,
             base: target.base,
             d_x: target.d_x,
-            first: first as i32,
-            n_channels: self.gain.len() as i32,
-            n_pixels: n_pixels as i32,
+            first: int(first)?,
+            n_channels: int(self.gain.len())?,
+            n_pixels: int(n_pixels)?,
             accumulate: target.accumulate.into(),
         };
         device.launch([n_pixels.div_ceil(BLOCK as usize), channels, lanes.len()], BLOCK, &entry)

@@ -3,7 +3,7 @@
 
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::linear_training::{Backward, Forward, INPUTS, OUTPUTS, Weights};
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
@@ -46,9 +46,9 @@ pub struct TrainingEmbedding {
 
 impl Linear {
     fn new(device: &Rc<Device>, n_in: usize, places: &[LinearPlace]) -> Result<Self, DeviceError> {
-        let row = |place: &LinearPlace, o: usize| [(place.weight + o * n_in) as i32, (place.bias + o) as i32];
-        let rows: Vec<i32> =
-            places.iter().flat_map(|place| (0..place.n_out).flat_map(move |o| row(place, o))).collect();
+        let row = |place: &LinearPlace, o: usize| [int(place.weight + o * n_in), int(place.bias + o)];
+        let rows = places.iter().flat_map(|place| (0..place.n_out).flat_map(move |o| row(place, o)));
+        let rows = rows.collect::<Result<Vec<i32>, _>>()?;
         Ok(Self { rows: Buffer::of(device, &rows)?, n_in, n_out: rows.len() / 2 })
     }
 }
@@ -105,7 +105,7 @@ impl TrainingEmbedding {
             scalars,
             frequencies: self.frequencies.address(),
             waves: self.inputs[0].address(),
-            half: half as i32,
+            half: int(half)?,
         };
         device.launch_over(half, lanes.len(), &waves)?;
         for (i, layer) in self.layers.iter().enumerate() {
@@ -116,8 +116,8 @@ impl TrainingEmbedding {
                 x: self.inputs[i].address(),
                 z: self.outputs[i].address(),
                 s: self.inputs.get(i + 1).map_or(Address::NULL, Buffer::address),
-                n_in: layer.n_in as i32,
-                n_out: layer.n_out as i32,
+                n_in: int(layer.n_in)?,
+                n_out: int(layer.n_out)?,
             };
             device.launch([layer.n_out.div_ceil(OUTPUTS), 1, lanes.len()], BLOCK, &entry)?;
         }
@@ -139,7 +139,7 @@ impl TrainingEmbedding {
     ) -> Result<(), DeviceError> {
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let (rows, d_y) = (layer.rows.address(), self.d_outputs.get(i).map_or(d_shifts, Buffer::address));
-            let (n_in, n_lanes) = (layer.n_in as i32, lanes.len() as i32);
+            let (n_in, n_lanes) = (int(layer.n_in)?, int(lanes.len())?);
             let x = self.inputs[i].address();
             let weights = Weights { lanes: lanes.address(), rows, d_y, x, gradient, factor, n_in, n_lanes };
             device.launch([layer.n_in.div_ceil(BLOCK as usize), layer.n_out, 1], BLOCK, &weights)?;
@@ -152,7 +152,7 @@ impl TrainingEmbedding {
                 z: self.outputs[before].address(),
                 d_z: self.d_outputs[before].address(),
                 n_in,
-                n_out: layer.n_out as i32,
+                n_out: int(layer.n_out)?,
             };
             device.launch([layer.n_in.div_ceil(INPUTS), 1, lanes.len()], BLOCK, &entry)?;
         }

@@ -4,7 +4,7 @@ use super::Concat;
 use super::group_norm::{moments, n_shares};
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::norm_training::{
     DDotMeans, DDotSums, DMeans, DSums, DotMeans, DotSums, Forward, Inputs, Norm, Tangent, Weights,
@@ -84,8 +84,8 @@ impl TrainingNorm {
         })
     }
 
-    fn record(&self, lanes: &Lanes, gain: Address<f32>, x: Concat) -> Norm {
-        Norm {
+    fn record(&self, lanes: &Lanes, gain: Address<f32>, x: Concat) -> Result<Norm, DeviceError> {
+        Ok(Norm {
             lanes: lanes.address(),
             x_first: x.first.0,
             x_second: x.second.0,
@@ -101,15 +101,15 @@ impl TrainingNorm {
             d_dot_y: Address::NULL,
             d_dot_z: self.d_dot_z.address(),
             d_z: Address::NULL,
-            n_first: x.first.1 as i32,
-            n_channels: self.channels as i32,
-            n_pixels: self.n_pixels as i32,
-            groups: self.groups as i32,
+            n_first: int(x.first.1)?,
+            n_channels: int(self.channels)?,
+            n_pixels: int(self.n_pixels)?,
+            groups: int(self.groups)?,
             with_silu: self.silu.into(),
             with_tangents: 0,
-            n_lanes: lanes.len() as i32,
+            n_lanes: int(lanes.len())?,
             rest: 0,
-        }
+        })
     }
 
     /// Sums of every share, then means of every group.
@@ -145,12 +145,12 @@ impl TrainingNorm {
             bias,
             affine: self.affine.address(),
             eps: self.eps,
-            n_first: x.first.1 as i32,
-            n_channels: self.channels as i32,
-            n_pixels: self.n_pixels as i32,
+            n_first: int(x.first.1)?,
+            n_channels: int(self.channels)?,
+            n_pixels: int(self.n_pixels)?,
         };
         device.launch([self.groups, 1, lanes.len()], BLOCK, &statistics)?;
-        let at = self.record(lanes, gain, x);
+        let at = self.record(lanes, gain, x)?;
         device.launch(self.over_pixels(self.channels, lanes), BLOCK, &Forward { at, y })
     }
 
@@ -166,7 +166,7 @@ impl TrainingNorm {
         (x, dot_x): (Concat, Concat),
         dot_y: Address<f32>,
     ) -> Result<(), DeviceError> {
-        let at = Norm { dot_first: dot_x.first.0, dot_second: dot_x.second.0, ..self.record(lanes, gain, x) };
+        let at = Norm { dot_first: dot_x.first.0, dot_second: dot_x.second.0, ..self.record(lanes, gain, x)? };
         self.reduce(device, lanes, &DotSums { at }, &DotMeans { at })?;
         device.launch(self.over_pixels(self.channels, lanes), BLOCK, &Tangent { at, y: dot_y })
     }
@@ -184,7 +184,7 @@ impl TrainingNorm {
         d_dot_y: Address<f32>,
         targets: [Option<NormTarget>; 2],
     ) -> Result<(), DeviceError> {
-        let at = Norm { d_dot_y, ..self.record(lanes, gain, x) };
+        let at = Norm { d_dot_y, ..self.record(lanes, gain, x)? };
         self.reduce(device, lanes, &DDotSums { at }, &DDotMeans { at })?;
         self.inputs(device, lanes, at, self.d_dot_z.address(), (x, Concat::NONE), targets)
     }
@@ -213,7 +213,7 @@ impl TrainingNorm {
             d_dot_y,
             d_z: d_y,
             with_tangents: tangents.is_some().into(),
-            ..self.record(lanes, gain, x)
+            ..self.record(lanes, gain, x)?
         };
         self.reduce(device, lanes, &DSums { at }, &DMeans { at })?;
         let NormGradient { d_gain, d_bias, factor } = gradient;
@@ -233,7 +233,7 @@ impl TrainingNorm {
         let parts = [(0, x.first, dot_x.first.0), (x.first.1, x.second, dot_x.second.0)];
         for ((first, (x, channels), dot_x), target) in parts.into_iter().zip(targets) {
             let Some(NormTarget { d_x, accumulate }) = target else { continue };
-            let entry = Inputs { at, d, x, dot_x, d_x, first: first as i32, accumulate: accumulate.into() };
+            let entry = Inputs { at, d, x, dot_x, d_x, first: int(first)?, accumulate: accumulate.into() };
             device.launch(self.over_pixels(channels, lanes), BLOCK, &entry)?;
         }
         Ok(())

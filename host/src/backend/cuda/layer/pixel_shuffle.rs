@@ -1,7 +1,7 @@
 //! Where images enter and leave the network, with the scalars of their lane; the formulas are in pixel_shuffle.cu.
 
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::{self, LaneScalars, Shuffle, Unshuffle};
@@ -62,10 +62,10 @@ impl PixelShuffle {
             scalars,
             image,
             activation,
-            n: self.len() as i32,
-            height: self.height as i32,
-            width: self.width as i32,
-            side: self.side as i32,
+            n: int(self.len())?,
+            height: int(self.height)?,
+            width: int(self.width)?,
+            side: int(self.side)?,
             direction: direction.code(),
         };
         device.launch_over(self.len(), lanes.len(), &entry)
@@ -89,10 +89,10 @@ impl PixelShuffle {
             activation,
             image,
             out,
-            n: self.len() as i32,
-            height: self.height as i32,
-            width: self.width as i32,
-            side: self.side as i32,
+            n: int(self.len())?,
+            height: int(self.height)?,
+            width: int(self.width)?,
+            side: int(self.side)?,
             direction: direction.code(),
         };
         device.launch_over(self.len(), lanes.len(), &entry)

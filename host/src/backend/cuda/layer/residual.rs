@@ -1,7 +1,7 @@
 //! The gradient of what is added to a convolution's output; the formula is in residual.cu.
 
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::residual::Backward;
@@ -34,9 +34,9 @@ pub fn backward(
         lanes: lanes.address(),
         d_out,
         d_x,
-        stride: stride as i32,
-        first: first as i32,
-        n: n as i32,
+        stride: int(stride)?,
+        first: int(first)?,
+        n: int(n)?,
         accumulate: accumulate.into(),
     };
     device.launch_over(n, lanes.len(), &entry)

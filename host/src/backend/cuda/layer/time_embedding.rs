@@ -2,7 +2,7 @@
 
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
@@ -47,8 +47,8 @@ impl Linear {
             bias: self.bias.address(),
             x: x.address(),
             y: y.address(),
-            n_in: self.n_in as i32,
-            n_out: self.n_out() as i32,
+            n_in: int(self.n_in)?,
+            n_out: int(self.n_out())?,
             with_silu: with_silu.into(),
         };
         device.launch_over(self.n_out(), lanes.len(), &entry)
@@ -102,7 +102,7 @@ impl TimeEmbedding {
             scalars,
             frequencies: self.frequencies.address(),
             waves: self.values[0].address(),
-            half: half as i32,
+            half: int(half)?,
         };
         device.launch_over(half, lanes.len(), &waves)?;
         for ((layer, values), with_silu) in self.layers.iter().zip(self.values.windows(2)).zip([true, true, false]) {

@@ -2,7 +2,7 @@
 
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
-use crate::backend::cuda::error::DeviceError;
+use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::training_loss::{Loss, LossScalars};
 use gradus_cuda_kernels::vector::Finish;
@@ -75,9 +75,9 @@ impl TrainingLoss {
     ) -> Result<(), DeviceError> {
         let blocks = n.div_ceil(BLOCK as usize).min(MAX_BLOCKS);
         let (scalars, partial) = (self.scalars.address(), self.partial.address());
-        let entry = Loss { lanes: lanes.address(), scalars, a, z, v, partial, n: n as i32 };
+        let entry = Loss { lanes: lanes.address(), scalars, a, z, v, partial, n: int(n)? };
         device.launch([blocks, 1, lanes.len()], BLOCK, &entry)?;
-        let finish = Finish { partial, sums: self.losses.address(), n_blocks: blocks as i32 };
+        let finish = Finish { partial, sums: self.losses.address(), n_blocks: int(blocks)? };
         device.launch([lanes.len(), 1, 1], BLOCK, &finish)
     }
 
