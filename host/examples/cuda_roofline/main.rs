@@ -15,125 +15,15 @@ mod measure;
 mod table;
 mod work;
 
-<<<<<<< HEAD
-use gpu::{Gpu, totals};
-use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
-use gradus::backend::cuda::{Device, DeviceError, Launched, Precision, devices};
-use gradus::ct::{Geometry, Projector};
-use gradus::prior::embedded;
-use gradus::unet::Weights;
-use serde_json::{Map, Value, json};
-use std::rc::Rc;
-use std::time::Instant;
-use work::{Outcome, PASSES, Passes, Training, VIEWS};
-
-const TIME: f32 = 0.1;
-/// Images of a step of training: its side is the smallest that is measured.
-const IMAGES: usize = 4;
-
-/// Milliseconds of the second of two runs: the first one warms up.
-fn milliseconds<E>(mut work: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
-    work()?;
-    let begin = Instant::now();
-    work()?;
-    Ok(begin.elapsed().as_secs_f64() * 1e3)
-}
-
-/// A pass: its kernels one by one, the whole without waiting in between, and the CPU.
-fn pass(device: &Device, gpu: &Gpu, mut work: impl FnMut() -> Result<(), DeviceError>, cpu_ms: f64) -> Outcome<Value> {
-    work()?; // the first launches are slower
-    device.synchronise()?;
-    let together = device.seconds(&mut work)?;
-    let launched = device.profiled(&mut work)?;
-    Ok(json!({
-        "ms": 1e3 * together,
-        "roofline_ms": 1e3 * launched.iter().map(|one| gpu.seconds(one).1).sum::<f64>(),
-        "cpu_ms": cpu_ms,
-        "kernels": kernels(&launched, gpu),
-    }))
-}
-
-fn kernels(launched: &[Launched], gpu: &Gpu) -> Map<String, Value> {
-    let row = |(name, total): (&str, gpu::Total)| {
-        let (ms, roofline_ms) = (total.seconds.map(|seconds| 1e3 * seconds), 1e3 * total.estimates[0]);
-        let row = json!({
-            "launches": total.launches, "ms": ms, "roofline_ms": roofline_ms,
-            "of_roofline": ms.map(|ms| roofline_ms / ms), "limit": total.limit().word(),
-            "mflop": 1e-6 * total.flop, "mb": 1e-6 * total.bytes,
-        });
-        (name.to_owned(), row)
-    };
-    totals(launched, std::slice::from_ref(gpu)).into_iter().map(row).collect()
-}
-
-/// The same passes on the CPU, in milliseconds.
-fn on_cpu(prior: &Weights, side: usize) -> Outcome<[f64; 4]> {
-    let (x, mut out) = (vec![0.3; side * side], vec![0.0; side * side]);
-    let geometry = Geometry::covering(side, side, VIEWS);
-    let mut sinogram = vec![0.0; geometry.sinogram_len()];
-    let (mut network, mut projector) = (Network::new(prior, side, side, 1)?, Projector::new(geometry)?);
-    let forward = milliseconds(|| {
-        network.forward(0..1, &x, &[TIME]);
-        Ok::<(), DeviceError>(())
-    })?;
-    let h = network.h(0).to_vec();
-    let vjp = milliseconds(|| {
-        network.vjp(0..1, &h, &mut out);
-        Ok::<(), DeviceError>(())
-    })?;
-    let projection = milliseconds(|| projector.forward_project(&x, &mut sinogram))?;
-    Ok([forward, vjp, projection, milliseconds(|| projector.adjoint(&sinogram, &mut out))?])
-}
-
-fn side(device: &Rc<Device>, gpu: &Gpu, prior: &Weights, side: usize) -> Outcome<Value> {
-    let (mut passes, cpu) = (Passes::new(device, prior, side)?, on_cpu(prior, side)?);
-    let mut found = Map::new();
-    for (name, cpu_ms) in PASSES.into_iter().zip(cpu) {
-        found.insert(name.to_owned(), pass(device, gpu, || passes.run(name), cpu_ms)?);
-    }
-    found.insert("all".to_owned(), pass(device, gpu, || passes.all(), cpu.iter().sum())?);
-    device.set_precision(Precision::Tf32);
-    for (name, cpu_ms) in PASSES.into_iter().zip(cpu).take(2) {
-        found.insert(format!("{name}, tf32"), pass(device, gpu, || passes.run(name), cpu_ms)?);
-    }
-    device.set_precision(Precision::Full);
-    Ok(Value::Object(found))
-}
-
-fn training(device: &Rc<Device>, gpu: &Gpu, prior: &Weights, side: usize) -> Outcome<Value> {
-    let (architecture, kernel) = (prior.architecture(), *prior.perturbation_kernel());
-    let parametrisation = *prior.parametrisation();
-    let mut here = TrainingNetwork::new(architecture, parametrisation, kernel, side, side, IMAGES)?;
-    let (parameters, images) = (prior.parameters(), vec![0.3; IMAGES * side * side]);
-    let mut gradient = vec![0.0; parameters.len()];
-    let batch = TrainingBatch { x_t: &images, z: &images, t: &[TIME; IMAGES], weights: &[1.0; IMAGES] };
-    let cpu_ms = milliseconds(|| {
-        here.score_matching_loss(&parameters, batch, &mut gradient);
-        Ok::<(), DeviceError>(())
-    })?;
-    let mut there = Training::new(device, prior, side, IMAGES)?;
-    let full = pass(device, gpu, || there.step(), cpu_ms)?;
-    device.set_precision(Precision::Tf32);
-    let tf32 = pass(device, gpu, || there.step(), cpu_ms)?;
-    device.set_precision(Precision::Full);
-    Ok(json!({ "images": IMAGES, "side": side, "full": full, "tf32": tf32 }))
-}
-
-fn main() -> Outcome<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?.bytes)?;
-    let device = Device::open(0)?;
-=======
 use gradus::backend::cuda::Device;
-use gradus::unet::{Weights, embedded};
+use gradus::prior::Prior;
 use work::Outcome;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
->>>>>>> kernels
     if arguments.first().is_some_and(|first| first == "--table") {
-        let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?)?;
-        print!("{}", table::markdown(&Device::open(0)?, &prior, &table::SIDES)?);
+        let prior = Prior::named("ellipses")?;
+        print!("{}", table::markdown(&Device::open(0)?, prior.weights(), &table::SIDES)?);
         return Ok(());
     }
     measure::run(&arguments)

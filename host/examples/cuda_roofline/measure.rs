@@ -5,7 +5,8 @@ use crate::gpu::{Gpu, Total, totals};
 use crate::work::{Outcome, TIME, Training};
 use gradus::backend::cuda::vector::{Lanes, Vectors};
 use gradus::backend::cuda::{Buffer, CudaNetwork, Device, DeviceError, Launched, Precision, devices};
-use gradus::unet::{Weights, embedded};
+use gradus::prior::Prior;
+use gradus::unet::Weights;
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ fn numbers(name: &str, otherwise: &[usize]) -> Outcome<Vec<usize>> {
 }
 
 fn prior(name: &str) -> Outcome<Weights> {
-    Ok(Weights::from_bytes(embedded(name).ok_or("no such prior")?)?)
+    Ok(Prior::named(name)?.into_weights())
 }
 
 /// Median, least and largest milliseconds of `work`, which has been done once before.
