@@ -55,29 +55,29 @@
 extern crate std;
 
 pub mod diffusion;
-pub mod driver;
 pub mod firmware;
-pub mod line_search;
 pub mod math;
 pub mod prior;
 pub mod problem;
 pub mod schedule;
 pub mod solver;
-pub mod state;
-pub mod step_size;
 pub mod toy;
 pub mod trace;
 
+mod buffers;
+mod driver;
+mod lockstep;
+mod words;
+
+pub use buffers::{Buffers, BuffersError, Vectors, WrongLength};
 pub use diffusion::PerturbationKernel;
-pub use driver::{Buffers, DriveError, PreconditionedBuffers, WrongLength, drive, drive_preconditioned};
-pub use line_search::Backtracking;
+pub use driver::{DriveError, drive};
+pub use lockstep::{End, Room, Run, drive_in_lockstep};
 pub use prior::GaussianMixture;
-pub use problem::{Evaluator, LinearModel, PreconditionedEvaluator, Problem};
+pub use problem::{Batch, Evaluator, LinearModel, Problem};
 pub use schedule::{Homotopy, Level, RegularisationWeight, Schedule, ScheduleError, Spacing};
 pub use solver::{
-    Answer, AnswerError, Directional, FlowStep, GradientLike, GraduatedFlow, Preconditioned, PreconditionedAnswer,
-    PreconditionedRequest, Request, SettingsError, Solver, Status,
+    Answer, AnswerError, Backtracking, ConjugateGradient, Directional, FlowStep, GradientLike, GraduatedFlow, Krylov,
+    Preconditioned, Request, SettingsError, Solved, Solver, StateError, Status, StepCandidate,
 };
-pub use state::StateError;
-pub use step_size::StepCandidate;
 pub use trace::{Certificate, Outcome, Record};

@@ -2,7 +2,7 @@
 
 use crate::diffusion::PerturbationKernel;
 use crate::math::{exp, ln, real};
-use crate::state::{Reader, StateError, Words, Writer, words};
+use crate::words::words;
 use core::fmt;
 
 /// How the levels of a [`Schedule`] are spaced.
@@ -81,6 +81,18 @@ impl Schedule {
     #[expect(clippy::len_without_is_empty, reason = "a schedule is never empty")]
     pub const fn len(&self) -> u32 {
         self.len
+    }
+
+    /// How the levels are spaced.
+    #[must_use]
+    pub const fn spacing(&self) -> Spacing {
+        self.spacing
+    }
+
+    /// The first level.
+    #[must_use]
+    pub const fn t_max(&self) -> f32 {
+        self.t_max
     }
 
     /// The last level, at which `f` is defined.
@@ -183,22 +195,6 @@ words!(enum RegularisationWeight {
     0 = Constant { 0: alpha },
     1 = NoiseToSignal { alpha: alpha, early: early, kernel: kernel }
 });
-words!(struct Homotopy { schedule, weight });
-
-/// Read through [`Schedule::new`], so that an impossible schedule is refused here too.
-impl Words for Schedule {
-    fn write(&self, out: &mut Writer<'_>) {
-        self.spacing.write(out);
-        self.t_max.write(out);
-        self.t_min.write(out);
-        self.len.write(out);
-    }
-
-    fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
-        let (spacing, t_max, t_min) = (Words::read(input)?, Words::read(input)?, Words::read(input)?);
-        Self::new(spacing, t_max, t_min, Words::read(input)?).map_err(|error| StateError::Settings(error.into()))
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -5,13 +5,11 @@
 //! is (1, 1).
 
 use crate::diffusion::PerturbationKernel;
-use crate::line_search::Backtracking;
 use crate::math::sqrt;
 use crate::prior::{Component, GaussianMixture};
 use crate::problem::{LinearModel, Problem};
 use crate::schedule::{Homotopy, Level, RegularisationWeight, Schedule, Spacing};
-use crate::solver::{FlowStep, GradientLike, GraduatedFlow, SettingsError};
-use crate::step_size::StepCandidate;
+use crate::solver::{Backtracking, FlowStep, GradientLike, GraduatedFlow, SettingsError, StepCandidate};
 use core::fmt;
 
 /// The smallest level, at which `f` is defined.
@@ -146,6 +144,10 @@ impl Problem for Toy {
         let (residual, growth) = (x[0] + x[1] - SUM, step * (d[0] + d[1]));
         let data = 0.5 * DATA_WEIGHT * growth * (2.0 * residual + growth);
         Ok(data + level.prior_weight * self.prior.energy_change(x, d, step, level.t))
+    }
+
+    fn linear_model(&mut self) -> Option<&mut dyn LinearModel<Error = NotPlanar>> {
+        Some(self)
     }
 }
 

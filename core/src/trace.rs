@@ -1,6 +1,6 @@
 //! What happened in each iteration, and what that certifies.
 
-use crate::state::words;
+use crate::words::words;
 
 /// How an iteration ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

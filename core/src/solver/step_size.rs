@@ -1,7 +1,8 @@
 //! The first step length that a line search tries.
 
-use crate::solver::Directional;
-use crate::state::words;
+use super::directional::Directional;
+use super::error::SettingsError;
+use crate::words::words;
 
 /// How the candidate of the line search is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,16 +45,16 @@ impl StepCandidate {
         }
     }
 
-    /// Whether every length it can propose is a positive, finite number.
-    #[must_use]
-    pub fn is_valid(&self) -> bool {
+    /// The same rule, once it is certain that every length it can propose is a positive, finite number.
+    pub(super) fn checked(self) -> Result<Self, SettingsError> {
         let positive = |length: f32| length > 0.0 && length.is_finite();
-        match *self {
+        let valid = match self {
             Self::Constant(length) => positive(length),
             Self::BarzilaiBorwein { first, factor, least, most } => {
                 positive(first) && positive(factor) && positive(least) && positive(most) && least <= most
             }
-        }
+        };
+        if valid { Ok(self) } else { Err(SettingsError::StepCandidate) }
     }
 }
 

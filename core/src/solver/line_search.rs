@@ -1,6 +1,6 @@
 //! Armijo-Goldstein backtracking: the first of `lambda, tau lambda, tau^2 lambda, ...` that descends enough.
 
-use crate::state::words;
+use crate::words::words;
 
 /// Settings of the backtracking \[Armijo 1966\].
 #[derive(Debug, Clone, Copy, PartialEq)]

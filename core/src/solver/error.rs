@@ -1,0 +1,67 @@
+//! What a solver refuses: settings, and answers.
+
+use crate::schedule::ScheduleError;
+use core::fmt;
+
+/// Why a solver cannot be built from the settings given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SettingsError {
+    /// The candidate step can be zero, negative or not finite, or its bounds are crossed.
+    StepCandidate,
+    /// The line search needs `0 < c < 1`, `0 < tau < 1` and at least one trial.
+    Backtracking,
+    /// The linear systems of the preconditioned method need at least one iteration of conjugate gradients.
+    SolveIterations,
+    /// The tolerance on `|grad f|` is negative or NaN.
+    Tolerance,
+    /// A regularisation weight on the schedule is negative or not finite.
+    PriorWeight,
+    /// The schedule is impossible.
+    Schedule(ScheduleError),
+}
+
+impl From<ScheduleError> for SettingsError {
+    fn from(error: ScheduleError) -> Self {
+        Self::Schedule(error)
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StepCandidate => "the candidate step must be positive and finite, with its least not above its most",
+            Self::Backtracking => "the line search needs c and tau between 0 and 1 and at least one trial",
+            Self::SolveIterations => "the preconditioned method needs at least one iteration of conjugate gradients",
+            Self::Tolerance => "the tolerance on the gradient norm must be zero or positive",
+            Self::PriorWeight => "the regularisation weight must be finite and not negative at every level",
+            Self::Schedule(error) => return error.fmt(f),
+        })
+    }
+}
+
+impl core::error::Error for SettingsError {}
+
+/// Why an answer was refused. The solver still waits for the right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum AnswerError {
+    /// It is not of the kind that was asked for, or the run has ended.
+    NotAsked,
+    /// It holds a NaN or an infinity.
+    NotFinite,
+    /// It holds a negative square of a norm.
+    NegativeSquare,
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAsked => "the solver was told something that it did not ask for",
+            Self::NotFinite => "a number that is not finite came out of the problem",
+            Self::NegativeSquare => "the square of a norm came out negative",
+        })
+    }
+}
+
+impl core::error::Error for AnswerError {}
