@@ -140,7 +140,7 @@ impl<'a, P: Problem> Buffers<'a, P> {
         dimension.saturating_mul(3)
     }
 
-    /// The same vectors, with `memory` for the linear systems of [`crate::Preconditioned`]. Whatever it holds stays: a run
+    /// The same vectors, with `memory` for linear systems. Whatever it holds stays: a run
     /// that is saved at [`Request::Solve`] needs its first vector, too.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ pub trait Problem {
     /// When the computation fails.
     fn change(&mut self, x: &[f32], d: &[f32], step: f32, level: Level) -> Result<f32, Self::Error>;
 
-    /// The two terms apart, which [`crate::Preconditioned`] needs; none by default.
+    /// The two terms apart, for methods that denoise or solve; none by default.
     fn linear_model(&mut self) -> Option<&mut dyn LinearModel<Error = Self::Error>> {
         None
     }

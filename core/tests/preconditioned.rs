@@ -230,6 +230,22 @@ fn a_run_saved_at_any_request_ends_with_the_same_bits() {
     (1..80).for_each(|stop| assert_eq!(end(stop), whole, "stopped at {stop}"));
 }
 
+/// Iterates as bits, known from a solver that asked for each iteration of its linear systems itself.
+#[test]
+fn runs_end_at_bits_that_are_known() {
+    for (approach, wanted) in
+        [(0, [0x3f80_0001, 0x3f7f_fbe1]), (5, [0x3f80_0002, 0x3f7f_fbdd]), (29, [0x3f80_0001, 0x3f7f_fbde])]
+    {
+        let rule = Backtracking::DEFAULT;
+        let solver = Preconditioned::new(homotopy(1.0, toy::T_MIN, 30), KERNEL, 2, rule, 0.0).unwrap();
+        let (mut plane, mut solver) = (Plane::new(), solver.with_approach(approach));
+        let mut buffers = plane.at([0.0, -3.157_049_2], solver.objective());
+        let status = drive(&mut solver, &mut buffers, |_, _| ControlFlow::Continue(()));
+        assert_eq!(status, Ok(Status::ScheduleDone));
+        assert_eq!(buffers.iterate().iter().map(|x| x.to_bits()).collect::<Vec<_>>(), wanted, "{approach}");
+    }
+}
+
 #[test]
 fn other_bytes_are_refused() {
     let good = solver(3, 2).to_bytes();

@@ -87,6 +87,33 @@ fn algorithm_1_steps_whether_or_not_the_direction_descends() {
     assert_eq!(solver.request(), Request::Done(Status::ScheduleDone));
 }
 
+/// Armijo's bound on a direction that ascends would let `f` rise; the bound is that of the opposite slope.
+#[test]
+fn algorithm_1_searches_for_descent_along_any_direction() {
+    let rule = FlowStep::LineSearch(StepCandidate::Constant(1.0), Backtracking::DEFAULT);
+    for slope in [-1.0, 1.0] {
+        let mut solver = GraduatedFlow::new(homotopy(2), rule).unwrap();
+        tell(&mut solver, Answer::Direction(Directional { slope, ..descending() }));
+        for (step, change) in [(1.0, 0.9e-3), (0.5, -0.4e-3), (0.25, -0.26e-3)] {
+            assert_eq!(solver.request(), Request::Change { step }, "{slope}");
+            tell(&mut solver, Answer::Change(change));
+        }
+        assert_eq!(solver.request(), Request::Update { step: 0.25 }, "{slope}");
+    }
+}
+
+#[test]
+fn algorithm_1_makes_a_step_at_each_level_the_last_included() {
+    let mut solver = GraduatedFlow::new(homotopy(4), FlowStep::Constant(0.5)).unwrap();
+    let mut levels = Vec::new();
+    while let Request::Direction { level, .. } = solver.request() {
+        tell(&mut solver, Answer::Direction(descending()));
+        levels.push(level.t);
+        tell(&mut solver, Answer::Ready);
+    }
+    assert_eq!((levels, solver.request()), (vec![1.0, 0.75, 0.5, 0.25], Request::Done(Status::ScheduleDone)));
+}
+
 #[test]
 fn what_is_not_finite_or_not_asked_for_leaves_the_state() {
     let mut solver = gradient_like(3);

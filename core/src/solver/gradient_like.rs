@@ -12,7 +12,7 @@ use crate::trace::Record;
 /// The gradient-like method \[FKD24, Algorithm 2\].
 ///
 /// ```text
-/// for i = 1, 2, ...:
+/// for i = 1, 2, ..., I:
 ///     d_i <- -t_i grad F(x_i, t_i)                                    Direction
 ///     if |grad f(x_i)| <= eps: stop
 ///     if <grad f(x_i), d_i> >= 0: leave this t_i                      (eq. 13, adaptive smoothing schedule)
@@ -23,6 +23,13 @@ use crate::trace::Record;
 ///
 /// Every accepted step lowers `f`; every limit point is stationary (Theorem 3.2). On a schedule whose levels are all
 /// `t_min` this is gradient descent on `f` itself.
+///
+/// # Where it differs from the paper
+/// * The paper's adaptive smoothing schedule searches the next level, `j*`, inside an iteration. This spends an iteration,
+///   with a record of its own, on each level that it leaves, so that a run has as many as it was given, whatever it meets.
+/// * The paper's first trial is 1; here it is what [`StepCandidate`] says.
+/// * At `t_min` a search without a passing trial, or a direction that does not descend, ends the run
+///   ([`Status::NoStep`](crate::Status::NoStep)); above `t_min` either leaves the level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GradientLike {
@@ -62,11 +69,12 @@ impl GradientLike {
         if self.descent.is_stationary(&direction, self.tolerance) {
             return None;
         }
-        let ascends = self.descent.ascends(&direction);
-        if ascends.is_none() {
-            self.descent.search(direction, self.candidate.length(&direction, self.descent.last_step));
+        if let Some(record) = self.descent.ascends(&direction) {
+            return Some(record);
         }
-        ascends
+        let length = self.candidate.length(&direction, self.descent.last_step);
+        self.descent.search(direction, length);
+        None
     }
 }
 

@@ -5,30 +5,29 @@ use super::descent::{Descent, State};
 use super::directional::Directional;
 use super::error::{AnswerError, SettingsError};
 use super::line_search::Backtracking;
-use super::step_size::StepCandidate;
+use super::step_size::{FlowStep, StepCandidate};
 use crate::schedule::{Homotopy, Level};
 use crate::trace::{Outcome, Record};
-
-/// How the flow chooses `lambda_i`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum FlowStep {
-    /// The same length in every iteration, untested.
-    Constant(f32),
-    /// A line search on `f`; without a passing trial the iterate stays and the flow goes on to the next level.
-    LineSearch(StepCandidate, Backtracking),
-}
 
 /// The graduated non-convexity flow \[FKD24, Algorithm 1\].
 ///
 /// ```text
-/// for i = 1, ..., I:
-///     d_i <- -t_i grad F(x_i, t_i)            Direction
-///     choose lambda_i                         LineSearch (or constant)
-///     x_{i+1} <- x_i + lambda_i d_i           Update
+/// for i = 1, 2, ..., I:                                               (the paper: I - 1)
+///     d_i <- -t_i grad F(x_i, t_i)                                    Direction
+///     lambda_i <- a constant, or first of lambda, tau lambda, ...     LineSearch
+///         with f(x_i + lambda_i d_i) <= f(x_i) - c lambda_i |<grad f(x_i), d_i>|
+///     x_{i+1} <- x_i + lambda_i d_i                                   Update
 /// ```
 ///
 /// Nothing forces `d_i` to descend on `f`; each [`Record`] says whether it did.
+///
+/// # Where it differs from the paper
+/// * The paper ends with `x_I`, after `I - 1` steps. This takes one at the last level `t_I = t_min`, too: without it none
+///   would follow the gradient of `f` itself.
+/// * Where `d_i` ascends, Armijo's bound `c lambda_i <grad f(x_i), d_i>` is positive, so a step that raises `f` would pass.
+///   With minus the absolute value a step that was searched for lowers `f`, as a long one along an ascending `d_i` can;
+///   where `d_i` descends the two bounds are one.
+/// * Where no trial passes, `x_i` stays, and the next level comes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GraduatedFlow {
@@ -52,7 +51,7 @@ impl GraduatedFlow {
     }
 
     /// `d_i` is known: searches along it, or steps along it.
-    fn follow(&mut self, direction: Directional) {
+    fn follow(&mut self, direction: Directional) -> Option<Record> {
         self.descent.new_iterate = false;
         let length = self.candidate.length(&direction, self.descent.last_step);
         if self.searches {
@@ -60,6 +59,7 @@ impl GraduatedFlow {
         } else {
             self.descent.step(&direction, Outcome::Step, length);
         }
+        None
     }
 }
 
@@ -73,10 +73,7 @@ impl Solver for GraduatedFlow {
 
     fn answer(&mut self, answer: Answer) -> Result<Option<Record>, AnswerError> {
         match (self.descent.state, answer) {
-            (State::Direction, Answer::Direction(direction)) => {
-                self.follow(direction.checked()?);
-                Ok(None)
-            }
+            (State::Direction, Answer::Direction(direction)) => Ok(self.follow(direction.checked()?)),
             _ => self.descent.answer(answer, Descent::next_level),
         }
     }

@@ -68,8 +68,9 @@ impl LineSearch {
 
     /// Judges the trial at [`step`](Self::step), where `f` differs from `f(x)` by `change`, and moves on if it failed.
     ///
-    /// Along a direction that ascends (`slope > 0`, possible in Algorithm 1 only) the decrease asked for is that of
-    /// the opposite slope, so that an accepted step always lowers `f`.
+    /// It passes where `f` changes by at most `-c lambda |slope|`. Along a direction that descends this is Armijo's test.
+    /// Along one that ascends (`slope > 0`, possible in Algorithm 1 only) Armijo's would let `f` rise; this asks for the
+    /// decrease of the opposite slope, so that an accepted step always lowers `f`.
     pub fn judge(&mut self, rule: &Backtracking, change: f32) -> Verdict {
         self.trials = self.trials.saturating_add(1);
         let wanted = -rule.sufficient_decrease * self.step * self.slope.abs();

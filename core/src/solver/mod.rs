@@ -1,6 +1,21 @@
 //! The algorithms, as state machines that ask for what they need.
 //!
-//! The state of a solver is `Copy`: it can be saved at any request and resumed later with the same bits.
+//! [`Preconditioned`] is the default method; [`GraduatedFlow`] and [`GradientLike`] are Algorithms 1 and 2 of \[FKD24\].
+//! Each is a file with its box, whose lines name its states; what they share is in `descent.rs`. The state of a solver is
+//! `Copy`: it can be saved at any request and resumed later with the same bits.
+//!
+//! # Symbols
+//! | in \[FKD24\] | in the boxes | here |
+//! |---|---|---|
+//! | `t_i`, `I` | `t_i`, `I` | [`Level::t`](crate::Level::t), [`Schedule::len`](crate::Schedule::len) |
+//! | `alpha_t` | `alpha_i` | [`Level::prior_weight`](crate::Level::prior_weight) |
+//! | `gamma_t`, `nu_t` | `sigma_i = nu_t/gamma_t` | [`PerturbationKernel`](crate::PerturbationKernel): `mean_scale`, `std` |
+//! | `lambda_i` | `lambda_i` | [`Record::step`](crate::Record::step), a step length |
+//! | `beta` in Algorithm 2, `tau` in section 4.2 | `tau` | [`Backtracking::shrink`] |
+//! | `c` | `c` | [`Backtracking::sufficient_decrease`] |
+//! | `epsilon` | `eps` | `tolerance` |
+//! | `<grad f(x_i), d_i>` | likewise | [`Directional::slope`] |
+//! | - | `mu_i`, `K` | [`Request::Solve`]: `damping`, `iterations` |
 
 mod ask;
 mod conjugate_gradient;
@@ -19,8 +34,8 @@ pub use conjugate_gradient::{ConjugateGradient, Krylov};
 pub use directional::Directional;
 pub use error::{AnswerError, SettingsError};
 pub use gradient_like::GradientLike;
-pub use graduated_flow::{FlowStep, GraduatedFlow};
+pub use graduated_flow::GraduatedFlow;
 pub use line_search::{Backtracking, LineSearch, Verdict};
 pub use preconditioned::Preconditioned;
 pub use saved::StateError;
-pub use step_size::StepCandidate;
+pub use step_size::{FlowStep, StepCandidate};

@@ -151,11 +151,11 @@ impl Preconditioned {
         if self.descent.is_stationary(&direction, self.tolerance) {
             return None;
         }
-        let ascends = self.descent.ascends(&direction);
-        if ascends.is_none() {
-            self.descent.search(direction, 1.0);
+        if let Some(record) = self.descent.ascends(&direction) {
+            return Some(record);
         }
-        ascends
+        self.descent.search(direction, 1.0);
+        None
     }
 }
 

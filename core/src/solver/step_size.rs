@@ -1,7 +1,8 @@
-//! The first step length that a line search tries.
+//! Step lengths: the first that a line search tries, and untested ones.
 
 use super::directional::Directional;
 use super::error::SettingsError;
+use super::line_search::Backtracking;
 use crate::words::words;
 
 /// How the candidate of the line search is chosen.
@@ -56,6 +57,16 @@ impl StepCandidate {
         };
         if valid { Ok(self) } else { Err(SettingsError::StepCandidate) }
     }
+}
+
+/// How the flow chooses `lambda_i`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum FlowStep {
+    /// The same length in every iteration, untested.
+    Constant(f32),
+    /// A line search on `f`; without a passing trial the iterate stays and the flow goes on to the next level.
+    LineSearch(StepCandidate, Backtracking),
 }
 
 words!(enum StepCandidate {
