@@ -6,6 +6,7 @@ use crate::words::words;
 use core::fmt;
 
 /// How the levels of a [`Schedule`] are spaced.
+#[repr(u32)] // a word: what holds it is then moved in words
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Spacing {

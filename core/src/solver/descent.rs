@@ -39,17 +39,10 @@ pub(super) enum State {
 
 impl Descent {
     /// A run with one iteration at each level.
-    pub(super) fn new(homotopy: Homotopy, backtracking: Backtracking) -> Result<Self, SettingsError> {
-        let valid = |level: Level| level.prior_weight.is_finite() && level.prior_weight >= 0.0;
-        if !valid(homotopy.level(0)) || !valid(homotopy.objective()) {
-            return Err(SettingsError::PriorWeight);
-        }
-        if !backtracking.is_valid() {
-            return Err(SettingsError::Backtracking);
-        }
+    pub(super) fn new(homotopy: Homotopy, backtracking: Backtracking) -> Self {
         let iterations = homotopy.schedule.len();
         let (i, new_iterate, last_step, state) = (0, true, None, State::Direction);
-        Ok(Self { homotopy, backtracking, iterations, i, new_iterate, last_step, state })
+        Self { homotopy, backtracking, iterations, i, new_iterate, last_step, state }
     }
 
     /// The member `F(., t_i)`.
@@ -57,13 +50,23 @@ impl Descent {
         self.homotopy.level(self.i)
     }
 
-    /// The request of a line that all methods share; none where the direction is being made.
-    pub(super) fn request(&self) -> Option<Request> {
+    /// `t_i`.
+    pub(super) fn t(&self) -> f32 {
+        self.homotopy.schedule.t(self.i)
+    }
+
+    /// Whether `d_i` is being made.
+    pub(super) fn makes_direction(&self) -> bool {
+        matches!(self.state, State::Direction)
+    }
+
+    /// The request of the line: where the direction is being made, the one of the method, and one that all share elsewhere.
+    pub(super) fn request(&self, of_direction: impl FnOnce() -> Request) -> Request {
         match self.state {
-            State::Direction => None,
-            State::LineSearch { search, .. } => Some(Request::Change { step: search.step() }),
-            State::Update(record) => Some(Request::Update { step: record.step }),
-            State::Done(status) => Some(Request::Done(status)),
+            State::Direction => of_direction(),
+            State::LineSearch { search, .. } => Request::Change { step: search.step() },
+            State::Update(record) => Request::Update { step: record.step },
+            State::Done(status) => Request::Done(status),
         }
     }
 
@@ -73,12 +76,26 @@ impl Descent {
         answer: Answer,
         no_step: impl FnOnce(&mut Self, Record) -> Record,
     ) -> Result<Option<Record>, AnswerError> {
-        match (self.state, answer) {
+        match (&mut self.state, answer) {
             (State::LineSearch { search, direction }, Answer::Change(change)) => {
-                let failed = self.judge(search, direction, finite(change)?);
-                Ok(failed.map(|record| no_step(self, record)))
+                let step = search.step();
+                let verdict = search.judge(&self.backtracking, finite(change)?);
+                let (direction, trials) = (*direction, search.trials());
+                match verdict {
+                    Verdict::Shorten => Ok(None),
+                    Verdict::Accept => {
+                        let record = self.record(direction, Outcome::Step, trials);
+                        self.state = State::Update(Record { step, change: Some(change), ..record });
+                        Ok(None)
+                    }
+                    Verdict::GiveUp => {
+                        let record = self.record(direction, Outcome::NoTrialPassed, trials);
+                        Ok(Some(no_step(self, record)))
+                    }
+                }
             }
             (State::Update(record), Answer::Ready) => {
+                let record = *record;
                 self.new_iterate = true;
                 self.last_step = Some(record.step);
                 Ok(Some(self.next_level(record)))
@@ -94,7 +111,7 @@ impl Descent {
     }
 
     /// `|grad f(x_i)| <= eps`: the run ends.
-    pub(super) fn is_stationary(&mut self, direction: &Directional, tolerance: f32) -> bool {
+    pub(super) fn is_stationary(&mut self, direction: Directional, tolerance: f32) -> bool {
         let stationary = direction.gradient_norm() <= tolerance;
         if stationary {
             self.state = State::Done(Status::Stationary);
@@ -103,7 +120,7 @@ impl Descent {
     }
 
     /// `<grad f(x_i), d_i> >= 0`, so that eq. 13 fails: this level is left.
-    pub(super) fn ascends(&mut self, direction: &Directional) -> Option<Record> {
+    pub(super) fn ascends(&mut self, direction: Directional) -> Option<Record> {
         (direction.slope >= 0.0).then(|| self.leave_level(self.record(direction, Outcome::NotDescent, 0)))
     }
 
@@ -113,7 +130,7 @@ impl Descent {
     }
 
     /// Takes a step without a test.
-    pub(super) fn step(&mut self, direction: &Directional, outcome: Outcome, step: f32) {
+    pub(super) fn step(&mut self, direction: Directional, outcome: Outcome, step: f32) {
         self.state = State::Update(Record { step, ..self.record(direction, outcome, 0) });
     }
 
@@ -133,27 +150,18 @@ impl Descent {
         record
     }
 
-    /// `f(x + lambda d) - f(x)` is known: accepts, shortens, or returns the record of a search without a passing trial.
-    fn judge(&mut self, mut search: LineSearch, direction: Directional, change: f32) -> Option<Record> {
-        let step = search.step();
-        let verdict = search.judge(&self.backtracking, change);
-        let record = |outcome| self.record(&direction, outcome, search.trials());
-        match verdict {
-            Verdict::Accept => {
-                self.state = State::Update(Record { step, change: Some(change), ..record(Outcome::Step) });
-                None
-            }
-            Verdict::Shorten => {
-                self.state = State::LineSearch { search, direction };
-                None
-            }
-            Verdict::GiveUp => Some(record(Outcome::NoTrialPassed)),
-        }
+    fn record(&self, direction: Directional, outcome: Outcome, trials: u32) -> Record {
+        direction.record(self.i, self.t(), outcome, trials)
     }
+}
 
-    fn record(&self, direction: &Directional, outcome: Outcome, trials: u32) -> Record {
-        direction.record(self.i, self.level().t, outcome, trials)
+/// Refuses what no method takes.
+pub(super) fn check(homotopy: &Homotopy, backtracking: &Backtracking) -> Result<(), SettingsError> {
+    let valid = |level: Level| level.prior_weight.is_finite() && level.prior_weight >= 0.0;
+    if !valid(homotopy.level(0)) || !valid(homotopy.objective()) {
+        return Err(SettingsError::PriorWeight);
     }
+    if backtracking.is_valid() { Ok(()) } else { Err(SettingsError::Backtracking) }
 }
 
 /// The same tolerance on `|grad f|`, once it is certain that it is one.

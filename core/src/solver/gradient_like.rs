@@ -1,7 +1,7 @@
 //! Algorithm 2: the gradient-like method with the adaptive smoothing schedule.
 
 use super::ask::{Answer, Request, Solver};
-use super::descent::{Descent, State, checked_tolerance};
+use super::descent::{Descent, check, checked_tolerance};
 use super::directional::Directional;
 use super::error::{AnswerError, SettingsError};
 use super::line_search::Backtracking;
@@ -52,8 +52,9 @@ impl GradientLike {
         backtracking: Backtracking,
         tolerance: f32,
     ) -> Result<Self, SettingsError> {
-        let descent = Descent::new(homotopy, backtracking)?;
-        Ok(Self { descent, candidate: candidate.checked()?, tolerance: checked_tolerance(tolerance)? })
+        check(&homotopy, &backtracking)?;
+        let (candidate, tolerance) = (candidate.checked()?, checked_tolerance(tolerance)?);
+        Ok(Self { descent: Descent::new(homotopy, backtracking), candidate, tolerance })
     }
 
     /// The same run with another number of iterations; those after the last level stay at `t_min`.
@@ -66,10 +67,10 @@ impl GradientLike {
     /// `d_i` is known: stops, leaves this level, or searches along it.
     fn follow(&mut self, direction: Directional) -> Option<Record> {
         self.descent.new_iterate = false;
-        if self.descent.is_stationary(&direction, self.tolerance) {
+        if self.descent.is_stationary(direction, self.tolerance) {
             return None;
         }
-        if let Some(record) = self.descent.ascends(&direction) {
+        if let Some(record) = self.descent.ascends(direction) {
             return Some(record);
         }
         let length = self.candidate.length(&direction, self.descent.last_step);
@@ -80,15 +81,13 @@ impl GradientLike {
 
 impl Solver for GradientLike {
     fn request(&self) -> Request {
-        self.descent.request().unwrap_or_else(|| Request::Direction {
-            level: self.descent.level(),
-            new_iterate: self.descent.new_iterate,
-        })
+        let descent = &self.descent;
+        descent.request(|| Request::Direction { level: descent.level(), new_iterate: descent.new_iterate })
     }
 
     fn answer(&mut self, answer: Answer) -> Result<Option<Record>, AnswerError> {
-        match (self.descent.state, answer) {
-            (State::Direction, Answer::Direction(direction)) => Ok(self.follow(direction.checked()?)),
+        match answer {
+            Answer::Direction(direction) if self.descent.makes_direction() => Ok(self.follow(direction.checked()?)),
             _ => self.descent.answer(answer, Descent::leave_level),
         }
     }

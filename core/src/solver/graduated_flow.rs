@@ -1,7 +1,7 @@
 //! Algorithm 1: the graduated non-convexity flow.
 
 use super::ask::{Answer, Request, Solver};
-use super::descent::{Descent, State};
+use super::descent::{Descent, check};
 use super::directional::Directional;
 use super::error::{AnswerError, SettingsError};
 use super::line_search::Backtracking;
@@ -47,7 +47,8 @@ impl GraduatedFlow {
             FlowStep::Constant(length) => (StepCandidate::Constant(length), Backtracking::DEFAULT, false),
             FlowStep::LineSearch(candidate, backtracking) => (candidate, backtracking, true),
         };
-        Ok(Self { descent: Descent::new(homotopy, backtracking)?, candidate: candidate.checked()?, searches })
+        check(&homotopy, &backtracking)?;
+        Ok(Self { descent: Descent::new(homotopy, backtracking), candidate: candidate.checked()?, searches })
     }
 
     /// `d_i` is known: searches along it, or steps along it.
@@ -57,7 +58,7 @@ impl GraduatedFlow {
         if self.searches {
             self.descent.search(direction, length);
         } else {
-            self.descent.step(&direction, Outcome::Step, length);
+            self.descent.step(direction, Outcome::Step, length);
         }
         None
     }
@@ -65,15 +66,13 @@ impl GraduatedFlow {
 
 impl Solver for GraduatedFlow {
     fn request(&self) -> Request {
-        self.descent.request().unwrap_or_else(|| Request::Direction {
-            level: self.descent.level(),
-            new_iterate: self.descent.new_iterate,
-        })
+        let descent = &self.descent;
+        descent.request(|| Request::Direction { level: descent.level(), new_iterate: descent.new_iterate })
     }
 
     fn answer(&mut self, answer: Answer) -> Result<Option<Record>, AnswerError> {
-        match (self.descent.state, answer) {
-            (State::Direction, Answer::Direction(direction)) => Ok(self.follow(direction.checked()?)),
+        match answer {
+            Answer::Direction(direction) if self.descent.makes_direction() => Ok(self.follow(direction.checked()?)),
             _ => self.descent.answer(answer, Descent::next_level),
         }
     }

@@ -1,7 +1,7 @@
 //! The preconditioned gradient-like method: Algorithm 2 along Newton-like directions.
 
 use super::ask::{Answer, Request, Solver};
-use super::descent::{Descent, State, checked_tolerance};
+use super::descent::{Descent, check, checked_tolerance};
 use super::directional::Directional;
 use super::error::{AnswerError, SettingsError};
 use super::line_search::Backtracking;
@@ -93,11 +93,12 @@ impl Preconditioned {
         backtracking: Backtracking,
         tolerance: f32,
     ) -> Result<Self, SettingsError> {
-        let descent = Descent::new(homotopy, backtracking)?;
+        check(&homotopy, &backtracking)?;
         if solve_iterations == 0 {
             return Err(SettingsError::SolveIterations);
         }
         let tolerance = checked_tolerance(tolerance)?;
+        let descent = Descent::new(homotopy, backtracking);
         Ok(Self { descent, kernel, solve_iterations, tolerance, approach: 0, making: Making::Gradient })
     }
 
@@ -110,12 +111,12 @@ impl Preconditioned {
 
     fn is_approaching(&self) -> bool {
         let descent = &self.descent;
-        descent.i < self.approach && descent.level().t > descent.homotopy.schedule.t_min()
+        descent.i < self.approach && descent.t() > descent.homotopy.schedule.t_min()
     }
 
     /// `sigma_i^2`.
     fn variance(&self) -> f32 {
-        let (t, ratio) = (self.descent.level().t, self.kernel.mean_scale(self.descent.level().t));
+        let (t, ratio) = (self.descent.t(), self.kernel.mean_scale(self.descent.t()));
         self.kernel.variance(t) / (ratio * ratio)
     }
 
@@ -141,17 +142,17 @@ impl Preconditioned {
     fn solved(&mut self) {
         self.making = if self.is_approaching() { Making::Gradient } else { Making::Products };
         if self.making == Making::Gradient {
-            self.descent.step(&Directional::default(), Outcome::Approach, 1.0);
+            self.descent.step(Directional::default(), Outcome::Approach, 1.0);
         }
     }
 
     /// `d_i` is known: stops, leaves this level, or searches along it.
     fn follow(&mut self, direction: Directional) -> Option<Record> {
         self.making = Making::Gradient;
-        if self.descent.is_stationary(&direction, self.tolerance) {
+        if self.descent.is_stationary(direction, self.tolerance) {
             return None;
         }
-        if let Some(record) = self.descent.ascends(&direction) {
+        if let Some(record) = self.descent.ascends(direction) {
             return Some(record);
         }
         self.descent.search(direction, 1.0);
@@ -161,25 +162,25 @@ impl Preconditioned {
 
 impl Solver for Preconditioned {
     fn request(&self) -> Request {
-        self.descent.request().unwrap_or_else(|| self.request_of_direction())
+        self.descent.request(|| self.request_of_direction())
     }
 
     fn answer(&mut self, answer: Answer) -> Result<Option<Record>, AnswerError> {
-        match (self.descent.state, self.making, answer) {
-            (State::Direction, Making::Gradient, Answer::Ready) => {
+        if !self.descent.makes_direction() {
+            return self.descent.answer(answer, Descent::leave_level);
+        }
+        match (self.making, answer) {
+            (Making::Gradient, Answer::Ready) => {
                 // The approach has moved x, and looks at no gradient of f.
                 self.descent.new_iterate = self.is_approaching();
                 self.making = Making::Solve;
             }
-            (State::Direction, Making::Solve, Answer::Solved(solved)) => {
+            (Making::Solve, Answer::Solved(solved)) => {
                 solved.checked()?;
                 self.solved();
             }
-            (State::Direction, Making::Products, Answer::Direction(direction)) => {
-                return Ok(self.follow(direction.checked()?));
-            }
-            (State::Direction, ..) => return Err(AnswerError::NotAsked),
-            _ => return self.descent.answer(answer, Descent::leave_level),
+            (Making::Products, Answer::Direction(direction)) => return Ok(self.follow(direction.checked()?)),
+            _ => return Err(AnswerError::NotAsked),
         }
         Ok(None)
     }

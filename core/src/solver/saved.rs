@@ -4,7 +4,7 @@
 //! Reading checks everything that building a solver checks, and that no number is a NaN or infinite. It cannot tell a
 //! flipped bit from another number: keep a checksum beside states that cross an unreliable store.
 
-use super::descent::{Descent, State, checked_tolerance};
+use super::descent::{Descent, State, check, checked_tolerance};
 use super::error::SettingsError;
 use super::gradient_like::GradientLike;
 use super::graduated_flow::GraduatedFlow;
@@ -114,8 +114,11 @@ impl Saved for GraduatedFlow {
         let homotopy = Homotopy::read(input)?;
         let candidate = StepCandidate::read(input)?.checked()?;
         let searches = bool::read(input)?;
-        let descent = Descent::new(homotopy, Words::read(input)?)?;
-        Ok(Self { candidate, searches, descent: read_progress(descent, input)? })
+        let backtracking = Words::read(input)?;
+        check(&homotopy, &backtracking)?;
+        let mut descent = Descent::new(homotopy, backtracking);
+        read_progress(&mut descent, input)?;
+        Ok(Self { descent, candidate, searches })
     }
 }
 
@@ -132,10 +135,13 @@ impl Saved for GradientLike {
     fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
         let homotopy = Homotopy::read(input)?;
         let candidate = StepCandidate::read(input)?.checked()?;
-        let mut descent = Descent::new(homotopy, Words::read(input)?)?;
+        let backtracking = Words::read(input)?;
+        check(&homotopy, &backtracking)?;
+        let mut descent = Descent::new(homotopy, backtracking);
         let tolerance = checked_tolerance(f32::from_bits(Words::read(input)?))?;
         descent.iterations = Words::read(input)?;
-        Ok(Self { candidate, tolerance, descent: read_progress(descent, input)? })
+        read_progress(&mut descent, input)?;
+        Ok(Self { descent, candidate, tolerance })
     }
 }
 
@@ -155,18 +161,17 @@ impl Saved for Preconditioned {
         let homotopy = Homotopy::read(input)?;
         let (kernel, solve_iterations) = (Words::read(input)?, Words::read(input)?);
         let (backtracking, tolerance) = (Words::read(input)?, f32::from_bits(Words::read(input)?));
-        let fresh = Self::new(homotopy, kernel, solve_iterations, backtracking, tolerance)?;
-        let (approach, making) = (Words::read(input)?, Words::read(input)?);
-        let descent = read_progress(fresh.descent, input)?;
-        if making != Making::Gradient && descent.state != State::Direction {
-            return Err(StateError::Corrupt);
-        }
-        Ok(Self { descent, approach, making, ..fresh })
+        let mut solver = Self::new(homotopy, kernel, solve_iterations, backtracking, tolerance)?;
+        (solver.approach, solver.making) = (Words::read(input)?, Words::read(input)?);
+        read_progress(&mut solver.descent, input)?;
+        let between = solver.making == Making::Gradient || solver.descent.makes_direction();
+        if between { Ok(solver) } else { Err(StateError::Corrupt) }
     }
 }
 
 /// Read through [`Schedule::new`], so that an impossible schedule is refused here, too.
 impl Saved for Homotopy {
+    #[inline]
     fn write(&self, out: &mut Writer<'_>) {
         self.schedule.spacing().write(out);
         self.schedule.t_max().write(out);
@@ -175,6 +180,7 @@ impl Saved for Homotopy {
         self.weight.write(out);
     }
 
+    #[inline]
     fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
         let (spacing, t_max, t_min) = (Words::read(input)?, Words::read(input)?, Words::read(input)?);
         let schedule = Schedule::new(spacing, t_max, t_min, Words::read(input)?).map_err(SettingsError::from)?;
@@ -182,6 +188,7 @@ impl Saved for Homotopy {
     }
 }
 
+#[inline]
 fn write_progress(descent: &Descent, out: &mut Writer<'_>) {
     descent.i.write(out);
     descent.new_iterate.write(out);
@@ -189,9 +196,13 @@ fn write_progress(descent: &Descent, out: &mut Writer<'_>) {
     descent.state.write(out);
 }
 
-fn read_progress(fresh: Descent, input: &mut Reader<'_>) -> Result<Descent, Corrupt> {
-    let (i, new_iterate) = (Words::read(input)?, Words::read(input)?);
-    Ok(Descent { i, new_iterate, last_step: Words::read(input)?, state: Words::read(input)?, ..fresh })
+#[inline]
+fn read_progress(descent: &mut Descent, input: &mut Reader<'_>) -> Result<(), Corrupt> {
+    descent.i = Words::read(input)?;
+    descent.new_iterate = Words::read(input)?;
+    descent.last_step = Words::read(input)?;
+    descent.state = Words::read(input)?;
+    Ok(())
 }
 
 words!(enum State {
