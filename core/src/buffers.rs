@@ -32,7 +32,7 @@ pub struct Vectors<'a> {
     pub iterate: &'a [f32],
     /// `grad f(x)`, where the solver has had it computed.
     pub gradient: &'a [f32],
-    /// `d`, likewise.
+    /// `d`, likewise; at a [`Request::Solve`], `r`.
     pub direction: &'a [f32],
     /// `d'`, the direction of the last update.
     pub previous: &'a [f32],
@@ -140,8 +140,7 @@ impl<'a, P: Problem> Buffers<'a, P> {
         dimension.saturating_mul(3)
     }
 
-    /// The same vectors, with `memory` for linear systems. Whatever it holds stays: a run
-    /// that is saved at [`Request::Solve`] needs its first vector, too.
+    /// The same vectors, with `memory` for linear systems. Nothing in it outlives a [`Request::Solve`].
     ///
     /// # Errors
     /// [`WrongLength`] when `memory` has not [`solve_floats`](Self::solve_floats)`(dimension)` numbers.
@@ -251,23 +250,21 @@ impl<P: Problem> Buffers<'_, P> {
         Ok(())
     }
 
-    /// `x <- x - variance grad R(x, t)`, `r <- -A^T(A x - y)`.
+    /// `x <- x - variance grad R(x, t)`, `r <- -A^T(A x - y)`, in the direction's place until the solve.
     fn denoise(&mut self, level: Level, variance: f32, turn: u32) -> Refused<P::Error> {
-        let SolveVectors { residual, .. } = self.solve.as_mut().ok_or(BuffersError::NoSolve)?;
         let model = self.problem.linear_model().ok_or(BuffersError::NoLinearModel)?;
-        model.prior_gradient(self.x, level, turn, residual).map_err(BuffersError::Problem)?;
-        self.x.iter_mut().zip(residual.iter()).for_each(|(x, gradient)| *x -= variance * gradient);
-        model.data_gradient(self.x, residual).map_err(BuffersError::Problem)?;
-        residual.iter_mut().for_each(|r| *r = -*r);
+        model.prior_gradient(self.x, level, turn, self.direction).map_err(BuffersError::Problem)?;
+        self.x.iter_mut().zip(self.direction.iter()).for_each(|(x, gradient)| *x -= variance * gradient);
+        model.data_gradient(self.x, self.direction).map_err(BuffersError::Problem)?;
+        self.direction.iter_mut().for_each(|r| *r = -*r);
         Ok(())
     }
 
-    /// `r <- -grad F(x, t)`.
+    /// `r <- -grad F(x, t)`, likewise.
     fn negative_gradient(&mut self, level: Level, new_iterate: bool) -> Refused<P::Error> {
         self.refresh_gradient(new_iterate)?;
-        let SolveVectors { residual, .. } = self.solve.as_mut().ok_or(BuffersError::NoSolve)?;
-        self.problem.gradient(self.x, level, residual).map_err(BuffersError::Problem)?;
-        residual.iter_mut().for_each(|r| *r = -*r);
+        self.problem.gradient(self.x, level, self.direction).map_err(BuffersError::Problem)?;
+        self.direction.iter_mut().for_each(|r| *r = -*r);
         Ok(())
     }
 
@@ -275,6 +272,7 @@ impl<P: Problem> Buffers<'_, P> {
     fn solve(&mut self, damping: f32, iterations: u32) -> Result<Solved, BuffersError<P::Error>> {
         let vectors = self.solve.as_mut().ok_or(BuffersError::NoSolve)?;
         let model = self.problem.linear_model().ok_or(BuffersError::NoLinearModel)?;
+        vectors.residual.iter_mut().zip(self.direction.iter()).for_each(|(r, held)| *r = *held);
         vectors.conjugate.fill(0.0);
         self.direction.fill(0.0);
         let mut solve = ConjugateGradient::new(dot(vectors.residual, vectors.residual), iterations);

@@ -144,9 +144,8 @@ fn what_buffers_cannot_answer_is_an_error_that_says_why() {
     let (mut toy, mut opaque) = (toy::Toy::new(), Opaque(toy::Toy::new()));
     let (mut memory, mut others, mut more) = ([0.0; 8], [0.0; 8], [0.0; 6]);
     let mut small = Buffers::new(&mut toy, &mut memory, level).unwrap();
-    for request in [denoise, gradient, solve] {
-        assert_eq!(small.answer(request), Err(BuffersError::NoSolve), "{request:?}");
-    }
+    assert_eq!(small.answer(denoise), Ok(Answer::Ready));
+    assert_eq!(small.answer(solve), Err(BuffersError::NoSolve));
     let short = small.with_solve(&mut [0.0; 5]).unwrap_err();
     assert_eq!(short, WrongLength { expected: 6, found: 5 });
     let opaque = Buffers::new(&mut opaque, &mut others, level).unwrap();
