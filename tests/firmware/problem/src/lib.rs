@@ -6,6 +6,7 @@
 
 pub mod accelerator;
 pub mod fault;
+pub mod linear_solve;
 pub mod lines;
 pub mod named_runs;
 pub mod patch_prior;
