@@ -1,7 +1,7 @@
 //! The conversation between a solver and whoever holds the vectors.
 
 use super::directional::Directional;
-use super::error::AnswerError;
+use super::error::{AnswerError, square};
 use crate::schedule::Level;
 use crate::trace::Record;
 use crate::words::words;
@@ -12,7 +12,7 @@ use core::fmt;
 /// It holds scalars only. Whoever runs it reads [`request`](Self::request), computes, and hands the result to
 /// [`answer`](Self::answer); [`crate::drive`] is that loop.
 pub trait Solver {
-    /// What the solver wants to know or have done now. Does not change until it is answered.
+    /// The next thing to be computed or done. It does not change until it is answered.
     fn request(&self) -> Request;
 
     /// Takes the answer to [`request`](Self::request); returns the record of an iteration when that completes one.
@@ -46,7 +46,8 @@ impl<S: Solver + ?Sized> Solver for &mut S {
     }
 }
 
-/// What a solver needs next. Every method asks for the last four; how it comes by a direction is its own.
+/// The next need of a solver. All ask for [`Change`](Self::Change) and [`Update`](Self::Update); the others make a
+/// direction, by which methods differ.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Request {
@@ -54,7 +55,7 @@ pub enum Request {
     Direction {
         /// The member `F(., t)` of the homotopy.
         level: Level,
-        /// Whether `x` has changed since `grad f(x)` was last computed. Both gradients may go through one batch.
+        /// Set where `x` has changed since `grad f(x)` was last computed. Both gradients may go through one batch.
         new_iterate: bool,
     },
     /// Set `x <- D(x, t) = x - variance grad R(x, t)`, the denoised image, and `r <- -A^T(A x - y)`.
@@ -70,7 +71,7 @@ pub enum Request {
     Gradient {
         /// The member `F(., t)` of the homotopy.
         level: Level,
-        /// Whether `x` has changed since `grad f(x)` was last computed. Both gradients may go through one batch.
+        /// Set where `x` has changed since `grad f(x)` was last computed. Both gradients may go through one batch.
         new_iterate: bool,
     },
     /// Solve `(A^T A + damping I) d = r` by conjugate gradients from `d = 0`, as [`crate::ConjugateGradient`] says, and
@@ -88,8 +89,8 @@ pub enum Request {
         /// Trial length `lambda`.
         step: f32,
     },
-    /// Set `x <- x + step d`; `d` is the previous direction from then on. After a line search `step` is that of the last
-    /// trial.
+    /// Set `x <- x + step d`; `d` is the previous direction from then on. After a line search `step` is that of the
+    /// last trial.
     Update {
         /// Accepted length `lambda`.
         step: f32,
@@ -98,7 +99,7 @@ pub enum Request {
     Done(Status),
 }
 
-/// What a solver is told.
+/// The answer to a [`Request`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Answer {
@@ -112,7 +113,7 @@ pub enum Answer {
     Ready,
 }
 
-/// How well a linear system was solved.
+/// The residual of a linear system, before it was solved and after.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Solved {
@@ -131,17 +132,7 @@ impl Solved {
     }
 }
 
-/// The same value, once it is certain that it is finite.
-pub(super) fn finite(value: f32) -> Result<f32, AnswerError> {
-    if value.is_finite() { Ok(value) } else { Err(AnswerError::NotFinite) }
-}
-
-/// The same value, once it is certain that it is finite and not negative.
-pub(super) fn square(value: f32) -> Result<f32, AnswerError> {
-    if finite(value)? < 0.0 { Err(AnswerError::NegativeSquare) } else { Ok(value) }
-}
-
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Status {

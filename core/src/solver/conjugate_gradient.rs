@@ -1,6 +1,7 @@
 //! Conjugate gradients, as a machine over scalars.
 
-use super::ask::{Solved, square};
+use super::ask::Solved;
+use super::error::square;
 
 /// The iterations of the conjugate gradient method for `M d = r` with a symmetric, positive definite `M`, from `d = 0`
 /// \[HS52\].
@@ -13,10 +14,10 @@ use super::ask::{Solved, square};
 ///     d <- d + a p,  r <- r - a M p                          Advance: answer with the new |r|^2
 /// ```
 ///
-/// An evaluator that keeps its vectors in host memory follows it inside [`Request::Solve`](crate::Request::Solve); one on
-/// a device may follow the same lines there. The solve ends, too, where `a` is not finite: `p` is 0 in this arithmetic,
-/// so there is nothing left to solve. A NaN, an infinity or a negative square ends it as well, and is handed on as
-/// [`Solved::residual_square`], which every solver refuses.
+/// An evaluator that keeps its vectors in host memory follows it inside [`Request::Solve`](crate::Request::Solve); one
+/// on a device may follow the same lines there. The solve ends, too, where `a` is not finite: `p` is 0 in this
+/// arithmetic, so there is nothing left to solve. A NaN, an infinity or a negative square ends it as well, and is
+/// handed on as [`Solved::residual_square`], which every solver refuses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ConjugateGradient {
@@ -27,7 +28,7 @@ pub struct ConjugateGradient {
     asks: Krylov,
 }
 
-/// What the solve needs next.
+/// The next need of a solve.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Krylov {
@@ -53,7 +54,7 @@ impl ConjugateGradient {
         Self { left: iterations, initial_square: residual_square, residual_square, asks }.going_on(0.0)
     }
 
-    /// What the solve needs next. Does not change until it is answered.
+    /// The next need of the solve. It does not change until it is answered.
     #[must_use]
     pub const fn request(&self) -> Krylov {
         self.asks

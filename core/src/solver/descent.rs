@@ -1,8 +1,8 @@
-//! What all methods share: the place on the schedule, the tests, the line search, the step, and the end.
+//! The part that all methods share: place on the schedule, tests, line search, step, and end.
 
-use super::ask::{Answer, Request, Status, finite};
+use super::ask::{Answer, Request, Status};
 use super::directional::Directional;
-use super::error::{AnswerError, SettingsError};
+use super::error::{AnswerError, SettingsError, finite};
 use super::line_search::{Backtracking, LineSearch, Verdict};
 use crate::schedule::{Homotopy, Level};
 use crate::trace::{Outcome, Record};
@@ -17,7 +17,7 @@ pub(super) struct Descent {
     pub(super) iterations: u32,
     /// Index of the iteration and of its level, counted from 0.
     pub(super) i: u32,
-    /// Whether `x` has changed since `grad f(x)` was last computed.
+    /// Set where `x` has changed since `grad f(x)` was last computed.
     pub(super) new_iterate: bool,
     pub(super) last_step: Option<f32>,
     pub(super) state: State,
@@ -55,12 +55,13 @@ impl Descent {
         self.homotopy.schedule.t(self.i)
     }
 
-    /// Whether `d_i` is being made.
+    /// True while `d_i` is being made.
     pub(super) fn makes_direction(&self) -> bool {
         matches!(self.state, State::Direction)
     }
 
-    /// The request of the line: where the direction is being made, the one of the method, and one that all share elsewhere.
+    /// The request of the line: where the direction is being made, the one of the method, and one that all share
+    /// elsewhere.
     pub(super) fn request(&self, of_direction: impl FnOnce() -> Request) -> Request {
         match self.state {
             State::Direction => of_direction(),

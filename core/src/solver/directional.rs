@@ -1,7 +1,6 @@
 //! The scalars that a solver learns about a direction.
 
-use super::ask::{finite, square};
-use super::error::AnswerError;
+use super::error::{AnswerError, finite, square};
 use crate::math::{difference_products, dot, sqrt};
 use crate::trace::{Outcome, Record};
 use crate::words::words;
@@ -29,8 +28,8 @@ impl Directional {
         Self::by(dot, difference_products, gradient, d, previous)
     }
 
-    /// The same with sums of the caller's own, in whatever precision it has: `dot` is `<a, b>`, and `difference` is `<a,
-    /// a - b>` and `|a - b|^2`.
+    /// The same with sums of the caller's own, in whatever precision it has: `dot` is `<a, b>`, and `difference` is
+    /// `<a, a - b>` and `|a - b|^2`.
     pub fn by(
         dot: impl Fn(&[f32], &[f32]) -> f32,
         difference: impl FnOnce(&[f32], &[f32]) -> [f32; 2],

@@ -1,9 +1,9 @@
-//! What a solver refuses: settings, and answers.
+//! Settings and answers that a solver refuses.
 
 use crate::schedule::ScheduleError;
 use core::fmt;
 
-/// Why a solver cannot be built from the settings given.
+/// Reasons for which no solver can be built from the settings given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SettingsError {
@@ -42,7 +42,7 @@ impl fmt::Display for SettingsError {
 
 impl core::error::Error for SettingsError {}
 
-/// Why an answer was refused. The solver still waits for the right one.
+/// Reasons for which an answer is refused. The solver still waits for the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum AnswerError {
@@ -65,3 +65,13 @@ impl fmt::Display for AnswerError {
 }
 
 impl core::error::Error for AnswerError {}
+
+/// The same value, once it is certain that it is finite.
+pub(super) fn finite(value: f32) -> Result<f32, AnswerError> {
+    if value.is_finite() { Ok(value) } else { Err(AnswerError::NotFinite) }
+}
+
+/// The same value, once it is certain that it is finite and not negative.
+pub(super) fn square(value: f32) -> Result<f32, AnswerError> {
+    if finite(value)? < 0.0 { Err(AnswerError::NegativeSquare) } else { Ok(value) }
+}
