@@ -4,14 +4,15 @@
 //! logarithm of the data distribution diffused to time `t`: convex for large `t`, the wanted prior for small `t`
 //! \[FKD24, eq. 8 and 15\]. Three algorithms follow the minimiser down:
 //!
+//! * [`Preconditioned`], the default: a few steps along directions for which the data term is solved; the first choose
+//!   where the descent starts, the others are descent steps of `f` by the test of Armijo;
 //! * [`GraduatedFlow`], Algorithm 1: one step along `d = -t grad F(x, t)` at each level of a schedule;
-//! * [`GradientLike`], Algorithm 2: the same, and every step is a descent step of `f` by the test of Armijo;
-//! * [`Preconditioned`]: the same tests, along directions for which the data term is solved, in a few steps.
+//! * [`GradientLike`], Algorithm 2: the same, and every step is a descent step of `f`.
 //!
 //! A solver is a state machine over scalars ([`Solver`]). It asks ([`Request`]) for directions, differences of `f` and
 //! updates, is told numbers ([`Answer`]) and never sees a vector, so vectors may live in RAM, on a GPU or behind a DMA
-//! engine. [`drive`] connects a solver with an [`Evaluator`]; [`Buffers`] is the plain evaluator over caller-owned
-//! `f32` slices.
+//! engine. [`drive`] connects a solver with an [`Evaluator`], [`drive_in_lockstep`] several with a [`Batch`];
+//! [`Buffers`] is the plain evaluator over caller-owned `f32` slices.
 //!
 //! ```
 //! use gradus_core::{drive, toy, Buffers, Solver, Status};
