@@ -36,7 +36,7 @@ pub struct Vectors<'a> {
     pub direction: &'a [f32],
     /// `d'`, the direction of the last update.
     pub previous: &'a [f32],
-    /// Whether there was an update.
+    /// Set once there was an update.
     pub has_previous: bool,
 }
 
@@ -60,7 +60,7 @@ fn copy(from: &[f32], to: &mut [f32]) -> Result<(), WrongLength> {
     Ok(())
 }
 
-/// Why [`Buffers`] cannot answer.
+/// Reasons for which [`Buffers`] cannot answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum BuffersError<E> {
@@ -100,7 +100,7 @@ pub struct Buffers<'a, P> {
     solve: Option<SolveVectors<'a>>,
 }
 
-/// What a linear solve needs beside the direction.
+/// Vectors of a linear solve beside the direction.
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct SolveVectors<'a> {
@@ -173,7 +173,7 @@ impl<'a, P: Problem> Buffers<'a, P> {
         Ok(Self { has_previous: saved.has_previous, ..buffers })
     }
 
-    /// What [`resume`](Self::resume) needs beside the solver's own state.
+    /// The part that [`resume`](Self::resume) needs beside the solver's own state.
     #[must_use]
     pub fn vectors(&self) -> Vectors<'_> {
         Vectors {

@@ -6,7 +6,7 @@ use crate::trace::Record;
 use core::fmt;
 use core::ops::ControlFlow;
 
-/// Why a run broke off.
+/// Reasons for which a run breaks off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DriveError<E> {

@@ -4,7 +4,7 @@ use crate::problem::Batch;
 use crate::solver::{Answer, AnswerError, Request, Solver, Status};
 use crate::trace::{Outcome, Record};
 
-/// How a run of a batch ended; an error where its solver was told a number that is not finite.
+/// The end of a run of a batch; an error where its solver was told a number that is not finite.
 pub type End = Result<Status, AnswerError>;
 
 /// A run of a batch.
@@ -28,7 +28,7 @@ impl<S: Solver> Run<S> {
         &self.solver
     }
 
-    /// What the run waits for; none once it has ended.
+    /// The request that the run waits at; none once it has ended.
     fn request(&self) -> Option<Request> {
         let request = self.solver.request();
         (self.broke.is_none() && !matches!(request, Request::Done(_))).then_some(request)
@@ -42,7 +42,7 @@ impl<S: Solver> Run<S> {
         })
     }
 
-    /// How the run ended; none while it goes on.
+    /// The end of the run; none while it goes on.
     #[must_use]
     pub fn end(&self) -> Option<End> {
         match (self.broke, self.solver.request()) {
@@ -92,7 +92,7 @@ impl<const N: usize> Default for Room<N> {
     }
 }
 
-/// What stands in [`Room`] where no record does.
+/// A filler of [`Room`].
 const NO_RECORD: Record = Record {
     iteration: 0,
     t: 0.0,

@@ -1,14 +1,14 @@
-//! What a problem must offer, at two levels: on vectors ([`Problem`]) and behind a solver's requests ([`Evaluator`],
+//! The side that computes, at two levels: on vectors ([`Problem`]) and behind a solver's requests ([`Evaluator`],
 //! [`Batch`]).
 
 use crate::schedule::Level;
 use crate::solver::{Answer, Request};
 
-/// Whoever holds the vectors `x`, `grad f(x)`, `d` of one run and answers the requests of its solver.
+/// The holder of the vectors `x`, `grad f(x)`, `d` of one run, who answers the requests of its solver.
 ///
 /// The vectors may live anywhere; only the scalars of [`Answer`] cross.
 pub trait Evaluator {
-    /// What can go wrong while computing; a request that the evaluator cannot answer is an error of its own.
+    /// Failures of the computation; a request that the evaluator cannot answer is an error of its own.
     type Error;
 
     /// Does what `request` says. [`Request::Done`] asks for nothing and is answered by [`Answer::Ready`].
@@ -18,14 +18,14 @@ pub trait Evaluator {
     fn answer(&mut self, request: Request) -> Result<Answer, Self::Error>;
 }
 
-/// Whoever holds the vectors of several runs, one to a slice, and answers their solvers together.
+/// The holder of the vectors of several runs, one to a slice, who answers their solvers together.
 pub trait Batch {
-    /// What can go wrong while computing, for all slices at once.
+    /// Failures of the computation, for all slices at once.
     type Error;
 
-    /// Does what `requests` say, `(slice, request)`, at most one per slice and slices ascending. They are all of one kind,
-    /// and none is [`Request::Done`]. `answers` has the length of `requests` and takes the answers in their order; a number
-    /// that is not finite is handed on in the answer of its slice, where the solver refuses it.
+    /// Does what `requests` say, `(slice, request)`, at most one per slice and slices ascending. They are all of one
+    /// kind, and none is [`Request::Done`]. `answers` has the length of `requests` and takes the answers in their
+    /// order; a number that is not finite is handed on in the answer of its slice, where the solver refuses it.
     ///
     /// # Errors
     /// When the computation fails.
@@ -34,7 +34,7 @@ pub trait Batch {
 
 /// A homotopy on vectors of a fixed length, for [`crate::Buffers`].
 pub trait Problem {
-    /// What can go wrong while computing.
+    /// Failures of the computation.
     type Error;
 
     /// Length of `x`.

@@ -5,7 +5,7 @@ use crate::math::{exp, ln, real};
 use crate::words::words;
 use core::fmt;
 
-/// How the levels of a [`Schedule`] are spaced.
+/// The spacing of the levels of a [`Schedule`].
 #[repr(u32)] // a word: what holds it is then moved in words
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -26,7 +26,7 @@ pub struct Schedule {
     spacing: Spacing,
 }
 
-/// Why a schedule cannot be built.
+/// Reasons for which a schedule cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ScheduleError {
@@ -84,7 +84,7 @@ impl Schedule {
         self.len
     }
 
-    /// How the levels are spaced.
+    /// The spacing of the levels.
     #[must_use]
     pub const fn spacing(&self) -> Spacing {
         self.spacing
@@ -125,10 +125,10 @@ pub enum RegularisationWeight {
     Constant(f32),
     /// `alpha_t = alpha (1 + early nu_t^2) nu_t / gamma_t`.
     ///
-    /// With `early = 0` the choice for trained models \[FKD24, section 4.2\]. Where the data see nothing, the prior alone
-    /// contracts, by its curvature `alpha_t / nu_t^2`, which then is least between `t_max` and `t_min` while `F(., t)` is
-    /// still convex: what remains of the start there stays. `early > 0` raises it at those levels and, as `nu_t^2` is
-    /// small at the end, hardly changes `f`.
+    /// With `early = 0` the choice for trained models \[FKD24, section 4.2\]. Where the data see nothing, the prior
+    /// alone contracts, by its curvature `alpha_t / nu_t^2`, which then is least between `t_max` and `t_min` while
+    /// `F(., t)` is still convex: what remains of the start there stays. `early > 0` raises it at those levels and, as
+    /// `nu_t^2` is small at the end, hardly changes `f`.
     NoiseToSignal {
         /// `alpha`.
         alpha: f32,
@@ -225,7 +225,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn levels_strictly_decrease(t_min in 1e-4_f32..1.0, span in 1.001_f32..1e4, len in 2_u32..5000, log in any::<bool>()) {
+        fn levels_strictly_decrease(
+            t_min in 1e-4_f32..1.0, span in 1.001_f32..1e4, len in 2_u32..5000, log in any::<bool>(),
+        ) {
             let spacing = if log { Spacing::Logarithmic } else { Spacing::Linear };
             if let Ok(schedule) = Schedule::new(spacing, t_min * span, t_min, len) {
                 for i in 1..len {

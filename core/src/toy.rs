@@ -27,7 +27,7 @@ pub const DATA_WEIGHT: f32 = 0.01;
 pub const PRIOR_WEIGHT: f32 = 0.05;
 /// The only datum: `x_0 + x_1` was measured as this.
 pub const SUM: f32 = 2.0;
-/// How the prior is diffused.
+/// The diffusion of the prior.
 pub const KERNEL: PerturbationKernel = PerturbationKernel::VarianceExploding { sigma: 10.0 };
 /// The steps of the gradient-like method: `0.9^l`, `l` from 0 to 9.
 pub const BACKTRACKING: Backtracking = Backtracking { sufficient_decrease: 1e-3, shrink: 0.9, max_trials: 10 };
@@ -72,7 +72,7 @@ impl Default for Toy {
     }
 }
 
-/// Whether `x` is within [`REACHED`] of the minimiser.
+/// True where `x` is within [`REACHED`] of the minimiser.
 #[must_use]
 pub fn has_reached_minimiser(x: &[f32; 2]) -> bool {
     let ([x0, x1], [m0, m1]) = (x, MINIMISER);

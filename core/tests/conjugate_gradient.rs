@@ -107,7 +107,8 @@ proptest! {
         iterations in 0_u32..20,
     ) {
         let matrix = gram(&entries);
-        prop_assert_eq!(followed(&matrix, &r, iterations).0.map(f32::to_bits), looped(&matrix, &r, iterations).map(f32::to_bits));
+        let (found, wanted) = (followed(&matrix, &r, iterations).0, looped(&matrix, &r, iterations));
+        prop_assert_eq!(found.map(f32::to_bits), wanted.map(f32::to_bits));
     }
 
     /// Whatever it is told, it asks for finite lengths only, and at most `K` times.
@@ -150,7 +151,7 @@ fn it_ends_after_its_iterations_at_no_residual_and_where_nothing_is_left() {
     assert_eq!(done(&flat), Solved { initial_square: 8.0, residual_square: 8.0 });
 }
 
-/// What no solver accepts is handed on, so that the solver refuses it.
+/// Numbers that no solver accepts are handed on, so that the solver refuses them.
 #[test]
 fn what_is_no_square_ends_it_and_is_handed_on() {
     for bad in [f32::NAN, f32::INFINITY, -1.0] {

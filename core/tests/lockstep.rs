@@ -33,7 +33,7 @@ fn solvers() -> [Box<dyn Solver>; 6] {
     ]
 }
 
-/// What a run has left: its records, how it ended, its last iterate.
+/// The traces of a run: its records, how it ended, its last iterate.
 type Left = (Vec<Record>, Status, Vec<f32>);
 
 fn alone(solver: &mut dyn Solver, start: [f32; 2]) -> Left {

@@ -8,7 +8,7 @@ use gradus_core::{
 };
 use proptest::prelude::*;
 
-/// What both solvers offer here.
+/// The part of both solvers that is tested here.
 trait Saved: Solver + Copy + PartialEq + core::fmt::Debug {
     fn bytes(&self) -> Vec<u8>;
     fn read(bytes: &[u8]) -> Result<Self, StateError>;

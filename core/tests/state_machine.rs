@@ -210,7 +210,7 @@ proptest! {
         survives(GraduatedFlow::new(homotopy(len), FlowStep::Constant(0.1)).unwrap(), &answers, 1e-3, most);
     }
 
-    /// With valid answers only, a run ends after at most (trials + 2) requests an iteration.
+    /// A run with valid answers ends after at most (trials + 2) requests an iteration.
     #[test]
     fn every_run_ends(answers in prop::collection::vec((-1.0_f32..1.0, -1.0_f32..1.0), 1..50), len in 2_u32..40) {
         let mut solver = gradient_like(len);

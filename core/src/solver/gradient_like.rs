@@ -25,8 +25,9 @@ use crate::trace::Record;
 /// `t_min` this is gradient descent on `f` itself.
 ///
 /// # Where it differs from the paper
-/// * The paper's adaptive smoothing schedule searches the next level, `j*`, inside an iteration. This spends an iteration,
-///   with a record of its own, on each level that it leaves, so that a run has as many as it was given, whatever it meets.
+/// * The paper's adaptive smoothing schedule searches the next level, `j*`, inside an iteration. This spends an
+///   iteration, with a record of its own, on each level that it leaves, so that a run has as many as it was given,
+///   whatever it meets.
 /// * The paper's first trial is 1; here it is what [`StepCandidate`] says.
 /// * At `t_min` a search without a passing trial, or a direction that does not descend, ends the run
 ///   ([`Status::NoStep`](crate::Status::NoStep)); above `t_min` either leaves the level.

@@ -22,18 +22,18 @@ use crate::trace::{Outcome, Record};
 /// Nothing forces `d_i` to descend on `f`; each [`Record`] says whether it did.
 ///
 /// # Where it differs from the paper
-/// * The paper ends with `x_I`, after `I - 1` steps. This takes one at the last level `t_I = t_min`, too: without it none
-///   would follow the gradient of `f` itself.
-/// * Where `d_i` ascends, Armijo's bound `c lambda_i <grad f(x_i), d_i>` is positive, so a step that raises `f` would pass.
-///   With minus the absolute value a step that was searched for lowers `f`, as a long one along an ascending `d_i` can;
-///   where `d_i` descends the two bounds are one.
+/// * The paper ends with `x_I`, after `I - 1` steps. This takes one at the last level `t_I = t_min`, too: without it
+///   none would follow the gradient of `f` itself.
+/// * Where `d_i` ascends, Armijo's bound `c lambda_i <grad f(x_i), d_i>` is positive, so a step that raises `f` would
+///   pass. With minus the absolute value a step that was searched for lowers `f`, as a long one along an ascending
+///   `d_i` can; where `d_i` descends the two bounds are one.
 /// * Where no trial passes, `x_i` stays, and the next level comes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GraduatedFlow {
     pub(super) descent: Descent,
     pub(super) candidate: StepCandidate,
-    /// Whether the candidate is the first of a line search, not the step itself.
+    /// Set where the candidate is the first of a line search, not the step itself.
     pub(super) searches: bool,
 }
 

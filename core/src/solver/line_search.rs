@@ -18,7 +18,7 @@ impl Backtracking {
     /// `c = 1e-3`, `tau = 0.5` as in \[FKD24\], and at most 20 trials.
     pub const DEFAULT: Self = Self { sufficient_decrease: 1e-3, shrink: 0.5, max_trials: 20 };
 
-    /// Whether the settings make sense.
+    /// True where the settings make sense.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         let fraction = |value: f32| value > 0.0 && value < 1.0;
@@ -26,7 +26,7 @@ impl Backtracking {
     }
 }
 
-/// What a trial meant.
+/// The outcome of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Verdict {
@@ -68,9 +68,9 @@ impl LineSearch {
 
     /// Judges the trial at [`step`](Self::step), where `f` differs from `f(x)` by `change`, and moves on if it failed.
     ///
-    /// It passes where `f` changes by at most `-c lambda |slope|`. Along a direction that descends this is Armijo's test.
-    /// Along one that ascends (`slope > 0`, possible in Algorithm 1 only) Armijo's would let `f` rise; this asks for the
-    /// decrease of the opposite slope, so that an accepted step always lowers `f`.
+    /// It passes where `f` changes by at most `-c lambda |slope|`. Along a direction that descends this is Armijo's
+    /// test. Along one that ascends (`slope > 0`, possible in Algorithm 1 only) Armijo's would let `f` rise; this asks
+    /// for the decrease of the opposite slope, so that an accepted step always lowers `f`.
     pub fn judge(&mut self, rule: &Backtracking, change: f32) -> Verdict {
         self.trials = self.trials.saturating_add(1);
         let wanted = -rule.sufficient_decrease * self.step * self.slope.abs();

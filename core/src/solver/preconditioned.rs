@@ -25,28 +25,28 @@ use crate::trace::{Outcome, Record};
 ///     x_{i+1} <- x_i + lambda_i d_i                                   Update
 /// ```
 ///
-/// `R(x, t)` is to be minus the logarithm of the image's distribution under noise of standard deviation
-/// `sigma_t = nu_t/gamma_t`, without drift \[FKD24, eq. 6\]. With its denoiser `D`, `grad R = (x - D(x))/sigma_t^2`
-/// \[Efr11\], so `x_i + d_i` is near the minimiser of `1/2 |A x - y|^2 + mu_i/2 |x - D(x_i)|^2`: the data term is solved,
-/// the denoiser trusted.
+/// `R(x, t)` is to be minus the logarithm of the image's distribution under noise of standard deviation `sigma_t =
+/// nu_t/gamma_t`, without drift \[FKD24, eq. 6\]. With its denoiser `D`, `grad R = (x - D(x))/sigma_t^2` \[Efr11\], so
+/// `x_i + d_i` is near the minimiser of `1/2 |A x - y|^2 + mu_i/2 |x - D(x_i)|^2`: the data term is solved, the
+/// denoiser trusted.
 ///
 /// # The approach
-/// Directions at large `t` often ascend on `f`, from starting points at which `f` is small already, and the method would
-/// skip the levels that lead to the right basin. So the run has a beginning that makes no claim: the first levels, as
-/// many as [`with_approach`](Preconditioned::with_approach) says, whose steps are recorded as [`Outcome::Approach`].
-/// From then on every step is tested.
+/// Directions at large `t` often ascend on `f`, from starting points at which `f` is small already, and the method
+/// would skip the levels that lead to the right basin. So the run has a beginning that makes no claim: the first
+/// levels, as many as [`with_approach`](Preconditioned::with_approach) says, whose steps are recorded as
+/// [`Outcome::Approach`]. From then on every step is tested.
 ///
-/// There, as in plug-and-play restoration with diffusion models \[ZZL23\], the solve starts from the denoised image, and
-/// minimises `1/2 |A x - y|^2 + mu_i/2 |x - D(x_i)|^2` over a space that holds `D(x_i)`: what the data do not see comes from
-/// the denoiser, however few the iterations. At large `t` that is nearly the mean of all images, so the starting point is
-/// forgotten. Each level may look at the image in another of the symmetries under which the prior's distribution stays the
-/// same, its `turn`: what a denoiser has learned wrongly is seldom symmetric, and repeated it would grow (equivariant
-/// plug-and-play \[TMPT24\]).
+/// There, as in plug-and-play restoration with diffusion models \[ZZL23\], the solve starts from the denoised image,
+/// and minimises `1/2 |A x - y|^2 + mu_i/2 |x - D(x_i)|^2` over a space that holds `D(x_i)`: what the data do not see
+/// comes from the denoiser, however few the iterations. At large `t` that is nearly the mean of all images, so the
+/// starting point is forgotten. Each level may look at the image in another of the symmetries under which the prior's
+/// distribution stays the same, its `turn`: what a denoiser has learned wrongly is seldom symmetric, and repeated it
+/// would grow (equivariant plug-and-play \[TMPT24\]).
 ///
 /// # Why Theorem 3.2 holds
-/// `M = A^T A + mu I` has its eigenvalues in `[mu, L]`, `L = |A|^2 + mu`. After each conjugate gradient iteration from 0,
-/// `d` minimises `q(d) = <g, d> + 1/2 <d, M d>` over a space that holds `g`, so `<d, M d> = -<g, d>` and `q(d) =
-/// 1/2 <g, d>`, which is at most the least `q` along `g` alone, `-1/2 |g|^4 / <g, M g>`; and `mu |d|^2 <= <d, M d>`:
+/// `M = A^T A + mu I` has its eigenvalues in `[mu, L]`, `L = |A|^2 + mu`. After each conjugate gradient iteration from
+/// 0, `d` minimises `q(d) = <g, d> + 1/2 <d, M d>` over a space that holds `g`, so `<d, M d> = -<g, d>` and `q(d) = 1/2
+/// <g, d>`, which is at most the least `q` along `g` alone, `-1/2 |g|^4 / <g, M g>`; and `mu |d|^2 <= <d, M d>`:
 ///
 /// ```text
 /// <g, d> <= -|g|^2 / L,      |d| <= |g| / mu.
@@ -66,7 +66,7 @@ pub struct Preconditioned {
     pub(super) making: Making,
 }
 
-/// How far the direction is, while it is being made.
+/// The parts of the direction, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Making {
@@ -79,8 +79,8 @@ pub(super) enum Making {
 }
 
 impl Preconditioned {
-    /// A run over the levels of `homotopy`, one iteration each, with `solve_iterations` conjugate gradient iterations in
-    /// each; `kernel` says what `sigma_t` is.
+    /// A run over the levels of `homotopy`, one iteration each, with `solve_iterations` conjugate gradient iterations
+    /// in each; `kernel` says what `sigma_t` is.
     ///
     /// It ends sooner when `|grad f|` is at most `tolerance`.
     ///
@@ -102,8 +102,8 @@ impl Preconditioned {
         Ok(Self { descent, kernel, solve_iterations, tolerance, approach: 0, making: Making::Gradient })
     }
 
-    /// The same run with its first `levels` levels as an approach, which is not tested on `f`; 0 by default. The last level
-    /// never belongs to it.
+    /// The same run with its first `levels` levels as an approach, which is not tested on `f`; 0 by default. The last
+    /// level never belongs to it.
     #[must_use]
     pub const fn with_approach(self, levels: u32) -> Self {
         Self { approach: levels, ..self }
@@ -125,7 +125,7 @@ impl Preconditioned {
         self.descent.level().prior_weight / self.variance()
     }
 
-    /// What the direction needs next.
+    /// The next need of the direction.
     fn request_of_direction(&self) -> Request {
         let level = self.descent.level();
         match self.making {

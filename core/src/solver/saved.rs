@@ -14,7 +14,7 @@ use crate::schedule::{Homotopy, Schedule};
 use crate::words::{Corrupt, Reader, WORD, Words, Writer, words};
 use core::fmt;
 
-/// Why bytes are not the state of a solver.
+/// Reasons for which bytes are not the state of a solver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum StateError {

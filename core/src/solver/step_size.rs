@@ -5,7 +5,7 @@ use super::error::SettingsError;
 use super::line_search::Backtracking;
 use crate::words::words;
 
-/// How the candidate of the line search is chosen.
+/// The choice of the candidate of the line search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum StepCandidate {
@@ -59,7 +59,7 @@ impl StepCandidate {
     }
 }
 
-/// How the flow chooses `lambda_i`.
+/// The choice of `lambda_i` in the flow.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum FlowStep {

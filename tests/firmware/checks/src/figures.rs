@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Figure {
-    /// What is counted.
+    /// Its name.
     pub name: String,
-    /// How much.
+    /// The count.
     pub value: u32,
     /// `B` or `instructions`.
     pub unit: String,

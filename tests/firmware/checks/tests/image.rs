@@ -1,4 +1,4 @@
-//! What is in the image, what it costs, and that it costs no more than is checked in.
+//! Contents of the image, and its cost, which must not grow beyond what is checked in.
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
 
 use firmware_checks::figures::{Figure, checked_in, measured, table, table_path};

@@ -1,4 +1,4 @@
-//! What the images share: a panic handler that nothing calls, and solvers whose inputs the compiler cannot see.
+//! The part that all images share: a panic handler that nothing calls, and inputs that the compiler cannot see.
 #![no_std]
 
 use core::hint::black_box;

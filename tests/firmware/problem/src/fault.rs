@@ -5,7 +5,7 @@ use gradus_core::prior::MixtureError;
 use gradus_core::toy::NotPlanar;
 use gradus_core::{AnswerError, BuffersError, DriveError, ScheduleError, SettingsError, StateError, WrongLength};
 
-/// Why a run failed.
+/// Reasons for which a run fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Fault {

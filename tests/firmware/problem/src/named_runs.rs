@@ -143,7 +143,7 @@ fn default_job<'a>(measured: &'a [f32], memory: &'a mut Memory) -> Reconstructio
     Reconstruction { kernel: DEFAULT_KERNEL, ..Reconstruction::new(&VIEWS, measured, memory) }
 }
 
-/// How the run ended; one that waits for an answer has not.
+/// The end of the run; one that waits for an answer has none.
 fn status(solver: &impl Solver) -> Result<Status, Fault> {
     if let Request::Done(status) = solver.request() { Ok(status) } else { Err(Fault::Unfinished) }
 }

@@ -12,7 +12,7 @@ use gradus_core::{
     Request, Schedule, Solver, Spacing, StateError, Status, StepCandidate, drive, toy,
 };
 
-/// Whoever watches a run.
+/// A watcher of a run.
 pub trait Observer {
     /// A step was taken to `iterate`; `state` are the bytes of the solver.
     fn accepted(&mut self, state: &[u8], iterate: &[f32]);
@@ -125,7 +125,7 @@ pub struct Reconstruction<'a> {
     pub views: &'a [View],
     /// Sinogram `[view][bin]`.
     pub measured: &'a [f32],
-    /// How the prior is diffused.
+    /// The diffusion of the prior.
     pub kernel: PerturbationKernel,
     /// Vectors.
     pub memory: &'a mut Memory,

@@ -25,7 +25,7 @@ pub struct Memory {
     solve: SolveMemory,
 }
 
-/// What a resumed run needs beside the solver's state.
+/// The part that a resumed run needs beside the solver's state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
     /// `x`.
@@ -34,7 +34,7 @@ pub struct Kept {
     pub direction: [f32; N_PIXELS],
     /// `d'`, the direction of the last update.
     pub previous: [f32; N_PIXELS],
-    /// Whether there was an update.
+    /// Set once there was an update.
     pub has_previous: bool,
 }
 
@@ -82,7 +82,7 @@ pub struct Scanner<'a> {
     solve: LinearSolve,
 }
 
-/// What of the memory belongs to the current iterate and direction.
+/// The parts of the memory that belong to the current iterate and direction.
 #[derive(Debug, Clone, Copy, Default)]
 struct Has {
     /// The iterate is the denoised image that was asked for.

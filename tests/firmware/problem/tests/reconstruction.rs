@@ -75,7 +75,7 @@ fn the_prior_brings_the_image_closer_than_the_data_alone() {
     assert!(without > 1.2 * found.max(default), "{without}");
 }
 
-/// Whether a run ends with the same bits from wherever it was stopped; the number of its requests.
+/// Checks that a run ends with the same bits from wherever it was stopped; returns the number of its requests.
 fn stopped_anywhere<S: Saved + Copy + PartialEq + std::fmt::Debug>(kernel: PerturbationKernel, new: S) -> u32 {
     let start = Memory::new().kept;
     let mut whole = Trace::default();

@@ -1,4 +1,4 @@
-//! What the docs state, measured: instructions, bytes of memory, depth of the stack.
+//! The figures of the docs, measured: instructions, bytes of memory, depth of the stack.
 
 use super::clock::Clock;
 use super::stack;
