@@ -2,11 +2,12 @@
 
 pub mod cuda;
 
-use crate::backend::cpu::{CpuEvaluator, Network, NetworkError};
+use crate::backend::Slice;
+use crate::backend::cpu::{CpuSlices, Network, NetworkError};
 use crate::backend::cuda::SlicesError;
 use crate::ct::{GeometryError, ParallelBeam, ProjectionError, Projector};
 use crate::unet::Weights;
-use gradus_core::{Evaluator, Level};
+use gradus_core::{Answer, Batch, Level, Request};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -89,21 +90,31 @@ pub fn adjointness() -> Result<Check, DoctorError> {
 /// When the check cannot be made.
 pub fn gradient(prior: &Weights) -> Result<Check, DoctorError> {
     let projector = projector()?;
-    let network = Network::new(prior, SIDE, SIDE, CpuEvaluator::LANES)?;
+    let network = Network::new(prior, SIDE, SIDE, CpuSlices::LANES)?;
     let (start, data) = (noise(SIDE * SIDE, 3), noise(projector.geometry().sinogram_len(), 4));
     let objective = Level { t: TIME, prior_weight: 1.0 };
-    let mut evaluator = CpuEvaluator::new(projector, network, data, start, objective)?;
-    Ok(gradient_of("changes of the objective agree with its gradient", &mut evaluator, objective)?)
+    let mut slices = CpuSlices::new(projector, network, vec![Slice { data, start, objective }])?;
+    Ok(gradient_of("changes of the objective agree with its gradient", &mut slices, objective)?)
 }
 
-fn gradient_of<E: Evaluator>(what: &'static str, evaluator: &mut E, objective: Level) -> Result<Check, E::Error> {
-    let direction = evaluator.direction(objective, true)?;
-    let quotient = |step: f32, change: f32| f64::from(change) / (f64::from(step) * f64::from(direction.slope));
+/// The check of the only slice of a batch.
+fn gradient_of<B: Batch>(what: &'static str, slices: &mut B, objective: Level) -> Result<Check, B::Error> {
+    let mut ask = |request| -> Result<Answer, B::Error> {
+        let mut answers = [Answer::Ready];
+        slices.answer(&[(0, request)], &mut answers)?;
+        Ok(answers[0])
+    };
+    let Answer::Direction(direction) = ask(Request::Direction { level: objective, new_iterate: true })? else {
+        return Ok(Check { what, found: f64::NAN, bound: 0.0 });
+    };
     // Two lengths: the part of the quotient that is linear in l, the curvature, is extrapolated away.
     let step = 1e-3 / direction.direction_norm_sq.sqrt();
-    let (short, long) = (evaluator.change(step)?, evaluator.change(2.0 * step)?);
-    let found = (2.0 * quotient(step, short) - quotient(2.0 * step, long) - 1.0).abs();
-    Ok(Check { what, found, bound: 1e-3 })
+    let mut quotient = |step: f32| -> Result<f64, B::Error> {
+        let change = if let Answer::Change(change) = ask(Request::Change { step })? { change } else { f32::NAN };
+        Ok(f64::from(change) / (f64::from(step) * f64::from(direction.slope)))
+    };
+    let (short, long) = (quotient(step)?, quotient(2.0 * step)?);
+    Ok(Check { what, found: (2.0 * short - long - 1.0).abs(), bound: 1e-3 })
 }
 
 /// Number of values of energy, score and projections that differ between one thread and three.

@@ -74,6 +74,21 @@ pub enum Opened {
 }
 
 impl Opened {
+    /// The choice that opens it.
+    #[must_use]
+    pub fn choice(&self) -> DeviceChoice {
+        match self {
+            Self::Cpu(_) => DeviceChoice::Cpu,
+            Self::Cuda(device) => DeviceChoice::Cuda(device.ordinal()),
+        }
+    }
+
+    /// Why `auto` took no GPU, if it is worth a word.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        if let Self::Cpu(Some(warning)) = self { Some(warning) } else { None }
+    }
+
     /// With which factors it multiplies; the CPU in f32 always.
     #[must_use]
     pub fn precision(&self) -> Precision {

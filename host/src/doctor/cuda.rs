@@ -1,10 +1,11 @@
 //! Checks of the CUDA backend on a device of this machine.
 
 use super::{Check, DoctorError, SIDE, TIME, dot, gradient_of, noise};
+use crate::backend::Slice;
 use crate::backend::cpu::Network;
 use crate::backend::cuda::projector::CudaProjector;
 use crate::backend::cuda::vector::Lanes;
-use crate::backend::cuda::{Buffer, CudaNetwork, CudaSlices, Device, Slice, SlicesError};
+use crate::backend::cuda::{Buffer, CudaNetwork, CudaSlices, Device, SlicesError};
 use crate::ct::ParallelBeam;
 use crate::unet::Weights;
 use gradus_core::Level;
@@ -20,6 +21,17 @@ fn geometry() -> ParallelBeam {
 /// When a check cannot be made.
 pub fn checks(device: &Rc<Device>, prior: &Weights) -> Result<[Check; 3], DoctorError> {
     Ok([adjointness(device)?, agreement(device, prior)?, gradient(device, prior)?])
+}
+
+/// What keeps a device from being trusted: a check that it does not pass.
+#[must_use]
+pub fn distrust(device: &Rc<Device>, prior: &Weights) -> Option<String> {
+    match checks(device, prior) {
+        Ok(checks) => {
+            checks.iter().find(|check| !check.passed()).map(|check| format!("fails a check ({})", check.what))
+        }
+        Err(error) => Some(format!("cannot be checked ({error})")),
+    }
 }
 
 /// `|<A x, y> - <x, A^T y>| / (|A x| |y|)` for random signed `x`, `y`.
@@ -63,7 +75,8 @@ fn agreement(device: &Rc<Device>, prior: &Weights) -> Result<Check, SlicesError>
 fn gradient(device: &Rc<Device>, prior: &Weights) -> Result<Check, DoctorError> {
     let (start, data) = (noise(SIDE * SIDE, 3), noise(geometry().sinogram_len(), 4));
     let objective = Level { t: TIME, prior_weight: 1.0 };
-    let mut slices = CudaSlices::new(device, geometry(), prior, &[Slice { data, start }], objective)?;
+    let slice = Slice { data, start, objective };
+    let mut slices = CudaSlices::new(device, geometry(), prior, &[slice])?;
     let what = "CUDA: changes of the objective agree with its gradient";
     Ok(gradient_of(what, &mut slices, objective).map_err(SlicesError::from)?)
 }

@@ -7,18 +7,20 @@ mod aligned;
 mod blocked;
 mod data_term;
 mod engine;
-mod evaluator;
 mod layer;
 pub mod network;
+mod passes;
 mod profile;
 pub(crate) mod simd;
+mod slices;
+mod state;
 mod step;
 pub mod training;
 mod vector;
 
-pub use evaluator::{CpuEvaluator, PreconditionedCpuEvaluator};
 pub use network::{Network, NetworkError};
 pub use profile::{Flop, LayerTime};
+pub use slices::CpuSlices;
 pub use training::{TrainingBatch, TrainingNetwork};
 
 /// The instruction set that the network uses here, chosen at run time.

@@ -4,7 +4,7 @@
 use super::error::{DeviceError, while_doing};
 use super::loader::driver_is_present;
 use super::profile::{Launched, Recorder};
-use crate::backend::Precision;
+use crate::backend::{Precision, Traffic};
 use cust::context::Context;
 use cust::device::DeviceAttribute;
 use cust::event::{Event, EventFlags};
@@ -23,19 +23,6 @@ use std::rc::Rc;
 /// The first CUDA version whose drivers take PTX ISA 9.0, and the compute capability of the PTX.
 const NEEDED_VERSION: i32 = 13_000;
 const NEEDED_CAPABILITY: (i32, i32) = (8, 0);
-
-/// What has crossed between host and device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Traffic {
-    /// Bytes copied to the device.
-    pub bytes_to_device: u64,
-    /// Bytes copied to the host.
-    pub bytes_to_host: u64,
-    /// Copies, either way.
-    pub transfers: u64,
-    /// Kernels launched.
-    pub launches: u64,
-}
 
 /// A device with one stream: everything happens in the order in which it was asked for.
 pub struct Device {

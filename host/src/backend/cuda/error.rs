@@ -8,7 +8,7 @@ use cust::error::CudaError;
 #[non_exhaustive]
 pub enum DeviceError {
     /// There is no driver.
-    #[error("no NVIDIA driver: {} is not on this machine; install the driver, or use --device cpu", loader::LIBRARY)]
+    #[error("no NVIDIA driver: {} is not on this machine; install the driver, or use device cpu", loader::LIBRARY)]
     NoDriver,
     /// The driver does not know the kernels' PTX.
     #[error("the NVIDIA driver supports CUDA {}.{}, and the kernels need {}.{}; update the driver",
@@ -37,7 +37,7 @@ pub enum DeviceError {
     },
     /// Tensor cores are wanted of the CPU.
     #[error(
-        "precision tf32 needs a GPU's tensor cores, and the device is cpu; use --precision full, or --device auto or cuda:N"
+        "precision tf32 needs a GPU's tensor cores, and the device is cpu; use precision full, or device auto or cuda:N"
     )]
     NoTensorCores,
     /// The device has too little free memory.

@@ -1,11 +1,11 @@
-//! What slices keep: their measurements, their state on the host, and their vectors on the device.
+//! What the host knows of each slice, and the vectors of all slices on the device.
 
 use super::buffer::Buffer;
 use super::device::Device;
 use super::error::DeviceError;
 use super::network::CudaNetworkError;
 use super::projector::ProjectorError;
-use crate::backend::Counters;
+use crate::backend::{Counters, Slice};
 use crate::ct::ProjectionError;
 use gradus_core::Level;
 use std::rc::Rc;
@@ -28,15 +28,6 @@ pub enum SlicesError {
     Device(#[from] DeviceError),
 }
 
-/// What a slice measured, and where its solver starts.
-#[derive(Debug, Clone)]
-pub struct Slice {
-    /// `[angle][bin]`.
-    pub data: Vec<f32>,
-    /// `[row][col]`.
-    pub start: Vec<f32>,
-}
-
 /// What the objective's lane of a slice holds the activations of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Held {
@@ -50,19 +41,38 @@ pub(super) enum Held {
 pub(super) struct State {
     pub(super) held: Held,
     pub(super) has_previous: bool,
-    /// <r, A d> and |A d|^2 of the direction, once it is projected.
-    pub(super) projected: Option<[f64; 2]>,
+    /// Whether A d is known of the direction.
+    pub(super) has_projected: bool,
+    /// <r, A d> and |A d|^2, once a trial has asked for them.
+    pub(super) of_projected: Option<[f64; 2]>,
     pub(super) updates: u32,
     pub(super) counters: Counters,
     /// The member of the homotopy that is f.
     pub(super) objective: Level,
+    /// |grad f|^2, and |r|^2 of the linear system that is to be solved.
+    pub(super) gradient_norm_sq: f64,
+    pub(super) residual_square: f64,
 }
 
 impl State {
     /// Before the first request.
     pub(super) fn fresh(objective: Level) -> Self {
-        let (held, counters) = (Held::Other, Counters::default());
-        Self { held, has_previous: false, projected: None, updates: 0, counters, objective }
+        Self {
+            held: Held::Other,
+            has_previous: false,
+            has_projected: false,
+            of_projected: None,
+            updates: 0,
+            counters: Counters::default(),
+            objective,
+            gradient_norm_sq: 0.0,
+            residual_square: 0.0,
+        }
+    }
+
+    /// There is a new direction; whether `A d` came with it.
+    pub(super) fn turn(&mut self, has_projected: bool) {
+        (self.has_projected, self.of_projected) = (has_projected, None);
     }
 }
 
