@@ -1,22 +1,17 @@
 //! From a job to its row: the scan, the run, the comparison with the truth.
 
 use super::{Dataset, EvaluateError, Job, Protocol, Row};
-use crate::backend::cuda::Device;
 use crate::image::Image;
-use crate::metrics::{psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
-use crate::reconstruct::{Measurement, ReconstructError, Reconstruction, Settings, reconstruct, reconstruct_together};
+use crate::metrics::{MetricError, psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
+use crate::reconstruct::{self, Measurement, PlacedPrior, ReconstructError, Reconstruction, Settings, reconstruct_all};
 use crate::simulate::{Simulation, simulate};
-use crate::unet::Weights;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
-use std::rc::Rc;
 
 /// What a job reads.
 pub(super) struct Bench<'a> {
     pub(super) dataset: &'a Dataset,
-    pub(super) prior: &'a Weights,
     pub(super) protocol: &'a Protocol,
-    pub(super) projector_norm: f64,
 }
 
 impl Bench<'_> {
@@ -27,39 +22,35 @@ impl Bench<'_> {
         Ok((truth, measurement))
     }
 
-    pub(super) fn settings(&self, job: &Job, measurement: &Measurement) -> Settings {
-        let alpha = Some(self.protocol.alpha_per_std * measurement.noise_std);
-        let base = Settings { alpha, seed: job.start as u64, ..self.protocol.reconstruction.clone() };
-        job.contender.settings(&base, self.projector_norm)
+    /// The settings of a job: those of the protocol, with the weight that is in proportion to the noise, and the start.
+    pub(super) fn settings(&self, job: &Job, measurement: &Measurement) -> Result<Settings, EvaluateError> {
+        let key = job.contender.key;
+        let mut settings =
+            self.protocol.methods.get(key).cloned().ok_or_else(|| EvaluateError::NoSettings(key.to_owned()))?;
+        settings.set_seed(job.start as u64);
+        if let Some(graduated) = settings.graduated_mut() {
+            graduated.alpha = Some(self.protocol.alpha_per_std * measurement.noise_std);
+        }
+        Ok(settings)
     }
 
-    /// The row of a job; `None` when `go_on` ended it.
-    pub(super) fn row(&self, job: &Job, go_on: &dyn Fn() -> ControlFlow<()>) -> Result<Option<Row>, EvaluateError> {
-        let (truth, measurement) = self.scanned(job.image)?;
-        let settings = self.settings(job, &measurement);
-        let mut is_stopped = false;
-        let run = reconstruct(&measurement, &settings, Some(self.prior), &mut |_| {
-            let flow = go_on();
-            is_stopped = flow.is_break();
-            flow
-        });
-        if is_stopped && run.is_ok() { Ok(None) } else { self.judged(job, &truth, run).map(Some) }
-    }
-
-    /// The rows of jobs that are made together on `device`; `None` when `go_on` ended them.
+    /// The rows of jobs that are made together; `None` when `go_on` ended them.
     pub(super) fn rows(
         &self,
         jobs: &[Job],
-        device: &Rc<Device>,
-        go_on: &dyn Fn() -> ControlFlow<()>,
+        prior: &PlacedPrior<'_>,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Option<Vec<Row>>, EvaluateError> {
         let scanned: Vec<(Image, Measurement)> =
             jobs.par_iter().map(|job| self.scanned(job.image)).collect::<Result<_, _>>()?;
         let of_jobs = jobs.iter().zip(&scanned);
-        let runs: Vec<_> =
-            of_jobs.map(|(job, (_, measurement))| (measurement, self.settings(job, measurement))).collect();
+        let settings: Vec<Settings> =
+            of_jobs.map(|(job, (_, measurement))| self.settings(job, measurement)).collect::<Result<_, _>>()?;
+        let of_jobs = scanned.iter().zip(&settings);
+        let of_jobs: Vec<_> =
+            of_jobs.map(|((_, measurement), settings)| reconstruct::Job { measurement, settings }).collect();
         let mut is_stopped = false;
-        let results = reconstruct_together(&runs, self.prior, device, &mut || {
+        let results = reconstruct_all(&of_jobs, Some(prior), &mut |_| {
             let flow = go_on();
             is_stopped |= flow.is_break();
             flow
@@ -84,10 +75,9 @@ impl Bench<'_> {
             Err(error) => return Err(error.into()),
         };
         let image = result.as_ref().map(|result| &result.image);
-        let measured =
-            |metric: &dyn Fn(&Image) -> Result<f64, crate::metrics::MetricError>| image.map_or(Ok(f64::NAN), metric);
+        let measured = |metric: &dyn Fn(&Image) -> Result<f64, MetricError>| image.map_or(Ok(f64::NAN), metric);
         let slices = self.dataset.has_hounsfield_units();
-        let certificate = result.as_ref().and_then(Reconstruction::certificate);
+        let certificate = result.as_ref().and_then(|result| result.certificate);
         Ok(Row {
             image: job.image,
             start: job.start,

@@ -34,7 +34,7 @@ pub struct Dataset {
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// The folder gives nothing.
-    #[error("--dataset {}: no images; give ellipses or a folder of slices", path.display())]
+    #[error("no images in {}; give ellipses or a folder of slices", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum DatasetError {
         source: FolderError,
     },
     /// More images are asked for than there are.
-    #[error("{asked} images are asked for, {available} can be had from {name}; lower --images")]
+    #[error("{asked} images are asked for, {available} can be had from {name}; ask for fewer")]
     TooFew {
         /// The data set.
         name: String,

@@ -1,9 +1,9 @@
 //! Figs. 2 and 3 of \[FKD24\] for one image: the course of the descent, and pictures.
 
 use super::{EvaluateError, Evaluation, Job, contender};
+use crate::ct::Window;
 use crate::image::{GreyWindow, Image};
 use crate::metrics::psnr;
-use crate::reconstruct::filtered_backprojection;
 use crate::report::{Curve, Picture};
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -56,29 +56,13 @@ pub fn figures(
             r.step
         );
     }
-    let curve = |name: &str, y_label: &str, log_axis, value: &dyn Fn(usize) -> f64| Curve {
-        name: name.to_owned(),
-        y_label: y_label.to_owned(),
-        log_axis,
-        points: (0..result.trace.len()).map(|k| ((k + 1) as f64, value(k))).collect(),
-    };
-    let curves = vec![
-        curve("PSNR", "dB", false, &|k| psnrs.get(k).copied().unwrap_or(f64::NAN)),
-        curve("Objective", "f(x), without the prior's constant", true, &|k| {
-            result.trace[k].objective.unwrap_or(f64::NAN)
-        }),
-        curve("Descent condition", "cosine between -grad f and d", false, &|k| {
-            result.trace[k].record.descent_cosine().into()
-        }),
-        curve("Step size", "length along d", true, &|k| result.trace[k].record.step.into()),
-    ];
     let window = GreyWindow::of(&truth);
-    let fbp = filtered_backprojection(&measurement, evaluation.protocol().reconstruction.window)?;
+    let fbp = measurement.filtered_backprojection(Window::Hann)?;
     let mut pictures = vec![
         Picture::new("Truth", truth.clone(), window),
         Picture::new("Filtered backprojection", fbp, window).compared_with(&truth, 1.0),
         Picture::new("Algorithm 2, gradient-like", result.image.clone(), window).compared_with(&truth, 1.0),
     ];
     pictures.extend(Picture::error_of(&result.image, &truth));
-    Ok(Some(Figures { curves, pictures, csv }))
+    Ok(Some(Figures { curves: result.course(&psnrs), pictures, csv }))
 }

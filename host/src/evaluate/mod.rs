@@ -11,6 +11,7 @@
 mod bench;
 mod contenders;
 mod dataset;
+mod error;
 mod figures;
 mod plan;
 mod protocol;
@@ -18,9 +19,11 @@ mod results;
 mod runner;
 mod summary;
 mod sweep;
+mod tables;
 
-pub use contenders::{CONTENDERS, Contender, Published, TABLES, TableKind, contender, table};
+pub use contenders::{CONTENDERS, Contender, Scale, contender, methods};
 pub use dataset::{Dataset, DatasetError};
+pub use error::EvaluateError;
 pub use figures::{Figures, figures};
 pub use plan::{Costs, Plan, plan, seconds_of};
 pub use protocol::{AlphaSource, Protocol};
@@ -28,57 +31,4 @@ pub use results::{Results, Row};
 pub use runner::{Evaluation, Job, RunEnd, jobs_of};
 pub use summary::{Line, Statistic, Summary, summary};
 pub use sweep::{SWEEP_FACTORS, Sweep, sweep};
-
-use crate::metrics::MetricError;
-use crate::reconstruct::ReconstructError;
-use crate::simulate::SimulateError;
-use std::path::PathBuf;
-
-/// Why an evaluation cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum EvaluateError {
-    /// The images cannot be had.
-    #[error(transparent)]
-    Dataset(#[from] DatasetError),
-    /// An image cannot be scanned.
-    #[error(transparent)]
-    Simulate(#[from] SimulateError),
-    /// An image cannot be reconstructed.
-    #[error(transparent)]
-    Reconstruct(#[from] ReconstructError),
-    /// A result cannot be compared with the truth.
-    #[error(transparent)]
-    Metric(#[from] MetricError),
-    /// The folder holds an evaluation with other settings.
-    #[error("{} holds an evaluation with other settings: {}; name another folder with --output, or give the same \
-             settings", folder.display(), differences.join("; "))]
-    OtherSettings {
-        /// The folder.
-        folder: PathBuf,
-        /// What differs.
-        differences: Vec<String>,
-    },
-    /// The folder holds something else.
-    #[error("{} holds files, but no evaluation.toml; name a new folder or that of an evaluation with --output", .0.display())]
-    NotAnEvaluation(PathBuf),
-    /// A file of the folder cannot be read.
-    #[error("{} cannot be understood: {what}; mend it, or name another folder with --output", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
-    /// The file system refuses.
-    #[error("{}: cannot be read or written; check the folder and the room on the disk", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the file system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Threads cannot be started.
-    #[error("cannot start the threads of a job; ask for fewer --jobs or --threads")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
-}
+pub use tables::{Published, TABLES, TableKind, table};

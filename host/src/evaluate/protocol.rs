@@ -1,7 +1,9 @@
 //! Everything that determines a number of an evaluation, as a file.
 
+use crate::backend::{DeviceChoice, Precision};
 use crate::reconstruct::Settings;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Where the weight of the prior comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,14 +34,21 @@ pub struct Protocol {
     pub views: usize,
     /// Standard deviation of the noise over the mean of the line integrals.
     pub noise: f64,
-    /// Weight of the prior over the standard deviation of the noise of a line integral.
+    /// What the learned methods are computed on.
+    pub device: DeviceChoice,
+    /// With which factors.
+    pub precision: Precision,
+    /// Iterations of the methods with a line search.
+    pub steps: u32,
+    /// Weight of the prior over the standard deviation of the noise of a line integral, for the methods that step along
+    /// gradients.
     pub alpha_per_std: f64,
     /// Where that comes from.
     pub alpha_source: AlphaSource,
     /// Version of the program.
     pub version: String,
-    /// What every method starts from.
-    pub reconstruction: Settings,
+    /// The settings of every contender, but for the weight of the prior and the seed of the start.
+    pub methods: BTreeMap<String, Settings>,
 }
 
 impl Protocol {

@@ -1,23 +1,18 @@
-//! Runs reconstructions, several at once, and keeps their results.
+//! Makes reconstructions in batches, and keeps their results.
 
 use super::bench::Bench;
 use super::protocol::checksum;
 use super::{Contender, Dataset, EvaluateError, Protocol, Results, TableKind, contender};
-use crate::backend::cuda::Device;
-use crate::ct::{ParallelBeam, Projector};
+use crate::backend::choice::Opened;
 use crate::data::write_atomically;
 use crate::image::Image;
-use crate::reconstruct::{Measurement, Observer, ReconstructError, Reconstruction, at_once, reconstruct};
+use crate::reconstruct::{Measurement, Observer, PlacedPrior, Reconstruction, reconstruct};
 use crate::unet::Weights;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread;
 
-/// Iterations of the estimate of `|A|`.
-const NORM_ITERATIONS: usize = 100;
+/// Reconstructions that a GPU makes before their rows are kept.
+const MOST_ON_GPU: usize = 32;
 
 /// One reconstruction to be made.
 #[derive(Debug, Clone, Copy)]
@@ -57,18 +52,18 @@ pub enum RunEnd {
 #[derive(Debug)]
 pub struct Evaluation {
     dataset: Dataset,
-    prior: Weights,
+    weights: Weights,
+    opened: Opened,
     protocol: Protocol,
     results: Results,
-    /// `|A|`, for the step of the flow that is constant.
-    projector_norm: f64,
 }
 
 /// Name of the file of the settings.
 const PROTOCOL: &str = "evaluation.toml";
 
 impl Evaluation {
-    /// Begins an evaluation in `folder`, or goes on with the one that is there. `bytes` is the file of the prior.
+    /// Begins an evaluation in `folder`, or goes on with the one that is there. `bytes` is the file of the prior, `opened`
+    /// what it is computed on.
     ///
     /// # Errors
     /// [`EvaluateError::OtherSettings`] when the folder's evaluation has other settings, and [`EvaluateError`] in general.
@@ -76,8 +71,8 @@ impl Evaluation {
         folder: &Path,
         protocol: Protocol,
         dataset: Dataset,
-        prior: Weights,
-        bytes: &[u8],
+        (weights, bytes): (Weights, &[u8]),
+        opened: Opened,
     ) -> Result<Self, EvaluateError> {
         let protocol = Protocol { prior_checksum: checksum(bytes), slices: dataset.n_slices(), ..protocol };
         match Self::protocol_in(folder)? {
@@ -94,10 +89,7 @@ impl Evaluation {
             }
         }
         let results = Results::read(&folder.join("results.csv"))?;
-        let image = dataset.swept_image(1);
-        let geometry = ParallelBeam::covering(image.height, image.width, protocol.views);
-        let projector_norm = Projector::new(geometry).map_err(ReconstructError::from)?.norm(NORM_ITERATIONS);
-        Ok(Self { dataset, prior, protocol, results, projector_norm })
+        Ok(Self { dataset, weights, opened, protocol, results })
     }
 
     /// The settings of the evaluation in `folder`; `None` when there is no such folder, or nothing in it.
@@ -142,85 +134,32 @@ impl Evaluation {
         jobs.iter().filter(|job| !is_done(job)).copied().collect()
     }
 
-    /// Does those of `jobs` that have not been done, `at_once` at a time, each on its share of the threads. `observe` is
-    /// called after each, and with `None` while one is under way; breaking ends all at their next
-    /// iterate, and what was not finished is not kept.
+    /// Does those of `jobs` that have not been done. The first that is left is made together with the next ones of its
+    /// contender, `at_once` on the CPU and as many as fit on a GPU, until none is left. `observe` is called for each job at
+    /// the end of its batch, and with `None` while one is under way; breaking ends all at their next iterates, and what
+    /// was not finished is not kept.
     ///
     /// # Errors
-    /// The first error of any job; rows finished before are kept.
+    /// The first error of any job, or of the device; rows of batches finished before are kept.
     pub fn run(
         &mut self,
         jobs: &[Job],
         at_once: usize,
-        observe: &(dyn Fn(Option<&Job>) -> ControlFlow<()> + Sync),
+        observe: &mut dyn FnMut(Option<&Job>) -> ControlFlow<()>,
     ) -> Result<RunEnd, EvaluateError> {
-        let pending = self.pending(jobs);
-        let at_once = at_once.clamp(1, pending.len().max(1));
-        let threads = (rayon::current_num_threads() / at_once).max(1);
-        let pools: Vec<rayon::ThreadPool> = (0..at_once)
-            .map(|_| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
-            .collect::<Result<_, _>>()?;
-        let (next, (sender, receiver)) = (AtomicUsize::new(0), mpsc::channel());
-        let Self { dataset, prior, protocol, results, projector_norm } = self;
-        let bench = Bench { dataset, prior, protocol, projector_norm: *projector_norm };
-        thread::scope(|scope| {
-            for pool in &pools {
-                let (sender, next, pending, bench) = (sender.clone(), &next, &pending, &bench);
-                scope.spawn(move || {
-                    while let Some(job) = pending.get(next.fetch_add(1, Ordering::SeqCst)) {
-                        let ended = pool.install(|| bench.row(job, &|| observe(None)));
-                        let is_last = !matches!(ended, Ok(Some(_)));
-                        // Nobody listens any more when another job has failed.
-                        if sender.send((job, ended)).is_err() || is_last {
-                            break;
-                        }
-                    }
-                });
+        let mut pending = self.pending(jobs);
+        let most = if matches!(self.opened, Opened::Cuda(_)) { MOST_ON_GPU } else { at_once.max(1) };
+        while let Some(first) = pending.first().copied() {
+            let suits = |job: &Job| job.contender.key == first.contender.key;
+            let (mut batch, mut rest) = (Vec::new(), Vec::new());
+            for job in pending {
+                if batch.len() < most && suits(&job) { batch.push(job) } else { rest.push(job) }
             }
-            drop(sender);
-            let mut end = RunEnd::Done;
-            for (job, ended) in receiver {
-                match ended.inspect_err(|_| next.store(pending.len(), Ordering::SeqCst))? {
-                    Some(row) => results.add(row)?,
-                    None => end = RunEnd::Stopped,
-                }
-                if end == RunEnd::Stopped || observe(Some(job)).is_break() {
-                    next.store(pending.len(), Ordering::SeqCst);
-                    end = RunEnd::Stopped;
-                }
-            }
-            Ok(end)
-        })
-    }
-
-    /// [`run`](Self::run) with the learned methods on `device`: the others come first, on the CPU. Then the first job that is
-    /// left is made together with the next ones of its contender, as many as fit into a batch, until none is left.
-    /// `observe` is called for each job of a batch at the batch's end, and with `None` after its iterations.
-    ///
-    /// # Errors
-    /// As for `run`, and when the device fails; rows of batches finished before are kept.
-    pub fn run_on(
-        &mut self,
-        device: &Rc<Device>,
-        jobs: &[Job],
-        on_cpu_at_once: usize,
-        observe: &(dyn Fn(Option<&Job>) -> ControlFlow<()> + Sync),
-    ) -> Result<RunEnd, EvaluateError> {
-        let (mut learned, others): (Vec<Job>, Vec<Job>) =
-            self.pending(jobs).into_iter().partition(|job| job.contender.is_learned());
-        if self.run(&others, on_cpu_at_once, observe)? == RunEnd::Stopped {
-            return Ok(RunEnd::Stopped);
-        }
-        let Self { dataset, prior, protocol, results, projector_norm } = self;
-        let bench = Bench { dataset, prior, protocol, projector_norm: *projector_norm };
-        while let Some(first) = learned.first().copied() {
-            let most = at_once(device, &bench.scanned(first.image)?.1.geometry, prior)?;
-            let batch: Vec<Job> =
-                learned.iter().filter(|job| job.contender.key == first.contender.key).take(most).copied().collect();
-            let Some(rows) = bench.rows(&batch, device, &|| observe(None))? else { return Ok(RunEnd::Stopped) };
-            rows.into_iter().try_for_each(|row| results.add(row))?;
-            let names = |one: &Job| (one.contender.key, one.image, one.start);
-            learned.retain(|job| !batch.iter().any(|done| names(done) == names(job)));
+            pending = rest;
+            let Some(rows) = self.bench().rows(&batch, &self.prior(), &mut || observe(None))? else {
+                return Ok(RunEnd::Stopped);
+            };
+            rows.into_iter().try_for_each(|row| self.results.add(row))?;
             // All of them are told, also when one answers that it is the end.
             let told: Vec<ControlFlow<()>> = batch.iter().map(|job| observe(Some(job))).collect();
             if told.contains(&ControlFlow::Break(())) {
@@ -228,6 +167,14 @@ impl Evaluation {
             }
         }
         Ok(RunEnd::Done)
+    }
+
+    fn bench(&self) -> Bench<'_> {
+        Bench { dataset: &self.dataset, protocol: &self.protocol }
+    }
+
+    fn prior(&self) -> PlacedPrior<'_> {
+        PlacedPrior { weights: &self.weights, opened: self.opened.clone() }
     }
 
     /// One reconstruction with its course, for figures: truth, measurement, settings, result.
@@ -239,11 +186,9 @@ impl Evaluation {
         job: &Job,
         observer: Observer<'_>,
     ) -> Result<(Image, Measurement, Reconstruction), EvaluateError> {
-        let Self { dataset, prior, protocol, projector_norm, .. } = self;
-        let bench = Bench { dataset, prior, protocol, projector_norm: *projector_norm };
-        let (truth, measurement) = bench.scanned(job.image)?;
-        let settings = bench.settings(job, &measurement);
-        let result = reconstruct(&measurement, &settings, Some(prior), observer)?;
+        let (truth, measurement) = self.bench().scanned(job.image)?;
+        let settings = self.bench().settings(job, &measurement)?;
+        let result = reconstruct(&measurement, &settings, Some(&self.prior()), observer)?;
         Ok((truth, measurement, result))
     }
 }

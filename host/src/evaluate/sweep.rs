@@ -3,8 +3,7 @@
 use super::bench::scanned;
 use super::{Dataset, EvaluateError, Protocol};
 use crate::metrics::{psnr, ssim_uniform};
-use crate::reconstruct::{Method, ReconstructError, Settings, reconstruct};
-use crate::unet::Weights;
+use crate::reconstruct::{GraduatedSettings, Method, PlacedPrior, ReconstructError, Settings, reconstruct};
 use std::fmt::Write;
 use std::ops::ControlFlow;
 
@@ -25,7 +24,7 @@ impl Sweep {
     #[must_use]
     pub fn best(&self) -> f64 {
         let finite = self.tried.iter().filter(|tried| tried.1.is_finite());
-        finite.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(Settings::ALPHA_PER_STD, |tried| tried.0)
+        finite.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(GraduatedSettings::ALPHA_PER_STD, |tried| tried.0)
     }
 
     /// As csv: `alpha_per_std,psnr_db,ssim,images`.
@@ -48,20 +47,19 @@ impl Sweep {
 pub fn sweep(
     dataset: &Dataset,
     protocol: &Protocol,
-    prior: &Weights,
+    prior: &PlacedPrior<'_>,
     images: usize,
     observe: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Option<Sweep>, EvaluateError> {
     let mut found = Sweep { tried: Vec::new(), images };
     let mut done = 0;
     for factor in SWEEP_FACTORS {
-        let alpha_per_std = factor * Settings::ALPHA_PER_STD;
+        let alpha_per_std = factor * GraduatedSettings::ALPHA_PER_STD;
         let (mut psnr_sum, mut ssim_sum) = (0.0, 0.0);
         for k in 1..=images {
             let truth = dataset.swept_image(k);
             let measurement = scanned(&truth, protocol, k as u64)?;
-            let alpha = Some(alpha_per_std * measurement.noise_std);
-            let settings = Settings { alpha, method: Method::GradientLike, ..protocol.reconstruction.clone() };
+            let settings = settings(protocol, alpha_per_std * measurement.noise_std);
             let mut is_stopped = false;
             let run = reconstruct(&measurement, &settings, Some(prior), &mut |_| {
                 let flow = observe(done);
@@ -87,6 +85,13 @@ pub fn sweep(
     Ok(Some(found))
 }
 
+/// Those of Algorithm 2 with this weight of the prior.
+fn settings(protocol: &Protocol, alpha: f64) -> Settings {
+    let mut settings = protocol.methods.get("gradient-like").cloned().unwrap_or_else(|| Method::GradientLike.into());
+    settings.graduated_mut().into_iter().for_each(|graduated| graduated.alpha = Some(alpha));
+    settings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,7 +103,7 @@ mod tests {
             images: 2,
         };
         assert_eq!(sweep([30.0, 31.0, f64::NAN]).best(), 8.0);
-        assert_eq!(sweep([f64::NAN; 3]).best(), Settings::ALPHA_PER_STD);
+        assert_eq!(sweep([f64::NAN; 3]).best(), GraduatedSettings::ALPHA_PER_STD);
         assert_eq!(sweep([30.0, 31.0, 29.0]).to_csv().lines().nth(2), Some("8,31,0.5,2"));
     }
 }

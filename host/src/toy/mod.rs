@@ -20,7 +20,7 @@ pub use paths::{PATH_STARTS, path};
 pub use rates::{Observer, Rates, Work, rates};
 
 use gradus_core::toy::{gradient_like, graduated_flow};
-use gradus_core::{GradientLike, GraduatedFlow, SettingsError};
+use gradus_core::{SettingsError, Solver};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -34,7 +34,7 @@ pub const N_T_MAX: usize = 100;
 pub const ITERATIONS: u32 = 1300;
 
 /// An algorithm of the paper.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
     /// Algorithm 1 with the constant step 1.
@@ -48,12 +48,10 @@ impl Algorithm {
     pub const ALL: [Self; 2] = [Self::Flow, Self::GradientLike];
 }
 
+/// The name that files give it.
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Flow => "flow",
-            Self::GradientLike => "gradient-like",
-        })
+        self.serialize(f)
     }
 }
 
@@ -75,18 +73,23 @@ pub fn starts() -> Vec<[f32; 2]> {
     (0..SIDE * SIDE).map(|k| [at(k % SIDE), at(k / SIDE)]).collect()
 }
 
-/// Core's solver of one of the algorithms.
-#[derive(Debug, Clone, Copy)]
-enum CoreSolver {
-    Flow(GraduatedFlow),
-    GradientLike(GradientLike),
-}
+/// Rates of reaching the global minimum by the authors' scripts, with float16 iterates: algorithm, index of `t_max`, rate.
+pub const REFERENCES: [(Algorithm, usize, f64); 9] = [
+    (Algorithm::Flow, 0, 0.0589),
+    (Algorithm::Flow, 15, 0.5759),
+    (Algorithm::Flow, 30, 0.9073),
+    (Algorithm::Flow, 50, 0.1357),
+    (Algorithm::Flow, 70, 0.0405),
+    (Algorithm::Flow, 99, 0.0233),
+    (Algorithm::GradientLike, 0, 0.0076),
+    (Algorithm::GradientLike, 30, 0.1622),
+    (Algorithm::GradientLike, 60, 0.0521),
+];
 
-impl CoreSolver {
-    fn new(algorithm: Algorithm, t_max: f32, len: u32) -> Result<Self, SettingsError> {
-        Ok(match algorithm {
-            Algorithm::Flow => Self::Flow(graduated_flow(t_max, len)?),
-            Algorithm::GradientLike => Self::GradientLike(gradient_like(t_max, len)?),
-        })
-    }
+/// Core's solver of one of the algorithms.
+fn core_solver(algorithm: Algorithm, t_max: f32, len: u32) -> Result<Box<dyn Solver>, SettingsError> {
+    Ok(match algorithm {
+        Algorithm::Flow => Box::new(graduated_flow(t_max, len)?),
+        Algorithm::GradientLike => Box::new(gradient_like(t_max, len)?),
+    })
 }

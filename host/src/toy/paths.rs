@@ -1,8 +1,8 @@
 //! Single trajectories, by core's solvers.
 
-use super::{Algorithm, CoreSolver};
+use super::{Algorithm, core_solver};
 use gradus_core::toy::Toy;
-use gradus_core::{Buffers, SettingsError, Solver, drive};
+use gradus_core::{Buffers, SettingsError, drive};
 use std::ops::ControlFlow;
 
 /// Starts of the paths that are drawn.
@@ -14,23 +14,17 @@ pub const PATH_STARTS: [[f32; 2]; 8] =
 /// # Errors
 /// When there are no such levels.
 pub fn path(algorithm: Algorithm, t_max: f32, len: u32, start: [f32; 2]) -> Result<Vec<[f32; 2]>, SettingsError> {
-    Ok(match CoreSolver::new(algorithm, t_max, len)? {
-        CoreSolver::Flow(solver) => driven(solver, start),
-        CoreSolver::GradientLike(solver) => driven(solver, start),
-    })
-}
-
-fn driven(mut solver: impl Solver, start: [f32; 2]) -> Vec<[f32; 2]> {
+    let mut solver = core_solver(algorithm, t_max, len)?;
     let mut problem = Toy::new();
     let mut memory = [0.0; Buffers::<Toy>::floats(2)];
     let mut path = vec![start];
-    let Ok(mut buffers) = Buffers::new(&mut problem, &mut memory, solver.objective()) else { return path };
+    let Ok(mut buffers) = Buffers::new(&mut problem, &mut memory, solver.objective()) else { return Ok(path) };
     if buffers.set_iterate(&start).is_ok() {
         // A number that is not finite would end the path there; there is none in the square of starts.
-        let _ = drive(&mut solver, &mut buffers, |_, buffers| {
+        let _ = drive(&mut *solver, &mut buffers, |_, buffers| {
             path.extend(<[f32; 2]>::try_from(buffers.iterate()));
             ControlFlow::Continue(())
         });
     }
-    path
+    Ok(path)
 }

@@ -1,5 +1,5 @@
 //! The lanes against core's solvers, and against the paper.
-use super::super::{ITERATIONS, path, starts};
+use super::super::{ITERATIONS, REFERENCES, path, starts};
 use super::*;
 use crate::backend::cpu::simd::tests::all_archs;
 use gradus_core::Problem;
@@ -68,21 +68,9 @@ fn counts_are_those_of_the_cores_iterates() {
     }
 }
 
-/// The paper's rates, as its authors' scripts give them with float16 iterates.
 #[test]
 fn rates_are_those_of_the_paper() {
-    let references = [
-        (Algorithm::Flow, 0, 0.0589),
-        (Algorithm::Flow, 15, 0.5759),
-        (Algorithm::Flow, 30, 0.9073),
-        (Algorithm::Flow, 50, 0.1357),
-        (Algorithm::Flow, 70, 0.0405),
-        (Algorithm::Flow, 99, 0.0233),
-        (Algorithm::GradientLike, 0, 0.0076),
-        (Algorithm::GradientLike, 30, 0.1622),
-        (Algorithm::GradientLike, 60, 0.0521),
-    ];
-    for (algorithm, index, wanted) in references {
+    for (algorithm, index, wanted) in REFERENCES {
         let found = run(algorithm, index, starts()).global_minimum(0);
         assert!((found - wanted).abs() <= 0.0005, "{algorithm} {index}: {found}, the paper has {wanted}");
     }
