@@ -1,7 +1,8 @@
 //! A run, described by one TOML file; every flag has a field.
 
 use crate::Failure;
-use gradus::reconstruct::Settings;
+use gradus::backend::{DeviceChoice, Precision};
+use gradus::reconstruct::{Method, Settings};
 use gradus::simulate::Simulation;
 use miette::{LabeledSpan, NamedSource, miette};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,12 @@ pub struct RunConfig {
     /// The name of an embedded prior, or a weights file; without it, the one that suits the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prior: Option<String>,
+    /// What a learned method is computed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceChoice>,
+    /// With which factors convolutions multiply there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
     /// Use every N-th view of the scan.
     pub every_view: usize,
     /// Where the rotation axis meets the detector, from its middle, in place of what the scan says.
@@ -35,6 +42,8 @@ impl Default for RunConfig {
         Self {
             input: "ellipses:1".to_owned(),
             prior: None,
+            device: None,
+            precision: None,
             every_view: 1,
             detector_offset_mm: None,
             truth: None,
@@ -51,6 +60,24 @@ impl RunConfig {
         let text = std::fs::read_to_string(path).map_err(|error| miette!("cannot read the run {name}: {error}"))?;
         let help = "README.md lists the fields; `gradus reconstruct` writes a complete run.toml into its folder";
         toml::from_str(&text).map_err(|error| toml_failure(&name, text.clone(), &error, "a run", help))
+    }
+
+    /// Refuses what only methods with a prior read, where the method has none.
+    pub fn check(&self) -> Result<(), Failure> {
+        let method = self.reconstruction.method();
+        let given = [
+            ("prior", self.prior.is_some()),
+            ("device", self.device.is_some()),
+            ("precision", self.precision.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given && !method.is_learned()) {
+            Some((field, _)) => {
+                let learned = Method::ALL.iter().filter(|method| method.is_learned()).map(Method::to_string);
+                let learned = learned.collect::<Vec<_>>().join(", ");
+                Err(miette!("method {method} has no prior and does not read `{field}` (--{field}); {learned} do"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The run as TOML.
@@ -78,7 +105,7 @@ mod tests {
     #[test]
     fn a_run_survives_its_file() {
         let mut run = RunConfig::default();
-        run.reconstruction.alpha = Some(3.5);
+        run.reconstruction = run.reconstruction.with("alpha", toml::Value::Float(3.5)).unwrap();
         let text = run.to_toml().unwrap();
         assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), run);
         assert!(toml::from_str::<RunConfig>("[reconstruction]\nalhpa = 1").is_err());

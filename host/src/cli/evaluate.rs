@@ -1,24 +1,21 @@
 //! `gradus evaluate`: the paper's tables and figures on images.
 
+use crate::flags::by_name;
 use crate::problem::prior_bytes;
-use crate::reconstruct::replace;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
 use files::Output;
-use gradus::backend::choice::Opened;
-use gradus::backend::cuda::Device;
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::data::write_atomically;
 use gradus::evaluate::{
-    AlphaSource, Dataset, Evaluation, Job, Protocol, RunEnd, SWEEP_FACTORS, Sweep, TableKind, figures, jobs_of,
-    summary, sweep, table,
+    AlphaSource, Dataset, Evaluation, Job, Protocol, RunEnd, SWEEP_FACTORS, Scale, Sweep, TableKind, figures, jobs_of,
+    methods, summary, sweep, table,
 };
-use gradus::reconstruct::{Settings, open};
+use gradus::reconstruct::{GraduatedSettings, PlacedPrior, TvSettings};
 use gradus::unet::Weights;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,15 +52,15 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     starts: Option<usize>,
     /// What learned methods compute on: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks].
-    /// A GPU makes up to 32 images with one method together, after the methods without a prior on the CPU; rows are kept,
-    /// and the time is looked at, after each such batch. A folder that was begun on another device is refused
+    /// A GPU makes up to 32 images with one method together; rows are kept, and the time is looked at, after each such
+    /// batch. A folder that was begun on another device is refused
     #[arg(long, default_value_t, hide_default_value = true)]
     device: DeviceChoice,
-    /// With which factors a GPU's convolutions multiply [default: full]; tests of descent then judge f as computed with
-    /// them. A folder that was begun with others is refused
-    #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+    /// With which factors a GPU's convolutions multiply: full or tf32 [default: full]; tests of descent then judge f as
+    /// computed with them. A folder that was begun with others is refused
+    #[arg(long, value_parser = by_name::<Precision>, default_value_t, hide_default_value = true)]
     precision: Precision,
-    /// Reconstructions made at the same time on the CPU, each on its share of the threads
+    /// Reconstructions with one method made together on the CPU, no more at a time than there are threads
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
     /// Minutes that --paper may take. It plans by the times of single reconstructions, on a GPU too
@@ -72,7 +69,7 @@ pub struct Arguments {
     /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder]
     #[arg(long, value_name = "NAME|FILE")]
     prior: Option<String>,
-    /// Weight of the prior over the standard deviation of the noise of a line integral [default: 9]
+    /// Weight of the prior over the standard deviation of the noise of a line integral [default: 7]
     #[arg(long, value_name = "WEIGHT")]
     alpha_per_std: Option<f64>,
     /// Iterations of the methods with a line search; a constant step gets four times as many [default: 300]
@@ -131,27 +128,29 @@ impl Arguments {
         (images, self.starts.unwrap_or(kind.starts))
     }
 
-    fn protocol(&self, dataset: &Dataset) -> Protocol {
-        let mut reconstruction = Settings::default();
-        replace(&mut reconstruction.steps, &self.steps);
-        replace(&mut reconstruction.tv_iterations, &self.tv_iterations);
+    fn protocol(&self, dataset: &Dataset) -> Result<Protocol, Failure> {
+        let steps = self.steps.unwrap_or(GraduatedSettings::default().steps);
+        let tv_iterations = self.tv_iterations.unwrap_or(TvSettings::default().tv_iterations);
         let alpha_source = match (self.sweep_alpha, self.alpha_per_std) {
             (true, _) => AlphaSource::Sweep,
             (false, Some(_)) => AlphaSource::Given,
             (false, None) => AlphaSource::Default,
         };
-        Protocol {
+        Ok(Protocol {
             dataset: dataset.name().to_owned(),
             slices: dataset.n_slices(),
             prior: self.prior.clone().unwrap_or_else(|| dataset.prior().to_owned()),
             prior_checksum: String::new(),
             views: VIEWS,
             noise: dataset.noise(),
-            alpha_per_std: self.alpha_per_std.unwrap_or(Settings::ALPHA_PER_STD),
+            device: self.device,
+            precision: self.precision,
+            steps,
+            alpha_per_std: self.alpha_per_std.unwrap_or(GraduatedSettings::ALPHA_PER_STD),
             alpha_source,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            reconstruction,
-        }
+            methods: methods(&Scale::of(dataset, VIEWS, steps, tv_iterations).into_diagnostic()?),
+        })
     }
 
     fn folder(&self) -> PathBuf {
@@ -167,8 +166,6 @@ struct Session<'a> {
     terminal: &'a Terminal,
     stop: Arc<AtomicBool>,
     jobs: usize,
-    /// The GPU of the learned methods.
-    gpu: Option<Rc<Device>>,
 }
 
 impl<'a> Session<'a> {
@@ -179,22 +176,15 @@ impl<'a> Session<'a> {
         terminal: &'a Terminal,
         stop: Arc<AtomicBool>,
     ) -> Result<Option<Self>, Failure> {
-        let mut protocol = arguments.protocol(&dataset);
+        let mut protocol = arguments.protocol(&dataset)?;
         let bytes = prior_bytes(&protocol.prior)?;
-        let prior = Weights::from_bytes(&bytes)
+        let weights = Weights::from_bytes(&bytes)
             .into_diagnostic()
             .wrap_err_with(|| format!("cannot use the prior {}", protocol.prior))?;
-        let opened = open((arguments.device, arguments.precision), &prior).into_diagnostic()?;
-        protocol.reconstruction.precision = opened.precision();
-        let gpu = match opened {
-            Opened::Cuda(device) => Some(device),
-            Opened::Cpu(warning) => {
-                warning.iter().for_each(|warning| terminal.warn(warning));
-                None
-            }
-        };
-        protocol.reconstruction.device =
-            gpu.as_ref().map_or(DeviceChoice::Cpu, |device| DeviceChoice::Cuda(device.ordinal()));
+        let prior = PlacedPrior::open(&weights, arguments.device, arguments.precision).into_diagnostic()?;
+        prior.opened.warning().into_iter().for_each(|warning| terminal.warn(warning));
+        (protocol.device, protocol.precision) = (prior.opened.choice(), prior.opened.precision());
+        let opened = prior.opened.clone();
         let folder = arguments.folder();
         let mut swept = None;
         if arguments.sweep_alpha {
@@ -208,12 +198,12 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        let evaluation = Evaluation::open(&folder, protocol, dataset, prior, &bytes).into_diagnostic()?;
+        let evaluation = Evaluation::open(&folder, protocol, dataset, (weights, &bytes), opened).into_diagnostic()?;
         if let Some(sweep) = swept {
             write_atomically(&folder.join("sweep.csv"), sweep.to_csv().as_bytes()).into_diagnostic()?;
         }
         let output = Output::new(folder);
-        Ok(Some(Self { evaluation, output, terminal, stop, jobs: arguments.jobs, gpu }))
+        Ok(Some(Self { evaluation, output, terminal, stop, jobs: arguments.jobs }))
     }
 
     fn is_stopped(&self) -> bool {
@@ -221,23 +211,19 @@ impl<'a> Session<'a> {
     }
 
     /// Does the pending ones of `jobs` until `is_late`.
-    fn run(&mut self, jobs: &[Job], what: &str, is_late: &(dyn Fn() -> bool + Sync)) -> Result<RunEnd, Failure> {
+    fn run(&mut self, jobs: &[Job], what: &str, is_late: &dyn Fn() -> bool) -> Result<RunEnd, Failure> {
         let bar = self.terminal.progress(self.evaluation.pending(jobs).len() as u64, what);
-        let (stop, in_batches) = (Arc::clone(&self.stop), self.gpu.is_some());
-        let observe = |done: Option<&Job>| {
+        let (stop, on_gpu) = (Arc::clone(&self.stop), self.evaluation.protocol().device != DeviceChoice::Cpu);
+        let mut observe = |done: Option<&Job>| {
             if let Some(job) = done {
                 bar.inc(1);
                 bar.set_message(format!("image {}, {}", job.image, job.contender.key));
             }
             // A batch that has begun is not lost to the clock.
-            let must_end = stop.load(Ordering::SeqCst) || ((done.is_some() || !in_batches) && is_late());
+            let must_end = stop.load(Ordering::SeqCst) || ((done.is_some() || !on_gpu) && is_late());
             if must_end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let end = match &self.gpu {
-            Some(device) => self.evaluation.run_on(device, jobs, self.jobs, &observe),
-            None => self.evaluation.run(jobs, self.jobs, &observe),
-        };
-        let end = end.into_diagnostic()?;
+        let end = self.evaluation.run(jobs, self.jobs, &mut observe).into_diagnostic()?;
         bar.finish_and_clear();
         Ok(end)
     }
@@ -250,7 +236,7 @@ impl<'a> Session<'a> {
 
     /// Figs. 2 and 3 of the first image, into the output; whether they were finished.
     fn keep_figures(&mut self) -> Result<bool, Failure> {
-        let bar = self.terminal.progress(u64::from(self.evaluation.protocol().reconstruction.steps), "figures");
+        let bar = self.terminal.progress(u64::from(self.evaluation.protocol().steps), "figures");
         let go_on = || {
             bar.inc(1);
             if self.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -265,7 +251,7 @@ impl<'a> Session<'a> {
 fn run_sweep(
     dataset: &Dataset,
     protocol: &Protocol,
-    prior: &Weights,
+    prior: &PlacedPrior<'_>,
     terminal: &Terminal,
     stop: &AtomicBool,
 ) -> Result<Option<Sweep>, Failure> {

@@ -3,6 +3,7 @@
 mod config;
 mod doctor;
 mod evaluate;
+mod flags;
 mod inspect;
 mod problem;
 mod reconstruct;

@@ -1,7 +1,7 @@
 //! `gradus simulate`: an image in, a measured sinogram with its geometry out.
 
+use crate::flags::replace;
 use crate::problem::{scanned, subject};
-use crate::reconstruct::replace;
 use crate::terminal::Terminal;
 use crate::{End, Failure};
 use gradus::simulate::Simulation;

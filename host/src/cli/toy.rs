@@ -1,13 +1,14 @@
 //! `gradus toy`: the two-dimensional experiment of the paper, Fig. 1.
 
+use crate::flags::by_name;
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
 use gradus::data::write_atomically;
 use gradus::report::{Figure, Report, Section, Status, Table};
 use gradus::toy::{
-    Algorithm, ITERATIONS, N_T_MAX, Rates, SIDE, Work, by_iteration_csv, panels, rates, rates_csv, starts, starts_csv,
-    t_max,
+    Algorithm, ITERATIONS, N_T_MAX, REFERENCES, Rates, SIDE, Work, by_iteration_csv, panels, rates, rates_csv, starts,
+    starts_csv, t_max,
 };
 use miette::{IntoDiagnostic, miette};
 use serde_json::json;
@@ -18,8 +19,8 @@ use std::time::Instant;
 /// The whole of Fig. 1, or rates of a part of it.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Run one algorithm only
-    #[arg(long, value_enum)]
+    /// Run one algorithm only: flow or gradient-like
+    #[arg(long, value_parser = by_name::<Algorithm>)]
     method: Option<Algorithm>,
     /// Run these values of t_max only: indices from 0 (t_max = 10) to 99 (0.01), with commas; prints their rates and
     /// writes files only with --output
@@ -29,19 +30,6 @@ pub struct Arguments {
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
 }
-
-/// Reference rates of reaching the global minimum, by the authors' scripts: algorithm, index, rate.
-const REFERENCES: [(Algorithm, usize, f64); 9] = [
-    (Algorithm::Flow, 0, 0.0589),
-    (Algorithm::Flow, 15, 0.5759),
-    (Algorithm::Flow, 30, 0.9073),
-    (Algorithm::Flow, 50, 0.1357),
-    (Algorithm::Flow, 70, 0.0405),
-    (Algorithm::Flow, 99, 0.0233),
-    (Algorithm::GradientLike, 0, 0.0076),
-    (Algorithm::GradientLike, 30, 0.1622),
-    (Algorithm::GradientLike, 60, 0.0521),
-];
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {

@@ -1,6 +1,7 @@
 //! `gradus train`: weights, learning curves, resumable.
 
 use crate::config::toml_failure;
+use crate::flags::by_name;
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
@@ -40,7 +41,7 @@ pub struct Arguments {
     device: DeviceChoice,
     /// With which factors a GPU's convolutions multiply [default: full]. As for devices, a run that is to be repeated
     /// should stay with one
-    #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+    #[arg(long, value_parser = by_name::<Precision>, default_value_t, hide_default_value = true)]
     precision: Precision,
     /// Where the run goes: a new or empty folder [default: runs/train-NAME]
     #[arg(long, short, value_name = "DIR")]

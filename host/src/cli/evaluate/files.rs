@@ -101,8 +101,8 @@ impl Output {
             "status": if is_done { "done" } else { "stopped" },
             "tables": tables,
             "figures": figures,
-            "device": evaluation.protocol().reconstruction.device,
-            "precision": evaluation.protocol().reconstruction.precision,
+            "device": evaluation.protocol().device,
+            "precision": evaluation.protocol().precision,
             "alpha_per_std": evaluation.protocol().alpha_per_std,
             "alpha_source": evaluation.protocol().alpha_source,
             "left_out": self.left_out,
@@ -138,7 +138,7 @@ fn settings(evaluation: &Evaluation) -> Section {
         ("Views", p.views.to_string()),
         ("Noise over the mean line integral", p.noise.to_string()),
         ("Alpha over the noise", format!("{} ({:?})", p.alpha_per_std, p.alpha_source).to_lowercase()),
-        ("Iterations", p.reconstruction.steps.to_string()),
+        ("Iterations", p.steps.to_string()),
         ("Rows computed", evaluation.results().n_rows().to_string()),
     ];
     Section { title: "Evaluation".into(), rows: rows.map(|(name, value)| (name.to_owned(), value)).to_vec() }
