@@ -138,9 +138,10 @@ fn tensor_cores_that_are_not_there_are_named() {
     assert!(said.contains("on the CPU, at full precision in place of tf32: no NVIDIA driver"), "{said}");
     let file = std::fs::read_to_string(folder.path().join("auto/run.toml")).unwrap();
     assert!(file.contains("device = \"cpu\"\nprecision = \"full\""), "{file}");
-    let (precision, said) = run(["--method=fbp", "--output=fbp"]);
-    assert_eq!(precision, "full");
-    assert!(said.contains("no effect on method fbp"), "{said}");
+    let refused = without_driver(folder.path(), &["reconstruct", "small.npy", "--method=fbp", "--precision=tf32"]);
+    let said = message(&refused);
+    assert!(refused.status.code() == Some(2) && said.contains("method fbp has no prior"), "{said}");
+    assert!(said.contains("`precision`") && said.contains("gradient-like"), "{said}");
 }
 
 #[test]

@@ -17,7 +17,6 @@ mod evaluation;
 mod gpu;
 mod layer;
 mod network;
-mod preconditioned;
 mod projector;
 mod run;
 mod solve;
@@ -153,13 +152,13 @@ fn runs() {
 }
 
 #[test]
-fn preconditioned_runs() {
-    in_modes(&[Mode::SEEDED], preconditioned::same_runs);
+fn runs_without_drift() {
+    in_modes(&[Mode::SEEDED], run::same_runs_without_drift);
 }
 
 #[test]
-fn preconditioned_slices_in_lockstep() {
-    in_modes(&[Mode::LAZY], preconditioned::lockstep);
+fn slices_that_solve_in_lockstep() {
+    in_modes(&[Mode::LAZY], run::solves_in_lockstep);
 }
 
 #[test]
