@@ -5,7 +5,7 @@ use gradus::backend::choice::Opened;
 use gradus::backend::cuda::Device;
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::data::ellipses::ellipses;
-use gradus::evaluate::{
+use gradus::paper::tables::{
     AlphaSource, Dataset, Evaluation, Job, Protocol, Results, RunEnd, Scale, jobs_of, methods, table,
 };
 use gradus::reconstruct::{
@@ -97,7 +97,7 @@ fn compare(jobs: &[Job], here: &Results, there: &Results) {
         let (here, there) = (row(here), row(there));
         assert!((here.psnr_db - there.psnr_db).abs() <= 0.01, "{here:?} and {there:?}");
         assert!((here.ssim - there.ssim).abs() <= 1e-3, "{here:?} and {there:?}");
-        let counts = |row: &gradus::evaluate::Row| (row.status.clone(), row.skipped_levels, row.failed_searches);
+        let counts = |row: &gradus::paper::tables::Row| (row.status.clone(), row.skipped_levels, row.failed_searches);
         assert_eq!(counts(&here), counts(&there));
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-3 * a.abs();
         assert!(here.objective.zip(there.objective).is_none_or(|(a, b)| close(a, b)), "{here:?} and {there:?}");

@@ -7,7 +7,7 @@ use crate::{End, Failure};
 use files::Output;
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::data::write_atomically;
-use gradus::evaluate::{
+use gradus::paper::tables::{
     AlphaSource, Dataset, Evaluation, Job, Protocol, RunEnd, SWEEP_FACTORS, Scale, Sweep, TableKind, figures, jobs_of,
     methods, summary, sweep, table,
 };

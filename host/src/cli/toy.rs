@@ -5,11 +5,11 @@ use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
 use gradus::data::write_atomically;
-use gradus::report::{Figure, Report, Section, Status, Table};
-use gradus::toy::{
+use gradus::paper::toy::{
     Algorithm, ITERATIONS, N_T_MAX, REFERENCES, Rates, SIDE, Work, by_iteration_csv, panels, rates, rates_csv, starts,
     starts_csv, t_max,
 };
+use gradus::report::{Figure, Report, Section, Status, Table};
 use miette::{IntoDiagnostic, miette};
 use serde_json::json;
 use std::path::{Path, PathBuf};

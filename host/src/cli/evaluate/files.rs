@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::terminal::Terminal;
 use gradus::data::write_atomically;
-use gradus::evaluate::{Evaluation, Figures, Published, Summary, TableKind};
+use gradus::paper::tables::{Evaluation, Figures, Published, Summary, TableKind};
 use gradus::report::{Figure, Report, Section, Status, Table, picture_strip};
 use miette::IntoDiagnostic;
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 use super::{Arguments, Session};
 use crate::{End, Failure, toy};
 use gradus::data::write_atomically;
-use gradus::evaluate::{CONTENDERS, Costs, Job, RunEnd, TABLES, TableKind, jobs_of, plan, seconds_of};
-use gradus::toy::{N_T_MAX, by_iteration_csv, rates_csv};
+use gradus::paper::tables::{CONTENDERS, Costs, Job, RunEnd, TABLES, TableKind, jobs_of, plan, seconds_of};
+use gradus::paper::toy::{N_T_MAX, by_iteration_csv, rates_csv};
 use miette::IntoDiagnostic;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};

@@ -58,8 +58,8 @@ impl fmt::Display for Algorithm {
 /// The value of `t_max` with this index, from 10 (0) down to 0.01 (99).
 ///
 /// ```
-/// assert_eq!(gradus::toy::t_max(0), 10.0);
-/// assert_eq!(gradus::toy::t_max(99), 0.01);
+/// assert_eq!(gradus::paper::toy::t_max(0), 10.0);
+/// assert_eq!(gradus::paper::toy::t_max(99), 0.01);
 /// ```
 #[must_use]
 pub fn t_max(index: usize) -> f32 {
