@@ -1,6 +1,6 @@
 //! A run, described by one TOML file; every flag has a field.
 
-use crate::Failure;
+use crate::ending::Failure;
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::reconstruct::{Method, Settings};
 use gradus::simulate::Simulation;

@@ -1,8 +1,8 @@
 //! `gradus inspect`: what a file contains, and whether it is usable.
 
+use crate::ending::{End, Failure};
 use crate::problem;
 use crate::terminal::Terminal;
-use crate::{End, Failure};
 use gradus::data::image_files::read_image;
 use gradus::data::samples::Sample;
 use gradus::data::scan::Scan;

@@ -2,6 +2,7 @@
 
 mod config;
 mod doctor;
+mod ending;
 mod evaluate;
 mod flags;
 mod inspect;
@@ -14,6 +15,7 @@ mod toy;
 mod train;
 
 use clap::{Parser, Subcommand};
+use ending::{End, Failure};
 use std::process::ExitCode;
 use terminal::Terminal;
 
@@ -59,18 +61,6 @@ enum Command {
     /// Name the devices found and check each backend on this machine
     Doctor,
 }
-
-/// How a command ended, when it ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Done: exit 0.
-    Done,
-    /// Ran, but did not converge, was stopped, or a check failed: exit 1.
-    Unfinished,
-}
-
-/// What stopped a command: exit 2.
-type Failure = miette::Report;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

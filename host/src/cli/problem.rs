@@ -1,7 +1,7 @@
 //! What a command works on: a scan file, a sample, or an image that is scanned first.
 
-use crate::Failure;
 use crate::config::RunConfig;
+use crate::ending::Failure;
 use gradus::ct::{ATTENUATION_PER_UNIT, hu_to_network, network_to_hu};
 use gradus::data::dicom_file::DicomSource;
 use gradus::data::image_files::{LoadedImage, PixelUnit, read_image};

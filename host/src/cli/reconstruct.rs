@@ -1,10 +1,10 @@
 //! `gradus reconstruct`: the main job.
 
 use crate::config::RunConfig;
+use crate::ending::{End, Failure};
 use crate::problem::{self, Problem, Unit};
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
-use crate::{End, Failure};
 pub use arguments::Arguments;
 use finished::Finished;
 use gradus::ct::Window;

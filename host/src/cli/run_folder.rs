@@ -1,6 +1,6 @@
 //! The folder of a run: complete, or not there.
 
-use crate::Failure;
+use crate::ending::Failure;
 use miette::miette;
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,9 @@
 //! `gradus simulate`: an image in, a measured sinogram with its geometry out.
 
+use crate::ending::{End, Failure};
 use crate::flags::replace;
 use crate::problem::{scanned, subject};
 use crate::terminal::Terminal;
-use crate::{End, Failure};
 use gradus::simulate::Simulation;
 use miette::{IntoDiagnostic, miette};
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! What the user sees and presses: progress, summaries, errors, Ctrl-C.
 
-use crate::Failure;
+use crate::ending::Failure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::IntoDiagnostic;
 use std::io::{IsTerminal, Write};

@@ -1,9 +1,9 @@
 //! `gradus toy`: the two-dimensional experiment of the paper, Fig. 1.
 
+use crate::ending::{End, Failure};
 use crate::flags::by_name;
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
-use crate::{End, Failure};
 use gradus::data::write_atomically;
 use gradus::paper::toy::{
     Algorithm, ITERATIONS, N_T_MAX, REFERENCES, Rates, SIDE, Work, by_iteration_csv, panels, rates, rates_csv, starts,

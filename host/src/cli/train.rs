@@ -1,10 +1,10 @@
 //! `gradus train`: weights, learning curves, resumable.
 
 use crate::config::toml_failure;
+use crate::ending::{End, Failure};
 use crate::flags::by_name;
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
-use crate::{End, Failure};
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::train::{
     CHECKPOINT, DataConfig, LEVELS, PRESETS, RunEnd, TrainError, Trainer, TrainingConfig, ValidationRow, preset, train,

@@ -1,19 +1,12 @@
 //! Checks of the CUDA backend on a device of this machine.
 
-use super::{Check, DoctorError, SIDE, TIME, dot, gradient_of, noise};
-use crate::backend::Slice;
+use super::check::{Check, DoctorError, SIDE, TIME, dot, geometry, gradient_of, noise, pair, slice, transposes};
 use crate::backend::cpu::Network;
 use crate::backend::cuda::projector::CudaProjector;
 use crate::backend::cuda::vector::Lanes;
-use crate::backend::cuda::{Buffer, CudaNetwork, CudaSlices, Device, SlicesError};
-use crate::ct::ParallelBeam;
+use crate::backend::cuda::{Buffer, CudaNetwork, CudaNetworkError, CudaSlices, Device, SlicesError};
 use crate::unet::Weights;
-use gradus_core::Level;
 use std::rc::Rc;
-
-fn geometry() -> ParallelBeam {
-    ParallelBeam { detector_offset_mm: 1.3, ..ParallelBeam::covering(SIDE, SIDE, 17) }
-}
 
 /// All checks; a device that passes them computes what the CPU does.
 ///
@@ -23,7 +16,7 @@ pub fn checks(device: &Rc<Device>, prior: &Weights) -> Result<[Check; 3], Doctor
     Ok([adjointness(device)?, agreement(device, prior)?, gradient(device, prior)?])
 }
 
-/// What keeps a device from being trusted: a check that it does not pass.
+/// The reason not to trust a device: a check that it does not pass.
 #[must_use]
 pub fn distrust(device: &Rc<Device>, prior: &Weights) -> Option<String> {
     match checks(device, prior) {
@@ -34,19 +27,14 @@ pub fn distrust(device: &Rc<Device>, prior: &Weights) -> Option<String> {
     }
 }
 
-/// `|<A x, y> - <x, A^T y>| / (|A x| |y|)` for random signed `x`, `y`.
 fn adjointness(device: &Rc<Device>) -> Result<Check, SlicesError> {
-    let geometry = geometry();
-    let (x, y) = (noise(geometry.image_len(), 1), noise(geometry.sinogram_len(), 2));
-    let (projector, lanes) = (CudaProjector::new(device, geometry, 1)?, Lanes::new(device, 1)?);
+    let (x, y) = pair();
+    let (projector, lanes) = (CudaProjector::new(device, geometry(), 1)?, Lanes::new(device, 1)?);
     let (x_there, y_there) = (Buffer::of(device, &x)?, Buffer::of(device, &y)?);
     let (projected, smeared) = (Buffer::new(device, y.len())?, Buffer::new(device, x.len())?);
     projector.forward_project(&lanes, x_there.address(), projected.address())?;
     projector.adjoint(&lanes, y_there.address(), smeared.address())?;
-    let (projected, smeared) = (projected.to_vec()?, smeared.to_vec()?);
-    let scale = (dot(&projected, &projected) * dot(&y, &y)).sqrt();
-    let found = (dot(&projected, &y) - dot(&x, &smeared)).abs() / scale;
-    Ok(Check { what: "CUDA: projector and adjoint are transposes", found, bound: 1e-6 })
+    Ok(transposes("CUDA: projector and adjoint are transposes", &projected.to_vec()?, &smeared.to_vec()?))
 }
 
 /// Distance of h and J_h^T h from the CPU's, relative to them.
@@ -58,7 +46,7 @@ fn agreement(device: &Rc<Device>, prior: &Weights) -> Result<Check, SlicesError>
     there.forward(&lanes, &[(0, TIME)], images.address())?;
     there.vjp(&lanes, there.h(), score.address())?;
     let (h, score) = (there.h_buffer().to_vec()?, score.to_vec()?);
-    let mut here = Network::new(prior, SIDE, SIDE, 1).map_err(crate::backend::cuda::CudaNetworkError::from)?;
+    let mut here = Network::new(prior, SIDE, SIDE, 1).map_err(CudaNetworkError::from)?;
     here.forward(0..1, &x, &[TIME]);
     let (wanted, mut wanted_score) = (here.h(0).to_vec(), vec![0.0; x.len()]);
     here.vjp(0..1, &wanted, &mut wanted_score);
@@ -73,10 +61,7 @@ fn agreement(device: &Rc<Device>, prior: &Weights) -> Result<Check, SlicesError>
 }
 
 fn gradient(device: &Rc<Device>, prior: &Weights) -> Result<Check, DoctorError> {
-    let (start, data) = (noise(SIDE * SIDE, 3), noise(geometry().sinogram_len(), 4));
-    let objective = Level { t: TIME, prior_weight: 1.0 };
-    let slice = Slice { data, start, objective };
-    let mut slices = CudaSlices::new(device, geometry(), prior, &[slice])?;
+    let mut slices = CudaSlices::new(device, geometry(), prior, &[slice()])?;
     let what = "CUDA: changes of the objective agree with its gradient";
-    Ok(gradient_of(what, &mut slices, objective).map_err(SlicesError::from)?)
+    Ok(gradient_of(what, &mut slices).map_err(SlicesError::from)?)
 }

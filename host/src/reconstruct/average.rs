@@ -3,7 +3,7 @@
 //! Each minimises `f` from another side; their mean is nearer to the posterior mean, which has the least mean square
 //! error, than any of them.
 
-use super::run::{Course, Results};
+use super::course::{Course, Results};
 use super::{ReconstructError, Reconstruction};
 use crate::backend::Slices;
 use crate::image::Image;

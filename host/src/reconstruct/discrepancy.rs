@@ -1,6 +1,7 @@
 //! The discrepancy principle \[Mor66\]: the prior's weight at which the image explains the data as well as the noise allows.
 
-use super::run::{Task, run};
+use super::run::run;
+use super::task::Task;
 use super::{Measurement, Observer, PlacedPrior, ReconstructError, Reconstruction, Settings};
 use crate::backend::Counters;
 use crate::ct::Projector;

@@ -1,6 +1,8 @@
 //! The entrance: jobs of any method, each alone or together with those like it.
 
-use super::run::{Results, Task, run};
+use super::course::Results;
+use super::run::run;
+use super::task::Task;
 use super::{
     Measurement, Observer, PlacedPrior, ReconstructError, Reconstruction, Settings, denoise, discrepancy,
     total_variation,

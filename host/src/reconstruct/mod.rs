@@ -2,6 +2,7 @@
 
 mod average;
 mod course;
+mod curves;
 mod denoise;
 mod discrepancy;
 mod error;
@@ -15,6 +16,7 @@ mod recipe;
 mod result;
 mod run;
 mod settings;
+mod task;
 mod total_variation;
 
 pub use denoise::{Denoiser, denoise};

@@ -1,47 +1,25 @@
 //! The linear solves of several slices, and what they start from.
 
-use super::buffer::Buffer;
 use super::error::DeviceError;
 use super::passes::directional;
 use super::slices::CudaSlices;
-use super::state::Buffers;
+use super::state::{Buffers, LinearSystem, SystemPlaces};
 use super::vector::DirectionVectors;
 use crate::backend::Mirror;
 use gradus_core::{Answer, ConjugateGradient, Krylov, Level};
-use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::vector::DirectionScalars;
-
-/// The vectors of the conjugate gradient method, `[slice][n]`: `r`, `p`, `W^(1/2) A p` and `A^T W A p`.
-///
-/// `A d` is gathered from the `A p` of the solve, so the line search needs no projection of its own.
-#[derive(Debug)]
-pub(super) struct LinearSystem([Buffer<f32>; 4]);
-
-/// Where they are.
-#[derive(Debug, Clone, Copy)]
-struct Places {
-    residual: Address<f32>,
-    conjugate: Address<f32>,
-    projected: Address<f32>,
-    normal: Address<f32>,
-}
 
 /// An iteration of a solve: its place in the list of solves, its slice, `[momentum or length, damping]`.
 type Step = (usize, usize, [f32; 2]);
 
 impl CudaSlices {
     /// The vectors of the linear solves, which are made when they are first needed.
-    fn system(&mut self) -> Result<Places, DeviceError> {
-        let (images, sinograms) = (self.n_slices() * self.n, self.n_slices() * self.n_values);
-        let LinearSystem(buffers) = match &mut self.system {
+    fn system(&mut self) -> Result<SystemPlaces, DeviceError> {
+        let system = match &mut self.system {
             Some(system) => system,
-            none => {
-                let made = |len| Buffer::new(&self.device, len);
-                none.insert(LinearSystem([made(images)?, made(images)?, made(sinograms)?, made(images)?]))
-            }
+            none => none.insert(LinearSystem::new(&self.device, self.states.len(), (self.n, self.n_values))?),
         };
-        let [residual, conjugate, projected, normal] = buffers.each_ref().map(Buffer::address);
-        Ok(Places { residual, conjugate, projected, normal })
+        Ok(system.places())
     }
 
     /// Answers `x <- x - variance grad R(x, t)` and `r <- -A^T W (A x - y)`, `(slice, (level, variance, turn))`.
@@ -135,7 +113,7 @@ impl CudaSlices {
         if steps.is_empty() {
             return Ok(Vec::new());
         }
-        let Places { residual, conjugate, projected, .. } = self.system()?;
+        let SystemPlaces { residual, conjugate, projected, .. } = self.system()?;
         let momenta = self.begin_steps(steps)?;
         self.vectors.conjugate(&self.slices, &momenta, self.n, (residual, conjugate))?;
         self.data_term.forward_project(&self.slices, conjugate, projected)?;
@@ -149,7 +127,7 @@ impl CudaSlices {
         if steps.is_empty() {
             return Ok(Vec::new());
         }
-        let Places { residual, conjugate, projected, normal } = self.system()?;
+        let SystemPlaces { residual, conjugate, projected, normal } = self.system()?;
         let lengths = self.begin_steps(steps)?;
         self.data_term.adjoint(&self.slices, projected, normal)?;
         let scalars: Vec<[f32; 2]> = steps.iter().map(|(.., scalars)| *scalars).collect();

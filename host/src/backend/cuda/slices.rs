@@ -3,9 +3,8 @@
 use super::data_term::DataTerm;
 use super::device::Device;
 use super::error::DeviceError;
-use super::linear_system::LinearSystem;
 use super::network::CudaNetwork;
-use super::state::{Buffers, Held, SlicesError, State};
+use super::state::{Buffers, Held, LinearSystem, SlicesError, State};
 use super::vector::{Lanes, Vectors};
 use crate::backend::{Counters, Slice, Slices, Traffic, View};
 use crate::ct::{ParallelBeam, ProjectionError};

@@ -8,6 +8,7 @@ use super::projector::ProjectorError;
 use crate::backend::{Counters, Slice};
 use crate::ct::ProjectionError;
 use gradus_core::Level;
+use gradus_cuda_kernels::Address;
 use std::rc::Rc;
 
 /// Why the slices cannot be made.
@@ -111,5 +112,36 @@ impl Buffers {
             products: images(2 * slices.len())?,
             iterate: Buffer::of(device, &iterate)?,
         })
+    }
+}
+
+/// The vectors of the conjugate gradient method, `[slice][n]`: `r`, `p`, `W^(1/2) A p` and `A^T W A p`.
+///
+/// `A d` is gathered from the `A p` of the solve, so the line search needs no projection of its own.
+#[derive(Debug)]
+pub(super) struct LinearSystem([Buffer<f32>; 4]);
+
+/// The places of these vectors, in their order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SystemPlaces {
+    pub(super) residual: Address<f32>,
+    pub(super) conjugate: Address<f32>,
+    pub(super) projected: Address<f32>,
+    pub(super) normal: Address<f32>,
+}
+
+impl LinearSystem {
+    pub(super) fn new(
+        device: &Rc<Device>,
+        slices: usize,
+        (pixels, values): (usize, usize),
+    ) -> Result<Self, DeviceError> {
+        let made = |n: usize| Buffer::new(device, slices * n);
+        Ok(Self([made(pixels)?, made(pixels)?, made(values)?, made(pixels)?]))
+    }
+
+    pub(super) fn places(&self) -> SystemPlaces {
+        let [residual, conjugate, projected, normal] = self.0.each_ref().map(Buffer::address);
+        SystemPlaces { residual, conjugate, projected, normal }
     }
 }

@@ -1,6 +1,6 @@
 //! The files of an evaluation's folder, and what is printed.
 
-use crate::Failure;
+use crate::ending::Failure;
 use crate::terminal::Terminal;
 use gradus::data::write_atomically;
 use gradus::paper::tables::{Evaluation, Figures, Published, Summary, TableKind};

@@ -1,7 +1,9 @@
 //! `--paper`: everything that fits into the time there is, planned by measured first runs.
 
-use super::{Arguments, Session};
-use crate::{End, Failure, toy};
+use super::arguments::Arguments;
+use super::session::Session;
+use crate::ending::{End, Failure};
+use crate::toy;
 use gradus::data::write_atomically;
 use gradus::paper::tables::{CONTENDERS, Costs, Job, RunEnd, TABLES, TableKind, jobs_of, plan, seconds_of};
 use gradus::paper::toy::{N_T_MAX, by_iteration_csv, rates_csv};

@@ -1,8 +1,8 @@
 //! The flags of `gradus reconstruct`, and the run that they describe together with a file.
 
 use super::settings::GivenFields;
-use crate::Failure;
 use crate::config::RunConfig;
+use crate::ending::Failure;
 use crate::flags::{by_name, replace};
 use crate::simulate::SimulationArguments;
 use gradus::backend::{DeviceChoice, Precision};

@@ -2,7 +2,7 @@
 
 use super::finished::{Finished, Quality};
 use super::{certificate, page};
-use crate::Failure;
+use crate::ending::Failure;
 use crate::run_folder::RunFolder;
 use gradus::data::image_files::{write_dicom, write_npy, write_png16};
 use gradus::data::write_atomically;

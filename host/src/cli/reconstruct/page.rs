@@ -2,7 +2,7 @@
 
 use super::certificate;
 use super::finished::{Finished, Quality};
-use crate::Failure;
+use crate::ending::Failure;
 use gradus::image::{GreyWindow, Image};
 use gradus::reconstruct::{Method, NoiseSource};
 use gradus::report::{Picture, Report, Section, Status};

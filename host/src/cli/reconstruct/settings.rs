@@ -1,6 +1,6 @@
 //! The flags that set fields of a method's settings. A flag that the method does not read is refused.
 
-use crate::Failure;
+use crate::ending::Failure;
 use clap::{Arg, ArgMatches, Command, Error};
 use gradus::reconstruct::{Method, Settings};
 use miette::{IntoDiagnostic, WrapErr};

@@ -1,5 +1,5 @@
 //! Short evaluations.
-use super::super::{AlphaSource, Scale, methods, summary, table};
+use super::super::{AlphaSource, Scale, jobs_of, methods, summary, table};
 use super::*;
 use crate::backend::{DeviceChoice, Precision};
 use crate::unet::embedded;

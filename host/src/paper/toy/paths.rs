@@ -1,6 +1,6 @@
 //! Single trajectories, by core's solvers.
 
-use super::{Algorithm, core_solver};
+use super::experiment::{Algorithm, core_solver};
 use gradus_core::toy::Toy;
 use gradus_core::{Buffers, SettingsError, drive};
 use std::ops::ControlFlow;
