@@ -1,9 +1,10 @@
-//! What else could make the steps: `cargo run --release --example alternatives -- [FIRST LAST]`, images `ellipses:FIRST` to
-//! `LAST`, by default 101 to 108; 60 views, 10 % noise, the prior `ellipses` without drift, started from zeros.
+//! What else could make the steps: `cargo run --release --example alternatives -- [FIRST LAST]`, images
+//! `ellipses:FIRST` to `LAST`, by default 101 to 108; 60 views, 10 % noise, the prior `ellipses` without drift, started
+//! from zeros.
 //!
-//! The directions of the default method under three acceptances, none of them after an approach: Armijo's test on `f`, the
-//! non-monotone test of Grippo, Lampariello and Lucidi (1986) against the largest of the last five values, and none. And
-//! L-BFGS (Nocedal 1980) with eight pairs and Armijo's test: on `f` at once, and on each `F(x, t_i)` in turn.
+//! The directions of the default method under three acceptances, none of them after an approach: Armijo's test on `f`,
+//! the non-monotone test of Grippo, Lampariello and Lucidi (1986) against the largest of the last five values, and
+//! none. And L-BFGS (Nocedal 1980) with eight pairs and Armijo's test: on `f` at once, and on each `F(x, t_i)` in turn.
 #![allow(missing_docs)]
 
 use gradus::backend::cpu::{CpuSlices, Network};
@@ -96,8 +97,8 @@ fn result(slices: &CpuSlices) -> (Vec<f32>, u64) {
     (slices.iterate(0).to_vec(), passes.network_forwards + passes.network_vjps)
 }
 
-/// The first of 1, 1/2, 1/4, ... that passes, 0 where none does. Without a value to compare with, 1 passes; with several, a
-/// direction that ascends may pass, too.
+/// The first of 1, 1/2, 1/4, ... that passes, 0 where none does. Without a value to compare with, 1 passes; with
+/// several, a direction that ascends may pass, too.
 fn accepted(slices: &mut CpuSlices, slope: f64, values: &[f64], remembered: usize) -> Outcome<f32> {
     if remembered == 0 {
         return Ok(1.0);

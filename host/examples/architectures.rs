@@ -1,11 +1,12 @@
-//! Which network reconstructs best per millisecond: `cargo run --release --example architectures -- SECONDS FOLDER [NAME...]`.
+//! Which network reconstructs best per millisecond: `cargo run --release --example architectures -- SECONDS FOLDER
+//! [NAME...]`.
 //!
 //! Trains each architecture on ellipses for about SECONDS of this machine's time, so that a slower network makes fewer
 //! steps: a quarter of the time as a denoiser, the rest by score matching, on crops of 64 pixels. The number of steps
 //! follows from the time of the first; FOLDER/NAME.safetensors, where it exists, is taken in place of a training. Then
 //! one table: what a network costs, how it denoises, and what it reconstructs of `ellipses:101` to `ellipses:108` (60
-//! views, 10 % noise) by the default method and by 100 iterations of Algorithm 2: what is best for one may not do for the
-//! other.
+//! views, 10 % noise) by the default method and by 100 iterations of Algorithm 2: what is best for one may not do for
+//! the other.
 #![allow(missing_docs)]
 
 use gradus::backend::cpu::Network;

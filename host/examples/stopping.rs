@@ -1,9 +1,9 @@
 //! Where to stop, by the discrepancy principle: `cargo run --release --example stopping -- [FIRST LAST]`, images
 //! `ellipses:FIRST` to `LAST`, by default 101 to 108; 60 views, 10 % noise, the prior `ellipses`, the default method.
 //!
-//! A run may end at the first level whose iterate no longer explains the data, |A x - y|^2 >= m sigma_y^2: from there on
-//! the prior only takes away. For each weight of the prior, in variances of the noise: the level that the rule ends at and
-//! its PSNR, beside those of the last level.
+//! A run may end at the first level whose iterate no longer explains the data, |A x - y|^2 >= m sigma_y^2: from there
+//! on the prior only takes away. For each weight of the prior, in variances of the noise: the level that the rule ends
+//! at and its PSNR, beside those of the last level.
 #![allow(missing_docs)]
 
 use gradus::backend::{DeviceChoice, Precision};

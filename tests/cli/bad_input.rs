@@ -72,7 +72,8 @@ fn scan_folder(path: &Path, views: usize, bins: usize, angles: usize, first: f32
     npy(&path.join("sinogram.npy"), "<f4", &format!("({views}, {bins})"), &floats(&values));
     let angles: Vec<f64> = (0..angles).map(|k| k as f64 * 0.1).collect();
     let toml = format!(
-        "sinogram = \"sinogram.npy\"\nangles_rad = {angles:?}\nheight = 16\nwidth = 16\npixel_mm = 1.0\nbin_width_mm = 1.0\n{extra}"
+        "sinogram = \"sinogram.npy\"\nangles_rad = {angles:?}\nheight = 16\nwidth = 16\npixel_mm = 1.0\n\
+         bin_width_mm = 1.0\n{extra}"
     );
     fs::write(path.join("scan.toml"), toml).unwrap();
 }

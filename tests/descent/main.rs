@@ -1,4 +1,4 @@
-//! What the solver is told about f, judged in `f64` by an independent network and a dense matrix.
+//! Changes of f that the solver is told of, judged in `f64` by an independent network and a dense matrix.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use gradus::backend::cpu::{CpuSlices, Network};
@@ -190,8 +190,8 @@ fn every_accepted_step_lowers_f_in_f64() {
     assert!(steps > 40, "{steps} steps");
 }
 
-/// The preconditioned method, with weighted data and the drift-free prior: what it is told is right, and each tested step
-/// lowers f.
+/// The preconditioned method, with weighted data and the drift-free prior: what it is told is right, and each tested
+/// step lowers f.
 #[test]
 fn every_tested_step_of_the_preconditioned_method_lowers_f_in_f64() {
     let data = data();

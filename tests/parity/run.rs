@@ -153,7 +153,8 @@ pub fn solves_in_lockstep(device: &Rc<Device>) {
     same_bits(preconditioned, |numbers| scans.on_gpu(device, numbers, preconditioned));
 }
 
-/// All slices together and each alone; one stops early, the others go on. In an iteration only scalars cross to a device.
+/// All slices together and each alone; one stops early, the others go on. In an iteration only scalars cross to a
+/// device.
 fn same_bits<S: Solver, B: Slices>(solver: fn(usize) -> S, place: impl Fn(Range<usize>) -> B)
 where
     B::Error: Debug,

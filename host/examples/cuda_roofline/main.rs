@@ -5,9 +5,9 @@
 //! cargo run --release --example cuda_roofline -- --table      estimates: cuda-kernels/ROOFLINE.md
 //! ```
 //!
-//! `gpu.rs` says how it estimates. Measured are, with the device's events, each launch alone and whole passes; beside them
-//! the same passes on the CPU, whose layers are cut otherwise and have no times per kernel. Either needs a driver; the tests'
-//! stand-in will do (`tests/cuda-stand-in`), whose times say nothing.
+//! `gpu.rs` says how it estimates. Measured are, with the device's events, each launch alone and whole passes; beside
+//! them the same passes on the CPU, whose layers are cut otherwise and have no times per kernel. Either needs a driver;
+//! the tests' stand-in will do (`tests/cuda-stand-in`), whose times say nothing.
 #![allow(missing_docs)]
 
 mod gpu;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What a run has cost, in passes over one image.
+/// The cost of a run, in passes over one image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
     /// Forward passes of the network.

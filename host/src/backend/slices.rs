@@ -3,7 +3,7 @@
 use super::{Counters, Traffic};
 use gradus_core::{Batch, Level};
 
-/// What a slice measured, and where its solver starts.
+/// The measurement of a slice, and the start of its solver.
 #[derive(Debug, Clone)]
 pub struct Slice {
     /// `[angle][bin]`.
@@ -14,13 +14,13 @@ pub struct Slice {
     pub objective: Level,
 }
 
-/// What a run asks of the holder of its slices, beside the requests of its solvers.
+/// The wishes of a run to the holder of its slices, beside the requests of its solvers.
 ///
 /// Each slice has the bits that it would have alone, whatever the others ask for meanwhile. Slices are named by their
 /// numbers. One that is not there, or an image of another length, is a panic.
 pub trait Slices: Batch {
-    /// `f(x)` at the current iterates of `slices`, without the constants of the prior, into `values`. Costs a forward pass
-    /// after an untested step, which the next gradient then need not make.
+    /// `f(x)` at the current iterates of `slices`, without the constants of the prior, into `values`. Costs a forward
+    /// pass after an untested step, which the next gradient then need not make.
     ///
     /// # Errors
     /// When the computation fails.
@@ -38,9 +38,9 @@ pub trait Slices: Batch {
     /// When the computation fails.
     fn restart(&mut self, slice: usize, x: &[f32], objective: Level) -> Result<(), Self::Error>;
 
-    /// What a slice has cost so far.
+    /// The cost of a slice so far.
     fn counters(&self, slice: usize) -> Counters;
 
-    /// What has crossed between host and device for all of them, where there is one.
+    /// The traffic between host and device for all of them, where there is one.
     fn traffic(&self) -> Option<Traffic>;
 }

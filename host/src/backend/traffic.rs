@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What has crossed between host and device.
+/// Copies and launches so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
     /// Bytes copied to the device.

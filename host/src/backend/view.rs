@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How the prior looks at an image `x` at the smoothing level `t`.
+/// A way of the prior to look at an image `x` at the smoothing level `t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum View {

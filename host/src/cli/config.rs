@@ -17,23 +17,23 @@ pub struct RunConfig {
     /// The name of an embedded prior, or a weights file; without it, the one that suits the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prior: Option<String>,
-    /// What a learned method is computed on.
+    /// The device of a learned method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceChoice>,
-    /// With which factors convolutions multiply there.
+    /// The factors of convolutions there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
     /// Use every N-th view of the scan.
     pub every_view: usize,
-    /// Where the rotation axis meets the detector, from its middle, in place of what the scan says.
+    /// The place where the rotation axis meets the detector, from its middle, in place of what the scan says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detector_offset_mm: Option<f64>,
     /// An image to compare with, in the unit of the result, in place of the scan's truth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truth: Option<PathBuf>,
-    /// How a sample or an image is scanned; not used for a scan.
+    /// The simulated scan of a sample or an image; not used for a scan.
     pub simulation: Simulation,
-    /// How it is reconstructed.
+    /// The method with its settings.
     pub reconstruction: Settings,
 }
 
@@ -86,7 +86,7 @@ impl RunConfig {
     }
 }
 
-/// What is wrong with the TOML `text` of `name`, which should describe `what`, and where.
+/// The fault of the TOML `text` of `name`, which should describe `what`, and its place.
 pub fn toml_failure(name: &str, text: String, error: &toml::de::Error, what: &str, help: &'static str) -> Failure {
     let labels = error.span().map(|span| LabeledSpan::at(span, error.message().to_owned()));
     miette!(

@@ -1,4 +1,4 @@
-//! What flags have in common.
+//! Helpers of flags.
 
 use serde::de::value::Error;
 use serde::de::{DeserializeOwned, IntoDeserializer};

@@ -12,7 +12,7 @@ use miette::IntoDiagnostic;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// What to look at.
+/// The file to look at.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// A scan, an image, a weights file, or the name of a sample or an embedded prior

@@ -1,4 +1,4 @@
-//! What a command works on: a scan file, a sample, or an image that is scanned first.
+//! The subject of a command: a scan file, a sample, or an image that is scanned first.
 
 use crate::config::RunConfig;
 use crate::ending::Failure;
@@ -25,7 +25,7 @@ pub struct Subject {
     pub pixel_mm: f64,
     /// The unit that results are written in.
     pub unit: Unit,
-    /// Where a DICOM result goes back to.
+    /// The DICOM file that a result goes back to.
     pub dicom: Option<Box<DicomSource>>,
 }
 
@@ -73,7 +73,7 @@ impl Unit {
         if self == Self::Hounsfield { "ct" } else { "ellipses" }
     }
 
-    /// How it is named in reports.
+    /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Network => "network units",
@@ -83,7 +83,7 @@ impl Unit {
     }
 }
 
-/// How the unit of a file is named.
+/// The name of the unit of a file.
 pub fn unit_name(unit: PixelUnit) -> &'static str {
     match unit {
         PixelUnit::HounsfieldUnits => "HU",
@@ -101,9 +101,9 @@ pub struct Problem {
     pub scan: Scan,
     /// The unit that results are written in; `None` when the scan does not say its scale.
     pub unit: Option<Unit>,
-    /// Where a DICOM result goes back to.
+    /// The DICOM file that a result goes back to.
     pub dicom: Option<Box<DicomSource>>,
-    /// Whether the scan was simulated here.
+    /// The scan was simulated here.
     pub simulated: bool,
 }
 

@@ -9,7 +9,7 @@ use miette::{IntoDiagnostic, miette};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// How a sample or an image is scanned.
+/// The simulated scan of a sample or an image.
 #[derive(Debug, clap::Args)]
 pub struct SimulationArguments {
     /// Views over half a turn [default: 60]

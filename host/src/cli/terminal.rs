@@ -1,4 +1,4 @@
-//! What the user sees and presses: progress, summaries, errors, Ctrl-C.
+//! The user's side: progress, summaries, errors, Ctrl-C.
 
 use crate::ending::Failure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Where output goes.
+/// The destination of output.
 #[derive(Debug)]
 pub struct Terminal {
     quiet: bool,

@@ -26,7 +26,7 @@ pub struct Arguments {
     /// writes files only with --output
     #[arg(long, value_name = "I,...", value_delimiter = ',')]
     t_max_index: Vec<usize>,
-    /// Where the figure goes: a new or empty folder [default: runs/toy]
+    /// Folder of the figure, new or empty [default: runs/toy]
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
 }

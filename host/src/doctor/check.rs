@@ -13,7 +13,7 @@ use serde::Serialize;
 /// A number that must not exceed a bound.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Check {
-    /// What is checked.
+    /// The subject of the check.
     pub what: &'static str,
     /// The number found.
     pub found: f64,
@@ -22,14 +22,14 @@ pub struct Check {
 }
 
 impl Check {
-    /// Whether the number is within its bound.
+    /// True if the number is within its bound.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.found <= self.bound
     }
 }
 
-/// Why a check could not be made.
+/// Reasons why a check could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
     /// The projector could not be built.

@@ -16,7 +16,7 @@ pub(super) type Results = Result<Vec<Result<Reconstruction, ReconstructError>>, 
 pub(super) struct Course<'a, B> {
     pub(super) tasks: &'a [Task<'a>],
     pub(super) slices: B,
-    /// How the runs so far have ended.
+    /// The ends of the runs so far.
     pub(super) ends: Vec<End>,
     traces: Vec<Vec<TraceRow>>,
     observer: Observer<'a>,
@@ -66,7 +66,7 @@ where
         Ok(image)
     }
 
-    /// What has come of each run.
+    /// The result of each run.
     pub(super) fn finish(mut self) -> Results {
         let whole: Vec<usize> = (0..self.ends.len()).filter(|&slice| self.ends[slice].is_ok()).collect();
         let mut objectives = vec![f64::NAN; whole.len()];

@@ -1,4 +1,5 @@
-//! The discrepancy principle \[Mor66\]: the prior's weight at which the image explains the data as well as the noise allows.
+//! The discrepancy principle \[Mor66\]: the prior's weight at which the image explains the data as well as the noise
+//! allows.
 
 use super::run::run;
 use super::task::Task;
@@ -10,7 +11,7 @@ use gradus_core::Status;
 
 /// Runs of a search at most.
 const MOST_RUNS: u32 = 8;
-/// How near to 1 the discrepancy must come.
+/// The distance from 1 at which the discrepancy is near enough.
 const NEAR: f64 = 0.02;
 /// Largest factor on the noise's variance that is tried, and the inverse of the least.
 const WIDEST: f64 = 64.0;
@@ -29,8 +30,8 @@ pub fn discrepancy(measurement: &Measurement, weights: Option<&[f32]>, image: &I
     Ok(squares.sum::<f64>() / (projected.len() as f64 * measurement.noise_std * measurement.noise_std))
 }
 
-/// The task with the weight of the prior that the discrepancy principle finds, from single runs: the last of them, where
-/// that is what is wanted, else one run more.
+/// The task with the weight of the prior that the discrepancy principle finds, from single runs: the last of them,
+/// where that is what is wanted, else one run more.
 pub(super) fn with_searched_weight(
     task: &Task<'_>,
     settings: &Settings,
@@ -64,8 +65,8 @@ pub(super) fn with_searched_weight(
 }
 
 /// The factor on the variance of the noise at which the prior's weight leads to a discrepancy of 1, by bisection of its
-/// logarithm: `misfit` says what a factor leads to, more for a larger one. Ends within two percent of 1, at the eighth run,
-/// at a bound (64 and a 64th), or where `misfit` is stopped, with `None`.
+/// logarithm: `misfit` says what a factor leads to, more for a larger one. Ends within two percent of 1, at the eighth
+/// run, at a bound (64 and a 64th), or where `misfit` is stopped, with `None`.
 ///
 /// # Errors
 /// Those of `misfit`.

@@ -1,4 +1,4 @@
-//! Why nothing could be reconstructed.
+//! Errors of a reconstruction.
 
 use super::Method;
 use crate::backend::cpu::NetworkError;
@@ -6,7 +6,7 @@ use crate::backend::cuda::{DeviceError, SlicesError};
 use crate::ct::{GeometryError, ProjectionError, TvError};
 use gradus_core::SettingsError;
 
-/// Why nothing could be reconstructed.
+/// Reasons why nothing could be reconstructed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconstructError {
     /// The geometry makes no sense.
@@ -44,7 +44,7 @@ pub enum ReconstructError {
     Broke {
         /// Iterations made.
         iterations: usize,
-        /// What happened.
+        /// The refused answer.
         cause: gradus_core::AnswerError,
     },
 }

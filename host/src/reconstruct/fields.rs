@@ -11,7 +11,7 @@ const MOVED: [(&str, &str); 3] = [
     ("preconditioned", "write its fields beside `method`"),
 ];
 
-/// Why a field is refused.
+/// Reasons to refuse a field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
     /// The method does not read it, others do.
@@ -29,7 +29,7 @@ pub enum FieldError {
     Moved {
         /// Its name.
         field: &'static str,
-        /// What to do.
+        /// The remedy.
         instead: &'static str,
     },
     /// No method reads it.

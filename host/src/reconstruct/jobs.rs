@@ -13,7 +13,7 @@ use super::{
 pub struct Job<'a> {
     /// The measurement.
     pub measurement: &'a Measurement,
-    /// How.
+    /// The method with its settings.
     pub settings: &'a Settings,
 }
 
@@ -30,11 +30,13 @@ pub fn reconstruct(
     reconstruct_all(&[Job { measurement, settings }], prior, observer)?.swap_remove(0)
 }
 
-/// Makes each of `jobs`. Those of learned methods that are alike and of one size are made together, as many at a time as
-/// [`PlacedPrior::at_once`] says; each has the result that it would have alone, but that its `traffic` is that of all.
+/// Makes each of `jobs`. Those of learned methods that are alike and of one size are made together, as many at a time
+/// as [`PlacedPrior::at_once`] says; each has the result that it would have alone, but that its `traffic` is that of
+/// all.
 ///
 /// # Errors
-/// When settings make no sense, or the device fails. A run that meets a number that is not finite is an error of its own.
+/// When settings make no sense, or the device fails. A run that meets a number that is not finite is an error of its
+/// own.
 pub fn reconstruct_all(jobs: &[Job<'_>], prior: Option<&PlacedPrior<'_>>, observer: Observer<'_>) -> Results {
     let mut results: Vec<Option<Result<Reconstruction, ReconstructError>>> = jobs.iter().map(|_| None).collect();
     let mut waiting = Vec::new();
@@ -80,7 +82,8 @@ fn split<'a>(tasks: Vec<Task<'a>>, most: usize) -> (Vec<Task<'a>>, Vec<Task<'a>>
     (batch, rest)
 }
 
-/// The same reconstruction with its image denoised, where that is wanted. On the CPU whatever the device: it is one pass.
+/// The same reconstruction with its image denoised, where that is wanted. On the CPU whatever the device: it is one
+/// pass.
 fn completed(
     result: Reconstruction,
     task: &Task<'_>,

@@ -14,7 +14,7 @@ pub struct Measurement {
     pub sinogram: Vec<f32>,
     /// Standard deviation of the noise in each line integral.
     pub noise_std: f64,
-    /// Where that number comes from.
+    /// The source of that number.
     pub noise_source: NoiseSource,
     /// `noise_std^2` over the variance of each line integral, `[angle][bin]`, where photons were counted.
     pub weights: Option<Vec<f32>>,
@@ -22,7 +22,7 @@ pub struct Measurement {
     pub attenuation_per_unit: f64,
 }
 
-/// Where the level of the noise comes from.
+/// A source of the level of the noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoiseSource {
     /// The scan says it.

@@ -27,7 +27,7 @@ impl Method {
     pub const ALL: [Self; 6] =
         [Self::Preconditioned, Self::GradientLike, Self::Flow, Self::GradientDescent, Self::Fbp, Self::Tv];
 
-    /// Whether it needs a prior.
+    /// True if it needs a prior.
     #[must_use]
     pub fn is_learned(self) -> bool {
         !matches!(self, Self::Fbp | Self::Tv)

@@ -21,8 +21,8 @@ pub struct PlacedPrior<'a> {
 }
 
 impl<'a> PlacedPrior<'a> {
-    /// The prior on the device of a choice, set to a precision; `auto` takes a GPU only if it passes its checks with this
-    /// prior.
+    /// The prior on the device of a choice, set to a precision; `auto` takes a GPU only if it passes its checks with
+    /// this prior.
     ///
     /// # Errors
     /// When the GPU that was asked for cannot be used, and when the CPU is asked for TF32.
@@ -37,8 +37,8 @@ impl<'a> PlacedPrior<'a> {
         Self { weights, opened: Opened::Cpu(None) }
     }
 
-    /// How many images of this size are well made together: on a GPU as many as its free memory holds, on the CPU one for
-    /// each thread; 1 to 32.
+    /// The number of images of this size that are well made together: on a GPU as many as its free memory holds, on the
+    /// CPU one for each thread; 1 to 32.
     ///
     /// # Errors
     /// When the size does not fit the prior, or the device fails.

@@ -12,7 +12,7 @@ use gradus_core::{
 /// A fresh solver, as often as one is asked for.
 pub(super) type Solvers = Box<dyn Fn() -> Box<dyn Solver>>;
 
-/// How a learned method makes an image of a measurement.
+/// The way of a learned method from a measurement to an image.
 pub(super) struct Recipe {
     pub(super) solver: Solvers,
     /// Levels at most, one iteration each.
@@ -21,11 +21,11 @@ pub(super) struct Recipe {
     pub(super) start: Start,
     /// The weight of the prior, `alpha`.
     pub(super) alpha: f64,
-    /// Whether `alpha` is to be searched for, by the discrepancy principle.
+    /// `alpha` is to be searched for, by the discrepancy principle.
     pub(super) searches: bool,
     pub(super) view: View,
     pub(super) mirrors: bool,
-    /// Whether line integrals count by their photons, where the scan says how many there were.
+    /// Line integrals count by their photons, where the scan says how many there were.
     pub(super) weighted: bool,
     /// Runs after the first one, for the mean of all.
     pub(super) restarts: Option<Restarts>,
@@ -90,7 +90,7 @@ impl Settings {
     }
 }
 
-/// What settings meet.
+/// The circumstances of settings.
 struct Problem<'a> {
     /// Of a line integral.
     noise_std: f64,

@@ -1,4 +1,4 @@
-//! What comes out of a reconstruction.
+//! The result of a reconstruction.
 
 use crate::backend::{Counters, DeviceChoice, Precision, Traffic};
 use crate::image::Image;
@@ -7,7 +7,7 @@ use gradus_core::{Certificate, Record, Status};
 /// One iteration, with what it left behind.
 #[derive(Debug, Clone, Copy)]
 pub struct TraceRow {
-    /// What the solver recorded.
+    /// The record of the solver.
     pub record: Record,
     /// `f(x_{i+1})`, without the constant of the prior; `None` after an untested step, which does not look at it.
     pub objective: Option<f64>,
@@ -15,18 +15,18 @@ pub struct TraceRow {
     pub counters: Counters,
 }
 
-/// What came out.
+/// The result.
 #[derive(Debug, Clone)]
 pub struct Reconstruction {
     /// The image, in network units.
     pub image: Image,
-    /// How the run ended; `None` for methods that do not iterate by a solver.
+    /// The end of the run; `None` for methods that do not iterate by a solver.
     pub status: Option<Status>,
     /// Iterations made.
     pub iterations: u64,
     /// Every iteration of a solver.
     pub trace: Vec<TraceRow>,
-    /// What the run showed of Theorem 3.2; `None` for methods that make no claim of descent.
+    /// The evidence for the conditions of Theorem 3.2; `None` for methods that make no claim of descent.
     pub certificate: Option<Certificate>,
     /// `f` at the image, where the method has one.
     pub objective: Option<f64>,
@@ -34,15 +34,15 @@ pub struct Reconstruction {
     pub weight: Option<f64>,
     /// Standard deviation of each pixel over the runs of which `image` is the mean, in network units.
     pub deviation: Option<Image>,
-    /// What it cost.
+    /// Its cost.
     pub counters: Counters,
-    /// What it was computed on.
+    /// The device that computed it.
     pub device: DeviceChoice,
-    /// With which factors convolutions multiplied.
+    /// The factors of its convolutions.
     pub precision: Precision,
-    /// What crossed between host and device, where there was one, for all runs that were made together.
+    /// The traffic between host and device, where there was one, for all runs that were made together.
     pub traffic: Option<Traffic>,
-    /// Why it was not computed on the GPU that this machine has.
+    /// The reason why it was not computed on the GPU that this machine has.
     pub warning: Option<String>,
 }
 
@@ -66,7 +66,7 @@ impl Reconstruction {
         }
     }
 
-    /// What a run has come to that left this image and this trace, with `|grad f|` at its end.
+    /// The result of a run that left this image and this trace, with `|grad f|` at its end.
     pub(super) fn ended(image: Image, status: Status, trace: Vec<TraceRow>, gradient_norm: f32) -> Self {
         let mut certificate = Certificate::default();
         trace.iter().for_each(|row| certificate.observe(&row.record));

@@ -1,4 +1,4 @@
-//! How a reconstruction is to be made: every choice of every method, with its default.
+//! Settings of a reconstruction: every choice of every method, with its default.
 
 use super::Method;
 use crate::backend::View;
@@ -38,7 +38,7 @@ impl Settings {
         }
     }
 
-    /// What the methods that step along gradients share.
+    /// The settings that the methods that step along gradients share.
     #[must_use]
     pub fn graduated_mut(&mut self) -> Option<&mut GraduatedSettings> {
         match self {
@@ -87,7 +87,7 @@ impl Default for Settings {
     }
 }
 
-/// Where a learned method starts.
+/// The start of a learned method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
@@ -99,14 +99,14 @@ pub enum Start {
     Zeros,
 }
 
-/// Where the weight of the prior comes from, if it is not given.
+/// The rule for the weight of the prior, if that is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WeightRule {
     /// The variance of the noise, as in the posterior density.
     Posterior,
-    /// So that the image explains the data as well as the noise allows: the discrepancy principle. Takes up to eight runs
-    /// more.
+    /// So that the image explains the data as well as the noise allows: the discrepancy principle. Takes up to eight
+    /// runs more.
     Discrepancy,
 }
 
@@ -122,7 +122,7 @@ pub struct SolvedSettings {
     /// Weight `alpha` of the prior. Without it, by `weight`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
-    /// Where the weight comes from otherwise.
+    /// The rule for it otherwise.
     pub weight: WeightRule,
     /// Number of levels, one iteration each. Without it as many as the prior's weights name, or
     /// [`SolvedSettings::STEPS`].
@@ -134,14 +134,14 @@ pub struct SolvedSettings {
     pub t_min: f64,
     /// Conjugate gradient steps in each iteration.
     pub solve_steps: u32,
-    /// Levels at the end whose steps the objective tests. Those before are the approach, which chooses where the descent
-    /// starts.
+    /// Levels at the end whose steps the objective tests. Those before are the approach, which chooses where the
+    /// descent starts.
     pub tested_steps: u32,
     /// Stop when the gradient norm is at most this.
     pub tolerance: f64,
-    /// Whether the approach looks at the image in a mirror from level to level.
+    /// The approach looks at the image in a mirror from level to level.
     pub mirrors: bool,
-    /// Whether line integrals count by their photons, where the scan says how many there were.
+    /// Line integrals count by their photons, where the scan says how many there were.
     pub weighted: bool,
     /// Runs whose mean is the result; all but the first start from the first result under new noise.
     pub average: u32,
@@ -189,21 +189,21 @@ pub struct GraduatedSettings {
     pub seed: u64,
     /// Starting point.
     pub start: Start,
-    /// Weight `alpha` of the prior. Without it: under the drift-free view the variance of the noise, as in the posterior
-    /// density; else [`GraduatedSettings::ALPHA_PER_STD`] times its standard deviation.
+    /// Weight `alpha` of the prior. Without it: under the drift-free view the variance of the noise, as in the
+    /// posterior density; else [`GraduatedSettings::ALPHA_PER_STD`] times its standard deviation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
-    /// How much more the prior weighs at the first levels: by the factor `1 + early_weight nu_t^2`, which is nearly 1 at
-    /// the last ones, so that the start is forgotten while `F(., t)` is convex. 0 is the paper's choice; the drift-free
-    /// view does without.
+    /// The growth of the prior's weight at the first levels, by the factor `1 + early_weight nu_t^2`, which is nearly 1
+    /// at the last ones, so that the start is forgotten while `F(., t)` is convex. 0 is the paper's choice; the
+    /// drift-free view does without.
     pub early_weight: f64,
     /// Number of levels, one iteration each.
     pub steps: u32,
     /// Last smoothing level, at which the objective is defined.
     pub t_min: f64,
-    /// How the prior looks at the iterates.
+    /// The prior's look at the iterates.
     pub view: View,
-    /// Whether runs that take iterates for diffused images end with the clean image that is expected behind the last one,
+    /// Runs that take iterates for diffused images end with the clean image that is expected behind the last one,
     /// `E[x_0 | x_t]`. The certificate is about that iterate.
     pub denoise: bool,
     /// Line search.
@@ -212,10 +212,11 @@ pub struct GraduatedSettings {
 
 impl GraduatedSettings {
     /// `alpha` over the standard deviation of the noise (in pixels times network units), swept together with
-    /// `early_weight` on images outside the test set (`ellipses:101-104`, 119 and 136, three starts each). In proportion
-    /// to the variance, as for a posterior mode, images with little noise would not be done in 300 iterations.
-    /// With 7 and 8: 33.4 dB on the first four, a deviation over starts of 0.005 dB, 37.5 dB on 136, whose data have
-    /// hardly any noise; with 9 and the paper's 0: 33.4 and 0.046 dB, and 26 to 29 dB on 136, whose starting noise stays.
+    /// `early_weight` on images outside the test set (`ellipses:101-104`, 119 and 136, three starts each). In
+    /// proportion to the variance, as for a posterior mode, images with little noise would not be done in 300
+    /// iterations. With 7 and 8: 33.4 dB on the first four, a deviation over starts of 0.005 dB, 37.5 dB on 136, whose
+    /// data have hardly any noise; with 9 and the paper's 0: 33.4 and 0.046 dB, and 26 to 29 dB on 136, whose starting
+    /// noise stays.
     pub const ALPHA_PER_STD: f64 = 7.0;
 }
 
@@ -242,7 +243,7 @@ const T_MAX: f64 = 1.0;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GradientLikeSettings {
-    /// What it shares with the others.
+    /// The settings that all three share.
     #[serde(flatten)]
     pub graduated: GraduatedSettings,
     /// First smoothing level.
@@ -261,7 +262,7 @@ impl Default for GradientLikeSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FlowSettings {
-    /// What it shares with the others.
+    /// The settings that all three share.
     #[serde(flatten)]
     pub graduated: GraduatedSettings,
     /// First smoothing level.
@@ -281,7 +282,7 @@ impl Default for FlowSettings {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GradientDescentSettings {
-    /// What it shares with the others.
+    /// The settings that all three share.
     #[serde(flatten)]
     pub graduated: GraduatedSettings,
     /// Stop when the gradient norm is at most this.
@@ -334,7 +335,7 @@ impl Default for LineSearchSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FbpSettings {
-    /// What tames the filter.
+    /// The window that tames the filter.
     pub window: Window,
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// Whether two tasks can be in one batch.
+    /// True if two tasks can be in one batch.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let restarts = |recipe: &Recipe| recipe.restarts.as_ref().map(|again| again.count);
         let kind = |recipe: &Recipe| (recipe.view, recipe.mirrors, recipe.searches, restarts(recipe));

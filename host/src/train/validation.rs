@@ -1,4 +1,4 @@
-//! What the averaged weights can do, on images that training never sees: denoise and reconstruct.
+//! Tests of the averaged weights on images that training never sees: denoising and reconstruction.
 
 use super::config::ValidationConfig;
 use super::images::Images;
@@ -73,7 +73,8 @@ pub(super) fn reconstruction_db(
     for (image, run) in images.iter().zip(runs) {
         match run {
             Ok(run) => sum += psnr(image, &run.image, 1.0)?,
-            // Weights from early in the training may give an energy that no descent survives: no dB, but no end of the training.
+            // Weights from early in the training may give an energy that no descent survives: no dB, but no end of the
+            // training.
             Err(ReconstructError::Broke { .. }) => sum += f64::NAN,
             Err(error) => return Err(error.into()),
         }

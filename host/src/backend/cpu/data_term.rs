@@ -13,7 +13,7 @@ pub(super) struct DataTerm {
     weighted: Vec<f32>,
 }
 
-/// What one slice measured.
+/// The measurement of one slice.
 struct Measured {
     /// `W^(1/2) y`.
     data: Vec<f32>,

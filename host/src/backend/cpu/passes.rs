@@ -3,8 +3,8 @@
 use super::network::Network;
 use crate::backend::{Mirror, View};
 
-/// A network with two lanes for each of n slices, lane s for the objective and lane n + s for the level of the direction,
-/// and the images, levels and products of its lanes.
+/// A network with two lanes for each of n slices, lane s for the objective and lane n + s for the level of the
+/// direction, and the images, levels and products of its lanes.
 ///
 /// Passes are asked for lane by lane and made together. The lanes that are asked for go through in as few calls as they
 /// have gaps between them: each is computed the same way in any company.
@@ -47,7 +47,7 @@ impl Passes {
         self.view = view;
     }
 
-    /// What an image is multiplied by on its way into the network.
+    /// The factor on an image on its way into the network.
     fn input_scale(&self, t: f32) -> f32 {
         match self.view {
             View::Diffused => 1.0,

@@ -8,8 +8,8 @@ use crate::backend::{Counters, Mirror, Slice, Slices, Traffic, View};
 use crate::ct::{ProjectionError, Projector};
 use gradus_core::{Answer, Batch, Level, Request};
 
-/// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for one or more slices, with every vector in memory of its own; under
-/// the drift-free [`View`], `h(gamma_t x, t)`.
+/// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for one or more slices, with every vector in memory of its own;
+/// under the drift-free [`View`], `h(gamma_t x, t)`.
 ///
 /// Nothing is computed twice:
 /// * D along a direction is an exact quadratic, so all trials of a search share one projection `A d`;
@@ -58,7 +58,8 @@ impl CpuSlices {
         self
     }
 
-    /// The same slices, which [`Request::Denoise`] looks at in a mirror from turn to turn, or does not; by default it does.
+    /// The same slices, which [`Request::Denoise`] looks at in a mirror from turn to turn, or does not; by default it
+    /// does.
     #[must_use]
     pub fn with_mirrors(self, mirrors: bool) -> Self {
         Self { mirrors, ..self }

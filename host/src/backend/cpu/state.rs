@@ -9,7 +9,7 @@ use gradus_core::{ConjugateGradient, Directional, Krylov, Level, Solved};
 /// Updates between two fresh computations of the residual `A x - y`.
 const REFRESH_RESIDUAL: u32 = 50;
 
-/// What the objective's lane of the network holds the activations of.
+/// The image whose activations the objective's lane of the network holds.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Held {
     Other,
@@ -131,7 +131,8 @@ impl State {
         self.held = Held::Iterate;
     }
 
-    /// `grad f(x)`, where `x` has changed, and `grad F(x, t)` into the direction's place, from the gradients of the prior.
+    /// `grad f(x)`, where `x` has changed, and `grad F(x, t)` into the direction's place, from the gradients of the
+    /// prior.
     fn gradients(&mut self, level: Level, new_iterate: bool, (at_objective, at_level): (&[f32], &[f32])) {
         if new_iterate {
             self.gradient.copy_from_slice(&self.data_gradient);
@@ -160,8 +161,8 @@ impl State {
         Directional::by(dot, difference_products, &self.gradient, &self.direction, previous)
     }
 
-    /// `x <- x - variance grad R(x, t)`, which is `D(x)`, from the prior's gradient in a mirror; then `r = -grad` of the data
-    /// term.
+    /// `x <- x - variance grad R(x, t)`, which is `D(x)`, from the prior's gradient in a mirror; then `r = -grad` of
+    /// the data term.
     pub(super) fn denoise(
         &mut self,
         variance: f32,
@@ -190,8 +191,8 @@ impl State {
         system.residual.iter_mut().zip(&self.direction).for_each(|(r, gradient)| *r = -gradient);
     }
 
-    /// Solves `(A^T W A + damping I) d = r` from 0. `A d` is gathered from the `A p` of the solve, so that the line search
-    /// needs no projection of its own.
+    /// Solves `(A^T W A + damping I) d = r` from 0. `A d` is gathered from the `A p` of the solve, so that the line
+    /// search needs no projection of its own.
     pub(super) fn solve(
         &mut self,
         damping: f32,

@@ -44,7 +44,7 @@ impl std::fmt::Debug for Device {
     }
 }
 
-/// What the driver says of a device.
+/// The driver's description of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Description {
     /// Number of the device.
@@ -149,13 +149,13 @@ impl Device {
         self.ordinal
     }
 
-    /// What has crossed so far.
+    /// The traffic so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.traffic.get()
     }
 
-    /// With which factors convolutions multiply: `Full`, unless set otherwise.
+    /// The factors of convolutions: `Full`, unless set otherwise.
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.precision.get()

@@ -1,9 +1,9 @@
-//! Why a device cannot be used, or stopped working.
+//! Errors of a device.
 
 use super::loader;
 use cust::error::CudaError;
 
-/// What goes wrong with a device.
+/// Reasons why a device cannot be used, or stopped working.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
@@ -14,9 +14,9 @@ pub enum DeviceError {
     #[error("the NVIDIA driver supports CUDA {}.{}, and the kernels need {}.{}; update the driver",
             found / 1000, found % 1000 / 10, needed / 1000, needed % 1000 / 10)]
     OldDriver {
-        /// What the driver says, 1000 major + 10 minor.
+        /// The version that the driver names, 1000 major + 10 minor.
         found: i32,
-        /// What PTX ISA 9.0 needs.
+        /// The version that PTX ISA 9.0 needs.
         needed: i32,
     },
     /// There are fewer devices.
@@ -43,7 +43,7 @@ pub enum DeviceError {
     /// The device has too little free memory.
     #[error("the device has {free} bytes free, and {what} needs {needed}; use fewer images at once, or another device")]
     OutOfMemory {
-        /// What the memory is for.
+        /// The purpose of the memory.
         what: &'static str,
         /// Bytes that it needs in all.
         needed: usize,
@@ -53,9 +53,9 @@ pub enum DeviceError {
     /// A call failed, perhaps because of a kernel before it.
     #[error("the device failed while {doing}: {cause}")]
     Failed {
-        /// What the host wanted of it.
+        /// The host's wish.
         doing: &'static str,
-        /// What the driver says.
+        /// The driver's word.
         cause: String,
     },
 }

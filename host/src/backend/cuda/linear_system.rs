@@ -61,8 +61,8 @@ impl CudaSlices {
         Ok(vec![Answer::Ready; requests.len()])
     }
 
-    /// Answers `(A^T W A + damping I) d = r` by conjugate gradients, `(slice, (damping, iterations))`: each of their steps is
-    /// one pass over the slices that are not done.
+    /// Answers `(A^T W A + damping I) d = r` by conjugate gradients, `(slice, (damping, iterations))`: each of their
+    /// steps is one pass over the slices that are not done.
     pub(super) fn solves(&mut self, requests: &[(usize, (f32, u32))]) -> Result<Vec<Answer>, DeviceError> {
         let square = |slice: usize| self.states[slice].residual_square as f32;
         let solve = |&(slice, (_, iterations)): &(usize, (f32, u32))| ConjugateGradient::new(square(slice), iterations);

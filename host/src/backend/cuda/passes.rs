@@ -29,7 +29,7 @@ impl CudaSlices {
         Ok(sums.into_iter().map(|sums| Answer::Direction(directional(sums))).collect())
     }
 
-    /// What makes grad f and -t grad F of the gradients of a slice's terms.
+    /// The scalars that make grad f and -t grad F of the gradients of a slice's terms.
     pub(super) fn gradient_scalars(&self, slice: usize, level: Level, t: f32) -> DirectionScalars {
         let objective = self.states[slice].objective;
         DirectionScalars {
@@ -101,7 +101,8 @@ impl CudaSlices {
         self.prior_gradients(&[], smoothed)
     }
 
-    /// `r = A x - y` and the data term's gradient after `x` has changed outside of an update; the list names the slices then.
+    /// `r = A x - y` and the data term's gradient after `x` has changed outside of an update; the list names the slices
+    /// then.
     pub(super) fn refresh_data_gradients(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
         self.refresh_residuals(slices)?;
         let Buffers { residual, data_gradient, .. } = &self.buffers;

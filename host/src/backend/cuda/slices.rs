@@ -15,7 +15,8 @@ use std::rc::Rc;
 /// The part of the free memory that slices may take; the rest is for the prior, and for what is small.
 const SHARE: (usize, usize) = (3, 4);
 
-/// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for several slices: the twin of [`crate::backend::cpu::CpuSlices`].
+/// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for several slices: the twin of
+/// [`crate::backend::cpu::CpuSlices`].
 ///
 /// Vectors never leave the device; what crosses in an iteration are scalars, which [`Device::traffic`] counts. The
 /// network has two lanes for each of the n slices: lane s for the objective, lane n + s for the level of the direction.
@@ -80,7 +81,7 @@ impl CudaSlices {
         Ok(made)
     }
 
-    /// How many slices the device's free memory holds, with the vectors of the linear solves.
+    /// The number of slices that the device's free memory holds, with the vectors of the linear solves.
     ///
     /// # Errors
     /// When the size does not fit the prior, or the device failed.
@@ -97,7 +98,8 @@ impl CudaSlices {
         Self { network: self.network.with_view(view), ..self }
     }
 
-    /// The same slices, which [`Request::Denoise`] looks at in a mirror from turn to turn, or does not; by default it does.
+    /// The same slices, which [`Request::Denoise`] looks at in a mirror from turn to turn, or does not; by default it
+    /// does.
     #[must_use]
     pub fn with_mirrors(self, mirrors: bool) -> Self {
         Self { mirrors, ..self }
@@ -129,14 +131,14 @@ impl CudaSlices {
         self.states.len()
     }
 
-    /// Where all this is.
+    /// The device that all this is on.
     #[must_use]
     pub fn device(&self) -> &Rc<Device> {
         &self.device
     }
 }
 
-/// What `pick` takes of requests that are all of one kind, with their slices.
+/// Parts of requests that are all of one kind, which `pick` takes, with their slices.
 fn all<R>(requests: &[(usize, Request)], pick: impl Fn(Request) -> Option<R>) -> Vec<(usize, R)> {
     requests.iter().filter_map(|&(slice, request)| Some((slice, pick(request)?))).collect()
 }

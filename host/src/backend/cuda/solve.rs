@@ -62,8 +62,8 @@ impl Vectors {
         Ok(self.finish::<1>(n, lanes.len())?.into_iter().map(|[square]| square).collect())
     }
 
-    /// `out = M x`, or with `factors` `out <- out + factor M x`, of images of `(height, width)` pixels; one mirror and factor
-    /// per lane of the list.
+    /// `out = M x`, or with `factors` `out <- out + factor M x`, of images of `(height, width)` pixels; one mirror and
+    /// factor per lane of the list.
     ///
     /// # Errors
     /// When the device fails.

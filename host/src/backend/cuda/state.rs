@@ -1,4 +1,4 @@
-//! What the host knows of each slice, and the vectors of all slices on the device.
+//! The host's knowledge of each slice, and the vectors of all slices on the device.
 
 use super::buffer::Buffer;
 use super::device::Device;
@@ -11,7 +11,7 @@ use gradus_core::Level;
 use gradus_cuda_kernels::Address;
 use std::rc::Rc;
 
-/// Why the slices cannot be made.
+/// Reasons why slices cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SlicesError {
@@ -29,7 +29,7 @@ pub enum SlicesError {
     Device(#[from] DeviceError),
 }
 
-/// What the objective's lane of a slice holds the activations of.
+/// The image whose activations the objective's lane of a slice holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Held {
     Other,
@@ -37,12 +37,12 @@ pub(super) enum Held {
     Trial(f32),
 }
 
-/// What the host knows of a slice.
+/// The host's knowledge of a slice.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) held: Held,
     pub(super) has_previous: bool,
-    /// Whether A d is known of the direction.
+    /// `A d` of the direction is known.
     pub(super) has_projected: bool,
     /// <r, A d> and |A d|^2, once a trial has asked for them.
     pub(super) of_projected: Option<[f64; 2]>,

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub const SWEPT: usize = 2;
 const VIEWS: usize = 60;
 
-/// What to evaluate. Runs again into the same folder go on where the last one ended.
+/// Parts of the evaluation. Runs again into the same folder go on where the last one ended.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub struct Arguments {
@@ -37,12 +37,12 @@ pub struct Arguments {
     /// Starts for each image, where a method has starts [default: 10 for table 1, 1 for table 2]
     #[arg(long, value_name = "N")]
     starts: Option<usize>,
-    /// What learned methods compute on: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks].
+    /// Device of learned methods: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks].
     /// A GPU makes up to 32 images with one method together; rows are kept, and the time is looked at, after each such
     /// batch. A folder that was begun on another device is refused
     #[arg(long, default_value_t, hide_default_value = true)]
     pub device: DeviceChoice,
-    /// With which factors a GPU's convolutions multiply: full or tf32 [default: full]; tests of descent then judge f as
+    /// Factors of a GPU's convolutions: full or tf32 [default: full]; tests of descent then judge f as
     /// computed with them. A folder that was begun with others is refused
     #[arg(long, value_parser = by_name::<Precision>, default_value_t, hide_default_value = true)]
     pub precision: Precision,

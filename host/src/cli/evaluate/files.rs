@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Screen pixels a pixel in the strip of pictures.
 const MAGNIFICATION: usize = 2;
 
-/// What is to be written.
+/// Everything that is to be written.
 #[derive(Debug)]
 pub struct Output {
     folder: PathBuf,
@@ -25,7 +25,7 @@ pub struct Output {
     pub figures: Option<Figures>,
     /// Fig. 1.
     pub panels: Vec<Figure>,
-    /// What was left out, and why.
+    /// Parts that were left out, and why.
     pub left_out: Vec<String>,
     /// Seconds of the whole, for the page.
     pub seconds: Option<f64>,

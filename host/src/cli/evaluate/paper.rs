@@ -54,8 +54,8 @@ pub fn run(arguments: &Arguments, mut session: Session<'_>) -> Result<End, Failu
     Ok(if is_done { End::Done } else { End::Unfinished })
 }
 
-/// Seconds of one reconstruction by each method; `None` when stopped. One that was made in an earlier run is made again,
-/// for its time.
+/// Seconds of one reconstruction by each method; `None` when stopped. One that was made in an earlier run is made
+/// again, for its time.
 fn measure(session: &mut Session<'_>) -> Result<Option<Costs>, Failure> {
     let mut costs = Costs::new();
     for contender in &CONTENDERS {

@@ -64,7 +64,7 @@ impl<'a> Session<'a> {
         Ok(Some(Self { evaluation, output, terminal, stop, jobs: arguments.jobs }))
     }
 
-    /// Whether somebody has ended it.
+    /// True if somebody has ended it.
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }

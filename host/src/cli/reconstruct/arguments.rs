@@ -19,22 +19,22 @@ pub struct Arguments {
     /// A run described by a TOML file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the results go: a new or empty folder [default: runs/INPUT-METHOD]
+    /// Folder of the results, new or empty [default: runs/INPUT-METHOD]
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Method: preconditioned (Algorithm 2 along directions for which the data term is solved: the first of its few steps
-    /// choose where the descent starts, the last ones are certified to descend), gradient-like (Algorithm 2: every step
-    /// certified to descend), flow (Algorithm 1), gradient-descent (on the objective itself, with the same line search),
-    /// fbp (filtered backprojection) or tv (total variation) [default: preconditioned]. Another one than that of --config
-    /// starts from its own defaults
+    /// Method: preconditioned (Algorithm 2 along directions for which the data term is solved: the first of its few
+    /// steps choose where the descent starts, the last ones are certified to descend), gradient-like (Algorithm 2:
+    /// every step certified to descend), flow (Algorithm 1), gradient-descent (on the objective itself, with the same
+    /// line search), fbp (filtered backprojection) or tv (total variation) [default: preconditioned]. Another one than
+    /// that of --config starts from its own defaults
     #[arg(long, value_parser = by_name::<Method>)]
     method: Option<Method>,
-    /// What learned methods compute on: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks]
+    /// Device of learned methods: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks]
     #[arg(long)]
     device: Option<DeviceChoice>,
-    /// With which factors a GPU's convolutions multiply: full (f32) or tf32 (rounded to 10 bits after the point, on tensor
-    /// cores; a network's result differs by 2e-3 at most, whole runs with it have been made on no GPU yet, and the tests
-    /// of descent judge f as computed with it) [default: full]
+    /// Factors of a GPU's convolutions: full (f32) or tf32 (rounded to 10 bits after the point, on tensor
+    /// cores; a network's result differs by 2e-3 at most, whole runs with it have been made on no GPU yet, and the
+    /// tests of descent judge f as computed with it) [default: full]
     #[arg(long, value_parser = by_name::<Precision>)]
     precision: Option<Precision>,
     /// Prior: the name of an embedded one (ellipses, ct) or a weights file [default: ct for images in HU and for scans
@@ -46,7 +46,7 @@ pub struct Arguments {
     /// Use every N-th view of the scan [default: 1]
     #[arg(long, value_name = "N", help_heading = "Scan")]
     every_view: Option<usize>,
-    /// Where the rotation axis meets the detector, from its middle [default: what the scan says]
+    /// Place where the rotation axis meets the detector, from its middle [default: what the scan says]
     #[arg(long, value_name = "MM", help_heading = "Scan")]
     detector_offset_mm: Option<f64>,
     /// An image to compare with, in the unit of the result, such as the image.npy of another run

@@ -1,12 +1,12 @@
-//! What a run showed of Theorem 3.2, in the words of the report, the summary and `--json`.
+//! The certificate of a run in the words of the report, the summary and `--json`.
 //!
-//! The theorem says that every limit point is stationary, if directions are bounded (Definition 3.1 (a)), descend on `f`
-//! (Definition 3.1 (b), eq. 13), and every step passes Armijo's test. A run shows these, step by step.
+//! The theorem says that every limit point is stationary, if directions are bounded (Definition 3.1 (a)), descend on
+//! `f` (Definition 3.1 (b), eq. 13), and every step passes Armijo's test. A run shows these, step by step.
 
 use gradus_core::Certificate;
 use serde_json::{Value, json};
 
-/// What may not pass in silence.
+/// Findings that may not pass in silence.
 pub fn warnings(c: &Certificate) -> Vec<String> {
     let mut warnings = Vec::new();
     if c.failed_searches > 0 {
@@ -43,8 +43,8 @@ pub fn text(c: &Certificate) -> String {
     let approach =
         if c.approach_steps > 0 { format!("{} steps of approach, ", c.approach_steps) } else { String::new() };
     format!(
-        "{approach}{} steps, {} of them ascending; {} levels left without a step, {} failed line searches\n  at the end |grad f| = \
-         {:.3e}; largest |d| {:.3e}; least -<grad f, d> {:.3e}, least cosine {:.4}",
+        "{approach}{} steps, {} of them ascending; {} levels left without a step, {} failed line searches\n  \
+         at the end |grad f| = {:.3e}; largest |d| {:.3e}; least -<grad f, d> {:.3e}, least cosine {:.4}",
         c.steps,
         c.ascending_steps,
         c.skipped_levels,

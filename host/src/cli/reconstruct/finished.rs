@@ -35,8 +35,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// How near an image in network units is to the truth, where that is known. NaN where a number is not defined, as
-    /// the SSIM of a picture smaller than its window.
+    /// Agreement of an image in network units with the truth, where that is known. NaN where a number is not defined,
+    /// as the SSIM of a picture smaller than its window.
     pub fn quality(&self, image: &Image) -> Option<Quality> {
         let truth = self.problem.scan.truth.as_ref()?;
         Some(Quality {
@@ -49,12 +49,12 @@ impl Finished {
         })
     }
 
-    /// Whether the run got to its end.
+    /// True if the run got to its end.
     pub fn reached_goal(&self) -> bool {
         !matches!(self.result.status, Some(Status::NoStep | Status::Stopped))
     }
 
-    /// What a reader must know of the run, beside what the scan warns of, before believing the picture.
+    /// Warnings of the run, beside those of the scan, that a reader must know before believing the picture.
     pub fn own_warnings(&self) -> impl Iterator<Item = String> {
         let of_certificate = self.result.certificate.iter().flat_map(certificate::warnings);
         self.result.warning.clone().into_iter().chain(of_certificate)

@@ -21,9 +21,9 @@ const FLAGS: [(&str, &str, &str); 15] = [
     (
         "weight",
         "RULE",
-        "What weighs the prior of the default method where --alpha does not: posterior (the variance of the noise, as in the \
-         posterior density) or discrepancy (so that the image explains the data as well as the noise allows; takes up to \
-         eight runs more) [default: posterior]",
+        "Rule for the weight of the prior of the default method without --alpha: posterior (the variance of the noise, \
+         as in the posterior density) or discrepancy (so that the image explains the data as well as the noise allows; \
+         takes up to eight runs more) [default: posterior]",
     ),
     (
         "average",
@@ -33,8 +33,8 @@ const FLAGS: [(&str, &str, &str); 15] = [
     (
         "view",
         "VIEW",
-        "How the prior looks at iterates of the other learned methods: as diffused images, or drift-free, as clean images \
-         under noise [default: diffused]",
+        "View of the prior on iterates of the other learned methods: as diffused images, or drift-free, as clean \
+         images under noise [default: diffused]",
     ),
     ("constant-step", "LENGTH", "Constant step for the flow, in place of the line search"),
     ("tolerance", "NORM", "Stop when the gradient norm is at most this [default: 0]"),

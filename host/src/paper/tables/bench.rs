@@ -8,7 +8,7 @@ use crate::simulate::{Simulation, simulate};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 
-/// What a job reads.
+/// Everything that a job reads.
 pub(super) struct Bench<'a> {
     pub(super) dataset: &'a Dataset,
     pub(super) protocol: &'a Protocol,

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 /// Iterations of the estimate of `|A|`.
 const NORM_ITERATIONS: usize = 100;
-/// The constant step of the flow, times `|A|^2`. Swept on `ellipses:101`, 1200 iterations: 0.2 gives 14.05 dB, 0.75 gives
-/// 28.36 dB, 2.2 gives 29.40 dB, and 3.7 diverges at the first levels.
+/// The constant step of the flow, times `|A|^2`. Swept on `ellipses:101`, 1200 iterations: 0.2 gives 14.05 dB, 0.75
+/// gives 28.36 dB, 2.2 gives 29.40 dB, and 3.7 diverges at the first levels.
 const CONSTANT_STEP: f64 = 2.0;
 /// Iterations of the flow with a constant step over those with a line search, as in the paper: 1200 to 300.
 const CONSTANT_STEP_ITERATIONS: u32 = 4;
@@ -51,7 +51,7 @@ pub struct Contender {
     pub key: &'static str,
     /// Name in tables.
     pub title: &'static str,
-    /// Whether it starts from noise, so that the start matters.
+    /// It starts from noise, so that the start matters.
     pub has_starts: bool,
     settings: fn(&Scale) -> Settings,
 }

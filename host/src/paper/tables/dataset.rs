@@ -15,22 +15,22 @@ const FIRST_SWEPT: u64 = 101;
 /// Test images of the ellipses: the paper's number, and where the sweep begins.
 const N_ELLIPSES: usize = 100;
 
-/// Where images come from.
+/// A source of images.
 ///
-/// `ellipses`: test image k is `ellipses:K`, k from 1 to 100; sweeps use those from 101 on. Images that training saw have
-/// seeds with bit 63, those of its validation seeds with bit 62 and not 63, and a seed has a stream of its own, so the
-/// four sets do not meet.
+/// `ellipses`: test image k is `ellipses:K`, k from 1 to 100; sweeps use those from 101 on. Images that training saw
+/// have seeds with bit 63, those of its validation seeds with bit 62 and not 63, and a seed has a stream of its own, so
+/// the four sets do not meet.
 ///
-/// A folder: slices of 256 x 256 pixels. Test image k is the k-th in an order that spreads over all slices, sweeps use the
-/// last ones in that order, so these two do not meet. That nothing of the folder was trained on is for its owner to see to:
-/// patients in it must not be among those of the prior's training, which `gradus inspect PRIOR` names.
+/// A folder: slices of 256 x 256 pixels. Test image k is the k-th in an order that spreads over all slices, sweeps use
+/// the last ones in that order, so these two do not meet. That nothing of the folder was trained on is for its owner to
+/// see to: patients in it must not be among those of the prior's training, which `gradus inspect PRIOR` names.
 #[derive(Debug)]
 pub struct Dataset {
     name: String,
     slices: Option<Vec<Vec<f32>>>,
 }
 
-/// Why there are no images.
+/// Reasons why there are no images.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// The folder gives nothing.
@@ -38,7 +38,7 @@ pub enum DatasetError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: FolderError,
     },
@@ -76,7 +76,7 @@ impl Dataset {
         &self.name
     }
 
-    /// Whether the images are slices, whose pixels have Hounsfield units.
+    /// True if the images are slices, whose pixels have Hounsfield units.
     #[must_use]
     pub fn has_hounsfield_units(&self) -> bool {
         self.slices.is_some()
@@ -141,7 +141,8 @@ impl Dataset {
     }
 }
 
-/// The numbers below `n`, such that the first ones of any length lie evenly among all: by the reversed bits of their rank.
+/// The numbers below `n`, such that the first ones of any length lie evenly among all: by the reversed bits of their
+/// rank.
 fn spread(n: usize) -> Vec<usize> {
     let bits = usize::BITS - n.saturating_sub(1).leading_zeros();
     let reversed = |k: usize| if bits == 0 { 0 } else { k.reverse_bits() >> (usize::BITS - bits) };

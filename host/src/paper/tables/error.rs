@@ -1,4 +1,4 @@
-//! Why an evaluation cannot go on.
+//! Errors of an evaluation.
 
 use super::DatasetError;
 use crate::metrics::MetricError;
@@ -6,7 +6,7 @@ use crate::reconstruct::ReconstructError;
 use crate::simulate::SimulateError;
 use std::path::PathBuf;
 
-/// Why an evaluation cannot go on.
+/// Reasons why an evaluation cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
     /// The images cannot be had.
@@ -27,7 +27,7 @@ pub enum EvaluateError {
     OtherSettings {
         /// The folder.
         folder: PathBuf,
-        /// What differs.
+        /// The differences.
         differences: Vec<String>,
     },
     /// The folder holds something else.
@@ -38,7 +38,7 @@ pub enum EvaluateError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         what: String,
     },
     /// The settings of a contender are not there.
@@ -49,7 +49,7 @@ pub enum EvaluateError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the file system says.
+        /// The word of the file system.
         #[source]
         source: std::io::Error,
     },

@@ -8,7 +8,7 @@ use crate::report::{Curve, Picture};
 use std::fmt::Write;
 use std::ops::ControlFlow;
 
-/// What Figs. 2 and 3 show.
+/// The content of Figs. 2 and 3.
 #[derive(Debug, Clone)]
 pub struct Figures {
     /// Fig. 2: PSNR, objective, descent condition and step size over the iterations of Algorithm 2.

@@ -1,10 +1,10 @@
-//! The paper's tables and figures on images \[FKD24, section 4.2\]: which methods, on which images, from which starts, and
-//! what came out.
+//! The paper's tables and figures on images \[FKD24, section 4.2\]: which methods, on which images, from which starts,
+//! and what came out.
 //!
-//! An evaluation lives in a folder. `evaluation.toml` holds everything that determines a number, `results.csv` one row for
-//! every finished reconstruction; a row is there completely or not at all. An evaluation that was stopped goes on where it
-//! was; one with other settings is refused the folder. Rows depend neither on threads nor on jobs, nor on what else is run; the
-//! device is one of the settings, because rows of another agree to rounding only.
+//! An evaluation lives in a folder. `evaluation.toml` holds everything that determines a number, `results.csv` one row
+//! for every finished reconstruction; a row is there completely or not at all. An evaluation that was stopped goes on
+//! where it was; one with other settings is refused the folder. Rows depend neither on threads nor on jobs, nor on what
+//! else is run; the device is one of the settings, because rows of another agree to rounding only.
 //!
 //! To add a method, add a [`Contender`] to [`CONTENDERS`] and its key to the tables.
 

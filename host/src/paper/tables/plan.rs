@@ -1,4 +1,4 @@
-//! What fits into the time there is.
+//! Plans that fit into the time there is.
 
 use super::Job;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// Seconds of one reconstruction by each method, by key.
 pub type Costs = BTreeMap<&'static str, f64>;
 
-/// How much of a table is run.
+/// The part of a table that is run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
     /// Images; 0 when not even the smallest table fits.
@@ -23,8 +23,8 @@ pub fn seconds_of(jobs: &[Job], costs: &Costs) -> f64 {
     jobs.iter().filter_map(|job| costs.get(job.contender.key)).sum()
 }
 
-/// The largest part of a table, no larger than `most` images and starts, that `budget_s` seconds hold; `seconds` says what
-/// a number of images and starts costs.
+/// The largest part of a table, no larger than `most` images and starts, that `budget_s` seconds hold; `seconds` says
+/// what a number of images and starts costs.
 ///
 /// Where a table has several starts, images and starts grow together: 2 x 2, 3 x 3, ...
 #[must_use]

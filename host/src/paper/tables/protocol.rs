@@ -5,7 +5,7 @@ use crate::reconstruct::Settings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Where the weight of the prior comes from.
+/// The source of the weight of the prior.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AlphaSource {
@@ -34,16 +34,16 @@ pub struct Protocol {
     pub views: usize,
     /// Standard deviation of the noise over the mean of the line integrals.
     pub noise: f64,
-    /// What the learned methods are computed on.
+    /// The device of the learned methods.
     pub device: DeviceChoice,
-    /// With which factors.
+    /// The factors of convolutions there.
     pub precision: Precision,
     /// Iterations of the methods with a line search.
     pub steps: u32,
     /// Weight of the prior over the standard deviation of the noise of a line integral, for the methods that step along
     /// gradients.
     pub alpha_per_std: f64,
-    /// Where that comes from.
+    /// The source of that number.
     pub alpha_source: AlphaSource,
     /// Version of the program.
     pub version: String,
@@ -52,7 +52,7 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// What differs from `other`, as `field is A, not B`.
+    /// Differences from `other`, as `field is A there and B here`.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let fields = |protocol: &Self| toml::Table::try_from(protocol).unwrap_or_default();

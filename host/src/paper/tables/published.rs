@@ -29,7 +29,7 @@ type RowKind = (&'static str, Option<Published>, Option<Published>);
 pub struct TableKind {
     /// 1 or 2.
     pub number: u8,
-    /// What it compares.
+    /// The subject of the comparison.
     pub title: &'static str,
     /// Images of the paper's table.
     pub images: usize,

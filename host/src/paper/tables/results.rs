@@ -1,4 +1,4 @@
-//! What has been computed: `results.csv`.
+//! The finished reconstructions: `results.csv`.
 
 use super::EvaluateError;
 use crate::data::write_atomically;
@@ -23,7 +23,7 @@ pub struct Row {
     pub rmse_hu: Option<f64>,
     /// PSNR in dB between images cut to -160 to 240 HU, for slices.
     pub window_psnr_db: Option<f64>,
-    /// How the run ended.
+    /// The end of the run.
     pub status: String,
     /// `f` at the end, without the prior's constant.
     pub objective: Option<f64>,

@@ -14,7 +14,7 @@ use std::path::Path;
 /// Reconstructions that a GPU makes before their rows are kept.
 const MOST_ON_GPU: usize = 32;
 
-/// How a batch of jobs ended.
+/// The end of a batch of jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunEnd {
     /// All are done.
@@ -37,11 +37,12 @@ pub struct Evaluation {
 const PROTOCOL: &str = "evaluation.toml";
 
 impl Evaluation {
-    /// Begins an evaluation in `folder`, or goes on with the one that is there. `bytes` is the file of the prior, `opened`
-    /// what it is computed on.
+    /// Begins an evaluation in `folder`, or goes on with the one that is there. `bytes` is the file of the prior,
+    /// `opened` what it is computed on.
     ///
     /// # Errors
-    /// [`EvaluateError::OtherSettings`] when the folder's evaluation has other settings, and [`EvaluateError`] in general.
+    /// [`EvaluateError::OtherSettings`] when the folder's evaluation has other settings, and [`EvaluateError`] in
+    /// general.
     pub fn open(
         folder: &Path,
         protocol: Protocol,
@@ -84,7 +85,7 @@ impl Evaluation {
         if folder.exists() && !is_empty { Err(EvaluateError::NotAnEvaluation(folder.to_owned())) } else { Ok(None) }
     }
 
-    /// What has been computed.
+    /// The finished reconstructions.
     #[must_use]
     pub fn results(&self) -> &Results {
         &self.results
@@ -110,9 +111,9 @@ impl Evaluation {
     }
 
     /// Does those of `jobs` that have not been done. The first that is left is made together with the next ones of its
-    /// contender, `at_once` on the CPU and as many as fit on a GPU, until none is left. `observe` is called for each job at
-    /// the end of its batch, and with `None` while one is under way; breaking ends all at their next iterates, and what
-    /// was not finished is not kept.
+    /// contender, `at_once` on the CPU and as many as fit on a GPU, until none is left. `observe` is called for each
+    /// job at the end of its batch, and with `None` while one is under way; breaking ends all at their next iterates,
+    /// and what was not finished is not kept.
     ///
     /// # Errors
     /// The first error of any job, or of the device; rows of batches finished before are kept.

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 /// Factors on the default `alpha` that are tried.
 pub const SWEEP_FACTORS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
 
-/// What a sweep found.
+/// The finding of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sweep {
     /// (alpha over the standard deviation of the noise, mean PSNR in dB, mean SSIM).

@@ -82,7 +82,7 @@ impl<S: Simd> Here<S> {
         dot(self.gradient, self.gradient).at_most(Lanes::splat(simd, STATIONARY * STATIONARY))
     }
 
-    /// Where `-t grad F(x, t)` points, for a `Here` made at level `t`.
+    /// `-t grad F(x, t)`, for a `Here` made at level `t`.
     #[inline(always)]
     fn direction(&self, simd: S, t: f32) -> Plane<S> {
         let factor = Lanes::splat(simd, -t);
@@ -111,8 +111,8 @@ pub(super) fn flow_step<S: Simd>(simd: S, here: &Here<S>, iteration: &Iteration)
     moved(simd, here.x, there.direction(simd, iteration.t), 1.0)
 }
 
-/// Algorithm 2 with the first of the steps `0.9^l` that passes Armijo's test; where the direction does not descend, or no
-/// step passes, the trajectory stays. `here` is at `t_min`, `objective` the prior there.
+/// Algorithm 2 with the first of the steps `0.9^l` that passes Armijo's test; where the direction does not descend, or
+/// no step passes, the trajectory stays. `here` is at `t_min`, `objective` the prior there.
 #[inline(always)]
 pub(super) fn gradient_like_step<S: Simd>(
     simd: S,

@@ -54,7 +54,8 @@ pub fn starts() -> Vec<[f32; 2]> {
     (0..SIDE * SIDE).map(|k| [at(k % SIDE), at(k / SIDE)]).collect()
 }
 
-/// Rates of reaching the global minimum by the authors' scripts, with float16 iterates: algorithm, index of `t_max`, rate.
+/// Rates of reaching the global minimum by the authors' scripts, with float16 iterates: algorithm, index of `t_max`,
+/// rate.
 pub const REFERENCES: [(Algorithm, usize, f64); 9] = [
     (Algorithm::Flow, 0, 0.0589),
     (Algorithm::Flow, 15, 0.5759),

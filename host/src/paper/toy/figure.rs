@@ -15,7 +15,7 @@ const LEVELS: [f64; 10] = [0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5, 2.2];
 /// Iterations between two rows of [`by_iteration_csv`] and two columns of the panels over iterations.
 const EVERY: usize = 10;
 
-/// Why there is no figure.
+/// Reasons why there is no figure.
 #[derive(Debug, thiserror::Error)]
 pub enum FigureError {
     /// A panel cannot be drawn.
@@ -26,8 +26,8 @@ pub enum FigureError {
     Settings(#[from] SettingsError),
 }
 
-/// The panels of one algorithm, with short names good for files: rate over the plane of starts, rate of the global minimum
-/// and rate of stationary points over iteration and `t_max`.
+/// The panels of one algorithm, with short names good for files: rate over the plane of starts, rate of the global
+/// minimum and rate of stationary points over iteration and `t_max`.
 ///
 /// `rates` must hold every start and every value of `t_max`.
 ///

@@ -81,8 +81,8 @@ impl<S: Simd> Lanes<S> {
 
     /// `e^self - 1` to 3e-7 relative in [-87, 88]; clamped outside.
     ///
-    /// With `self = n ln 2 + r`, `|r| <= ln(2)/2`: `2^n (e^r - 1) + (2^n - 1)`, where only the first term is rounded. The
-    /// polynomial is that of [`simd::exp`].
+    /// With `self = n ln 2 + r`, `|r| <= ln(2)/2`: `2^n (e^r - 1) + (2^n - 1)`, where only the first term is rounded.
+    /// The polynomial is that of [`simd::exp`].
     #[inline(always)]
     pub(super) fn exp_m1(self) -> Self {
         // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
@@ -171,7 +171,7 @@ impl<S: Simd> Mask<S> {
         yes.of(self.simd.select_f32s(self.m, yes.v, no.v))
     }
 
-    /// In how many trajectories the answer is yes.
+    /// The number of trajectories whose answer is yes.
     #[inline(always)]
     pub(super) fn count(self) -> u32 {
         let one = Lanes::splat(self.simd, 1.0);

@@ -1,4 +1,4 @@
-//! What a level of the schedule makes of the prior: numbers that all trajectories share.
+//! Numbers that a level of the schedule makes of the prior, the same for all trajectories.
 
 use gradus_core::SettingsError;
 use gradus_core::toy::{KERNEL, PRIOR, schedule};

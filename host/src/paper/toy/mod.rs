@@ -1,5 +1,5 @@
-//! The two-dimensional experiment of \[FKD24, section 4.1, Fig. 1\]: both algorithms from 10^4 starts, for 100 values of
-//! `t_max`.
+//! The two-dimensional experiment of \[FKD24, section 4.1, Fig. 1\]: both algorithms from 10^4 starts, for 100 values
+//! of `t_max`.
 //!
 //! The algorithms themselves are those of `gradus_core::toy`; 2.6e9 iterations of them would take half an hour. So
 //! [`rates`] is a second implementation, for throughput only: 8 or 16 trajectories in a vector, no records, no state to

@@ -14,7 +14,7 @@ const BLOCK: usize = 16;
 /// Blocks that one task takes, one after the other.
 const BLOCKS_A_TASK: usize = 25;
 
-/// What to run.
+/// The work to be done.
 #[derive(Debug, Clone)]
 pub struct Work {
     /// The algorithm.
@@ -27,7 +27,7 @@ pub struct Work {
     pub iterations: u32,
 }
 
-/// What came out. Element `i` of a count over iterations is that of the iterate after `i` iterations, so element 0 is that
+/// The counts. Element `i` of a count over iterations is that of the iterate after `i` iterations, so element 0 is that
 /// of the starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rates {

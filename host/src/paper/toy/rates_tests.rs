@@ -33,8 +33,8 @@ fn trajectories_are_those_of_the_cores_solvers() {
             apart.push((wanted[0] - end[0]).hypot(wanted[1] - end[1]));
         }
         apart.sort_by(f32::total_cmp);
-        // A trial at the very edge of Armijo's test may pass in one arithmetic and fail in the other, and then the paths part
-        // for a while; the flow has no test.
+        // A trial at the very edge of Armijo's test may pass in one arithmetic and fail in the other, and then the
+        // paths part for a while; the flow has no test.
         let near = if algorithm == Algorithm::Flow { apart.len() - 1 } else { apart.len() * 85 / 100 };
         assert!(apart[near] < 1e-3, "{algorithm} {index}: {} apart", apart[near]);
     }
