@@ -1,6 +1,6 @@
 //! Bad input: exit code 2, one clear message, nothing written.
 
-use super::{gradus, json, listing, text};
+use super::{gradus, json, listing, message, text};
 use std::fs;
 use std::path::Path;
 
@@ -8,8 +8,7 @@ use std::path::Path;
 fn refused(folder: &Path, arguments: &[&str], words: &[&str]) {
     let before = listing(folder);
     let output = gradus(folder, arguments);
-    // Messages wrap at the width of a terminal, so line breaks and indents are one space here.
-    let message = text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = message(&output);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
     assert!(!message.contains("panicked"), "{message}");
     for word in words {

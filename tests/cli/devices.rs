@@ -1,7 +1,7 @@
 //! `--device` and `doctor`, with the stand-in driver in the place of a GPU's, and without any.
 
 use super::stand_in::{Watch, library};
-use super::{json, text};
+use super::{json, message, text};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -20,11 +20,6 @@ fn without_driver(folder: &Path, arguments: &[&str]) -> Output {
     std::fs::write(empty.path().join("libcuda.so.1"), "").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradus"));
     command.current_dir(folder).args(arguments).env("LD_LIBRARY_PATH", empty.path()).output().unwrap()
-}
-
-/// The message, without the breaks of its lines.
-fn message(output: &Output) -> String {
-    text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -23,6 +23,13 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// What went to standard error. It wraps at the width of a terminal, so line breaks and indents are one space here, and
+/// none after a hyphen.
+fn message(output: &Output) -> String {
+    let words = text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    words.replace("- ", "-")
+}
+
 /// The object that `--json` printed, after exit code 0.
 fn json(output: &Output) -> serde_json::Value {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));

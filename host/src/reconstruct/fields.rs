@@ -87,12 +87,16 @@ fn inserted(settings: &Settings, field: &str, value: Value) -> Result<Table, Fie
 
 /// The settings of a method, or else the first field that it does not read.
 fn strict(method: Method, table: Table) -> Result<Result<Settings, (String, Value)>, FieldError> {
-    let settings = read(method, table.clone())?;
+    let alone = |(name, value): (&String, &Value)| {
+        let cause = read(method, Table::from_iter([(name.clone(), value.clone())])).err()?;
+        Some(FieldError::Invalid(format!("`{name}`: {cause}")))
+    };
+    let settings = read(method, table.clone()).map_err(|error| table.iter().find_map(alone).unwrap_or(error))?;
     Ok(unread(&table, &fields(&settings)?).map_or(Ok(settings), Err))
 }
 
 fn parsed<T: DeserializeOwned>(value: impl Into<Value>) -> Result<T, FieldError> {
-    value.into().try_into().map_err(|error: toml::de::Error| FieldError::Invalid(error.to_string().trim().to_owned()))
+    value.into().try_into().map_err(|error: toml::de::Error| FieldError::Invalid(error.message().to_owned()))
 }
 
 /// The settings of a method, whatever else the table holds.
