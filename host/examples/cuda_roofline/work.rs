@@ -73,8 +73,15 @@ fn weighted_slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome
     Ok(slices(device, prior, side)?.with_view(View::DriftFree).with_weights(&[Some(&weights)])?)
 }
 
+/// A solve is listed with all its iterations.
 fn ask(slices: &mut CudaSlices, requests: &[Request]) -> Result<(), DeviceError> {
-    requests.iter().try_for_each(|request| slices.answer(&[(0, *request)], &mut [Answer::Ready]))
+    for request in requests {
+        slices.answer(&[(0, *request)], &mut [Answer::Ready])?;
+        if *request == SOLVE {
+            (0..SOLVE_STEPS).try_for_each(|_| slices.idle_iteration())?;
+        }
+    }
+    Ok(())
 }
 
 /// The launches of requests that were made once before, which also takes what later ones keep.
@@ -84,7 +91,7 @@ fn listed_again(mut slices: CudaSlices, device: &Rc<Device>, requests: &[Request
 }
 
 const GRADIENT: Request = Request::Gradient { level: SMOOTHED, new_iterate: true };
-const SOLVE: Request = Request::Solve { damping: 1.0, iterations: SOLVE_STEPS as u32 };
+const SOLVE: Request = Request::Solve { damping: 1.0, iterations: 0 };
 
 /// The launches of an iteration of Algorithm 2 whose first trial passes, as in the middle of a run.
 pub fn algorithm_2(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {

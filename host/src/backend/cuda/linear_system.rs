@@ -91,6 +91,17 @@ impl CudaSlices {
         Ok(solves.iter().map(solved).collect())
     }
 
+    /// An iteration of a solve for slice 0 as `Request::Solve` makes it, with scalars that are of no use: for a list of its
+    /// launches, in which nothing is computed that could tell others.
+    ///
+    /// # Errors
+    /// When the device failed.
+    pub fn idle_iteration(&mut self) -> Result<(), DeviceError> {
+        let step = [(0, 0, [0.5, 1.0])];
+        self.curvatures(&step)?;
+        self.advances(&step).map(drop)
+    }
+
     /// `d <- 0` and `A d <- 0`.
     fn clear_directions(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
         self.slices.set(slices)?;
