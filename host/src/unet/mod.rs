@@ -1,15 +1,20 @@
-//! The energy network as data: what it looks like, its weights, its layers in order. No arithmetic on images here.
+//! The energy network as data: what it looks like, its weights, and its passes as lists of operations. No arithmetic on
+//! images here.
 
 pub mod architecture;
 mod embedded;
 pub mod layers;
+mod lowering;
+pub(crate) mod operation;
 pub mod perturbation;
-pub mod plan;
+pub(crate) mod program;
+mod stages;
 pub(crate) mod tape;
+mod validation;
 pub mod weights;
 
 pub use architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};
 pub use embedded::{EMBEDDED, embedded};
-pub use perturbation::{EnergyScales, PerturbationKernel};
-pub use plan::{Plan, PlanError};
+pub use perturbation::{Direction, EnergyScales, PerturbationKernel};
+pub use program::NetworkError;
 pub use weights::{Tensor, Weights, WeightsError};

@@ -34,7 +34,7 @@ impl PerturbationKernelSpec {
 /// x_in = input_scale x + input_shift,   h = skip x_in + output U(x_in, t),
 /// J_h^T v = input_scale (skip v + J_U^T (output v)).
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct EnergyScales {
     /// Factor on the image before the network.
     pub input_scale: f64,
@@ -46,7 +46,37 @@ pub struct EnergyScales {
     pub output: f64,
 }
 
+/// A forward pass, its tangent, or the vjp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From x to h.
+    Forward,
+    /// From v to `J_h^T v`.
+    Vjp,
+    /// From v to `J_h v`.
+    Tangent,
+}
+
 impl EnergyScales {
+    /// (a, b) such that a image + b enters the network.
+    pub(crate) fn entrance(&self, direction: Direction) -> (f32, f32) {
+        match direction {
+            Direction::Forward => (self.input_scale as f32, self.input_shift as f32),
+            Direction::Tangent => (self.input_scale as f32, 0.0),
+            Direction::Vjp => (self.output as f32, 0.0),
+        }
+    }
+
+    /// (a, b, c) such that a u + b image + c leaves for the image, where u is what leaves the network.
+    pub(crate) fn exit(&self, direction: Direction) -> (f32, f32, f32) {
+        let on_image = (self.skip * self.input_scale) as f32;
+        match direction {
+            Direction::Forward => (self.output as f32, on_image, (self.skip * self.input_shift) as f32),
+            Direction::Tangent => (self.output as f32, on_image, 0.0),
+            Direction::Vjp => (self.input_scale as f32, on_image, 0.0),
+        }
+    }
+
     /// The four scalars of `parametrisation` where the kernel is `kernel`.
     #[must_use]
     pub fn new(parametrisation: &Parametrisation, kernel: PerturbationKernel) -> Self {

@@ -8,17 +8,22 @@ mod blocked;
 mod data_term;
 mod engine;
 mod evaluator;
+mod execute;
+mod flop;
+mod lane;
 mod layer;
+mod model;
 pub mod network;
 mod profile;
 pub(crate) mod simd;
-mod step;
 pub mod training;
 mod vector;
 
+pub use crate::unet::NetworkError;
 pub use evaluator::{CpuEvaluator, PreconditionedCpuEvaluator};
-pub use network::{Network, NetworkError};
-pub use profile::{Flop, LayerTime};
+pub use flop::Flop;
+pub use network::Network;
+pub use profile::LayerTime;
 pub use training::{TrainingBatch, TrainingNetwork};
 
 /// The instruction set that the network uses here, chosen at run time.

@@ -7,7 +7,7 @@
 
 use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
-use super::super::profile::Flop;
+use super::super::flop::Flop;
 use super::conv_kernel::{CHANNELS, Join, MOST_CHANNELS_AT_A_TIME, Sweep, TileTerm, channels_at_a_time};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
@@ -127,10 +127,8 @@ pub(crate) enum Epilogue<'a> {
     Add,
     /// Adds bias, then shift, then residual; with the statistics of the result.
     Forward { bias: &'a [f32], shift: Option<&'a [f32]>, residual: Option<Concat<'a>> },
-    /// d_z = d_s s'(z) at z = norm(x), with the sums that the norm's vjp needs.
-    SiluVjp { norm: &'a Normalisation, normalised: Concat<'a> },
-    /// The sums that a norm's vjp needs.
-    NormSums { norm: &'a Normalisation, normalised: Concat<'a> },
+    /// The sums that a norm's vjp needs, of d_z; with `silu` that is d_s s'(z) at z = norm(x).
+    NormSums { norm: &'a Normalisation, normalised: Concat<'a>, silu: bool },
     /// Adds a norm's vjp d_x = p d_z + q x + r; with `+=` to what was there when `accumulate`.
     NormVjp { gradient: InputGradientBlock<'a>, accumulate: bool },
 }
@@ -157,10 +155,11 @@ const MAX_PRODUCTS: usize = 16;
 
 impl Convolution<'_> {
     /// Scratch values that a task needs.
-    pub(crate) fn scratch_len(weights: &[&PackedConv], output: Blocked) -> usize {
-        let of_term = |w: &&PackedConv| w.tile_len(output) + w.tile_shape(output).work_len();
-        let staging = weights.first().map_or(0, |w| w.staging_len(output));
-        weights.iter().map(of_term).sum::<usize>() + staging
+    pub(crate) fn scratch_len<'a>(weights: impl IntoIterator<Item = &'a PackedConv>, output: Blocked) -> usize {
+        let mut weights = weights.into_iter().peekable();
+        let staging = weights.peek().map_or(0, |first| first.staging_len(output));
+        let of_term = |w: &PackedConv| w.tile_len(output) + w.tile_shape(output).work_len();
+        staging + weights.map(of_term).sum::<usize>()
     }
 
     /// Output channels of a task: all of them, or as few as give every thread a part of a block.
@@ -247,20 +246,8 @@ impl Convolution<'_> {
                 let residual = residual.map(|residual| residual.window(first, channels.len()));
                 engine.arch.dispatch(BlockMoments { bias, shift, residual, block, pixels, out, moments: sums });
             }
-            Epilogue::SiluVjp { norm, normalised } => {
-                engine.arch.dispatch(BlockVjpSums { norm, first, normalised, silu: true, block, pixels, d: out, sums });
-            }
-            Epilogue::NormSums { norm, normalised } => {
-                engine.arch.dispatch(BlockVjpSums {
-                    norm,
-                    first,
-                    normalised,
-                    silu: false,
-                    block,
-                    pixels,
-                    d: out,
-                    sums,
-                });
+            Epilogue::NormSums { norm, normalised, silu } => {
+                engine.arch.dispatch(BlockVjpSums { norm, first, normalised, silu, block, pixels, d: out, sums });
             }
             Epilogue::NormVjp { gradient, .. } => {
                 gradient.window(first, channels.len()).add_to(engine, block, pixels, out);

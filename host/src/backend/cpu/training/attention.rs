@@ -19,7 +19,7 @@ use super::super::blocked::{Blocked, View};
 use super::super::layer::attention::Softmax;
 use super::super::layer::matmul::MatMul;
 use super::lane::{Context, Lane, Quantity};
-use crate::unet::plan::TensorId;
+use crate::unet::operation::TensorId;
 use pulp::Arch;
 use std::mem::take;
 

@@ -7,7 +7,7 @@ use super::super::layer::conv_tile::Prologue;
 use super::super::layer::stencil::Stencil;
 use super::super::layer::weight_gradient::{self, WeightGradient, fold};
 use super::lane::{Context, Inputs, Lane, Quantity};
-use crate::unet::plan::TensorId;
+use crate::unet::operation::TensorId;
 use crate::unet::tape;
 use std::mem::take;
 use std::ops::Range;
@@ -44,9 +44,9 @@ impl ConvLayer {
         residual_goes_back: bool,
         gradient: usize,
     ) -> Self {
-        let (n_in, side) = (n_inputs.iter().sum(), tape.side());
+        let tape::Convolution { kernel, inputs, output, residual, shift, goes_back } = tape;
+        let n_in = n_inputs.iter().sum();
         let len = n_in * weight_gradient::n_products(stencil) * n_out + n_out;
-        let tape::Convolution { inputs, output, residual, shift, goes_back, weight, bias, .. } = tape;
         Self {
             inputs,
             output,
@@ -54,11 +54,11 @@ impl ConvLayer {
             residual_goes_back,
             shift,
             goes_back,
-            side,
+            side: kernel.sampling.side(),
             forward: PackedConv::zeros(stencil, n_out, n_in),
             transposed: n_inputs.iter().map(|&n| PackedConv::zeros(transposed, n, n_out)).collect(),
-            weight,
-            bias,
+            weight: kernel.weight,
+            bias: kernel.bias,
             gradient: gradient..gradient + len,
         }
     }
@@ -71,8 +71,8 @@ impl ConvLayer {
     pub(super) fn room(&self, layouts: &[Blocked]) -> (usize, usize) {
         let (output, stencil) = (layouts[self.output], self.forward.stencil);
         let inputs = self.inputs.each().zip(&self.transposed);
-        let back = inputs.map(|(input, conv)| Convolution::scratch_len(&[conv], layouts[input.tensor])).max();
-        let forward = Convolution::scratch_len(&[&self.forward], output);
+        let back = inputs.map(|(input, conv)| Convolution::scratch_len([conv], layouts[input.tensor])).max();
+        let forward = Convolution::scratch_len([&self.forward], output);
         let weights = weight_gradient::scratch_len(stencil, output, 2);
         (forward.max(back.unwrap_or(0)).max(weights), weight_gradient::room(stencil, output, 2))
     }

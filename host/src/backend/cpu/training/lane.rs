@@ -7,7 +7,8 @@ use super::attention::AttentionScratch;
 use super::embedding::EmbeddingState;
 use super::memory::Memory;
 use super::norm::NormState;
-use crate::unet::plan::TensorId;
+use crate::unet::EnergyScales;
+use crate::unet::operation::TensorId;
 pub(super) use crate::unet::tape::{Input, Inputs, Quantity};
 
 /// What a layer reads besides the buffers of its lane.
@@ -40,6 +41,8 @@ pub(super) struct Lane {
     pub(super) dot_h: Vec<f32>,
     pub(super) d_image: Vec<f32>,
     pub(super) v: Vec<f32>,
+    /// What the smoothing level makes of images.
+    pub(super) scales: EnergyScales,
     pub(super) loss: f64,
 }
 

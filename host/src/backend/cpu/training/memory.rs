@@ -7,7 +7,7 @@
 use super::super::aligned::Aligned;
 use super::super::blocked::Blocked;
 use super::lane::{Inputs, Quantity};
-use crate::unet::plan::TensorId;
+use crate::unet::operation::TensorId;
 use crate::unet::tape::{Operation, Tape};
 use std::mem::take;
 use std::sync::Arc;
@@ -146,13 +146,12 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::unet::architecture::tests::small;
-    use crate::unet::plan::Plan;
+    use crate::unet::program::Program;
 
     /// Goes back through the tape and writes into each buffer whose gradient it holds: nobody finds another's.
     #[test]
     fn no_gradient_is_overwritten_before_it_was_read() {
-        let plan = Plan::new(&small(), 16, 16).unwrap();
-        let tape = Tape::new(&small(), &plan);
+        let tape = Tape::new(&Program::new(&small(), 16, 16).unwrap());
         let layouts: Vec<Blocked> = tape.tensors.iter().map(|&shape| Blocked::new(shape, 4)).collect();
         let places = Places::new(&tape, &layouts);
         let [_, _, d_dots, d_values] = &places.buffers;

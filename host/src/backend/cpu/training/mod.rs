@@ -10,7 +10,7 @@
 //! the tangents is what the score's own backward pass has computed, because G is linear in them; so a step is four passes
 //! of one convolution each - values, score, tangents, gradients of values - and one of the weights' gradients, of two.
 //!
-//! Everything is written out into buffers here; the solver's passes, which fuse, are in `step`.
+//! Everything is written out into buffers here; the solver's passes fuse (`unet::operation`).
 
 mod attention;
 mod convolution;
@@ -25,10 +25,11 @@ use super::aligned::Aligned;
 use super::blocked::Blocked;
 use super::engine::Engine;
 use super::layer::pixel_shuffle::{shuffle, unshuffle};
-use super::network::{NetworkError, layouts};
-use crate::unet::plan::{Plan, TensorId};
+use super::model::layouts;
+use crate::unet::operation::TensorId;
+use crate::unet::program::Program;
 use crate::unet::tape::Tape;
-use crate::unet::{Architecture, EnergyScales, Parametrisation, PerturbationKernelSpec};
+use crate::unet::{Architecture, Direction, EnergyScales, NetworkError, Parametrisation, PerturbationKernelSpec};
 use attention::AttentionScratch;
 use lane::{Context, Lane, Quantity};
 use memory::Memory;
@@ -105,7 +106,7 @@ impl TrainingNetwork {
     /// A network for batches of up to `lanes` images of `height` x `width` pixels.
     ///
     /// # Errors
-    /// `Plan`, when the sides are not multiples of what the architecture needs, or the architecture is impossible.
+    /// `Size`, when the sides are not multiples of what the architecture needs, or `Architecture`, when it is impossible.
     pub fn new(
         architecture: &Architecture,
         parametrisation: Parametrisation,
@@ -114,11 +115,10 @@ impl TrainingNetwork {
         width: usize,
         lanes: usize,
     ) -> Result<Self, NetworkError> {
-        let plan = Plan::new(architecture, height, width)?;
-        let tape = Tape::new(architecture, &plan);
-        let layouts = layouts(&plan, &tape.tensors);
-        let layers = Layers::new(tape, layouts);
-        let image_len = architecture.in_channels * height * width;
+        let program = Program::new(architecture, height, width)?;
+        let tape = Tape::new(&program);
+        let layouts = layouts(&program, &tape.tensors);
+        let (layers, image_len) = (Layers::new(tape, layouts), program.image_len);
         let lanes = (0..lanes).map(|_| new_lane(&layers, image_len)).collect();
         let most_channels = layers.layouts.iter().map(|layout| layout.channels).max().unwrap_or(0);
         let shared = Shared {
@@ -203,14 +203,10 @@ impl Shared {
         Context { engine: &self.engine, layouts: &self.layouts, parameters, zeros: &self.zeros }
     }
 
-    fn scales(&self, t: f64) -> EnergyScales {
-        EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(t))
-    }
-
     fn score_matching(&self, operations: &[Operation], parameters: &[f32], lane: &mut Lane, sample: Sample<'_>) {
-        let (context, scales) = (self.context(parameters), self.scales(sample.t));
-        self.values(&context, operations, lane, sample, scales);
-        self.energy_gradient(&context, operations, lane, scales);
+        let context = self.context(parameters);
+        self.values(&context, operations, lane, sample);
+        self.energy_gradient(&context, operations, lane);
         let std = self.perturbation_kernel.at(sample.t).std as f32;
         let mut loss = 0.0;
         for ((v, d), z) in lane.v.iter_mut().zip(&lane.d_image).zip(sample.z) {
@@ -219,17 +215,14 @@ impl Shared {
             *v = 2.0 * std * sample.weight as f32 * residual;
         }
         lane.loss = sample.weight * loss;
-        self.tangents(&context, operations, lane, scales);
-        self.seed(lane, Quantity::DValue, scales.output, |lane| &lane.dot_h);
-        for operation in operations.iter().rev() {
-            operation.backward_value(&context, lane, true);
-        }
-        self.embedding.backward(parameters, &mut lane.embedding);
+        self.tangents(&context, operations, lane);
+        self.ends(lane, Direction::Vjp, Quantity::DValue).enter(&mut lane.memory, &lane.dot_h);
+        self.backward_values(&context, operations, lane, true);
     }
 
     fn denoising(&self, operations: &[Operation], parameters: &[f32], lane: &mut Lane, sample: Sample<'_>) {
-        let (context, scales) = (self.context(parameters), self.scales(sample.t));
-        self.values(&context, operations, lane, sample, scales);
+        let context = self.context(parameters);
+        self.values(&context, operations, lane, sample);
         let mut loss = 0.0;
         for ((v, h), z) in lane.v.iter_mut().zip(&lane.h).zip(sample.z) {
             let residual = h - z;
@@ -237,61 +230,72 @@ impl Shared {
             *v = 2.0 * sample.weight as f32 * residual;
         }
         lane.loss = sample.weight * loss;
-        self.seed(lane, Quantity::DValue, scales.output, |lane| &lane.v);
-        for operation in operations.iter().rev() {
-            operation.backward_value(&context, lane, false);
-        }
-        self.embedding.backward(parameters, &mut lane.embedding);
+        self.ends(lane, Direction::Vjp, Quantity::DValue).enter(&mut lane.memory, &lane.v);
+        self.backward_values(&context, operations, lane, false);
     }
 
     /// h, and every value on the way.
-    fn values(
-        &self,
-        context: &Context<'_>,
-        operations: &[Operation],
-        lane: &mut Lane,
-        sample: Sample<'_>,
-        scales: EnergyScales,
-    ) {
-        let EnergyScales { input_scale, input_shift, skip, output } = scales;
+    fn values(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, sample: Sample<'_>) {
+        lane.scales = EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(sample.t));
         self.embedding.forward(context.parameters, sample.t, &mut lane.embedding);
-        let input = lane.memory.of_mut(Quantity::Value, 0);
-        let (side, ends) = (self.pixel_unshuffle, self.layouts[0]);
-        unshuffle(ends, side, (input_scale as f32, input_shift as f32), sample.x, input);
+        let ends = self.ends(lane, Direction::Forward, Quantity::Value);
+        ends.enter(&mut lane.memory, sample.x);
         operations.iter().for_each(|operation| operation.forward(context, lane, Quantity::Value));
-        let u = lane.memory.of(Quantity::Value, self.output);
-        let on_x = ((skip * input_scale) as f32, sample.x);
-        shuffle(ends, side, (output as f32, u), on_x, (skip * input_shift) as f32, &mut lane.h);
+        ends.leave(&lane.memory, sample.x, &mut lane.h);
     }
 
     /// J_h^T h, minus the score, and the gradients of all tangents.
-    fn energy_gradient(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, scales: EnergyScales) {
-        let EnergyScales { input_scale, skip, output, .. } = scales;
-        self.seed(lane, Quantity::DDot, output, |lane| &lane.h);
+    fn energy_gradient(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane) {
+        let ends = self.ends(lane, Direction::Vjp, Quantity::DDot);
+        ends.enter(&mut lane.memory, &lane.h);
         operations.iter().rev().for_each(|operation| operation.backward_tangent(context, lane));
-        let d_input = lane.memory.of(Quantity::DDot, 0);
-        let on_h = ((skip * input_scale) as f32, &lane.h[..]);
-        let scale = input_scale as f32;
-        shuffle(self.layouts[0], self.pixel_unshuffle, (scale, d_input), on_h, 0.0, &mut lane.d_image);
+        ends.leave(&lane.memory, &lane.h, &mut lane.d_image);
     }
 
     /// J_h v, and every tangent on the way.
-    fn tangents(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, scales: EnergyScales) {
-        let EnergyScales { input_scale, skip, output, .. } = scales;
-        let (side, ends) = (self.pixel_unshuffle, self.layouts[0]);
-        let input = lane.memory.of_mut(Quantity::Dot, 0);
-        unshuffle(ends, side, (input_scale as f32, 0.0), &lane.v, input);
+    fn tangents(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane) {
+        let ends = self.ends(lane, Direction::Tangent, Quantity::Dot);
+        ends.enter(&mut lane.memory, &lane.v);
         operations.iter().for_each(|operation| operation.forward(context, lane, Quantity::Dot));
-        let u = lane.memory.of(Quantity::Dot, self.output);
-        let on_v = ((skip * input_scale) as f32, &lane.v[..]);
-        shuffle(ends, side, (output as f32, u), on_v, 0.0, &mut lane.dot_h);
+        ends.leave(&lane.memory, &lane.v, &mut lane.dot_h);
     }
 
-    /// The gradient of the network's output from that of h.
-    fn seed(&self, lane: &mut Lane, quantity: Quantity, output: f64, d_h: fn(&Lane) -> &[f32]) {
-        let mut d_output = lane.take(quantity, self.output);
-        unshuffle(self.layouts[0], self.pixel_unshuffle, (output as f32, 0.0), d_h(lane), &mut d_output);
-        lane.put(quantity, self.output, d_output);
+    /// The gradients of all values and parameters, from that of the network's output.
+    fn backward_values(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, with_tangents: bool) {
+        operations.iter().rev().for_each(|operation| operation.backward_value(context, lane, with_tangents));
+        self.embedding.backward(context.parameters, &mut lane.embedding);
+    }
+
+    fn ends(&self, lane: &Lane, direction: Direction, quantity: Quantity) -> Ends<'_> {
+        let (input, output) = (0, self.output);
+        let [from, to] = if direction == Direction::Vjp { [output, input] } else { [input, output] };
+        Ends { shared: self, scales: lane.scales, direction, quantity, from, to }
+    }
+}
+
+/// Where a pass over an image begins, and where it ends.
+struct Ends<'a> {
+    shared: &'a Shared,
+    scales: EnergyScales,
+    direction: Direction,
+    quantity: Quantity,
+    from: TensorId,
+    to: TensorId,
+}
+
+impl Ends<'_> {
+    /// What enters the network for an image.
+    fn enter(&self, memory: &mut Memory, image: &[f32]) {
+        let (layout, side) = (self.shared.layouts[self.from], self.shared.pixel_unshuffle);
+        let values = memory.of_mut(self.quantity, self.from);
+        unshuffle(layout, side, self.scales.entrance(self.direction), image, values);
+    }
+
+    /// The image that follows from what leaves the network.
+    fn leave(&self, memory: &Memory, image: &[f32], out: &mut [f32]) {
+        let (layout, side) = (self.shared.layouts[self.to], self.shared.pixel_unshuffle);
+        let (a, b, c) = self.scales.exit(self.direction);
+        shuffle(layout, side, (a, memory.of(self.quantity, self.to)), (b, image), c, out);
     }
 }
 
@@ -326,6 +330,7 @@ fn new_lane(layers: &Layers, image_len: usize) -> Lane {
         dot_h: zeros(image_len),
         d_image: zeros(image_len),
         v: zeros(image_len),
+        scales: EnergyScales::default(),
         loss: 0.0,
     }
 }

@@ -21,7 +21,7 @@ use super::super::blocked::Blocked;
 use super::super::layer::group_norm::{GroupNorm, Moments, Normalisation};
 use super::lane::{Context, Input, Inputs, Lane, Quantity};
 use super::norm_kernels::{Activate, InputGradient, TangentSums, ValueGradient, nothing, run_blocks};
-use crate::unet::plan::TensorId;
+use crate::unet::operation::TensorId;
 use rayon::prelude::*;
 use std::mem::take;
 use std::ops::Range;

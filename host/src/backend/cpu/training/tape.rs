@@ -2,7 +2,6 @@
 
 use super::super::blocked::Blocked;
 use super::super::layer::group_norm::GroupNorm;
-use super::super::layer::resample::stencils;
 use super::super::layer::stencil::Stencil;
 use super::attention::AttentionLayer;
 use super::convolution::ConvLayer;
@@ -10,7 +9,7 @@ use super::embedding::Embedding;
 use super::lane::{Context, Lane, Quantity};
 use super::memory::Places;
 use super::norm::NormLayer;
-use crate::unet::plan::TensorId;
+use crate::unet::operation::{self, Attention, TensorId};
 use crate::unet::tape::{self, Convolution, Norm};
 use std::sync::Arc;
 
@@ -121,7 +120,7 @@ impl Layers {
 
     fn convolution(&mut self, tape: Convolution) -> Operation {
         let layout = self.layouts[tape.output];
-        let pair = tape.kind.map_or((Stencil::POINT, Stencil::POINT), |kind| stencils(kind, layout));
+        let pair = Stencil::pair(tape.kernel.sampling, layout);
         let n_inputs: Vec<usize> = tape.inputs.each().map(|input| self.layouts[input.tensor].channels).collect();
         let residual_goes_back = tape.residual.is_some_and(|inputs| !self.places.are_anothers(inputs.first.tensor));
         let layer = ConvLayer::new(tape, pair, (&n_inputs, layout.channels), residual_goes_back, self.gradient_len);
@@ -132,15 +131,15 @@ impl Layers {
     }
 
     fn norm(&mut self, tape: Norm, number: usize) -> Operation {
-        let zeros = || vec![0.0; tape.gain.len()];
-        let norm = GroupNorm { gain: zeros(), bias: zeros(), groups: tape.groups, eps: tape.eps };
-        let gradient = self.gradient_len..self.gradient_len + 2 * tape.gain.len();
+        let Norm { norm: operation::Norm { groups, eps, gain, bias }, inputs, output, silu } = tape;
+        let zeros = || vec![0.0; gain.len()];
+        let norm = GroupNorm { gain: zeros(), bias: zeros(), groups, eps };
+        let gradient = self.gradient_len..self.gradient_len + 2 * gain.len();
         self.gradient_len = gradient.end;
-        let Norm { inputs, output, silu, gain, bias, .. } = tape;
         Operation::Norm(Box::new(NormLayer { number, inputs, output, silu, norm, gain, bias, gradient }))
     }
 
-    fn attention(&mut self, &tape::Attention { heads, qkv, mixed }: &tape::Attention) -> Operation {
+    fn attention(&mut self, &Attention { heads, qkv, mixed, .. }: &Attention) -> Operation {
         let (layout, (channels, pixels)) = (self.layouts[mixed], self.attention);
         self.attention = (channels.max(layout.channels / heads), pixels.max(layout.height * layout.width));
         Operation::Attention(AttentionLayer { heads, qkv, mixed })

@@ -12,14 +12,15 @@ use super::error::DeviceError;
 use super::layer::conv::{PackedConv, Packer};
 use super::layer::conv_weights::{WeightScratch, WeightShape};
 use super::layer::linear_training::{LinearPlace, TrainingEmbedding};
-use super::layer::pixel_shuffle::{Direction, PixelShuffle};
+use super::layer::pixel_shuffle::PixelShuffle;
 use super::layer::training_loss::{Objective, TrainingLoss};
 use super::network::{CudaNetworkError, lane_scalars};
 use super::vector::Lanes;
-use crate::backend::cpu::{NetworkError, TrainingBatch};
-use crate::unet::plan::{Plan, TensorId};
-use crate::unet::tape::{Linear, Quantity, Tape, TimeEmbedding};
-use crate::unet::{Architecture, Parametrisation, PerturbationKernelSpec};
+use crate::backend::cpu::TrainingBatch;
+use crate::unet::operation::{Linear, TensorId, TimeEmbedding};
+use crate::unet::program::Program;
+use crate::unet::tape::{Quantity, Tape};
+use crate::unet::{Architecture, Direction, Parametrisation, PerturbationKernelSpec};
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
 use memory::{Memory, Site};
@@ -90,8 +91,8 @@ impl CudaTrainingNetwork {
         width: usize,
         lanes: usize,
     ) -> Result<Self, CudaNetworkError> {
-        let plan = Plan::new(architecture, height, width).map_err(NetworkError::from)?;
-        let tape = Tape::new(architecture, &plan);
+        let program = Program::new(architecture, height, width)?;
+        let tape = Tape::new(&program);
         device.require(memory::bytes(&tape, lanes), "training with as many images of this size at a time")?;
         let memory = Memory::new(device, &tape, lanes)?;
         let operation = |operation| Operation::new(device, operation, &memory, lanes);
@@ -115,7 +116,7 @@ impl CudaTrainingNetwork {
             scalars: Buffer::new(device, lanes)?,
             parameters: Buffer::new(device, tape.n_parameters)?,
             gradient: Buffer::new(device, tape.n_parameters)?,
-            images: Images::new(device, architecture.in_channels * height * width, lanes)?,
+            images: Images::new(device, program.image_len, lanes)?,
             perturbation_kernel: kernel,
             parametrisation,
             device: Rc::clone(device),
