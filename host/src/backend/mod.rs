@@ -8,10 +8,12 @@ pub mod cpu;
 pub mod cuda;
 mod mirror;
 mod precision;
+pub(crate) mod training_batch;
 
 pub use choice::DeviceChoice;
 pub use mirror::Mirror;
 pub use precision::Precision;
+pub use training_batch::TrainingBatch;
 
 use cuda::Traffic;
 use gradus_core::{Evaluator, Level};

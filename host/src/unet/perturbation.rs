@@ -57,24 +57,41 @@ pub enum Direction {
     Tangent,
 }
 
+/// What enters the network for an image: scale image + shift.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entrance {
+    pub(crate) scale: f32,
+    pub(crate) shift: f32,
+}
+
+/// The image that follows from the tensor u that leaves the network: on_tensor u + (on_image image + constant), with the image
+/// that entered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exit {
+    pub(crate) on_tensor: f32,
+    pub(crate) on_image: f32,
+    pub(crate) constant: f32,
+}
+
 impl EnergyScales {
-    /// (a, b) such that a image + b enters the network.
-    pub(crate) fn entrance(&self, direction: Direction) -> (f32, f32) {
-        match direction {
-            Direction::Forward => (self.input_scale as f32, self.input_shift as f32),
-            Direction::Tangent => (self.input_scale as f32, 0.0),
-            Direction::Vjp => (self.output as f32, 0.0),
-        }
+    /// What an image becomes on its way into the network.
+    pub(crate) fn entrance(&self, direction: Direction) -> Entrance {
+        let (scale, shift) = match direction {
+            Direction::Forward => (self.input_scale, self.input_shift),
+            Direction::Tangent => (self.input_scale, 0.0),
+            Direction::Vjp => (self.output, 0.0),
+        };
+        Entrance { scale: scale as f32, shift: shift as f32 }
     }
 
-    /// (a, b, c) such that a u + b image + c leaves for the image, where u is what leaves the network.
-    pub(crate) fn exit(&self, direction: Direction) -> (f32, f32, f32) {
-        let on_image = (self.skip * self.input_scale) as f32;
-        match direction {
-            Direction::Forward => (self.output as f32, on_image, (self.skip * self.input_shift) as f32),
-            Direction::Tangent => (self.output as f32, on_image, 0.0),
-            Direction::Vjp => (self.input_scale as f32, on_image, 0.0),
-        }
+    /// What becomes of the network's last tensor on its way out.
+    pub(crate) fn exit(&self, direction: Direction) -> Exit {
+        let (on_tensor, constant) = match direction {
+            Direction::Forward => (self.output, self.skip * self.input_shift),
+            Direction::Tangent => (self.output, 0.0),
+            Direction::Vjp => (self.input_scale, 0.0),
+        };
+        Exit { on_tensor: on_tensor as f32, on_image: (self.skip * self.input_scale) as f32, constant: constant as f32 }
     }
 
     /// The four scalars of `parametrisation` where the kernel is `kernel`.

@@ -77,6 +77,11 @@ impl<'a> View<'a> {
         self.layout
     }
 
+    /// All values of the activation, and what may stand behind them.
+    pub(crate) fn values(&self) -> &'a [f32] {
+        self.data
+    }
+
     /// All rows of one channel in one block, contiguous.
     #[inline(always)]
     pub(crate) fn block(&self, block: usize, channel: usize) -> &'a [f32] {

@@ -34,15 +34,13 @@ impl Execution<'_> {
         match *operation {
             Operation::Embed => model.time_embedding.forward(engine.arch, self.lane.t, &mut self.lane.embedded),
             Operation::Enter { direction, output } => {
-                let (scales, image) = (self.lane.scales.entrance(direction), self.image);
+                let (entrance, image) = (self.lane.scales.entrance(direction), self.image);
                 let (layout, side) = (model.layouts[output], model.program.pixel_unshuffle);
-                unshuffle(layout, side, scales, image, &mut self.memory(output).values);
+                unshuffle(layout, side, entrance, image, &mut self.memory(output).values);
             }
             Operation::Leave { direction, input } => {
-                let (a, b, c) = self.lane.scales.exit(direction);
-                let from = &self.lane.buffers[model.program.buffers[input]].values;
-                let side = model.program.pixel_unshuffle;
-                shuffle(model.layouts[input], side, (a, from), (b, self.image), c, self.out);
+                let (exit, from) = (self.lane.scales.exit(direction), model.view(self.lane, input));
+                shuffle(from.layout(), model.program.pixel_unshuffle, exit, from.values(), self.image, self.out);
             }
             Operation::Normalise { norm, x } => {
                 let mut state = take(&mut self.lane.norms[norm]);
@@ -132,7 +130,7 @@ impl Execution<'_> {
     }
 
     fn view(&self, tensor: TensorId) -> View<'_> {
-        View::new(&self.lane.buffers[self.model.program.buffers[tensor]].values, self.model.layouts[tensor])
+        self.model.view(self.lane, tensor)
     }
 
     fn inputs(&self, inputs: Inputs) -> Concat<'_> {
@@ -151,6 +149,10 @@ impl Execution<'_> {
 }
 
 impl Model {
+    fn view<'a>(&self, lane: &'a Lane, tensor: TensorId) -> View<'a> {
+        View::new(&lane.buffers[self.program.buffers[tensor]].values, self.layouts[tensor])
+    }
+
     /// Work of some operations.
     pub(crate) fn flop(&self, operations: &[Operation]) -> Flop {
         let products = |attention: &Attention, n: f64| {

@@ -19,12 +19,13 @@ pub(crate) mod simd;
 pub mod training;
 mod vector;
 
+pub use super::training_batch::TrainingBatch;
 pub use crate::unet::NetworkError;
 pub use evaluator::{CpuEvaluator, PreconditionedCpuEvaluator};
 pub use flop::Flop;
 pub use network::Network;
 pub use profile::LayerTime;
-pub use training::{TrainingBatch, TrainingNetwork};
+pub use training::TrainingNetwork;
 
 /// The instruction set that the network uses here, chosen at run time.
 #[must_use]

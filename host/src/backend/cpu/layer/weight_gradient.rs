@@ -16,7 +16,7 @@ use super::super::engine::Engine;
 use super::super::simd::{load, load_first, store_first};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::stencil::{MAX_TAPS, Product, Stencil};
-use super::weight_phases::{Shape, SplitRow};
+use super::weight_phases::{Shape, SplitRow, VECTORS};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -25,8 +25,6 @@ use std::ops::Range;
 const INPUTS: usize = 4;
 /// Grid pixels whose products are summed in one chain of additions, about.
 const PIXELS: usize = 1024;
-/// Most vectors of outputs at a time.
-pub(super) const VECTORS: usize = 5;
 
 /// The weight gradient of one convolution.
 #[derive(Clone, Copy)]

@@ -6,9 +6,9 @@ use super::super::layer::conv::{Convolution, Epilogue, PackedConv, Term};
 use super::super::layer::conv_tile::Prologue;
 use super::super::layer::stencil::Stencil;
 use super::super::layer::weight_gradient::{self, WeightGradient, fold};
-use super::lane::{Context, Inputs, Lane, Quantity};
+use super::lane::{Context, Lane};
 use crate::unet::operation::TensorId;
-use crate::unet::tape;
+use crate::unet::tape::{self, Inputs, Quantity};
 use std::mem::take;
 use std::ops::Range;
 

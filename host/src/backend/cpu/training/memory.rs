@@ -1,14 +1,13 @@
 //! Where a lane keeps the four numbers of every activation.
 //!
-//! Values, tangents and gradients of tangents are wanted until a step ends, so each has memory of its own. The gradient of
+//! Values, tangents and gradients of tangents are wanted until the last pass ends, so each has memory of its own. The gradient of
 //! a value is dead once the operation that made the value has gone back: its memory, which is then in a cache, serves the
 //! next ones. And what is only ever added to something else, a projected shortcut, has the gradients of the sum.
 
 use super::super::aligned::Aligned;
 use super::super::blocked::Blocked;
-use super::lane::{Inputs, Quantity};
 use crate::unet::operation::TensorId;
-use crate::unet::tape::{Operation, Tape};
+use crate::unet::tape::{Inputs, Operation, Quantity, Tape};
 use std::mem::take;
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The elementwise loops of a normalisation in training, one block of rows at a time.
+//! What one image leaves at a normalisation in training, and the elementwise loops, one block of rows at a time.
 
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::layer::group_norm::Normalisation;
@@ -6,6 +6,43 @@ use super::super::layer::silu::{silu, silu_slopes};
 use super::super::simd::{Sum, for_each_vector, load_first, store_first};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+
+/// Means over a group.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct GroupMeans {
+    /// M and A of the tangent.
+    pub(super) dot: f64,
+    pub(super) dot_hat: f64,
+    /// D and B of the tangent's gradient.
+    pub(super) d: f64,
+    pub(super) d_hat: f64,
+}
+
+/// What one image leaves at a normalisation.
+#[derive(Debug, Default)]
+pub(super) struct NormState {
+    pub(super) value: Normalisation,
+    /// dot_x^ = p dot_x + q x + r, per channel.
+    pub(super) dot_hat: Vec<[f32; 3]>,
+    pub(super) means: Vec<GroupMeans>,
+    /// d_x = rstd g d_z + s d_dot_z + t dot_x + q x + r: (s, t) and (q, r), per channel.
+    pub(super) on_tangents: Vec<[f32; 2]>,
+    pub(super) on_x: Vec<[f32; 2]>,
+    pub(super) sums: Vec<[f32; 3]>,
+}
+
+impl NormState {
+    pub(super) fn new(channels: usize, groups: usize, blocks: usize) -> Self {
+        Self {
+            value: Normalisation::new(channels),
+            dot_hat: vec![[0.0; 3]; channels],
+            means: vec![GroupMeans::default(); groups],
+            on_tangents: vec![[0.0; 2]; channels],
+            on_x: vec![[0.0; 2]; channels],
+            sums: vec![[0.0; 3]; blocks * channels],
+        }
+    }
+}
 
 /// Calls `task(block, pixels, values, beside)` for every block of an activation, which may be in longer memory; `beside`
 /// has one item for each block.
@@ -119,7 +156,7 @@ impl WithSimd for Activate<'_> {
 
 /// d_z = s'(z) d_y, where d_y is given or stands where the result will; with `second` = (dot_x, d_dot_y) also + s''(z) dot_z d_dot_y.
 /// Sums of d_z, d_z x^ and d_dot_z dot_x^. What is kept is the part of d_x that does not depend on them,
-/// r g d_z, and with `second` also + on_tangents . (d_dot_z, dot_x).
+/// rstd g d_z, and with `second` also + on_tangents . (d_dot_z, dot_x).
 pub(super) struct ValueGradient<'a> {
     pub(super) norm: &'a Normalisation,
     pub(super) dot_hat: &'a [[f32; 3]],

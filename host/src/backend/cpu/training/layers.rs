@@ -6,11 +6,11 @@ use super::super::layer::stencil::Stencil;
 use super::attention::AttentionLayer;
 use super::convolution::ConvLayer;
 use super::embedding::Embedding;
-use super::lane::{Context, Lane, Quantity};
+use super::lane::{Context, Lane};
 use super::memory::Places;
 use super::norm::NormLayer;
 use crate::unet::operation::{self, Attention, TensorId};
-use crate::unet::tape::{self, Convolution, Norm};
+use crate::unet::tape::{self, Convolution, Norm, Quantity};
 use std::sync::Arc;
 
 /// One operation.
