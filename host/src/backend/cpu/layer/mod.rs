@@ -16,4 +16,6 @@ mod weight_phases;
 mod winograd;
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use super::super::simd::tests::all_archs;
 use super::attention::{Attention, VjpInputs};
 use super::conv::{Convolution, Epilogue, PackedConv, Term};
 use super::conv_tile::Prologue;
-use super::group_norm::{GroupNorm, InputGradient, InputGradientBlock, Moments, Normalisation};
+use super::group_norm::{GroupNorm, InputGradient, InputGradientBlock, Normalisation, Pairs};
 use super::stencil::Stencil;
 use super::time_embedding::TimeEmbedding;
 use crate::unet::operation::{self, Sampling};
@@ -40,7 +40,7 @@ fn engine<const N: usize>(arch: pulp::Arch, terms: [&PackedConv; N], output: Blo
     Engine::new(arch, Convolution::scratch_len(terms, output))
 }
 
-fn convolve(arch: pulp::Arch, weights: &PackedConv, input: Blocked, x: &[f32], output: Blocked) -> Vec<f32> {
+pub(super) fn convolve(arch: pulp::Arch, weights: &PackedConv, input: Blocked, x: &[f32], output: Blocked) -> Vec<f32> {
     let mut out = vec![f32::NAN; output.len()];
     let mut sums = vec![[0.0; 2]; output.n_blocks() * output.channels];
     let terms = [Term { weights, input: Concat::one(View::new(x, input)), prologue: Prologue::Identity }];
@@ -50,13 +50,13 @@ fn convolve(arch: pulp::Arch, weights: &PackedConv, input: Blocked, x: &[f32], o
 }
 
 /// A convolution and its transpose.
-struct Pair {
-    forward: PackedConv,
+pub(super) struct Pair {
+    pub(super) forward: PackedConv,
     transposed: PackedConv,
 }
 
 impl Pair {
-    fn new(sampling: Sampling, output: Blocked, n_in: usize, weights: &[f32]) -> Self {
+    pub(super) fn new(sampling: Sampling, output: Blocked, n_in: usize, weights: &[f32]) -> Self {
         let ((forward, transposed), n_out, side) = (Stencil::pair(sampling, output), output.channels, sampling.side());
         Self {
             forward: PackedConv::forward(forward, n_out, n_in, side, weights),
@@ -232,11 +232,11 @@ fn group_norm_and_silu_match_f64_and_central_differences() {
         assert_eq!(copy, x);
 
         let mut state = Normalisation::new(6);
-        let of = |layout, values| Moments { layout, values };
+        let of = |layout, values| Pairs { layout, values };
         state.forward(&norm, of(first, &moments[..3]), Some(of(second, &moments[3..])));
         let (x_first, x_second) = x.split_at(first.len());
         let input = Concat { first: View::new(x_first, first), second: Some(View::new(x_second, second)) };
-        let terms = [Term { weights: &point.forward, input, prologue: Prologue::NormSilu(&state) }];
+        let terms = [Term { weights: &point.forward, input, prologue: Prologue::Norm { norm: &state, silu: true } }];
         let mut out = vec![0.0; both.len()];
         Convolution { terms: &terms, output: both, epilogue: Epilogue::Store }.run(&engine, &mut out, &mut moments);
         for (found, exact) in out.iter().zip(&exact) {
@@ -249,7 +249,7 @@ fn group_norm_and_silu_match_f64_and_central_differences() {
         let (mut d_z, mut sums) = (vec![0.0; both.len()], vec![[0.0; 2]; 6]);
         Convolution { terms: &terms, output: both, epilogue }.run(&engine, &mut d_z, &mut sums);
         let mut gradient = InputGradient::new(6);
-        gradient.vjp(&norm, &state, 35, &sums);
+        gradient.vjp(&norm, &state, Pairs { layout: both, values: &sums });
         for (from, (view, x_len)) in [(0, (input.first, first.len())), (3, (View::new(x_second, second), second.len()))]
         {
             let mut d_x = vec![1.0; x_len];
