@@ -7,10 +7,12 @@ use super::lane::{Lane, Memory};
 use super::layer::attention::VjpInputs;
 use super::layer::conv::{self, PackedConv, Term};
 use super::layer::conv_tile;
-use super::layer::group_norm::{InputGradientBlock, Moments};
+use super::layer::group_norm::{InputGradientBlock, Pairs};
 use super::layer::pixel_shuffle::{shuffle, unshuffle};
-use super::model::Model;
-use crate::unet::operation::{self, Attention, Convolution, Epilogue, Inputs, NormVjp, Operation, Prologue, TensorId};
+use super::model::{Model, PackedConvolution};
+use crate::unet::operation::{
+    self, Attention, Convolution, Epilogue, Inputs, NormVjp, Operation, Prologue, Target, TensorId,
+};
 use std::mem::take;
 
 /// A pass over one image.
@@ -44,8 +46,8 @@ impl Execution<'_> {
             }
             Operation::Normalise { norm, x } => {
                 let mut state = take(&mut self.lane.norms[norm]);
-                let second = x.second.map(|second| self.moments(second));
-                state.forward.forward(&model.norms[norm], self.moments(x.first), second);
+                let second = x.second.map(|second| self.pairs(second));
+                state.forward.forward(&model.norms[norm], self.pairs(x.first), second);
                 self.lane.norms[norm] = state;
             }
             Operation::Convolve(ref convolution) => self.convolve(convolution),
@@ -53,20 +55,18 @@ impl Execution<'_> {
             Operation::AttendVjp { attention, d_mixed, d_qkv } => self.attend_vjp(attention, d_mixed, d_qkv),
             Operation::NormVjp { norm, d_z, .. } => {
                 let mut state = take(&mut self.lane.norms[norm]);
-                let Moments { layout, values: sums } = self.moments(d_z);
-                let n_sums = layout.n_blocks() * layout.channels;
-                let n_pixels = layout.height * layout.width;
-                state.vjp.vjp(&model.norms[norm], &state.forward, n_pixels, &sums[..n_sums]);
+                state.vjp.vjp(&model.norms[norm], &state.forward, self.pairs(d_z));
                 self.lane.norms[norm] = state;
             }
-            Operation::NormInput { vjp, base, d_x } => {
-                let mut out = take(self.memory(d_x.tensor));
-                let channels = model.layouts[vjp.x].channels;
-                let base = base.map(|base| self.view(base).window(vjp.first, channels));
-                self.norm_vjp(vjp).run(engine, base, d_x.accumulate, &mut out.values);
-                *self.memory(d_x.tensor) = out;
-            }
+            Operation::NormInput { vjp, base, d_x } => self.norm_input(vjp, base, d_x),
         }
+    }
+
+    fn norm_input(&mut self, vjp: NormVjp, base: Option<TensorId>, d_x: Target) {
+        let mut out = take(self.memory(d_x.tensor));
+        let base = base.map(|base| self.view(base).window(vjp.first, self.model.layouts[vjp.x].channels));
+        self.norm_vjp(vjp).run(self.engine, base, d_x.accumulate, &mut out.values);
+        *self.memory(d_x.tensor) = out;
     }
 
     fn convolve(&mut self, convolution: &Convolution) {
@@ -76,7 +76,14 @@ impl Execution<'_> {
         let main = self.term(&convolution.main, &packed.weights[0]);
         let shortcut = convolution.shortcut.as_ref().zip(packed.weights.get(1));
         let terms = [main, shortcut.map_or(main, |(term, weights)| self.term(term, weights))];
-        let epilogue = match convolution.epilogue {
+        let epilogue = self.epilogue(convolution.epilogue, packed);
+        let (terms, output) = (&terms[..packed.weights.len()], model.layouts[convolution.output]);
+        conv::Convolution { terms, output, epilogue }.run(self.engine, &mut out.values, &mut out.sums);
+        *self.memory(convolution.output) = out;
+    }
+
+    fn epilogue<'a>(&'a self, epilogue: Epilogue, packed: &'a PackedConvolution) -> conv::Epilogue<'a> {
+        match epilogue {
             Epilogue::Forward { shift, residual, .. } => conv::Epilogue::Forward {
                 bias: &packed.bias,
                 shift: shift.map(|first| &self.lane.embedded.shifts[first..first + packed.bias.len()]),
@@ -90,18 +97,14 @@ impl Execution<'_> {
             Epilogue::NormInput { vjp, accumulate } => {
                 conv::Epilogue::NormVjp { gradient: self.norm_vjp(vjp), accumulate }
             }
-        };
-        let (terms, output) = (&terms[..packed.weights.len()], model.layouts[convolution.output]);
-        conv::Convolution { terms, output, epilogue }.run(self.engine, &mut out.values, &mut out.sums);
-        *self.memory(convolution.output) = out;
+        }
     }
 
     fn term<'a>(&'a self, term: &operation::Term, weights: &'a PackedConv) -> Term<'a> {
         let norms = &self.lane.norms;
         let prologue = match term.prologue {
             Prologue::Identity => conv_tile::Prologue::Identity,
-            Prologue::Norm { norm, silu: false } => conv_tile::Prologue::Norm(&norms[norm].forward),
-            Prologue::Norm { norm, silu: true } => conv_tile::Prologue::NormSilu(&norms[norm].forward),
+            Prologue::Norm { norm, silu } => conv_tile::Prologue::Norm { norm: &norms[norm].forward, silu },
             Prologue::NormVjp { norm, x } => conv_tile::Prologue::NormVjp(&norms[norm].vjp, Concat::one(self.view(x))),
         };
         Term { weights, input: self.inputs(term.input), prologue }
@@ -137,9 +140,9 @@ impl Execution<'_> {
         Concat { first: self.view(inputs.first), second: inputs.second.map(|second| self.view(second)) }
     }
 
-    fn moments(&self, tensor: TensorId) -> Moments<'_> {
+    fn pairs(&self, tensor: TensorId) -> Pairs<'_> {
         let values = &self.lane.buffers[self.model.program.buffers[tensor]].sums;
-        Moments { layout: self.model.layouts[tensor], values }
+        Pairs { layout: self.model.layouts[tensor], values }
     }
 
     fn norm_vjp(&self, NormVjp { norm, d_z, x, first }: NormVjp) -> InputGradientBlock<'_> {

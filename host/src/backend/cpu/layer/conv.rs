@@ -13,6 +13,7 @@ use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
 use super::stencil::{MAX_TAPS, Stencil};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Weights of one convolution in the order in which the inner loops read them.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ impl PackedConv {
     /// `stencil` is the transposed one.
     pub(crate) fn transposed(
         stencil: Stencil,
-        inputs: std::ops::Range<usize>,
+        inputs: Range<usize>,
         (n_out, n_in): (usize, usize),
         side: usize,
         weights: &[f32],
@@ -146,6 +147,13 @@ pub(crate) struct Convolution<'a> {
     pub(crate) epilogue: Epilogue<'a>,
 }
 
+/// The output of one task: channels of a block, from `channel` on.
+#[derive(Clone, Copy)]
+struct Part {
+    block: usize,
+    channel: usize,
+}
+
 /// Most terms of one convolution: the 3x3 one and the 1x1 shortcut.
 const MAX_TERMS: usize = 2;
 /// Most phases.
@@ -181,47 +189,30 @@ impl Convolution<'_> {
                 let parts =
                     out.par_chunks_mut(channels * output.block_pixels(block)).zip(sums.par_chunks_mut(channels));
                 parts.enumerate().with_max_len(1).for_each(|(part, (out, sums))| {
-                    let first = part * channels;
-                    engine.with_scratch(|scratch| self.run_part(engine, (block, first), out, sums, scratch));
+                    let part = Part { block, channel: part * channels };
+                    engine.with_scratch(|scratch| self.run_part(engine, part, out, sums, scratch));
                 });
             });
     }
 
-    /// The output channels from `channel` on of a block, as many as `out` has room for.
-    fn run_part(
-        &self,
-        engine: &Engine,
-        (block, channel): (usize, usize),
-        out: &mut [f32],
-        sums: &mut [[f32; 2]],
-        scratch: &mut [f32],
-    ) {
+    /// The output channels of a part, as many as `out` has room for.
+    fn run_part(&self, engine: &Engine, part: Part, out: &mut [f32], sums: &mut [[f32; 2]], scratch: &mut [f32]) {
         let Some(first) = self.terms.first() else { return };
-        let (stencil, rows, pixels) =
-            (first.weights.stencil, self.output.block_rows(block), self.output.block_pixels(block));
+        let (stencil, rows) = (first.weights.stencil, self.output.block_rows(part.block));
         let (up_rows, up_cols) = (stencil.rows.upscale(), stencil.cols.upscale());
         let grid_rows = rows.start / up_rows..rows.end / up_rows;
         let grid_width = self.output.width / up_cols;
         let grid_pixels = grid_rows.len() * grid_width;
-
-        let (staging, mut rest) = scratch.split_at_mut(first.weights.staging_len(self.output));
-        let mut tiles: [&[f32]; MAX_TERMS] = [&[]; MAX_TERMS];
-        for (term, slot) in self.terms.iter().zip(&mut tiles) {
-            let (tile, behind) = rest.split_at_mut(term.weights.tile_len(self.output));
-            let (shape, rows) = (term.weights.tile_shape(self.output), grid_rows.clone());
-            let (work, behind) = behind.split_at_mut(shape.work_len());
-            rest = behind;
-            engine.arch.dispatch(Pack { shape, rows, input: term.input, prologue: term.prologue, tile, work });
-            *slot = tile;
-        }
+        let (staging, rest) = scratch.split_at_mut(first.weights.staging_len(self.output));
+        let tiles = self.pack(engine, grid_rows, rest);
 
         let accumulate = self.epilogue.accumulates();
         let staged = stencil.n_phases() > 1 || accumulate;
         let phases = Phases::new(self);
         // A few channels through all phases at a time: their sums are still near when they are joined.
         let n_channels = channels_at_a_time(grid_pixels);
-        for (chunk, out) in out.chunks_mut(n_channels * pixels).enumerate() {
-            let block = (channel + chunk * n_channels) / CHANNELS;
+        for (chunk, out) in out.chunks_mut(n_channels * self.output.block_pixels(part.block)).enumerate() {
+            let block = (part.channel + chunk * n_channels) / CHANNELS;
             let phase_len = out.len() / stencil.pixels_per_point();
             for phase in 0..stencil.n_phases() {
                 let target = if staged { &mut staging[phase * phase_len..][..phase_len] } else { &mut *out };
@@ -233,10 +224,26 @@ impl Convolution<'_> {
                 engine.arch.dispatch(Join { stencil, accumulate, width: grid_width, phase_len, staging, out });
             }
         }
-        self.finish(engine, (block, channel), out, sums);
+        self.finish(engine, part, out, sums);
     }
 
-    fn finish(&self, engine: &Engine, (block, first): (usize, usize), out: &mut [f32], sums: &mut [[f32; 2]]) {
+    /// The tile of every term.
+    fn pack<'s>(&self, engine: &Engine, rows: Range<usize>, mut rest: &'s mut [f32]) -> [&'s [f32]; MAX_TERMS] {
+        let mut tiles: [&[f32]; MAX_TERMS] = [&[]; MAX_TERMS];
+        for (term, slot) in self.terms.iter().zip(&mut tiles) {
+            let shape = term.weights.tile_shape(self.output);
+            let (tile, behind) = rest.split_at_mut(term.weights.tile_len(self.output));
+            let (work, behind) = behind.split_at_mut(shape.work_len());
+            rest = behind;
+            let (rows, input, prologue) = (rows.clone(), term.input, term.prologue);
+            engine.arch.dispatch(Pack { shape, rows, input, prologue, tile, work });
+            *slot = tile;
+        }
+        tiles
+    }
+
+    fn finish(&self, engine: &Engine, part: Part, out: &mut [f32], sums: &mut [[f32; 2]]) {
+        let Part { block, channel: first } = part;
         let pixels = self.output.block_pixels(block);
         let channels = first..first + out.len() / pixels;
         match self.epilogue {

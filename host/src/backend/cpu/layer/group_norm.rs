@@ -43,14 +43,15 @@ pub(crate) struct InputGradient {
     r: Vec<f32>,
 }
 
-/// Mean and sum of squared deviations of each channel in each block, `[block][channel]`, with the layout they belong to.
+/// A pair for each channel in each block, `[block][channel]`, with the layout they belong to: its mean and sum of squared
+/// deviations, or the sums of a vjp.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moments<'a> {
+pub(crate) struct Pairs<'a> {
     pub(crate) layout: Blocked,
     pub(crate) values: &'a [[f32; 2]],
 }
 
-impl Moments<'_> {
+impl Pairs<'_> {
     /// Mean and sum of squared deviations of a channel over the image.
     fn channel(&self, channel: usize) -> (f64, f64) {
         let blocks = || {
@@ -72,7 +73,7 @@ impl Normalisation {
     }
 
     /// Takes the statistics of an image whose channels stand in one or two activations.
-    pub(crate) fn forward(&mut self, norm: &GroupNorm, first: Moments<'_>, second: Option<Moments<'_>>) {
+    pub(crate) fn forward(&mut self, norm: &GroupNorm, first: Pairs<'_>, second: Option<Pairs<'_>>) {
         let pixels = (first.layout.height * first.layout.width) as f64;
         let per_group = norm.gain.len() / norm.groups;
         let moments = |channel: usize| match second {
@@ -105,9 +106,10 @@ impl InputGradient {
         Self { p: vec![0.0; channels], q: vec![0.0; channels], r: vec![0.0; channels] }
     }
 
-    /// Closes the sums (d_z, d_z x^) per `[block][channel]`; `pixels` is the number of pixels of the image.
-    pub(crate) fn vjp(&mut self, norm: &GroupNorm, at: &Normalisation, pixels: usize, sums: &[[f32; 2]]) {
-        let channels = norm.gain.len();
+    /// Closes the sums (d_z, d_z x^) per `[block][channel]`.
+    pub(crate) fn vjp(&mut self, norm: &GroupNorm, at: &Normalisation, sums: Pairs<'_>) {
+        let (channels, pixels) = (norm.gain.len(), sums.layout.height * sums.layout.width);
+        let sums = &sums.values[..sums.layout.n_blocks() * channels];
         let per_group = channels / norm.groups;
         let n = (pixels * per_group) as f64;
         for group in 0..norm.groups {

@@ -170,17 +170,17 @@ impl Correlate<'_> {
     #[inline(always)]
     fn correlate<S: Simd, const N: usize>(&mut self, simd: S, run: &Run) {
         let Shape { n_out, height, width, .. } = self.shape;
-        let (lanes, len) = (S::F32_LANES, run.n_products * n_out);
+        let (vector, len) = (S::F32_LANES, run.n_products * n_out);
         let per_input = self.out.len() / self.n_in;
         let n_rows = (PIXELS / width).max(1);
-        for start in (0..len).step_by(N * lanes) {
+        for start in (0..len).step_by(N * vector) {
             for first in (0..height).step_by(n_rows) {
                 // Vectors and inputs beyond the last are not stored.
                 let sums = self.sums::<S, N>(simd, run, first..(first + n_rows).min(height), start);
                 for (input, sums) in sums.iter().enumerate().take(self.n_in) {
                     let out = &mut self.out[input * per_input + run.before * n_out..][..len];
-                    for (&sum, at) in sums.iter().zip((start..len).step_by(lanes)) {
-                        let valid = lanes.min(len - at);
+                    for (&sum, at) in sums.iter().zip((start..len).step_by(vector)) {
+                        let valid = vector.min(len - at);
                         let before = if first > 0 { load_first(simd, out, at, valid) } else { simd.splat_f32s(0.0) };
                         store_first(simd, out, at, valid, simd.add_f32s(before, sum));
                     }

@@ -18,7 +18,7 @@
 //! (x^ varies with x as dot_x^ does with dot_x, which gives e + w its first factor; the last term is that of rstd.)
 
 use super::super::blocked::Blocked;
-use super::super::layer::group_norm::{GroupNorm, Moments};
+use super::super::layer::group_norm::{GroupNorm, Pairs};
 use super::lane::{Context, Lane};
 use super::norm_kernels::GroupMeans;
 use super::norm_kernels::{Activate, InputGradient, NormState, TangentSums, ValueGradient, nothing, run_blocks};
@@ -74,7 +74,7 @@ impl NormLayer {
         let x = lane.inputs(context, Quantity::Value, self.inputs);
         let moments = |input: Input| {
             let (layout, values) = (context.layouts[input.tensor], &lane.moments[input.tensor][..]);
-            Moments { layout, values }
+            Pairs { layout, values }
         };
         state.value.forward(&self.norm, moments(self.inputs.first), self.inputs.second.map(moments));
         let NormState { value, dot_hat, .. } = &state;
