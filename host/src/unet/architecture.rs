@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Shape of the U-Net, that of guided diffusion \[DN21\] as used by \[FKD24\]: everything that fixes the list of its tensors and the order of its layers.
+/// Shape of the U-Net, that of guided diffusion \[DN21\] as used by \[FKD24\]: everything that fixes the list of its
+/// tensors and the order of its layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
@@ -52,7 +53,8 @@ pub enum PerturbationKernelSpec {
 pub enum Parametrisation {
     /// h = U(x, t) / sqrt(nu_t).
     Norm,
-    /// h = (x/gamma - D)/sigma for a denoiser D with the data's mean and spread, m and s, built in (perturbation.rs has the formula).
+    /// h = (x/gamma - D)/sigma for a denoiser D with the data's mean and spread, m and s, built in (perturbation.rs has
+    /// the formula).
     Residual {
         /// Mean m of the training images.
         data_mean: f64,

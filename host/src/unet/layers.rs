@@ -2,7 +2,8 @@
 
 use super::architecture::Architecture;
 
-/// One layer. `input` channels come from the layer before it; `skip` channels, if any, from the stack of earlier outputs.
+/// One layer. `input` channels come from the layer before it; `skip` channels, if any, from the stack of earlier
+/// outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
     /// Prefix of the tensors' names in the state dict, such as `input_blocks.1.0`.

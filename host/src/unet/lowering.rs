@@ -1,7 +1,7 @@
 //! Operations one after the other, with the tensors, buffers, norms and places of weights that they need.
 //!
-//! Activations live from the forward pass to the vjp, in a buffer each. A gradient lives from the operation that first writes
-//! it to the one that reads it last, so gradients share a few buffers.
+//! Activations live from the forward pass to the vjp, in a buffer each. A gradient lives from the operation that first
+//! writes it to the one that reads it last, so gradients share a few buffers.
 
 use super::architecture::Architecture;
 use super::layers;
@@ -16,7 +16,8 @@ use std::ops::Range;
 pub(super) struct Lowering<'a> {
     architecture: &'a Architecture,
     /// Rows and columns at level 0.
-    size: (usize, usize),
+    height: usize,
+    width: usize,
     /// Place in the parameters and shape of every weight.
     places: HashMap<String, (Range<usize>, Vec<usize>)>,
     pub(super) n_parameters: usize,
@@ -37,7 +38,7 @@ pub(super) struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
-    pub(super) fn new(architecture: &'a Architecture, size: (usize, usize)) -> Self {
+    pub(super) fn new(architecture: &'a Architecture, height: usize, width: usize) -> Self {
         let (mut places, mut n_parameters) = (HashMap::new(), 0);
         for (name, shape) in layers::tensors(architecture) {
             let first = n_parameters;
@@ -46,7 +47,8 @@ impl<'a> Lowering<'a> {
         }
         Self {
             architecture,
-            size,
+            height,
+            width,
             places,
             n_parameters,
             shapes: Vec::new(),
@@ -65,7 +67,7 @@ impl<'a> Lowering<'a> {
 
     /// A new activation.
     pub(super) fn activation(&mut self, channels: usize, level: usize) -> TensorId {
-        let shape = TensorShape { channels, height: self.size.0 >> level, width: self.size.1 >> level, level };
+        let shape = TensorShape { channels, height: self.height >> level, width: self.width >> level, level };
         self.buffer_lens.push(shape.len());
         self.tensor(shape, self.buffer_lens.len() - 1)
     }
@@ -76,8 +78,8 @@ impl<'a> Lowering<'a> {
         self.shapes.len() - 1
     }
 
-    /// A new gradient, shaped like `x`; to be released. Its buffer is the smallest free one that is large enough, else the
-    /// largest free one, grown, else a new one.
+    /// A new gradient, shaped like `x`; to be released. Its buffer is the smallest free one that is large enough, else
+    /// the largest free one, grown, else a new one.
     pub(super) fn gradient(&mut self, x: Inputs) -> TensorId {
         let channels = x.each().map(|tensor| self.shapes[tensor].channels).sum();
         let shape = TensorShape { channels, ..self.shapes[x.first] };

@@ -12,9 +12,10 @@ mod stages;
 pub(crate) mod tape;
 mod validation;
 pub mod weights;
+mod weights_file;
 
 pub use architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};
 pub use embedded::{EMBEDDED, embedded};
-pub use perturbation::{Direction, EnergyScales, PerturbationKernel};
+pub use perturbation::{Direction, EnergyScales, Perturbation};
 pub use program::NetworkError;
 pub use weights::{Tensor, Weights, WeightsError};

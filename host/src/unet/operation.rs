@@ -1,7 +1,8 @@
-//! The operations that a pass over an image is made of: what a backend must be able to do, and nothing about which network.
+//! The operations that a pass over an image is made of: what a backend must be able to do, and nothing about which
+//! network.
 //!
-//! A tensor is an activation or a gradient, `[channel][row][col]` for each image. An operation writes one tensor, and with it
-//! pairs of sums over the pixels of each of its channels, where the operation behind it needs them.
+//! A tensor is an activation or a gradient, `[channel][row][col]` for each image. An operation writes one tensor, and
+//! with it pairs of sums over the pixels of each of its channels, where the operation behind it needs them.
 
 use super::perturbation::Direction;
 use std::ops::Range;
@@ -186,8 +187,8 @@ pub(crate) enum Prologue {
 /// What happens to the sums of a convolution.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Epilogue {
-    /// Adds the kernels' biases, the time shifts that begin at `shift`, and `residual`; with `moments`, the mean and squared
-    /// deviations of each channel of the result.
+    /// Adds the kernels' biases, the time shifts that begin at `shift`, and `residual`; with `moments`, the mean and
+    /// squared deviations of each channel of the result.
     Forward { shift: Option<usize>, residual: Option<Inputs>, moments: bool },
     /// `=` or `+=`.
     Gradient { accumulate: bool },

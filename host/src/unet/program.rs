@@ -1,5 +1,5 @@
-//! A network for images of one size, lowered once: the operations of a forward pass and of a vjp, and the buffers that they
-//! need. Backends execute it, and know nothing else of the network.
+//! A network for images of one size, lowered once: the operations of a forward pass and of a vjp, and the buffers that
+//! they need. Backends execute it, and know nothing else of the network.
 
 use super::architecture::{Architecture, ArchitectureError};
 use super::layers;
@@ -17,7 +17,8 @@ use thiserror::Error;
 pub enum NetworkError {
     /// The image's sides do not halve as often as the network needs.
     #[error(
-        "an image of {height} x {width} pixels does not fit this network: both sides must be positive multiples of {multiple}"
+        "an image of {height} x {width} pixels does not fit this network: both sides must be positive multiples of \
+         {multiple}"
     )]
     Size {
         /// Rows asked for.
@@ -82,7 +83,7 @@ impl Program {
             return Err(NetworkError::Size { height, width, multiple });
         }
         let side = architecture.pixel_unshuffle;
-        let mut to = Lowering::new(architecture, (height / side, width / side));
+        let mut to = Lowering::new(architecture, height / side, width / side);
         let (stages, mut spans) = forward(&mut to, architecture);
         let (forward, n_activations) = (take(&mut to.operations), to.shapes.len());
         backward(&mut to, &stages, &mut spans);

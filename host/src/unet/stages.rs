@@ -7,8 +7,8 @@
 //! attention      qkv = conv(norm(x)),   mixed = attention(qkv),   out = conv'(mixed) + x
 //! ```
 //!
-//! with x one activation or two side by side, and skip the identity or a 1x1 convolution. Norms, activations and sums are
-//! never written out: who reads x normalises it.
+//! with x one activation or two side by side, and skip the identity or a 1x1 convolution. Norms, activations and sums
+//! are never written out: who reads x normalises it.
 
 use super::layers::{Layer, LayerKind};
 use super::lowering::Lowering;
@@ -130,7 +130,7 @@ impl Stage {
             }
             Kind::Output(norm, kernel) => {
                 let d_z = norm_vjp(to, *norm, x, true, Term::vjp(kernel, d_output));
-                norm_inputs(to, *norm, x, d_z, None);
+                norm_inputs(to, *norm, x, d_z, Beside::Nothing);
             }
             Kind::Residual { norms, kernels, projection, u } => {
                 let d_z2 = norm_vjp(to, norms[1], Inputs::one(*u), true, Term::vjp(&kernels[1], d_output));
@@ -138,10 +138,8 @@ impl Stage {
                 let from_u = Term { prologue, ..Term::vjp(&kernels[0], d_z2) };
                 let d_z1 = norm_vjp(to, norms[0], x, true, from_u);
                 to.release(d_z2);
-                match projection {
-                    None => norm_inputs(to, norms[0], x, d_z1, Some(d_output)),
-                    Some(kernel) => projected_inputs(to, norms[0], x, d_z1, (kernel, d_output)),
-                }
+                let projected = projection.as_ref().map(|kernel| Beside::Projection(kernel, d_output));
+                norm_inputs(to, norms[0], x, d_z1, projected.unwrap_or(Beside::Sum(d_output)));
             }
             Kind::Attention { norm, to_qkv, attention, to_out } => {
                 let d_mixed = to.gradient(Inputs::one(attention.mixed));
@@ -152,7 +150,7 @@ impl Stage {
                 to.release(d_mixed);
                 let d_z = norm_vjp(to, *norm, x, false, Term::vjp(to_qkv, d_qkv));
                 to.release(d_qkv);
-                norm_inputs(to, *norm, x, d_z, Some(d_output));
+                norm_inputs(to, *norm, x, d_z, Beside::Sum(d_output));
             }
         }
         to.release(d_output);
@@ -167,38 +165,28 @@ fn norm_vjp(to: &mut Lowering<'_>, norm: NormId, x: Inputs, silu: bool, term: Te
     d_z
 }
 
-/// The tensors of x, each with its part of a norm's vjp.
-fn parts(to: &Lowering<'_>, norm: NormId, x: Inputs, d_z: TensorId) -> Vec<(NormVjp, Range<usize>)> {
+/// What the gradient of x gets besides that of its norm: nothing, the output's gradient, or that through a projection.
+enum Beside<'a> {
+    Nothing,
+    Sum(TensorId),
+    Projection(&'a Kernel, TensorId),
+}
+
+/// The gradients of the tensors of x.
+fn norm_inputs(to: &mut Lowering<'_>, norm: NormId, x: Inputs, d_z: TensorId, beside: Beside<'_>) {
     let mut first = 0;
-    let part = |x: TensorId| {
+    for x in x.each() {
+        let (vjp, d_x) = (NormVjp { norm, d_z, x, first }, to.target(x));
         let channels = first..first + to.shapes[x].channels;
         first = channels.end;
-        (NormVjp { norm, d_z, x, first: channels.start }, channels)
-    };
-    x.each().map(part).collect()
-}
-
-/// The gradients of x: that of its norm, and `base`.
-fn norm_inputs(to: &mut Lowering<'_>, norm: NormId, x: Inputs, d_z: TensorId, base: Option<TensorId>) {
-    for (vjp, _) in parts(to, norm, x, d_z) {
-        let d_x = to.target(vjp.x);
-        to.push(Operation::NormInput { vjp, base, d_x });
-    }
-    to.release(d_z);
-}
-
-/// The gradients of x: that of its norm, and of the 1x1 convolution to an output with gradient `d_output`.
-fn projected_inputs(
-    to: &mut Lowering<'_>,
-    norm: NormId,
-    x: Inputs,
-    d_z: TensorId,
-    (kernel, d_output): (&Kernel, TensorId),
-) {
-    for (vjp, channels) in parts(to, norm, x, d_z) {
-        let d_x = to.target(vjp.x);
-        let epilogue = Epilogue::NormInput { vjp, accumulate: d_x.accumulate };
-        to.convolve(Term::transposed(kernel, channels, d_output), None, d_x.tensor, epilogue);
+        match beside {
+            Beside::Nothing => to.push(Operation::NormInput { vjp, base: None, d_x }),
+            Beside::Sum(d_output) => to.push(Operation::NormInput { vjp, base: Some(d_output), d_x }),
+            Beside::Projection(kernel, d_output) => {
+                let epilogue = Epilogue::NormInput { vjp, accumulate: d_x.accumulate };
+                to.convolve(Term::transposed(kernel, channels, d_output), None, d_x.tensor, epilogue);
+            }
+        }
     }
     to.release(d_z);
 }

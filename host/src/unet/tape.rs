@@ -1,9 +1,9 @@
-//! The operations of training: a network as a list of convolutions, norms and attentions, each with an output of its own,
-//! in the order of the forward pass. Backends make their layers from it.
+//! The operations of training: a network as a list of convolutions, norms and attentions, each with an output of its
+//! own, in the order of the forward pass. Backends make their layers from it.
 //!
-//! The [`Program`]'s operations fuse norms and shortcuts into convolutions; in training every one of them needs four numbers
-//! per value (see `backend::cpu::training`), so here they stand alone. Activations are those of the program, followed by the
-//! outputs of norms and shortcuts.
+//! The [`Program`]'s operations fuse norms and shortcuts into convolutions; in training every one of them needs four
+//! numbers per value (see `backend::cpu::training`), so here they stand alone. Activations are those of the program,
+//! followed by the outputs of norms and shortcuts.
 
 use super::operation::{self, Attention, Epilogue, Kernel, NormId, Prologue, TensorId, TensorShape, TimeEmbedding};
 use super::program::Program;
@@ -75,6 +75,14 @@ pub(crate) struct Convolution {
     pub(crate) goes_back: bool,
 }
 
+impl Convolution {
+    fn plain(kernel: &Kernel, inputs: Inputs, output: TensorId) -> Self {
+        // Nobody wants the gradient of the network's input.
+        let (kernel, goes_back) = (kernel.clone(), inputs.first.tensor != 0);
+        Self { kernel, inputs, output, residual: None, shift: None, goes_back }
+    }
+}
+
 /// Group normalisation, with SiLU behind it or without.
 #[derive(Debug, Clone)]
 pub(crate) struct Norm {
@@ -139,29 +147,18 @@ impl Builder<'_> {
             Prologue::Norm { norm, silu } => Inputs::one(self.norm(norm, Inputs::of(main.input), silu)),
             _ => Inputs::of(main.input),
         };
-        let residual = match &fused.shortcut {
-            Some(shortcut) => {
-                let projected = self.new_tensor(self.tensors[output]);
-                self.push(&shortcut.kernel, Inputs::of(shortcut.input), projected, (None, None));
-                Some(Inputs::one(projected))
-            }
-            None => residual.map(Inputs::of),
-        };
-        self.push(&main.kernel, inputs, output, (residual, shift));
-    }
-
-    fn push(&mut self, kernel: &Kernel, inputs: Inputs, output: TensorId, added: (Option<Inputs>, Option<usize>)) {
-        let (kernel, (residual, shift)) = (kernel.clone(), added);
-        // Nobody wants the gradient of the network's input.
-        let goes_back = inputs.first.tensor != 0;
-        self.operations.push(Operation::Convolution(Convolution {
-            kernel,
-            inputs,
-            output,
-            residual,
+        let mut convolution = Convolution {
+            residual: residual.map(Inputs::of),
             shift,
-            goes_back,
-        }));
+            ..Convolution::plain(&main.kernel, inputs, output)
+        };
+        if let Some(shortcut) = &fused.shortcut {
+            let projected = self.new_tensor(self.tensors[output]);
+            let beside = Convolution::plain(&shortcut.kernel, Inputs::of(shortcut.input), projected);
+            self.operations.push(Operation::Convolution(beside));
+            convolution.residual = Some(Inputs::one(projected));
+        }
+        self.operations.push(Operation::Convolution(convolution));
     }
 
     /// A norm with an output of its own.

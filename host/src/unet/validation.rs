@@ -7,7 +7,8 @@ impl Architecture {
     /// Checks the numbers that later code divides by or splits by.
     ///
     /// # Errors
-    /// `Zero`, `TooLarge`, `ChannelsDiffer`, `OddModelChannels`, `Groups`, `Heads` and `Number`, each naming its field or layer.
+    /// `Zero`, `TooLarge`, `ChannelsDiffer`, `OddModelChannels`, `Groups`, `Heads` and `Number`, each naming its field
+    /// or layer.
     pub fn validate(&self) -> Result<(), ArchitectureError> {
         self.check_counts()?;
         let (in_channels, out_channels) = (self.in_channels, self.out_channels);

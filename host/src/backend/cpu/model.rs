@@ -102,11 +102,9 @@ impl PackedConvolution {
                 Sampling::Point if index > 0 => (Stencil::shortcut(output), Stencil::POINT),
                 sampling => Stencil::pair(sampling, output),
             };
-            let (sizes, side) = ((kernel.n_out, kernel.n_in), kernel.sampling.side());
-            let weights = &parameters[kernel.weight.clone()];
             match &term.transposed {
-                None => PackedConv::forward(stencil, sizes.0, sizes.1, side, weights),
-                Some(inputs) => PackedConv::transposed(transposed, inputs.clone(), sizes, side, weights),
+                None => PackedConv::forward(stencil, kernel, parameters),
+                Some(inputs) => PackedConv::transposed(transposed, inputs.clone(), kernel, parameters),
             }
         });
         let is_forward = matches!(convolution.epilogue, Epilogue::Forward { .. });
@@ -115,8 +113,8 @@ impl PackedConvolution {
     }
 }
 
-/// Cuts every tensor into blocks of rows: the same rows for all tensors of a level, and an even number, so that a block of
-/// a finer level covers whole rows of the coarser one.
+/// Cuts every tensor into blocks of rows: the same rows for all tensors of a level, and an even number, so that a block
+/// of a finer level covers whole rows of the coarser one.
 pub(crate) fn layouts(program: &Program, shapes: &[TensorShape]) -> Vec<Blocked> {
     /// A task's tile should stay in a second-level cache of 1 MiB along with what it writes.
     const TILE_VALUES: usize = 192 * 1024;

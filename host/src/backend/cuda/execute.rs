@@ -1,7 +1,7 @@
 //! The operations of a program, executed on the device, each in one or a few launches.
 //!
-//! The kernels fuse less than the operations do: moments, sums and shortcuts are launches of their own behind or before the
-//! convolution that they belong to.
+//! The kernels fuse less than the operations do: moments, sums and shortcuts are launches of their own behind or before
+//! the convolution that they belong to.
 
 use super::device::Device;
 use super::error::DeviceError;

@@ -9,7 +9,7 @@ use super::model::Model;
 use super::vector::Lanes;
 use crate::backend::View;
 use crate::unet::program::Program;
-use crate::unet::{EnergyScales, NetworkError, Parametrisation, PerturbationKernel, PerturbationKernelSpec, Weights};
+use crate::unet::{EnergyScales, NetworkError, Parametrisation, Perturbation, PerturbationKernelSpec, Weights};
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
 use std::rc::Rc;
@@ -149,11 +149,11 @@ impl CudaNetwork {
 /// The scalars of a lane at level t whose image is multiplied by `on_input` on its way in.
 pub(super) fn lane_scalars(
     parametrisation: &Parametrisation,
-    kernel: PerturbationKernel,
+    perturbation: Perturbation,
     on_input: f64,
     t: f32,
 ) -> LaneScalars {
-    let EnergyScales { input_scale, input_shift, skip, output } = EnergyScales::new(parametrisation, kernel);
+    let EnergyScales { input_scale, input_shift, skip, output } = EnergyScales::new(parametrisation, perturbation);
     let input_scale = input_scale * on_input;
     LaneScalars {
         t,

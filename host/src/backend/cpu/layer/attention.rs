@@ -4,8 +4,8 @@
 //! S[i][j] = q_i . k_j / sqrt(c),   P = softmax over j,   mixed_i = sum over j of P[i][j] v_j.
 //! ```
 //!
-//! Channels of qkv stand as `[head][q | k | v][c]`. A task takes a block of rows as queries, a few dozen pixels at a time;
-//! the forward pass keeps log sum exp S per pixel, from which the vjp recomputes P. In the vjp every block is
+//! Channels of qkv stand as `[head][q | k | v][c]`. A task takes a block of rows as queries, a few dozen pixels at a
+//! time; the forward pass keeps log sum exp S per pixel, from which the vjp recomputes P. In the vjp every block is
 //! taken once as queries and once as keys, by two tasks: one alone writes d_q of its pixels, the other d_k and d_v.
 
 use super::super::blocked::{Blocked, View};

@@ -3,7 +3,8 @@
 //! A task takes one block of output rows: it packs the input rows it needs (applying the norm and SiLU before the
 //! convolution), multiplies, and finishes its block while that is in cache (bias, residual, statistics; or, backwards,
 //! the slope of the SiLU and the sums of the norm). The vjp to the input is the same code with transposed weights.
-//! Where an image has more threads than blocks, several tasks share the output channels of a block; each packs for itself.
+//! Where an image has more threads than blocks, several tasks share the output channels of a block; each packs for
+//! itself.
 
 use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
@@ -12,6 +13,7 @@ use super::conv_kernel::{CHANNELS, Join, MOST_CHANNELS_AT_A_TIME, Sweep, TileTer
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
 use super::stencil::{MAX_TAPS, Stencil};
+use crate::unet::operation::Kernel;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -26,24 +28,18 @@ pub(crate) struct PackedConv {
 }
 
 impl PackedConv {
-    /// Packs `weights[out][in][row][col]` with `side` x `side` kernels.
-    pub(crate) fn forward(stencil: Stencil, n_out: usize, n_in: usize, side: usize, weights: &[f32]) -> Self {
-        let mut packed = Self::zeros(stencil, n_out, n_in);
-        packed.repack_forward(side, weights);
+    /// Packs the weights of a kernel.
+    pub(crate) fn forward(stencil: Stencil, kernel: &Kernel, parameters: &[f32]) -> Self {
+        let mut packed = Self::zeros(stencil, kernel.n_out, kernel.n_in);
+        packed.repack_forward(kernel, parameters);
         packed
     }
 
-    /// The transpose of [`PackedConv::forward`] of the same `weights`, onto input channels `inputs` only;
-    /// `stencil` is the transposed one.
-    pub(crate) fn transposed(
-        stencil: Stencil,
-        inputs: Range<usize>,
-        (n_out, n_in): (usize, usize),
-        side: usize,
-        weights: &[f32],
-    ) -> Self {
-        let mut packed = Self::zeros(stencil, inputs.len(), n_out);
-        packed.repack_transposed(inputs.start, n_in, side, weights);
+    /// The transpose of [`PackedConv::forward`] of the same kernel, onto its input channels `inputs` only; `stencil` is
+    /// the transposed one.
+    pub(crate) fn transposed(stencil: Stencil, inputs: Range<usize>, kernel: &Kernel, parameters: &[f32]) -> Self {
+        let mut packed = Self::zeros(stencil, inputs.len(), kernel.n_out);
+        packed.repack_transposed(inputs.start, kernel, parameters);
         packed
     }
 
@@ -54,13 +50,14 @@ impl PackedConv {
     }
 
     /// [`PackedConv::forward`] with other weights, in the same memory.
-    pub(crate) fn repack_forward(&mut self, side: usize, weights: &[f32]) {
-        let n_in = self.n_in;
+    pub(crate) fn repack_forward(&mut self, kernel: &Kernel, parameters: &[f32]) {
+        let (weights, n_in, side) = (&parameters[kernel.weight.clone()], kernel.n_in, kernel.sampling.side());
         self.pack(side, |o, i, row, col| weights[((o * n_in + i) * side + row) * side + col]);
     }
 
-    /// [`PackedConv::transposed`] onto the input channels from `first` on, of `n_in`, with other weights.
-    pub(crate) fn repack_transposed(&mut self, first: usize, n_in: usize, side: usize, weights: &[f32]) {
+    /// [`PackedConv::transposed`] onto the input channels from `first` on with other weights, in the same memory.
+    pub(crate) fn repack_transposed(&mut self, first: usize, kernel: &Kernel, parameters: &[f32]) {
+        let (weights, n_in, side) = (&parameters[kernel.weight.clone()], kernel.n_in, kernel.sampling.side());
         self.pack(side, |i, o, row, col| weights[((o * n_in + first + i) * side + row) * side + col]);
     }
 

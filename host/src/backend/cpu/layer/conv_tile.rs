@@ -22,8 +22,8 @@ pub(crate) enum Prologue<'a> {
     NormVjp(&'a InputGradient, Concat<'a>),
 }
 
-/// Geometry of a tile: `[channel][plane][row][col]` with a halo, over the grid of a stencil. Rows begin at a cache line, and
-/// where there is a halo, one line of zeros stands before each row; its first value also ends the row before.
+/// Geometry of a tile: `[channel][plane][row][col]` with a halo, over the grid of a stencil. Rows begin at a cache
+/// line, and where there is a halo, one line of zeros stands before each row; its first value also ends the row before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TileShape {
     stencil: Stencil,

@@ -28,7 +28,8 @@ pub(crate) fn unshuffle(to: Blocked, side: usize, entrance: Entrance, image: &[f
     for_each_pixel(to, side, |value, pixel| tensor[value] = scale * image[pixel] + shift);
 }
 
-/// out = on_tensor tensor + (on_image image + constant), where the tensor, of layout `from`, is shuffled back by `side`.
+/// out = on_tensor tensor + (on_image image + constant), where the tensor, of layout `from`, is shuffled back by
+/// `side`.
 pub(crate) fn shuffle(from: Blocked, side: usize, exit: Exit, tensor: &[f32], image: &[f32], out: &mut [f32]) {
     let Exit { on_tensor, on_image, constant } = exit;
     for_each_pixel(from, side, |value, pixel| {

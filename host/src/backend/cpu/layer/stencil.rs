@@ -1,13 +1,15 @@
 //! What a convolution reads and multiplies, along rows and along columns.
 //!
-//! A convolution runs on a grid. Along each axis the input may be cut into planes, and the output is made of phases; each
-//! phase is a sum of products of a plane, shifted on the grid, with a combination of the kernel's weights.
+//! A convolution runs on a grid. Along each axis the input may be cut into planes, and the output is made of phases;
+//! each phase is a sum of products of a plane, shifted on the grid, with a combination of the kernel's weights.
 //!
-//! - Stride 2 and nearest-neighbour doubling change the sampling rate by two. With the finer side split into even and odd,
-//!   nothing is multiplied by inserted zeros, and pixels that doubling made equal are multiplied once, by the sum of their
-//!   weights: a 3x3 convolution after doubling takes 16 products for 4 pixels in place of 36.
-//! - Winograd's F(4, 3) gets four outputs of a 3-tap kernel from six products in place of twelve. Used along rows only, it
-//!   keeps the columns contiguous for the vectors, and hardly adds to the rounding.
+//! - Stride 2 and nearest-neighbour doubling change the sampling rate by two. With the finer side split into even and
+//!   odd, nothing is multiplied by inserted zeros, and pixels that doubling made equal are multiplied once, by the sum
+//!   of their weights: a 3x3 convolution after doubling takes 16 products for 4 pixels in place of 36.
+//! - Winograd's F(4, 3) gets four outputs of a 3-tap kernel from six products in place of twelve. Used along rows only,
+//!   it keeps the columns contiguous for the vectors, and hardly adds to the rounding.
+//!
+//! `host/docs/convolution.md` follows one of 4 x 4 pixels through all of this.
 
 use super::super::blocked::Blocked;
 use super::winograd::{A, B, PLANES, POINT_PLANES, ROWS};

@@ -9,7 +9,7 @@ use super::conv_tile::Prologue;
 use super::group_norm::{GroupNorm, InputGradient, InputGradientBlock, Normalisation, Pairs};
 use super::stencil::Stencil;
 use super::time_embedding::TimeEmbedding;
-use crate::unet::operation::{self, Sampling};
+use crate::unet::operation::{self, Kernel, Sampling};
 
 /// Numbers in [-1, 1) from a fixed sequence.
 fn signed(n: usize, seed: u64) -> Vec<f32> {
@@ -57,12 +57,17 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) fn new(sampling: Sampling, output: Blocked, n_in: usize, weights: &[f32]) -> Self {
-        let ((forward, transposed), n_out, side) = (Stencil::pair(sampling, output), output.channels, sampling.side());
+        let (kernel, stencils) = (kernel(sampling, output.channels, n_in), Stencil::pair(sampling, output));
         Self {
-            forward: PackedConv::forward(forward, n_out, n_in, side, weights),
-            transposed: PackedConv::transposed(transposed, 0..n_in, (n_out, n_in), side, weights),
+            forward: PackedConv::forward(stencils.0, &kernel, weights),
+            transposed: PackedConv::transposed(stencils.1, 0..n_in, &kernel, weights),
         }
     }
+}
+
+/// A kernel whose weights are all parameters.
+fn kernel(sampling: Sampling, n_out: usize, n_in: usize) -> Kernel {
+    Kernel { sampling, n_out, n_in, weight: 0..n_out * n_in * sampling.side().pow(2), bias: 0..0 }
 }
 
 /// Layouts of input and output of a convolution whose coarser side is `height` x `width`.
@@ -143,7 +148,8 @@ fn terms_and_epilogues(size: (usize, usize)) {
     let conv = Pair::new(Sampling::Same, output, n_in, &signed(n_out * n_in * 9, 6));
     let point_weights = signed(n_out * n_in, 7);
     let point = Pair::new(Sampling::Point, output, n_in, &point_weights);
-    let shortcut = PackedConv::forward(Stencil::shortcut(output), n_out, n_in, 1, &point_weights);
+    let shortcut =
+        PackedConv::forward(Stencil::shortcut(output), &kernel(Sampling::Point, n_out, n_in), &point_weights);
     let (x, residual) = (signed(input.len(), 8), signed(output.len(), 9));
     let (bias, shift) = (signed(n_out, 10), signed(n_out, 11));
     for arch in all_archs() {

@@ -13,8 +13,8 @@ use std::ops::Range;
 /// Most vectors of outputs that are multiplied at a time.
 pub(super) const VECTORS: usize = 5;
 
-/// How a d_out stands when split: `[grid row][phase][column, last first][output]`, with a column of zeros at either end;
-/// behind the phases of a row, the sums of its pixels.
+/// How a d_out stands when split: `[grid row][phase][column, last first][output]`, with a column of zeros at either
+/// end; behind the phases of a row, the sums of its pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub(super) n_phases: usize,

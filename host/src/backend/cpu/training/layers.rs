@@ -2,7 +2,6 @@
 
 use super::super::blocked::Blocked;
 use super::super::layer::group_norm::GroupNorm;
-use super::super::layer::stencil::Stencil;
 use super::attention::AttentionLayer;
 use super::convolution::ConvLayer;
 use super::embedding::Embedding;
@@ -84,8 +83,9 @@ pub(super) struct Layers {
     pub(super) gradient_len: usize,
     pub(super) scratch_len: usize,
     pub(super) phases_len: usize,
-    /// Most channels of a head and most pixels.
-    pub(super) attention: (usize, usize),
+    /// Most channels of a head, and most pixels of an attention.
+    pub(super) head_channels: usize,
+    pub(super) head_pixels: usize,
 }
 
 impl Layers {
@@ -101,7 +101,8 @@ impl Layers {
             gradient_len: 0,
             scratch_len: 0,
             phases_len: 0,
-            attention: (0, 0),
+            head_channels: 0,
+            head_pixels: 0,
         };
         let mut n_norms = 0;
         for operation in tape.operations {
@@ -119,11 +120,8 @@ impl Layers {
     }
 
     fn convolution(&mut self, tape: Convolution) -> Operation {
-        let layout = self.layouts[tape.output];
-        let pair = Stencil::pair(tape.kernel.sampling, layout);
-        let n_inputs: Vec<usize> = tape.inputs.each().map(|input| self.layouts[input.tensor].channels).collect();
         let residual_goes_back = tape.residual.is_some_and(|inputs| !self.places.are_anothers(inputs.first.tensor));
-        let layer = ConvLayer::new(tape, pair, (&n_inputs, layout.channels), residual_goes_back, self.gradient_len);
+        let layer = ConvLayer::new(tape, &self.layouts, residual_goes_back, self.gradient_len);
         self.gradient_len += layer.gradient_len();
         let (scratch, phases) = layer.room(&self.layouts);
         (self.scratch_len, self.phases_len) = (self.scratch_len.max(scratch), self.phases_len.max(phases));
@@ -140,8 +138,9 @@ impl Layers {
     }
 
     fn attention(&mut self, &Attention { heads, qkv, mixed, .. }: &Attention) -> Operation {
-        let (layout, (channels, pixels)) = (self.layouts[mixed], self.attention);
-        self.attention = (channels.max(layout.channels / heads), pixels.max(layout.height * layout.width));
+        let layout = self.layouts[mixed];
+        self.head_channels = self.head_channels.max(layout.channels / heads);
+        self.head_pixels = self.head_pixels.max(layout.height * layout.width);
         Operation::Attention(AttentionLayer { heads, qkv, mixed })
     }
 }

@@ -1,8 +1,9 @@
 //! Where a lane keeps the four numbers of every activation.
 //!
-//! Values, tangents and gradients of tangents are wanted until the last pass ends, so each has memory of its own. The gradient of
-//! a value is dead once the operation that made the value has gone back: its memory, which is then in a cache, serves the
-//! next ones. And what is only ever added to something else, a projected shortcut, has the gradients of the sum.
+//! Values, tangents and gradients of tangents are wanted until the last pass ends, so each has memory of its own. The
+//! gradient of a value is dead once the operation that made the value has gone back: its memory, which is then in a
+//! cache, serves the next ones. And what is only ever added to something else, a projected shortcut, has the gradients
+//! of the sum.
 
 use super::super::aligned::Aligned;
 use super::super::blocked::Blocked;

@@ -6,9 +6,10 @@
 //! dL/dtheta = -dG/dtheta,   G = <h, J_h v>,
 //! ```
 //!
-//! and G is a plain function of the pair (value, tangent along v) that a forward pass carries. Its gradient with respect to
-//! the tangents is what the score's own backward pass has computed, because G is linear in them; so a
-//! gradient takes four passes of one convolution each - values, score, tangents, gradients of values - and one of the weights' gradients, of two.
+//! and G is a plain function of the pair (value, tangent along v) that a forward pass carries. Its gradient with
+//! respect to the tangents is what the score's own backward pass has computed, because G is linear in them; so a
+//! gradient takes four passes of one convolution each - values, score, tangents, gradients of values - and one of the
+//! weights' gradients, of two.
 //!
 //! Everything is written out into buffers here; the solver's passes fuse (`unet::operation`).
 
@@ -86,7 +87,8 @@ impl TrainingNetwork {
     /// A network for batches of up to `lanes` images of `height` x `width` pixels.
     ///
     /// # Errors
-    /// `Size`, when the sides are not multiples of what the architecture needs, or `Architecture`, when it is impossible.
+    /// `Size`, when the sides are not multiples of what the architecture needs, or `Architecture`, when it is
+    /// impossible.
     pub fn new(
         architecture: &Architecture,
         parametrisation: Parametrisation,
@@ -300,7 +302,7 @@ fn new_lane(layers: &Layers, image_len: usize) -> Lane {
         memory: Memory::new(&layers.places),
         norms: norms.collect(),
         embedding: layers.embedding.state(),
-        attention: AttentionScratch::new(layers.attention.0, layers.attention.1),
+        attention: AttentionScratch::new(layers.head_channels, layers.head_pixels),
         gradient: zeros(layers.gradient_len),
         moments: layers.layouts.iter().map(|layout| vec![[0.0; 2]; layout.n_blocks() * layout.channels]).collect(),
         sums: vec![[0.0; 2]; layers.layouts.iter().map(|l| l.n_blocks() * l.channels).max().unwrap_or(0)],

@@ -120,7 +120,8 @@ impl NormLayer {
         lane.put(Quantity::Dot, self.output, dot_y);
     }
 
-    /// d_dot_x from d_dot_y. What [`ValueGradient`] leaves stands in the memory of d_y, which is free until that arises.
+    /// d_dot_x from d_dot_y. What [`ValueGradient`] leaves stands in the memory of d_y, which is free until that
+    /// arises.
     pub(super) fn backward_tangent(&self, context: &Context<'_>, lane: &mut Lane) {
         let layout = context.layouts[self.output];
         let (mut state, mut d) = (take(&mut lane.norms[self.number]), lane.take(Quantity::DValue, self.output));

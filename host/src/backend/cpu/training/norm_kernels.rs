@@ -44,8 +44,8 @@ impl NormState {
     }
 }
 
-/// Calls `task(block, pixels, values, beside)` for every block of an activation, which may be in longer memory; `beside`
-/// has one item for each block.
+/// Calls `task(block, pixels, values, beside)` for every block of an activation, which may be in longer memory;
+/// `beside` has one item for each block.
 pub(super) fn run_blocks<T: Send>(
     layout: Blocked,
     values: &mut [f32],
@@ -85,8 +85,7 @@ impl WithSimd for TangentSums<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         for (channel, sums) in self.sums.iter_mut().enumerate() {
             let (x, dot_x) = (plane(self.x, self.block, channel), plane(self.dot_x, self.block, channel));
-            let scale = simd.splat_f32s(self.norm.hat_scale[channel]);
-            let shift = simd.splat_f32s(self.norm.hat_shift[channel]);
+            let [_, _, scale, shift] = self.norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let (mut plain, mut hat) = (Sum::zero(simd), Sum::zero(simd));
             for_each_vector::<S>(
                 self.pixels,
@@ -124,7 +123,7 @@ impl WithSimd for Activate<'_> {
         let Self { norm, silu: with_silu, .. } = self;
         for (channel, out) in self.out.chunks_exact_mut(self.pixels).enumerate() {
             let x = plane(self.x, self.block, channel);
-            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
+            let [scale, shift, ..] = norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let Some(dot_x) = self.dot_x else {
                 for_each_vector::<S>(
                     self.pixels,
@@ -154,8 +153,8 @@ impl WithSimd for Activate<'_> {
     }
 }
 
-/// d_z = s'(z) d_y, where d_y is given or stands where the result will; with `second` = (dot_x, d_dot_y) also + s''(z) dot_z d_dot_y.
-/// Sums of d_z, d_z x^ and d_dot_z dot_x^. What is kept is the part of d_x that does not depend on them,
+/// d_z = s'(z) d_y, where d_y is given or stands where the result will; with `second` = (dot_x, d_dot_y) also + s''(z)
+/// dot_z d_dot_y. Sums of d_z, d_z x^ and d_dot_z dot_x^. What is kept is the part of d_x that does not depend on them,
 /// rstd g d_z, and with `second` also + on_tangents . (d_dot_z, dot_x).
 pub(super) struct ValueGradient<'a> {
     pub(super) norm: &'a Normalisation,
@@ -180,9 +179,7 @@ impl WithSimd for ValueGradient<'_> {
         let Self { norm, silu, block, pixels, .. } = self;
         for (channel, (d, sums)) in self.d.chunks_exact_mut(pixels).zip(self.sums).enumerate() {
             let x = plane(self.x, block, channel);
-            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
-            let hat_scale = simd.splat_f32s(norm.hat_scale[channel]);
-            let hat_shift = simd.splat_f32s(norm.hat_shift[channel]);
+            let [scale, shift, hat_scale, hat_shift] = norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let [p, q, r] = self.dot_hat[channel].map(|v| simd.splat_f32s(v));
             let gain = simd.splat_f32s(self.gain[channel]);
             let [on_d_dot_z, on_dot_x] = self.on_tangents[channel].map(|v| simd.splat_f32s(v));

@@ -25,8 +25,8 @@ use std::rc::Rc;
 
 /// Losses of an energy network and their gradients on a device: the twin of [`crate::backend::cpu::TrainingNetwork`].
 ///
-/// Parameters and gradients are laid out as there. All memory is taken at construction. The same call gives the same bits;
-/// they are not the CPU's, whose sums have another order.
+/// Parameters and gradients are laid out as there. All memory is taken at construction. The same call gives the same
+/// bits; they are not the CPU's, whose sums have another order.
 #[derive(Debug)]
 pub struct CudaTrainingNetwork {
     device: Rc<Device>,
