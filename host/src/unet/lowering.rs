@@ -31,7 +31,7 @@ pub(super) struct Lowering<'a> {
     gradients: HashMap<TensorId, TensorId>,
     pub(super) norms: Vec<Norm>,
     pub(super) attentions: Vec<Attention>,
-    pub(super) n_convolutions: usize,
+    n_convolutions: usize,
     shifts: Vec<Linear>,
     n_shifts: usize,
     pub(super) operations: Vec<Operation>,
@@ -170,6 +170,6 @@ impl<'a> Lowering<'a> {
     pub(super) fn convolve(&mut self, main: Term, shortcut: Option<Term>, output: TensorId, epilogue: Epilogue) {
         let number = self.n_convolutions;
         self.n_convolutions += 1;
-        self.push(Operation::Convolve(Convolution { number, main, shortcut, output, epilogue }));
+        self.push(Operation::Convolve(Box::new(Convolution { number, main, shortcut, output, epilogue })));
     }
 }

@@ -53,7 +53,6 @@ pub(crate) struct Program {
     pub(crate) widest: Vec<usize>,
     pub(crate) norms: Vec<Norm>,
     pub(crate) attentions: Vec<Attention>,
-    pub(crate) n_convolutions: usize,
     pub(crate) time_embedding: TimeEmbedding,
     pub(crate) n_parameters: usize,
     /// Side of the square of pixels that becomes channels on the way in.
@@ -101,12 +100,11 @@ impl Program {
             buffer_lens: to.buffer_lens,
             norms: to.norms,
             attentions: to.attentions,
-            n_convolutions: to.n_convolutions,
             n_parameters: to.n_parameters,
         })
     }
 
-    /// Of both passes.
+    /// Of both passes; convolutions come in the order of their numbers.
     pub(crate) fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.forward.iter().chain(&self.vjp)
     }
@@ -165,6 +163,23 @@ mod tests {
         assert_eq!(error, NetworkError::Size { height: 16, width: 18, multiple: 4 });
         assert!(error.to_string().contains("multiples of 4"));
         assert!(Program::new(&small(), 0, 16).is_err());
+    }
+
+    /// The moments that a norm asks for are made where its tensors are.
+    #[test]
+    fn what_is_normalised_has_moments() {
+        let program = Program::new(&small(), 16, 24).unwrap();
+        let mut observed = vec![false; program.shapes.len()];
+        for operation in &program.forward {
+            match operation {
+                Operation::Normalise { x, .. } => assert!(x.each().all(|x| observed[x]), "{operation:?}"),
+                Operation::Convolve(convolution) => {
+                    observed[convolution.output] =
+                        matches!(convolution.epilogue, Epilogue::Forward { moments: true, .. });
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Tensors that an operation reads, and the one that it writes.

@@ -84,6 +84,7 @@ impl Execution<'_> {
 
     fn epilogue<'a>(&'a self, epilogue: Epilogue, packed: &'a PackedConvolution) -> conv::Epilogue<'a> {
         match epilogue {
+            // Moments are always taken: what they are taken of is in a first-level cache.
             Epilogue::Forward { shift, residual, .. } => conv::Epilogue::Forward {
                 bias: &packed.bias,
                 shift: shift.map(|first| &self.lane.embedded.shifts[first..first + packed.bias.len()]),

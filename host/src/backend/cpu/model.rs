@@ -13,6 +13,7 @@ use crate::unet::operation::{Convolution, Epilogue, Operation, Sampling, TensorS
 use crate::unet::program::Program;
 use crate::unet::{EnergyScales, Weights};
 use pulp::Arch;
+use std::ops::Range;
 
 /// What lanes share and no pass changes.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(crate) struct Model {
     pub(crate) program: Program,
     /// Of every tensor.
     pub(crate) layouts: Vec<Blocked>,
+    /// By number.
     pub(crate) convolutions: Vec<PackedConvolution>,
     pub(crate) norms: Vec<GroupNorm>,
     pub(crate) attentions: Vec<Attention>,
@@ -28,7 +30,7 @@ pub(crate) struct Model {
 }
 
 /// What a convolution multiplies by and adds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PackedConvolution {
     /// Of each term.
     pub(crate) weights: Vec<PackedConv>,
@@ -39,21 +41,20 @@ pub(crate) struct PackedConvolution {
 impl Model {
     pub(crate) fn new(program: Program, weights: &Weights, arch: Arch) -> Self {
         let (parameters, layouts) = (weights.parameters(), layouts(&program, &program.shapes));
-        let values = |place: &std::ops::Range<usize>| parameters[place.clone()].to_vec();
+        let values = |place: &Range<usize>| parameters[place.clone()].to_vec();
         let attentions: Vec<Attention> = program
             .attentions
             .iter()
             .map(|attention| Attention { heads: attention.heads, mixed: layouts[attention.mixed] })
             .collect();
         let mut scratch_len = attentions.iter().map(Attention::scratch_len).max().unwrap_or(0);
-        let mut convolutions: Vec<PackedConvolution> = Vec::new();
-        convolutions.resize_with(program.n_convolutions, PackedConvolution::default);
+        let mut convolutions = Vec::new();
         for operation in program.operations() {
             let Operation::Convolve(convolution) = operation else { continue };
             let output = layouts[convolution.output];
             let packed = PackedConvolution::new(convolution, output, &parameters);
             scratch_len = scratch_len.max(conv::Convolution::scratch_len(&packed.weights, output));
-            convolutions[convolution.number] = packed;
+            convolutions.push(packed);
         }
         let norms = program.norms.iter().map(|norm| GroupNorm {
             gain: values(&norm.gain),

@@ -49,10 +49,9 @@ impl Execution<'_> {
                 self.ends(input).shuffle(device, to_lanes, direction, (memory.at(input), image), self.out)
             }
             Operation::Normalise { norm, x } => {
-                let Some(first) = memory.moments(x.first) else { return Ok(()) };
-                let (first, second) =
-                    ((first, memory.shape(x.first).channels), x.second.and_then(|x| memory.moments(x)));
-                model.norms[norm].forward(device, lanes, first, second, memory.shape(x.first).n_pixels())
+                let (shape, second) = (memory.shape(x.first), x.second.map(|second| &memory.moments[&second]));
+                let first = (&memory.moments[&x.first], shape.channels);
+                model.norms[norm].forward(device, lanes, first, second, shape.n_pixels())
             }
             Operation::Convolve(ref convolution) => self.convolve(convolution),
             Operation::Attend(Attention { number, qkv, mixed, .. }) => {
@@ -101,9 +100,11 @@ impl Execution<'_> {
             epilogue.accumulate = true;
         }
         self.launch(&convolution.main, &packed.main, output, epilogue)?;
-        let Some(to) = memory.moments(output) else { return Ok(()) };
-        let shape = memory.shape(output);
-        moments(device, lanes, (memory.at(output), shape.channels), shape.n_pixels(), to)
+        if let Epilogue::Forward { moments: true, .. } = convolution.epilogue {
+            let (shape, to) = (memory.shape(output), &memory.moments[&output]);
+            moments(device, lanes, (memory.at(output), shape.channels), shape.n_pixels(), to)?;
+        }
+        Ok(())
     }
 
     fn launch(

@@ -8,6 +8,7 @@ use super::layer::group_norm::n_shares;
 use crate::unet::operation::{Epilogue, Inputs, Operation, TensorId, TensorShape};
 use crate::unet::program::Program;
 use gradus_cuda_kernels::Address;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Tensors, each `[lane][channel][row][col]`, and what is kept of them.
@@ -18,7 +19,7 @@ pub(super) struct Memory {
     places: Vec<usize>,
     buffers: Vec<Buffer<f32>>,
     /// Mean and squared deviations of every share of the tensors that are normalised.
-    moments: Vec<Option<Buffer<[f32; 2]>>>,
+    pub(super) moments: BTreeMap<TensorId, Buffer<[f32; 2]>>,
     /// Pairs of the norm's vjp under way.
     pub(super) sums: Buffer<[f32; 2]>,
 }
@@ -28,17 +29,15 @@ fn pairs(shape: &TensorShape) -> usize {
     shape.channels * n_shares(shape.n_pixels())
 }
 
-/// Pairs of moments of each tensor.
-fn moments(program: &Program) -> Vec<usize> {
-    let mut moments = vec![0; program.shapes.len()];
-    for operation in &program.forward {
-        if let Operation::Convolve(convolution) = operation
-            && let Epilogue::Forward { moments: true, .. } = convolution.epilogue
-        {
-            moments[convolution.output] = pairs(&program.shapes[convolution.output]);
-        }
-    }
-    moments
+/// The tensors that are normalised, which have moments.
+fn normalised(program: &Program) -> impl Iterator<Item = TensorId> {
+    program.forward.iter().filter_map(|operation| match operation {
+        Operation::Convolve(convolution) => match convolution.epilogue {
+            Epilogue::Forward { moments: true, .. } => Some(convolution.output),
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// Most pairs that the vjp of a norm needs.
@@ -54,14 +53,15 @@ impl Memory {
     /// Bytes for `lanes` lanes.
     pub(super) fn bytes(program: &Program, lanes: usize) -> usize {
         let values: usize = program.buffer_lens.iter().sum();
-        let pairs = moments(program).into_iter().sum::<usize>() + most_sums(program);
+        let moments: usize = normalised(program).map(|tensor| pairs(&program.shapes[tensor])).sum();
+        let pairs = moments + most_sums(program);
         lanes * (values * size_of::<f32>() + pairs * size_of::<[f32; 2]>())
     }
 
     pub(super) fn new(device: &Rc<Device>, program: &Program, lanes: usize) -> Result<Self, DeviceError> {
-        let moments = moments(program).into_iter().map(|pairs| match pairs {
-            0 => Ok(None),
-            pairs => Buffer::new(device, lanes * pairs).map(Some),
+        let moments = normalised(program).map(|tensor| {
+            let moments = Buffer::new(device, lanes * pairs(&program.shapes[tensor]))?;
+            Ok((tensor, moments))
         });
         Ok(Self {
             shapes: program.shapes.clone(),
@@ -87,10 +87,5 @@ impl Memory {
     pub(super) fn concat(&self, inputs: Inputs) -> Concat {
         let part = |tensor: TensorId| (self.at(tensor), self.shapes[tensor].channels);
         Concat { first: part(inputs.first), second: inputs.second.map_or((Address::NULL, 0), part) }
-    }
-
-    /// The moments of a tensor that is normalised.
-    pub(super) fn moments(&self, tensor: TensorId) -> Option<&Buffer<[f32; 2]>> {
-        self.moments[tensor].as_ref()
     }
 }

@@ -49,7 +49,7 @@ impl Operation {
             tape::Operation::Attention(tape) => {
                 let (channels, n_pixels) = (memory.channels(tape.mixed), memory.n_pixels(tape.mixed));
                 let attention = TrainingAttention::new(device, tape.heads, channels, n_pixels, lanes)?;
-                Self::Attention(Box::new(AttentionLayer { tape: tape.clone(), attention }))
+                Self::Attention(Box::new(AttentionLayer { tape: *tape, attention }))
             }
         })
     }
