@@ -72,17 +72,34 @@ enum End {
 /// What stopped a command: exit 2.
 type Failure = miette::Report;
 
+/// Bytes of stack that commands get, whatever the limit for the first thread is.
+const STACK: usize = 8 << 20;
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(&cli) {
-        Ok(End::Done) => ExitCode::SUCCESS,
-        Ok(End::Unfinished) => ExitCode::from(1),
-        Err(failure) => {
-            eprintln!("{failure:?}");
+    let command = || {
+        let cli = Cli::parse();
+        match run(&cli) {
+            Ok(End::Done) => 0,
+            Ok(End::Unfinished) => 1,
+            Err(failure) => {
+                terminal::complain(&format!("{failure:?}"));
+                2
+            }
+        }
+    };
+    match std::thread::Builder::new().stack_size(STACK).spawn(command).map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => ExitCode::from(code),
+        // What panicked has said so.
+        Ok(Err(_)) => ExitCode::from(PANICKED),
+        Err(error) => {
+            terminal::complain(&format!("cannot start a thread: {error}"));
             ExitCode::from(2)
         }
     }
 }
+
+/// The code that Rust's programs end with when they panic.
+const PANICKED: u8 = 101;
 
 fn run(cli: &Cli) -> Result<End, Failure> {
     terminal::plain_errors()?;
