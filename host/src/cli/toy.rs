@@ -178,7 +178,8 @@ fn summary_json(all: &[Rates], folder: Option<&Path>, seconds: f64) -> serde_jso
         rates.t_max_indices.iter().enumerate().map(row).collect()
     };
     let rows: Vec<_> = all.iter().flat_map(of).collect();
-    json!({ "rates": rows, "starts": SIDE * SIDE, "iterations": ITERATIONS, "seconds": seconds, "output": folder })
+    json!({ "rates": rows, "starts": SIDE * SIDE, "iterations": ITERATIONS, "seconds": seconds,
+        "output": folder.map(|folder| folder.display().to_string()) })
 }
 
 fn summary_text(all: &[Rates], folder: Option<&Path>, seconds: f64) -> String {

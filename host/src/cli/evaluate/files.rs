@@ -107,7 +107,7 @@ impl Output {
             "alpha_source": evaluation.protocol().alpha_source,
             "left_out": self.left_out,
             "seconds": self.seconds,
-            "output": self.folder,
+            "output": self.folder.display().to_string(),
         })
     }
 

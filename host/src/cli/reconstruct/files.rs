@@ -108,7 +108,7 @@ pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path
         "precision": result.precision,
         "traffic": result.traffic,
         "seconds": finished.seconds,
-        "output": folder,
+        "output": folder.display().to_string(),
     })
 }
 
