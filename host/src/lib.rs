@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod image;
 pub mod limits;
+pub mod memory;
 pub mod metrics;
 pub mod reconstruct;
 pub mod report;

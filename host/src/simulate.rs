@@ -6,6 +6,8 @@ use crate::ct::{
 };
 use crate::data::scan::Scan;
 use crate::image::Image;
+use crate::limits::COUNT;
+use crate::memory::{self, TooLittleMemory};
 use serde::{Deserialize, Serialize};
 
 /// How an image is scanned.
@@ -38,6 +40,9 @@ pub enum SimulateError {
     /// The image does not fit the geometry.
     #[error(transparent)]
     Projection(#[from] ProjectionError),
+    /// The scan does not fit into memory.
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
     /// The noise makes no sense.
     #[error(transparent)]
     Noise(#[from] NoiseError),
@@ -48,8 +53,17 @@ pub enum SimulateError {
 /// # Errors
 /// See [`SimulateError`].
 pub fn simulate(image: &Image, pixel_mm: f64, simulation: &Simulation) -> Result<Scan, SimulateError> {
+    if simulation.angles > COUNT {
+        return Err(GeometryError::TooLarge { field: "angles", value: simulation.angles, limit: COUNT }.into());
+    }
     let unit = ParallelBeam::covering(image.height, image.width, simulation.angles);
     let geometry = ParallelBeam { pixel_mm, bin_width_mm: unit.bin_width_mm * pixel_mm, ..unit };
+    geometry.validate()?;
+    memory::check(
+        "a scan of so many views and bins",
+        memory::of_scan(&geometry),
+        "take fewer views or a coarser image",
+    )?;
     let mut sinogram = vec![0.0; geometry.sinogram_len()];
     let attenuation: Vec<f32> = image.pixels.iter().map(|value| value * ATTENUATION_PER_UNIT).collect();
     Projector::new(geometry.clone())?.forward_project(&attenuation, &mut sinogram)?;

@@ -6,6 +6,7 @@ mod devices;
 mod durable;
 mod evaluate;
 mod folders;
+mod honest;
 mod hostile;
 mod runs;
 #[path = "../src/stand_in.rs"]

@@ -1,6 +1,8 @@
 //! A run, described by one TOML file; every flag has a field.
 
 use crate::Failure;
+use gradus::data::units::StatedUnit;
+use gradus::limits::ITERATIONS;
 use gradus::reconstruct::Settings;
 use gradus::simulate::Simulation;
 use miette::{LabeledSpan, NamedSource, miette};
@@ -13,6 +15,9 @@ use std::path::{Path, PathBuf};
 pub struct RunConfig {
     /// A scan, an image or the name of a sample.
     pub input: String,
+    /// The unit of an image whose file does not say it: hu, 1/mm, 1/cm or network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<StatedUnit>,
     /// The name of an embedded prior, or a weights file; without it, the one that suits the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prior: Option<String>,
@@ -34,6 +39,7 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self {
             input: "ellipses:1".to_owned(),
+            unit: None,
             prior: None,
             every_view: 1,
             detector_offset_mm: None,
@@ -48,9 +54,29 @@ impl RunConfig {
     /// Reads a run from a file.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| miette!("cannot read the run {name}: {error}"))?;
+        let text =
+            gradus::data::read_description(path).map_err(|error| miette!("cannot read the run {name}: {error}"))?;
         let help = "README.md lists the fields; `gradus reconstruct` writes a complete run.toml into its folder";
         toml::from_str(&text).map_err(|error| toml_failure(&name, text.clone(), &error, "a run", help))
+    }
+
+    /// Checks the counts that decide how long a run takes and how much memory its course needs, and that it can be written
+    /// down.
+    pub fn check(&self) -> Result<(), Failure> {
+        let set = &self.reconstruction;
+        let own = &set.preconditioned;
+        let counts = [
+            ("steps", set.steps),
+            ("tv_iterations", set.tv_iterations),
+            ("preconditioned.steps", own.steps.unwrap_or(2)),
+            ("preconditioned.solve_steps", own.solve_steps),
+            ("preconditioned.average", own.average.saturating_mul(own.restart_steps.max(1))),
+            ("line_search.max_trials", set.line_search.max_trials),
+        ];
+        match counts.into_iter().find(|(_, count)| *count > ITERATIONS) {
+            Some((field, count)) => Err(miette!("reconstruction.{field} is {count}; give at most {ITERATIONS}")),
+            None => self.to_toml().map(drop),
+        }
     }
 
     /// The run as TOML.

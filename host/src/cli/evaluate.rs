@@ -13,6 +13,7 @@ use gradus::evaluate::{
     AlphaSource, Dataset, Evaluation, Job, Protocol, RunEnd, SWEEP_FACTORS, Sweep, TableKind, figures, jobs_of,
     summary, sweep, table,
 };
+use gradus::limits::{ITERATIONS, STARTS};
 use gradus::reconstruct::{Settings, open};
 use gradus::unet::Weights;
 use miette::{IntoDiagnostic, WrapErr, miette};
@@ -107,8 +108,17 @@ fn stopped(terminal: &Terminal) -> Result<End, Failure> {
 impl Arguments {
     fn check(&self) -> Result<(), Failure> {
         for (flag, value) in [("--images", self.images), ("--starts", self.starts), ("--jobs", Some(self.jobs))] {
-            if value == Some(0) {
-                return Err(miette!("{flag} is 0; give at least 1"));
+            match value {
+                Some(0) => return Err(miette!("{flag} is 0; give at least 1")),
+                Some(value) if value > STARTS => {
+                    return Err(miette!("{flag} is {value}; give at most {STARTS}"));
+                }
+                _ => {}
+            }
+        }
+        for (flag, value) in [("--steps", self.steps), ("--tv-iterations", self.tv_iterations)] {
+            if let Some(value) = value.filter(|value| *value > ITERATIONS) {
+                return Err(miette!("{flag} is {value}; give at most {ITERATIONS}"));
             }
         }
         if !(self.minutes.is_finite() && self.minutes > 0.0) {

@@ -7,8 +7,10 @@ use crate::terminal::{Terminal, stop_flag};
 use crate::{End, Failure};
 use gradus::backend::{DeviceChoice, Precision, View};
 use gradus::ct::Window;
-use gradus::data::image_files::{read_image, write_dicom, write_npy, write_png16};
+use gradus::data::image_files::{write_dicom, write_npy, write_png16};
+use gradus::data::units::StatedUnit;
 use gradus::image::{GreyWindow, Image};
+use gradus::memory;
 use gradus::metrics::{nrmse, psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
 use gradus::reconstruct::{
     Measurement, Method, Reconstruction, Start, WeightRule, filtered_backprojection, reconstruct,
@@ -30,6 +32,9 @@ pub struct Arguments {
     /// TIFF); samples and images are scanned first [default: ellipses:1]
     #[arg(value_name = "SCAN")]
     input: Option<String>,
+    /// The unit of an image whose file does not say it: hu, 1/mm, 1/cm or network [default: network, 0 to 1]
+    #[arg(long)]
+    unit: Option<StatedUnit>,
     /// A run described by a TOML file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -139,6 +144,7 @@ impl Arguments {
         replace(&mut set.tv_iterations, &self.tv_iterations);
         replace(&mut run.every_view, &self.every_view);
         run.detector_offset_mm = self.detector_offset_mm.or(run.detector_offset_mm);
+        run.unit = self.unit.or(run.unit);
         run.truth = self.truth.clone().or(run.truth);
         run.prior = self.prior.clone().or(run.prior);
         set.alpha = self.alpha.or(set.alpha);
@@ -218,6 +224,7 @@ impl Finished {
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let run = arguments.run_config()?;
+    run.check()?;
     let problem = problem::problem(&run)?;
     problem.scan.warnings.iter().for_each(|warning| terminal.warn(warning));
     let name = format!("{}-{}", problem.name, run.reconstruction.method);
@@ -241,6 +248,14 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     } else {
         None
     };
+    let geometry = &problem.scan.geometry;
+    memory::check("this scan", memory::of_scan(geometry), "take a coarser image").into_diagnostic()?;
+    if let Some(prior) = &prior {
+        let pixels = geometry.image_len() as u64;
+        let bytes = memory::of_layers(prior.architecture(), pixels);
+        memory::check("this prior on an image of this size", bytes, "take a smaller image, or --method tv or fbp")
+            .into_diagnostic()?;
+    }
     if let (Method::Preconditioned, Some(prior)) = (run.reconstruction.method, &prior) {
         let own = &mut run.reconstruction.preconditioned;
         own.steps = Some(own.steps_with(prior));
@@ -257,7 +272,7 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     let bar = terminal.progress(total.into(), &settings.method.to_string());
     let stop = stop_flag()?;
     if let Some(path) = &run.truth {
-        let truth = unit.to_network(&read_image(path).into_diagnostic()?.image);
+        let truth = problem::truth(path, unit)?;
         if (truth.height, truth.width) != (fbp.height, fbp.width) {
             let (path, height, width) = (path.display(), fbp.height, fbp.width);
             miette::bail!("{path} is {} x {}, the result {height} x {width} pixels", truth.height, truth.width);

@@ -1,16 +1,22 @@
 //! Data in and out: file formats of images and scans, embedded samples, generated images.
 mod atomic;
 pub mod dicom_file;
+mod dicom_header;
+mod dicom_out;
+mod dicom_pixels;
 pub mod ellipses;
 pub mod file_error;
 pub mod hidden;
 pub mod image_files;
 mod npy;
 pub(crate) mod png_file;
+mod read;
 pub mod samples;
 pub mod scan;
 mod scan_npz;
 mod scan_toml;
 mod tiff_file;
+pub mod units;
 
 pub use atomic::{make_folder, sync_folder, write_atomically, write_once};
+pub use read::{read_description, read_file};

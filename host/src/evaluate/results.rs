@@ -1,10 +1,10 @@
 //! What has been computed: `results.csv`.
 
 use super::EvaluateError;
-use crate::data::write_atomically;
+use crate::data::{read_file, write_atomically};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,7 @@ impl Results {
     /// Takes in the rows of the file.
     fn read_more(&mut self) -> Result<(), EvaluateError> {
         let path = self.folder.join(RESULTS);
-        let text = match fs::read(&path) {
+        let text = match read_file(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             read => read.map_err(|source| EvaluateError::File { path: path.clone(), source })?,
         };
@@ -126,6 +126,7 @@ fn locked(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use std::fs;
 
     pub(crate) fn row(image: usize, start: usize, method: &str, psnr_db: f64) -> Row {
         Row {
