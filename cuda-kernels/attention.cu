@@ -11,17 +11,22 @@
 //
 // Shapes: qkv and its gradient [lane][head][q | k | v][C][n], mixed and its gradient [lane][head][C][n], log_sums and
 // products [lane][head][n]. Everything is overwritten.
-// Index map: blockIdx.x -> 32 pixels a, blockIdx.y -> head, blockIdx.z -> lane. A block walks over all b, 32 at a time; a
-// thread holds four rows of one column of a 32 x 32 tile: column threadIdx.x % 32, rows threadIdx.x / 32 + 8 i. It keeps
-// its values of the result for 128 channels in registers; more channels are other blocks, blockIdx.x -> (pixels, channels),
-// which compute M again.
+// Index map: blockIdx.x -> 32 pixels a, blockIdx.y -> head, blockIdx.z -> lane. A block walks over all b, 64 at a time; while
+// it works on these the next are on their way, in registers. Of the tile of M a thread computes two rows a and four columns
+// b, channel by channel; then of the result three channels at two a, 48 channels in a block. More channels are other blocks,
+// blockIdx.x -> (pixels, channels), which compute M again. Rows in shared memory are four longer than their values, so that
+// what a warp reads at a time lies in different banks.
 // Sums are f32, in the order of b.
 #include "common.cuh"
 
-constexpr int TILE = 32, ROWS = TILE * TILE / BLOCK, PARTS = 4;  // PARTS x 32 channels of the result in a block
+constexpr int A = 32, B = 64, CHANNELS = 48;
+constexpr int A_OF_M = 2, B_OF_M = 4, ACROSS = B / B_OF_M;                   // of a thread; threads along b
+constexpr int A_OF_SUM = 2, CHANNELS_OF_SUM = 3, A_APART = A / A_OF_SUM;     // of a thread; between its a
+static_assert(A / A_OF_M * ACROSS == BLOCK && A_APART * CHANNELS / CHANNELS_OF_SUM == BLOCK, "all threads, and each once");
 
-struct Tile {
-    float value[TILE][TILE + 1];  // a column's values lie in different banks
+template <int WIDTH>
+struct alignas(16) Rows {
+    float value[CHANNELS][WIDTH + 4];
 };
 
 // `Attention` in src/attention.rs.
@@ -49,59 +54,96 @@ __device__ __forceinline__ long long pixels_at(const Attention& at) {
     return (static_cast<long long>(this_lane(at.lanes)) * gridDim.y + blockIdx.y) * at.n_pixels;
 }
 
-// tile[c][i] = values[channel + c][pixel + i], zero beyond the channels and pixels that there are.
-__device__ __forceinline__ void stage(const Attention& at, const float* __restrict__ values, int channel, int pixel,
-                                      Tile& tile) {
-    const int i = threadIdx.x % TILE;
-    for (int c = threadIdx.x / TILE; c < TILE; c += BLOCK / TILE) {
-        const bool inside = channel + c < at.n_channels && pixel + i < at.n_pixels;
-        tile.value[c][i] = inside ? values[static_cast<long long>(channel + c) * at.n_pixels + pixel + i] : 0.0f;
-    }
-}
+// A tile on its way: values[channel + c][pixel + i], zero beyond the channels and pixels that there are.
+template <int WIDTH>
+struct Fetched {
+    static constexpr int N = CHANNELS * WIDTH / BLOCK, STEP = BLOCK / WIDTH;
+    float value[N];
 
-// product[r] = sum_c a[c][row_r] b[c][column], with the thread's rows and column, over all channels.
-__device__ __forceinline__ void multiply(const Attention& at, const float* __restrict__ a, int a_pixel,
-                                         const float* __restrict__ b, int b_pixel, Tile& left, Tile& right,
-                                         float (&product)[ROWS]) {
-    for (int r = 0; r < ROWS; ++r) product[r] = 0;
-    for (int channel = 0; channel < at.n_channels; channel += TILE) {
-        __syncthreads();
-        stage(at, a, channel, a_pixel, left);
-        stage(at, b, channel, b_pixel, right);
-        __syncthreads();
-        UNROLL(4)
-        for (int c = 0; c < TILE; ++c)
-            for (int r = 0; r < ROWS; ++r)
-                product[r] += left.value[c][threadIdx.x / TILE + BLOCK / TILE * r] * right.value[c][threadIdx.x % TILE];
-    }
-}
-
-// log_sums_i = log sum_j exp S[i][j]; in the tile rows are i, columns j, so that a warp sees all j of its rows.
-extern "C" __global__ void __launch_bounds__(BLOCK) attention_log_sums(const Attention at) {
-    __shared__ Tile left, right;
-    const float *query = at.qkv + part_at(at, QUERY), *key = at.qkv + part_at(at, KEY);
-    const int first = blockIdx.x * TILE;
-    float largest[ROWS], sum[ROWS];
-    for (int r = 0; r < ROWS; ++r) largest[r] = -INFINITY, sum[r] = 0;
-    for (int j = 0; j < at.n_pixels; j += TILE) {
-        float product[ROWS];
-        multiply(at, query, first, key, j, left, right, product);
-        for (int r = 0; r < ROWS; ++r) {
-            const float score = j + static_cast<int>(threadIdx.x % TILE) < at.n_pixels ? at.scale * product[r] : -INFINITY;
-            float of_row = score;
-            for (int distance = TILE / 2; distance > 0; distance /= 2)
-                of_row = fmaxf(of_row, __shfl_xor_sync(WHOLE_WARP, of_row, distance));
-            const float larger = fmaxf(largest[r], of_row);
-            float exponentials = expf(score - larger);
-            for (int distance = TILE / 2; distance > 0; distance /= 2)
-                exponentials += __shfl_xor_sync(WHOLE_WARP, exponentials, distance);
-            sum[r] = sum[r] * expf(largest[r] - larger) + exponentials;
-            largest[r] = larger;
+    __device__ __forceinline__ void load(const Attention& at, const float* __restrict__ values, int channel, int pixel) {
+        const int i = pixel + threadIdx.x % WIDTH, first = channel + threadIdx.x / WIDTH;
+        const float* from = values + static_cast<long long>(first) * at.n_pixels + i;
+        UNROLL(32)
+        for (int k = 0; k < N; ++k, from += static_cast<long long>(STEP) * at.n_pixels) {
+            const bool inside = first + k * STEP < at.n_channels && i < at.n_pixels;
+            value[k] = inside ? *from : 0.0f;
         }
     }
-    for (int r = 0; r < ROWS; ++r) {
-        const int i = first + threadIdx.x / TILE + BLOCK / TILE * r;
-        if (threadIdx.x % TILE == 0 && i < at.n_pixels) at.log_sums[pixels_at(at) + i] = largest[r] + logf(sum[r]);
+    __device__ __forceinline__ void store(Rows<WIDTH>& rows) const {
+        UNROLL(32)
+        for (int k = 0; k < N; ++k) rows.value[threadIdx.x / WIDTH + k * STEP][threadIdx.x % WIDTH] = value[k];
+    }
+};
+
+template <int WIDTH>
+__device__ __forceinline__ void stage(const Attention& at, const float* __restrict__ values, int channel, int pixel,
+                                      Rows<WIDTH>& rows) {
+    Fetched<WIDTH> fetched;
+    fetched.load(at, values, channel, pixel);
+    fetched.store(rows);
+}
+
+// product[a][b] += sum over n channels of left[c][a] right[c][b], with the thread's a and b.
+__device__ __forceinline__ void multiply(const Rows<A>& left, const Rows<B>& right, int n, float (&product)[A_OF_M][B_OF_M]) {
+    const int a = threadIdx.x / ACROSS * A_OF_M, b = threadIdx.x % ACROSS * B_OF_M;
+    UNROLL(4)
+    for (int c = 0; c < n; ++c) {
+        const float2 l = reinterpret_cast<const float2&>(left.value[c][a]);
+        const float4 r = reinterpret_cast<const float4&>(right.value[c][b]);
+        const float ls[A_OF_M] = {l.x, l.y}, rs[B_OF_M] = {r.x, r.y, r.z, r.w};
+        UNROLL(32)
+        for (int i = 0; i < A_OF_M; ++i)
+            UNROLL(32)
+            for (int j = 0; j < B_OF_M; ++j) product[i][j] += ls[i] * rs[j];
+    }
+}
+
+// log_sums_i = log sum_j exp S[i][j]. A thread keeps the largest score of its own j, and the sum of exponentials below it; the
+// threads of a row come together at the end.
+extern "C" __global__ void __launch_bounds__(BLOCK) attention_log_sums(const Attention at) {
+    __shared__ Rows<A> queries;
+    __shared__ Rows<B> keys;
+    const float *query = at.qkv + part_at(at, QUERY), *key = at.qkv + part_at(at, KEY);
+    const int first = blockIdx.x * A, n_chunks = (at.n_channels + CHANNELS - 1) / CHANNELS;
+    float largest[A_OF_M], sum[A_OF_M];
+    for (int i = 0; i < A_OF_M; ++i) largest[i] = -3e38f, sum[i] = 0;
+    Fetched<B> next;
+    next.load(at, key, 0, 0);
+    for (int first_j = 0; first_j < at.n_pixels; first_j += B) {
+        float product[A_OF_M][B_OF_M] = {};
+        for (int chunk = 0; chunk < n_chunks; ++chunk) {
+            __syncthreads();
+            next.store(keys);
+            if (n_chunks > 1 || first_j == 0) stage(at, query, chunk * CHANNELS, first, queries);
+            __syncthreads();
+            const bool is_last = chunk + 1 == n_chunks;
+            next.load(at, key, is_last ? 0 : (chunk + 1) * CHANNELS, is_last ? first_j + B : first_j);
+            multiply(queries, keys, min(CHANNELS, at.n_channels - chunk * CHANNELS), product);
+        }
+        const int j = first_j + static_cast<int>(threadIdx.x % ACROSS) * B_OF_M, n = min(B_OF_M, at.n_pixels - j);
+        for (int i = 0; i < A_OF_M; ++i) {
+            float larger = largest[i];
+            UNROLL(32)
+            for (int k = 0; k < B_OF_M; ++k)
+                if (k < n) larger = fmaxf(larger, at.scale * product[i][k]);
+            sum[i] *= expf(largest[i] - larger);
+            UNROLL(32)
+            for (int k = 0; k < B_OF_M; ++k)
+                if (k < n) sum[i] += expf(at.scale * product[i][k] - larger);
+            largest[i] = larger;
+        }
+    }
+    for (int i = 0; i < A_OF_M; ++i) {
+        for (int distance = ACROSS / 2; distance > 0; distance /= 2) {
+            const float other = __shfl_xor_sync(WHOLE_WARP, largest[i], distance);
+            const float of_other = __shfl_xor_sync(WHOLE_WARP, sum[i], distance);
+            const float larger = fmaxf(largest[i], other);
+            sum[i] = sum[i] * expf(largest[i] - larger) + of_other * expf(other - larger);
+            largest[i] = larger;
+        }
+        const int query_i = first + static_cast<int>(threadIdx.x / ACROSS) * A_OF_M + i;
+        if (threadIdx.x % ACROSS == 0 && query_i < at.n_pixels)
+            at.log_sums[pixels_at(at) + query_i] = largest[i] + logf(sum[i]);
     }
 }
 
@@ -121,57 +163,97 @@ extern "C" __global__ void __launch_bounds__(BLOCK) attention_products(const Att
 // What a sum over b is for.
 enum Sum { MIXED, D_QUERY, D_KEY, D_VALUE };
 
-// out_a = sum_b M[a][b] X_b. In the tile of M rows are b, columns a.
+// out_a = sum_b M[a][b] X_b. Scores come from `of_a` and `of_b`, slopes from their seconds; X is one of the two of b.
 template <Sum SUM>
 __device__ __forceinline__ void mix(const Attention& at) {
     constexpr bool QUERIES = SUM == MIXED || SUM == D_QUERY;   // whether a are queries and b keys, or the reverse
     constexpr bool SLOPES = SUM == D_QUERY || SUM == D_KEY;    // whether M is dS, or P
-    __shared__ Tile left, right;
+    __shared__ Rows<A> of_a, second_of_a;
+    __shared__ Rows<B> of_b, second_of_b;
+    __shared__ float4 entries[A][B / 4 + 1];
     const float *query = at.qkv + part_at(at, QUERY), *key = at.qkv + part_at(at, KEY), *value = at.qkv + part_at(at, VALUE);
     const float* d_mixed = at.d_mixed + head_at(at);
-    const float* x = SUM == MIXED ? value : SUM == D_QUERY ? key : SUM == D_KEY ? query : d_mixed;
+    const float *left = QUERIES ? query : key, *second_left = QUERIES ? d_mixed : value;
+    const float *right = QUERIES ? key : query, *second_right = QUERIES ? value : d_mixed;
     float* out = at.out + (SUM == MIXED ? head_at(at) : part_at(at, SUM == D_QUERY ? QUERY : SUM == D_KEY ? KEY : VALUE));
-    const int n_tiles = (at.n_pixels + TILE - 1) / TILE, first = blockIdx.x % n_tiles * TILE;
-    const int first_channel = blockIdx.x / n_tiles * PARTS * TILE;
-    const int column = threadIdx.x % TILE, row = threadIdx.x / TILE, a = first + column;
+    const float *log_sums = at.log_sums + pixels_at(at), *products = at.products + pixels_at(at);
+    const int n_tiles = (at.n_pixels + A - 1) / A, first = blockIdx.x % n_tiles * A;
+    const int first_channel = blockIdx.x / n_tiles * CHANNELS, n_chunks = (at.n_channels + CHANNELS - 1) / CHANNELS;
+    const int own_a = threadIdx.x / ACROSS * A_OF_M, own_b = threadIdx.x % ACROSS * B_OF_M;
+    const int sum_a = threadIdx.x % A_APART, sum_channel = threadIdx.x / A_APART * CHANNELS_OF_SUM;
+    // With one chunk the second of b is there when it is X; otherwise X comes by itself.
+    const bool has_second = SLOPES || n_chunks == 1;
 
-    float result[PARTS][ROWS] = {};
-    for (int first_b = 0; first_b < at.n_pixels; first_b += TILE) {
-        float score[ROWS], slope[ROWS];
-        multiply(at, QUERIES ? key : query, first_b, QUERIES ? query : key, first, left, right, score);
-        if (SLOPES) multiply(at, QUERIES ? value : d_mixed, first_b, QUERIES ? d_mixed : value, first, left, right, slope);
-        __syncthreads();
-        for (int r = 0; r < ROWS; ++r) {
-            const int b = first_b + row + BLOCK / TILE * r, i = QUERIES ? a : b;  // the query of this entry
-            float entry = 0;
-            if (a < at.n_pixels && b < at.n_pixels) {
-                entry = expf(at.scale * score[r] - at.log_sums[pixels_at(at) + i]);
-                if (SLOPES) entry *= (slope[r] - at.products[pixels_at(at) + i]) * at.scale;
+    float result[CHANNELS_OF_SUM][A_OF_SUM] = {};
+    Fetched<B> next, second_next;
+    next.load(at, right, 0, 0);
+    if (has_second) second_next.load(at, second_right, 0, 0);
+    UNROLL(1)
+    for (int first_b = 0; first_b < at.n_pixels; first_b += B) {
+        float score[A_OF_M][B_OF_M] = {}, slope[A_OF_M][B_OF_M] = {};
+        UNROLL(1)
+        for (int chunk = 0; chunk < n_chunks; ++chunk) {
+            __syncthreads();
+            next.store(of_b);
+            if (has_second) second_next.store(second_of_b);
+            if (n_chunks > 1 || first_b == 0) {
+                stage(at, left, chunk * CHANNELS, first, of_a);
+                if (SLOPES) stage(at, second_left, chunk * CHANNELS, first, second_of_a);
             }
-            left.value[row + BLOCK / TILE * r][column] = entry;
+            __syncthreads();
+            const bool is_last = chunk + 1 == n_chunks;
+            const int next_channel = is_last ? 0 : (chunk + 1) * CHANNELS, next_b = is_last ? first_b + B : first_b;
+            next.load(at, right, next_channel, next_b);
+            if (has_second) second_next.load(at, second_right, next_channel, next_b);
+            const int n = min(CHANNELS, at.n_channels - chunk * CHANNELS);
+            multiply(of_a, of_b, n, score);
+            if (SLOPES) multiply(second_of_a, second_of_b, n, slope);
         }
         UNROLL(32)
-        for (int part = 0; part < PARTS; ++part) {
-            if (first_channel + part * TILE >= at.n_channels) break;
+        for (int i = 0; i < A_OF_M; ++i) {
+            float entry[B_OF_M];
+            UNROLL(32)
+            for (int j = 0; j < B_OF_M; ++j) {
+                const int a = first + own_a + i, b = first_b + own_b + j, of_query = QUERIES ? a : b;
+                entry[j] = 0;
+                if (a >= at.n_pixels || b >= at.n_pixels) continue;
+                entry[j] = expf(at.scale * score[i][j] - log_sums[of_query]);
+                if (SLOPES) entry[j] *= (slope[i][j] - products[of_query]) * at.scale;
+            }
+            entries[own_a + i][own_b / 4] = make_float4(entry[0], entry[1], entry[2], entry[3]);
+        }
+        if (n_chunks > 1) {
             __syncthreads();
-            stage(at, x, first_channel + part * TILE, first_b, right);
-            __syncthreads();
-            UNROLL(4)
-            for (int b = 0; b < TILE; ++b)
-                for (int r = 0; r < ROWS; ++r)
-                    result[part][r] += right.value[row + BLOCK / TILE * r][b] * left.value[b][column];
+            stage(at, SLOPES ? right : second_right, first_channel, first_b, second_of_b);
+        }
+        __syncthreads();
+        const Rows<B>& x = SLOPES && n_chunks == 1 ? of_b : second_of_b;
+        UNROLL(2)
+        for (int b = 0; b < B; b += 4) {
+            UNROLL(32)
+            for (int k = 0; k < CHANNELS_OF_SUM; ++k) {
+                const float4 xs = reinterpret_cast<const float4&>(x.value[sum_channel + k][b]);
+                UNROLL(32)
+                for (int i = 0; i < A_OF_SUM; ++i) {
+                    const float4 entry = entries[sum_a + i * A_APART][b / 4];
+                    result[k][i] += xs.x * entry.x;
+                    result[k][i] += xs.y * entry.y;
+                    result[k][i] += xs.z * entry.z;
+                    result[k][i] += xs.w * entry.w;
+                }
+            }
         }
     }
     UNROLL(32)
-    for (int part = 0; part < PARTS; ++part)
-        for (int r = 0; r < ROWS; ++r) {
-            const int channel = first_channel + part * TILE + row + BLOCK / TILE * r;
+    for (int k = 0; k < CHANNELS_OF_SUM; ++k)
+        for (int i = 0; i < A_OF_SUM; ++i) {
+            const int channel = first_channel + sum_channel + k, a = first + sum_a + i * A_APART;
             if (channel < at.n_channels && a < at.n_pixels)
-                out[static_cast<long long>(channel) * at.n_pixels + a] = result[part][r];
+                out[static_cast<long long>(channel) * at.n_pixels + a] = result[k][i];
         }
 }
 
-extern "C" __global__ void __launch_bounds__(BLOCK) attention_forward(const Attention at) { mix<MIXED>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK) attention_vjp_query(const Attention at) { mix<D_QUERY>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK) attention_vjp_key(const Attention at) { mix<D_KEY>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK) attention_vjp_value(const Attention at) { mix<D_VALUE>(at); }
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) attention_forward(const Attention at) { mix<MIXED>(at); }
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) attention_vjp_query(const Attention at) { mix<D_QUERY>(at); }
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) attention_vjp_key(const Attention at) { mix<D_KEY>(at); }
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) attention_vjp_value(const Attention at) { mix<D_VALUE>(at); }

@@ -235,13 +235,13 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
 
     Inputs<L> inputs(at, lane, top * L::STRIDE + at.first_tap + phase / L::PHASES * at.first_tap_per_phase,
                      left * L::STRIDE + at.first_tap + phase % L::PHASES * at.first_tap_per_phase);
-    copy_affine<L>(at, lane, 0, affine[0]);
     float sum[OUTPUTS][ROWS] = {};
     UNROLL(1)
     for (int next = 0; next <= n_chunks; ++next) {
         typename L::Stage& stage = shared.stages[next % 2];
         if (next < n_chunks) {
             copy_taps<L>(at, next, first_plane, first_output, stage);
+            if (next == 0) copy_affine<L>(at, lane, 0, affine[0]);
             copy_affine<L>(at, lane, next + 1, affine[(next + 1) % 2]);
             inputs.load(next);
         }

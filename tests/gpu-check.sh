@@ -3,11 +3,11 @@
 # most telling first; the exit code is 0 when nothing failed.
 #
 #   tests/gpu-check.sh run [PART...]   in the repository, with Rust; in a packed folder ./gpu-check.sh run, with nothing
-#   tests/gpu-check.sh pack DIR        builds, strips and packs: DIR may be taken to a machine without Rust. OLD=FILE packs
-#                                      an older cuda_roofline beside it, which is measured in the same run
+#   tests/gpu-check.sh pack DIR        builds, strips and packs: DIR, or DIR.tar.gz, may be taken to a machine without Rust.
+#                                      OLD=FILE packs an older cuda_roofline beside it, which is measured in the same run
 #   tests/gpu-check.sh stand-in [PART...]   the same on the tests' stand-in driver, whose times say nothing: proves this script
 #
-# Parts: clocks start costs passes old parity peer kernels runs training sanitizers; all but the last where none is named.
+# Parts: clocks start costs passes parity old kernels runs training peer sanitizers; all but the last where none is named.
 # LIMIT=150 are the seconds of the whole; each part has a limit of its own. SIDES="128 256 512", LANES="1 8 32",
 # IMAGES="4 16 32" and REPEATS=50 say what is timed. PARITY="FILTER..." runs only the parity tests with these names.
 set -uo pipefail
@@ -41,7 +41,8 @@ pack() {
     strip -o "$to/stand-in/libcuda.so.1" "$stand_in/libcuda.so.1"
     cp "$here/gpu-check.sh" "$benches/gpu_peer.py" "$benches/energy_network.py" "$weights" "$to/"
     [ -z "$old" ] || { mkdir -p "$to/old" && strip -o "$to/old/cuda_roofline" "$old"; }
-    du -sh "$to"
+    tar -czf "$to.tar.gz" -C "$(dirname "$to")" "$(basename "$to")"
+    du -h "$to.tar.gz"
 }
 
 # Runs a command for at most so many seconds, less where less is left of the whole.
@@ -167,7 +168,7 @@ case "$command" in
 esac
 export GRADUS_STAND_IN=none # whatever `libcuda.so.1` is found first, as by any other program
 SECONDS=0 n=0
-[ $# -gt 0 ] || set -- clocks start costs passes old clocks peer parity runs kernels training
+[ $# -gt 0 ] || set -- clocks start costs passes clocks parity old kernels runs training peer
 for one in "$@"; do part "$one"; done
 say end "\"driver\": \"$driver\", \"failures\": $failures, \"seconds\": $SECONDS"
 exit $((failures > 0))

@@ -4,7 +4,7 @@
 //! clean image.
 
 use crate::math::{exp, exp_m1, ln, sqrt};
-use crate::state::words;
+use crate::words::words;
 
 /// The transition kernel of the forward diffusion.
 #[derive(Debug, Clone, Copy, PartialEq)]

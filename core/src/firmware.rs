@@ -11,16 +11,17 @@
 //! (`-icount shift=0`, to 40 instructions). Flash is what an image grows by over start-up code alone; parts of `libm`
 //! that two rows share are counted in both.
 //!
-//! **Not in the image:** panics, a heap, soft-float `f64`, formatting. `Display` of the errors costs flash only where it
-//! is called.
+//! **Not in the image:** panics, a heap, soft-float `f64`, formatting. `Display` of the errors costs flash only where
+//! it is called.
 //!
 //! # RAM
 //! | what | bytes |
 //! |---|---|
 //! | solver | see above; `Copy`, no pointers |
 //! | [`Buffers`](crate::Buffers) | 16 a pixel: `x`, `grad f`, `d`, the previous `d` |
+//! | [`Buffers::with_solve`](crate::Buffers::with_solve) | 12 a pixel more, for the default method |
 //! | your operator | as you like; the 32 x 32 image of the tests keeps 8 a ray and 4 a pixel more |
-//! | [`GaussianMixture`](crate::GaussianMixture) | `4 K (D + 2)` and its kernel; its functions take `4 K (D + 8)` of stack at most |
+//! | [`GaussianMixture`](crate::GaussianMixture) | `4 K (D + 2)`, its kernel; on the stack at most `4 K (D + 8)` |
 //! | trace | one [`Record`](crate::Record) a slot of a ring of your choice |
 //!
 //! # Instructions in an iteration
@@ -33,30 +34,38 @@
 //! ```
 //!
 //! `solver` is the longest iteration with one trial, `trial` each further one, `pixel` the vector work of
-//! [`Buffers`](crate::Buffers), all in the table; the last is 0 with an evaluator of your own. `2 G` is for `grad f` and
-//! `d`; one `G` suffices at `t_min` or where the iterate has not moved. The solver has no loop over anything else and no recursion,
-//! so this is the worst case. `sqrt` and `exp` of `libm` are software.
+//! [`Buffers`](crate::Buffers), all in the table; the last is 0 with an evaluator of your own. `2 G` is for `grad f`
+//! and `d`; one `G` suffices at `t_min` or where the iterate has not moved. The solver has no loop over anything else
+//! and no recursion, so this is the worst case. `sqrt` and `exp` of `libm` are software.
+//!
+//! The default method adds `K` conjugate gradient iterations, each one `A` and one `A^T`, and wants a few iterations
+//! where the others want a schedule of many.
 //!
 //! # Features
 //! | feature | what it costs |
 //! |---|---|
 //! | none | `libm`: the same bits on every target |
 //! | `defmt` | `Format` on every public type: flash only for what is logged, see the table |
-//! | `micromath` | nothing until a [`Preview`](crate::prior) is used; then half the instructions of the exact score, and an error up to 0.2 % of the spread of the components' scores |
+//! | `micromath` | nothing until a [`Preview`](crate::prior) is used |
+//!
+//! A `Preview` takes half the instructions of the exact score, and is off by up to 0.2 % of the spread of the
+//! components' scores.
 //!
 //! # Your own operator
 //! Three levels, each with less of ours:
 //!
-//! * [`Problem`](crate::Problem): gradients and changes on `f32` slices; [`Buffers`](crate::Buffers) holds the vectors
-//!   and [`drive`](crate::drive) is the loop.
+//! * [`Problem`](crate::Problem): gradients and changes on `f32` slices, and for the default method its
+//!   [`LinearModel`](crate::LinearModel); [`Buffers`](crate::Buffers) holds the vectors and [`drive`](crate::drive) is
+//!   the loop.
 //! * [`Evaluator`](crate::Evaluator): you hold the vectors, [`drive`](crate::drive) is the loop.
-//! * [`Solver::request`](crate::Solver::request) and [`Solver::answer`](crate::Solver::answer): the loop is yours too. A
-//!   request does not change until it is answered, so start the DMA, return, and answer from the main loop when the
-//!   interrupt has come; `scanner.rs` of the image does it this way. What the solver needs are inner products
+//! * [`Solver::request`](crate::Solver::request) and [`Solver::answer`](crate::Solver::answer): the loop is yours too.
+//!   A request does not change until it is answered, so start the DMA, return, and answer from the main loop when the
+//!   interrupt has come; `scanner.rs` of the image does it this way, and `linear_solve.rs` beside it for
+//!   [`Request::Solve`](crate::Request::Solve). What the solver needs are inner products
 //!   ([`Directional`](crate::Directional)), sums of your own in whatever precision the device has.
 //!
-//! Compute `f(x + step d) - f(x)` as a difference: `<step A d, r + step/2 A d>` with `r = A x - y` for the data term. The
-//! difference of two values of `f` has no correct digits left near a minimum. The adjoint must be the transpose of
+//! Compute `f(x + step d) - f(x)` as a difference: `<step A d, r + step/2 A d>` with `r = A x - y` for the data term.
+//! The difference of two values of `f` has no correct digits left near a minimum. The adjoint must be the transpose of
 //! the projector as shipped, weight for weight, or directions stop descending before the minimum.
 //!
 //! # Your own prior
@@ -65,9 +74,9 @@
 //! components (flat patches and edges) are 1.1 kB.
 //!
 //! # Power loss
-//! [`GradientLike::to_bytes`](crate::GradientLike::to_bytes) at any request is 140 bytes. With the vectors
-//! ([`Buffers::vectors`](crate::Buffers::vectors)) a run goes on from there with the same bits, on this device or on a
-//! desktop. Keep a checksum beside them.
+//! [`GradientLike::to_bytes`](crate::GradientLike::to_bytes) at any request is 144 bytes, and no method has more. With
+//! the vectors ([`Buffers::vectors`](crate::Buffers::vectors)) a run goes on from there with the same bits, on this
+//! device or on a desktop. Keep a checksum beside them.
 //!
 //! # When something is wrong
 //! Every check returns a small `Copy` enum. A NaN or infinity in an answer is

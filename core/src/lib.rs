@@ -4,14 +4,15 @@
 //! logarithm of the data distribution diffused to time `t`: convex for large `t`, the wanted prior for small `t`
 //! \[FKD24, eq. 8 and 15\]. Three algorithms follow the minimiser down:
 //!
+//! * [`Preconditioned`], the default: a few steps along directions for which the data term is solved; the first choose
+//!   where the descent starts, the others are descent steps of `f` by the test of Armijo;
 //! * [`GraduatedFlow`], Algorithm 1: one step along `d = -t grad F(x, t)` at each level of a schedule;
-//! * [`GradientLike`], Algorithm 2: the same, and every step is a descent step of `f` by the test of Armijo;
-//! * [`Preconditioned`]: the same tests, along directions for which the data term is solved, in a few steps.
+//! * [`GradientLike`], Algorithm 2: the same, and every step is a descent step of `f`.
 //!
 //! A solver is a state machine over scalars ([`Solver`]). It asks ([`Request`]) for directions, differences of `f` and
 //! updates, is told numbers ([`Answer`]) and never sees a vector, so vectors may live in RAM, on a GPU or behind a DMA
-//! engine. [`drive`] connects a solver with an [`Evaluator`]; [`Buffers`] is the plain evaluator over caller-owned
-//! `f32` slices.
+//! engine. [`drive`] connects a solver with an [`Evaluator`], [`drive_in_lockstep`] several with a [`Batch`];
+//! [`Buffers`] is the plain evaluator over caller-owned `f32` slices.
 //!
 //! ```
 //! use gradus_core::{drive, toy, Buffers, Solver, Status};
@@ -55,29 +56,29 @@
 extern crate std;
 
 pub mod diffusion;
-pub mod driver;
 pub mod firmware;
-pub mod line_search;
 pub mod math;
 pub mod prior;
 pub mod problem;
 pub mod schedule;
 pub mod solver;
-pub mod state;
-pub mod step_size;
 pub mod toy;
 pub mod trace;
 
+mod buffers;
+mod driver;
+mod lockstep;
+mod words;
+
+pub use buffers::{Buffers, BuffersError, Vectors, WrongLength};
 pub use diffusion::PerturbationKernel;
-pub use driver::{Buffers, DriveError, PreconditionedBuffers, WrongLength, drive, drive_preconditioned};
-pub use line_search::Backtracking;
+pub use driver::{DriveError, drive};
+pub use lockstep::{End, Room, Run, drive_in_lockstep};
 pub use prior::GaussianMixture;
-pub use problem::{Evaluator, LinearModel, PreconditionedEvaluator, Problem};
+pub use problem::{Batch, Evaluator, LinearModel, Problem};
 pub use schedule::{Homotopy, Level, RegularisationWeight, Schedule, ScheduleError, Spacing};
 pub use solver::{
-    Answer, AnswerError, Directional, FlowStep, GradientLike, GraduatedFlow, Preconditioned, PreconditionedAnswer,
-    PreconditionedRequest, Request, SettingsError, Solver, Status,
+    Answer, AnswerError, Backtracking, ConjugateGradient, Directional, FlowStep, GradientLike, GraduatedFlow, Krylov,
+    Preconditioned, Request, SettingsError, Solved, Solver, StateError, Status, StepCandidate,
 };
-pub use state::StateError;
-pub use step_size::StepCandidate;
 pub use trace::{Certificate, Outcome, Record};

@@ -79,6 +79,18 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum(a.iter().zip(b).map(|(a, b)| a * b))
 }
 
+/// `<a, a - b>` and `|a - b|^2` over the shorter length.
+#[must_use]
+pub fn difference_products(a: &[f32], b: &[f32]) -> [f32; 2] {
+    let (mut product, mut square) = (Sum::default(), Sum::default());
+    for (a, b) in a.iter().zip(b) {
+        let difference = a - b;
+        product.add(a * difference);
+        square.add(difference * difference);
+    }
+    [product.value(), square.value()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

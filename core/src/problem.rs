@@ -1,37 +1,40 @@
-//! What a problem must offer, at two levels: on vectors ([`Problem`]) and behind a solver's requests ([`Evaluator`]).
+//! The side that computes, at two levels: on vectors ([`Problem`]) and behind a solver's requests ([`Evaluator`],
+//! [`Batch`]).
 
 use crate::schedule::Level;
-use crate::solver::Directional;
+use crate::solver::{Answer, Request};
 
-/// Whoever holds the vectors `x`, `grad f(x)`, `d` and answers the requests of a solver.
+/// The holder of the vectors `x`, `grad f(x)`, `d` of one run, who answers the requests of its solver.
 ///
-/// The vectors may live anywhere; only these scalars cross.
+/// The vectors may live anywhere; only the scalars of [`Answer`] cross.
 pub trait Evaluator {
-    /// What can go wrong while computing.
+    /// Failures of the computation; a request that the evaluator cannot answer is an error of its own.
     type Error;
 
-    /// Computes `d = -t grad F(x, t)`, after `grad f(x)` where `new_iterate` says that `x` has changed.
+    /// Does what `request` says. [`Request::Done`] asks for nothing and is answered by [`Answer::Ready`].
     ///
     /// # Errors
-    /// When the computation fails; `x` is unchanged then.
-    fn direction(&mut self, level: Level, new_iterate: bool) -> Result<Directional, Self::Error>;
+    /// When the computation fails; `x` is unchanged then, unless the request was to change it.
+    fn answer(&mut self, request: Request) -> Result<Answer, Self::Error>;
+}
 
-    /// `f(x + step d) - f(x)`, computed as a difference: subtracting two values of `f` would lose it.
-    ///
-    /// # Errors
-    /// When the computation fails; `x` is unchanged then.
-    fn change(&mut self, step: f32) -> Result<f32, Self::Error>;
+/// The holder of the vectors of several runs, one to a slice, who answers their solvers together.
+pub trait Batch {
+    /// Failures of the computation, for all slices at once.
+    type Error;
 
-    /// `x <- x + step d`; keeps `d` as the previous direction.
+    /// Does what `requests` say, `(slice, request)`, at most one per slice and slices ascending. They are all of one
+    /// kind, and none is [`Request::Done`]. `answers` has the length of `requests` and takes the answers in their
+    /// order; a number that is not finite is handed on in the answer of its slice, where the solver refuses it.
     ///
     /// # Errors
     /// When the computation fails.
-    fn update(&mut self, step: f32) -> Result<(), Self::Error>;
+    fn answer(&mut self, requests: &[(usize, Request)], answers: &mut [Answer]) -> Result<(), Self::Error>;
 }
 
 /// A homotopy on vectors of a fixed length, for [`crate::Buffers`].
 pub trait Problem {
-    /// What can go wrong while computing.
+    /// Failures of the computation.
     type Error;
 
     /// Length of `x`.
@@ -43,50 +46,19 @@ pub trait Problem {
     /// When the computation fails.
     fn gradient(&mut self, x: &[f32], level: Level, out: &mut [f32]) -> Result<(), Self::Error>;
 
-    /// `F(x + step d, t) - F(x, t)`, computed as a difference.
+    /// `F(x + step d, t) - F(x, t)`, computed as a difference: subtracting two values of `F` would lose it.
     ///
     /// # Errors
     /// When the computation fails.
     fn change(&mut self, x: &[f32], d: &[f32], step: f32, level: Level) -> Result<f32, Self::Error>;
+
+    /// The two terms apart, for methods that denoise or solve; none by default.
+    fn linear_model(&mut self) -> Option<&mut dyn LinearModel<Error = Self::Error>> {
+        None
+    }
 }
 
-/// An [`Evaluator`] that also solves for the directions of [`crate::Preconditioned`]: it keeps the vectors `g = grad
-/// F(x, t)`, `r`, `p` and `d` of the conjugate gradient method \[HS52\].
-pub trait PreconditionedEvaluator: Evaluator {
-    /// `x <- x - variance grad R(x, t)`, then `r <- -A^T(A x - y)`, `p <- 0`, `d <- 0`; returns `|r|^2`. `R` may be taken
-    /// in the `turn`-th of the prior's symmetries.
-    ///
-    /// # Errors
-    /// When the computation fails.
-    fn denoise(&mut self, level: Level, variance: f32, turn: u32) -> Result<f32, Self::Error>;
-
-    /// `r <- -grad F(x, t)`, `p <- 0`, `d <- 0`, after `grad f(x)` where `new_iterate` says that `x` has changed;
-    /// returns `|r|^2`.
-    ///
-    /// # Errors
-    /// When the computation fails; `x` is unchanged then.
-    fn begin_solve(&mut self, level: Level, new_iterate: bool) -> Result<f32, Self::Error>;
-
-    /// `p <- r + momentum p`; returns `<p, (A^T A + damping I) p>`.
-    ///
-    /// # Errors
-    /// When the computation fails; `x` is unchanged then.
-    fn curvature(&mut self, momentum: f32, damping: f32) -> Result<f32, Self::Error>;
-
-    /// `d <- d + length p`, `r <- r - length (A^T A + damping I) p`; returns `|r|^2`.
-    ///
-    /// # Errors
-    /// When the computation fails; `x` is unchanged then.
-    fn advance(&mut self, length: f32, damping: f32) -> Result<f32, Self::Error>;
-
-    /// Products of the direction `d` that was solved for; those with the previous one may be 0.
-    ///
-    /// # Errors
-    /// When the computation fails; `x` is unchanged then.
-    fn products(&mut self) -> Result<Directional, Self::Error>;
-}
-
-/// A [`Problem`] that knows its two terms apart, and the curvature of the first, for [`crate::PreconditionedBuffers`].
+/// A [`Problem`] that knows its two terms apart, and the curvature of the first.
 pub trait LinearModel: Problem {
     /// `out = A^T(A x - y)`; both have length [`dimension`](Problem::dimension).
     ///

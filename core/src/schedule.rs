@@ -2,10 +2,11 @@
 
 use crate::diffusion::PerturbationKernel;
 use crate::math::{exp, ln, real};
-use crate::state::{Reader, StateError, Words, Writer, words};
+use crate::words::words;
 use core::fmt;
 
-/// How the levels of a [`Schedule`] are spaced.
+/// The spacing of the levels of a [`Schedule`].
+#[repr(u32)] // a word: what holds it is then moved in words
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Spacing {
@@ -25,7 +26,7 @@ pub struct Schedule {
     spacing: Spacing,
 }
 
-/// Why a schedule cannot be built.
+/// Reasons for which a schedule cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ScheduleError {
@@ -83,6 +84,18 @@ impl Schedule {
         self.len
     }
 
+    /// The spacing of the levels.
+    #[must_use]
+    pub const fn spacing(&self) -> Spacing {
+        self.spacing
+    }
+
+    /// The first level.
+    #[must_use]
+    pub const fn t_max(&self) -> f32 {
+        self.t_max
+    }
+
     /// The last level, at which `f` is defined.
     #[must_use]
     pub const fn t_min(&self) -> f32 {
@@ -112,10 +125,10 @@ pub enum RegularisationWeight {
     Constant(f32),
     /// `alpha_t = alpha (1 + early nu_t^2) nu_t / gamma_t`.
     ///
-    /// With `early = 0` the choice for trained models \[FKD24, section 4.2\]. Where the data see nothing, the prior alone
-    /// contracts, by its curvature `alpha_t / nu_t^2`, which then is least between `t_max` and `t_min` while `F(., t)` is
-    /// still convex: what remains of the start there stays. `early > 0` raises it at those levels and, as `nu_t^2` is
-    /// small at the end, hardly changes `f`.
+    /// With `early = 0` the choice for trained models \[FKD24, section 4.2\]. Where the data see nothing, the prior
+    /// alone contracts, by its curvature `alpha_t / nu_t^2`, which then is least between `t_max` and `t_min` while
+    /// `F(., t)` is still convex: what remains of the start there stays. `early > 0` raises it at those levels and, as
+    /// `nu_t^2` is small at the end, hardly changes `f`.
     NoiseToSignal {
         /// `alpha`.
         alpha: f32,
@@ -183,22 +196,6 @@ words!(enum RegularisationWeight {
     0 = Constant { 0: alpha },
     1 = NoiseToSignal { alpha: alpha, early: early, kernel: kernel }
 });
-words!(struct Homotopy { schedule, weight });
-
-/// Read through [`Schedule::new`], so that an impossible schedule is refused here too.
-impl Words for Schedule {
-    fn write(&self, out: &mut Writer<'_>) {
-        self.spacing.write(out);
-        self.t_max.write(out);
-        self.t_min.write(out);
-        self.len.write(out);
-    }
-
-    fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
-        let (spacing, t_max, t_min) = (Words::read(input)?, Words::read(input)?, Words::read(input)?);
-        Self::new(spacing, t_max, t_min, Words::read(input)?).map_err(|error| StateError::Settings(error.into()))
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -228,7 +225,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn levels_strictly_decrease(t_min in 1e-4_f32..1.0, span in 1.001_f32..1e4, len in 2_u32..5000, log in any::<bool>()) {
+        fn levels_strictly_decrease(
+            t_min in 1e-4_f32..1.0, span in 1.001_f32..1e4, len in 2_u32..5000, log in any::<bool>(),
+        ) {
             let spacing = if log { Spacing::Logarithmic } else { Spacing::Linear };
             if let Ok(schedule) = Schedule::new(spacing, t_min * span, t_min, len) {
                 for i in 1..len {

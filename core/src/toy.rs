@@ -5,13 +5,11 @@
 //! is (1, 1).
 
 use crate::diffusion::PerturbationKernel;
-use crate::line_search::Backtracking;
 use crate::math::sqrt;
 use crate::prior::{Component, GaussianMixture};
 use crate::problem::{LinearModel, Problem};
 use crate::schedule::{Homotopy, Level, RegularisationWeight, Schedule, Spacing};
-use crate::solver::{FlowStep, GradientLike, GraduatedFlow, SettingsError};
-use crate::step_size::StepCandidate;
+use crate::solver::{Backtracking, FlowStep, GradientLike, GraduatedFlow, SettingsError, StepCandidate};
 use core::fmt;
 
 /// The smallest level, at which `f` is defined.
@@ -29,7 +27,7 @@ pub const DATA_WEIGHT: f32 = 0.01;
 pub const PRIOR_WEIGHT: f32 = 0.05;
 /// The only datum: `x_0 + x_1` was measured as this.
 pub const SUM: f32 = 2.0;
-/// How the prior is diffused.
+/// The diffusion of the prior.
 pub const KERNEL: PerturbationKernel = PerturbationKernel::VarianceExploding { sigma: 10.0 };
 /// The steps of the gradient-like method: `0.9^l`, `l` from 0 to 9.
 pub const BACKTRACKING: Backtracking = Backtracking { sufficient_decrease: 1e-3, shrink: 0.9, max_trials: 10 };
@@ -74,7 +72,7 @@ impl Default for Toy {
     }
 }
 
-/// Whether `x` is within [`REACHED`] of the minimiser.
+/// True where `x` is within [`REACHED`] of the minimiser.
 #[must_use]
 pub fn has_reached_minimiser(x: &[f32; 2]) -> bool {
     let ([x0, x1], [m0, m1]) = (x, MINIMISER);
@@ -146,6 +144,10 @@ impl Problem for Toy {
         let (residual, growth) = (x[0] + x[1] - SUM, step * (d[0] + d[1]));
         let data = 0.5 * DATA_WEIGHT * growth * (2.0 * residual + growth);
         Ok(data + level.prior_weight * self.prior.energy_change(x, d, step, level.t))
+    }
+
+    fn linear_model(&mut self) -> Option<&mut dyn LinearModel<Error = NotPlanar>> {
+        Some(self)
     }
 }
 

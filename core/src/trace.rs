@@ -1,8 +1,8 @@
-//! What happened in each iteration, and what that certifies.
+//! Records of iterations, and what they certify.
 
-use crate::state::words;
+use crate::words::words;
 
-/// How an iteration ended.
+/// The outcome of an iteration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Outcome {
@@ -12,8 +12,8 @@ pub enum Outcome {
     NotDescent,
     /// The direction descended, but no trial of the line search passed; no step was taken.
     NoTrialPassed,
-    /// An untested step of the approach, the beginning of a run of [`crate::Preconditioned`]. It looks at no gradient of
-    /// `f`: norms and slope of its record are 0.
+    /// An untested step of an approach, the beginning of a run that makes no claim. It looks at no gradient of `f`:
+    /// norms and slope of its record are 0.
     Approach,
 }
 
@@ -25,7 +25,7 @@ pub struct Record {
     pub iteration: u32,
     /// Smoothing level `t_i`.
     pub t: f32,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: Outcome,
     /// `lambda_i`, the length taken; 0 without a step.
     pub step: f32,
@@ -56,7 +56,7 @@ impl Record {
     }
 }
 
-/// What a run has shown of the conditions of Theorem 3.2.
+/// The conditions of Theorem 3.2, as far as a run has shown them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Certificate {
@@ -119,13 +119,13 @@ impl Certificate {
         }
     }
 
-    /// Takes `|grad f|` at the last iterate into account: the last record knows that of the iterate before the last step
-    /// only.
+    /// Takes `|grad f|` at the last iterate into account: the last record knows that of the iterate before the last
+    /// step only.
     pub fn finish(&mut self, gradient_norm: f32) {
         self.gradient_norm = gradient_norm;
     }
 
-    /// Whether every step descended: what Theorem 3.2 asks of each `d_i`.
+    /// True where every step descended: what Theorem 3.2 asks of each `d_i`.
     #[must_use]
     pub fn every_step_descended(&self) -> bool {
         self.ascending_steps == 0 && self.least_cosine > 0.0

@@ -1,4 +1,4 @@
-//! What the features promise, where a compiler does not check it.
+//! Promises of the features that no compiler checks.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::Path;

@@ -1,15 +1,14 @@
 //! A run stopped at any request and resumed from bytes goes on with the same bits.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use gradus_core::driver::Vectors;
 use gradus_core::{
     Answer, Backtracking, Buffers, Directional, Evaluator, FlowStep, GradientLike, GraduatedFlow, Homotopy,
-    PerturbationKernel, Record, RegularisationWeight, Request, Schedule, Solver, Spacing, StateError, StepCandidate,
-    toy,
+    PerturbationKernel, Preconditioned, Record, RegularisationWeight, Request, Schedule, Solver, Spacing, StateError,
+    StepCandidate, Vectors, toy,
 };
 use proptest::prelude::*;
 
-/// What both solvers offer here.
+/// The part of both solvers that is tested here.
 trait Saved: Solver + Copy + PartialEq + core::fmt::Debug {
     fn bytes(&self) -> Vec<u8>;
     fn read(bytes: &[u8]) -> Result<Self, StateError>;
@@ -54,15 +53,11 @@ fn run<S: Saved>(mut solver: S, vectors: Owned, requests: usize, trace: &mut Vec
     let mut memory = [f32::NAN; 8];
     let mut buffers = Buffers::resume(&mut problem, &mut memory, solver.objective(), &vectors.lend()).unwrap();
     for _ in 0..requests {
-        let answer = match solver.request() {
-            Request::Direction { level, new_iterate } => {
-                Answer::Direction(buffers.direction(level, new_iterate).unwrap())
-            }
-            Request::Change { step } => Answer::Change(buffers.change(step).unwrap()),
-            Request::Update { step } => buffers.update(step).map(|()| Answer::Updated).unwrap(),
-            Request::Done(_) => break,
-        };
-        trace.extend(solver.answer(answer).unwrap());
+        let request = solver.request();
+        if matches!(request, Request::Done(_)) {
+            break;
+        }
+        trace.extend(solver.answer(buffers.answer(request).unwrap()).unwrap());
     }
     (solver, Owned::of(buffers.vectors()))
 }
@@ -117,7 +112,8 @@ fn other_bytes_are_refused() {
     let good = toy::gradient_like(1.0, 10).unwrap().bytes();
     assert_eq!(GradientLike::from_bytes(&good[1..]), Err(StateError::WrongLength));
     assert_eq!(GradientLike::from_bytes(&[]), Err(StateError::WrongLength));
-    assert_eq!(GraduatedFlow::from_bytes(&good), Err(StateError::WrongTag));
+    assert_eq!(GraduatedFlow::from_bytes(&good), Err(StateError::WrongLength));
+    assert_eq!(Preconditioned::from_bytes(&good), Err(StateError::WrongTag));
     let with = |word: usize, value: u32| {
         let mut bytes = good.clone();
         bytes[4 * word..4 * word + 4].copy_from_slice(&value.to_le_bytes());
@@ -167,8 +163,8 @@ fn survives_saving<S: Saved>(mut solver: S, answers: &[(f32, f32)]) {
         let answer = match solver.request() {
             Request::Direction { .. } => Answer::Direction(directional),
             Request::Change { .. } => Answer::Change(a),
-            Request::Update { .. } => Answer::Updated,
-            Request::Done(_) => return,
+            Request::Update { .. } => Answer::Ready,
+            _ => return,
         };
         solver = resumed;
         solver.answer(answer).unwrap();
@@ -202,7 +198,7 @@ proptest! {
                     Answer::Direction(Directional { slope: b, gradient_norm_sq: 1.0, ..Directional::default() })
                 }
                 Request::Change { .. } => Answer::Change(a),
-                _ => Answer::Updated,
+                _ => Answer::Ready,
             };
             if solver.answer(answer).is_err() {
                 break;
@@ -213,7 +209,7 @@ proptest! {
         if let Ok(mut read) = GradientLike::from_bytes(&bytes) {
             prop_assert_eq!(read.bytes(), bytes);
             let _ = read.answer(Answer::Change(-1.0));
-            let _ = read.answer(Answer::Updated);
+            let _ = read.answer(Answer::Ready);
         }
     }
 }

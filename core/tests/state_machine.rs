@@ -1,5 +1,5 @@
 //! The solvers against scripts of requests and answers, and against random answers.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use gradus_core::{
     Answer, AnswerError, Backtracking, Directional, FlowStep, GradientLike, GraduatedFlow, Homotopy, Outcome, Record,
@@ -35,7 +35,7 @@ fn algorithm_2_follows_its_lines() {
     assert_eq!(solver.request(), Request::Change { step: 0.005 });
     assert_eq!(tell(&mut solver, Answer::Change(-0.5)), None);
     assert_eq!(solver.request(), Request::Update { step: 0.005 });
-    let record = tell(&mut solver, Answer::Updated).unwrap();
+    let record = tell(&mut solver, Answer::Ready).unwrap();
     assert_eq!((record.outcome, record.step, record.trials), (Outcome::Step, 0.005, 2));
     assert_eq!((record.change, record.gradient_norm, record.descent_cosine()), (Some(-0.5), 2.0, 0.5));
     // i = 1: not a descent direction: the level is left, grad f is still good.
@@ -48,12 +48,12 @@ fn algorithm_2_follows_its_lines() {
     assert_eq!(tell(&mut solver, Answer::Direction(curved)), None);
     assert_eq!(solver.request(), Request::Change { step: 4.0 * 0.005 * 6.0 });
     assert_eq!(tell(&mut solver, Answer::Change(-0.5)), None);
-    assert!(tell(&mut solver, Answer::Updated).is_some());
+    assert!(tell(&mut solver, Answer::Ready).is_some());
     // i = 3: t_min, and stationary.
     assert!(matches!(solver.request(), Request::Direction { level, .. } if level == solver.objective()));
     assert_eq!(tell(&mut solver, Answer::Direction(Directional { gradient_norm_sq: 1e-7, ..descending() })), None);
     assert_eq!(solver.request(), Request::Done(Status::Stationary));
-    assert_eq!(solver.answer(Answer::Updated), Err(AnswerError::NotAsked));
+    assert_eq!(solver.answer(Answer::Ready), Err(AnswerError::NotAsked));
 }
 
 #[test]
@@ -81,10 +81,37 @@ fn algorithm_1_steps_whether_or_not_the_direction_descends() {
     for slope in [-1.0, 1.0] {
         tell(&mut solver, Answer::Direction(Directional { slope, ..descending() }));
         assert_eq!(solver.request(), Request::Update { step: 0.5 });
-        let record = tell(&mut solver, Answer::Updated).unwrap();
+        let record = tell(&mut solver, Answer::Ready).unwrap();
         assert_eq!((record.descends(), record.change), (slope < 0.0, None));
     }
     assert_eq!(solver.request(), Request::Done(Status::ScheduleDone));
+}
+
+/// Armijo's bound on a direction that ascends would let `f` rise; the bound is that of the opposite slope.
+#[test]
+fn algorithm_1_searches_for_descent_along_any_direction() {
+    let rule = FlowStep::LineSearch(StepCandidate::Constant(1.0), Backtracking::DEFAULT);
+    for slope in [-1.0, 1.0] {
+        let mut solver = GraduatedFlow::new(homotopy(2), rule).unwrap();
+        tell(&mut solver, Answer::Direction(Directional { slope, ..descending() }));
+        for (step, change) in [(1.0, 0.9e-3), (0.5, -0.4e-3), (0.25, -0.26e-3)] {
+            assert_eq!(solver.request(), Request::Change { step }, "{slope}");
+            tell(&mut solver, Answer::Change(change));
+        }
+        assert_eq!(solver.request(), Request::Update { step: 0.25 }, "{slope}");
+    }
+}
+
+#[test]
+fn algorithm_1_makes_a_step_at_each_level_the_last_included() {
+    let mut solver = GraduatedFlow::new(homotopy(4), FlowStep::Constant(0.5)).unwrap();
+    let mut levels = Vec::new();
+    while let Request::Direction { level, .. } = solver.request() {
+        tell(&mut solver, Answer::Direction(descending()));
+        levels.push(level.t);
+        tell(&mut solver, Answer::Ready);
+    }
+    assert_eq!((levels, solver.request()), (vec![1.0, 0.75, 0.5, 0.25], Request::Done(Status::ScheduleDone)));
 }
 
 #[test]
@@ -144,12 +171,13 @@ fn survives(mut solver: impl Solver, answers: &[(u8, [f32; 5])], c: f32, most_re
         };
         let request = solver.request();
         let answer = match (kind, request) {
-            (0, _) => Answer::Updated,
+            (0, _) => Answer::Ready,
             (1, _) => Answer::Change(*a),
             (_, Request::Direction { .. }) => Answer::Direction(directional),
             (_, Request::Change { .. }) => Answer::Change(*a),
-            (_, Request::Update { .. }) => Answer::Updated,
+            (_, Request::Update { .. }) => Answer::Ready,
             (_, Request::Done(_)) => return,
+            (_, request) => panic!("no such line: {request:?}"),
         };
         if let (Request::Update { step }, Some((length, change))) = (request, accepted) {
             assert_eq!(step, length, "the step taken is the one tested last");
@@ -163,7 +191,8 @@ fn survives(mut solver: impl Solver, answers: &[(u8, [f32; 5])], c: f32, most_re
                     accepted = Some((step, change));
                 }
             }
-            (Ok(record), Answer::Updated) => assert!(record.is_some()),
+            (Ok(record), Answer::Ready) => assert!(record.is_some()),
+            (Ok(_), Answer::Solved(_)) => panic!("nothing was to be solved"),
         }
         asked += usize::from(solver.request() != request);
     }
@@ -181,7 +210,7 @@ proptest! {
         survives(GraduatedFlow::new(homotopy(len), FlowStep::Constant(0.1)).unwrap(), &answers, 1e-3, most);
     }
 
-    /// With valid answers only, a run ends after at most (trials + 2) requests an iteration.
+    /// A run with valid answers ends after at most (trials + 2) requests an iteration.
     #[test]
     fn every_run_ends(answers in prop::collection::vec((-1.0_f32..1.0, -1.0_f32..1.0), 1..50), len in 2_u32..40) {
         let mut solver = gradient_like(len);
@@ -192,8 +221,9 @@ proptest! {
             let answer = match solver.request() {
                 Request::Direction { .. } => Answer::Direction(Directional { slope: *a, ..descending() }),
                 Request::Change { .. } => Answer::Change(*b),
-                Request::Update { .. } => Answer::Updated,
+                Request::Update { .. } => Answer::Ready,
                 Request::Done(_) => break,
+                request => panic!("no such line: {request:?}"),
             };
             solver.answer(answer).unwrap();
             requests += 1;

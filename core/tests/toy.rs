@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use core::ops::ControlFlow;
-use gradus_core::{Buffers, Problem, Solver, WrongLength, drive, toy};
+use gradus_core::{Answer, Buffers, BuffersError, Evaluator, Level, Problem, Request, Solver, WrongLength, drive, toy};
 
 fn run(mut solver: impl Solver, start: [f32; 2]) -> [f32; 2] {
     let mut problem = toy::Toy::new();
@@ -114,4 +114,44 @@ fn wrong_lengths_are_refused() {
     let mut memory = [0.0; 8];
     let mut buffers = Buffers::new(&mut problem, &mut memory, objective).unwrap();
     assert_eq!(buffers.set_iterate(&[0.0; 3]), Err(WrongLength { expected: 2, found: 3 }));
+}
+
+/// The toy as one that knows its gradient only.
+struct Opaque(toy::Toy);
+
+impl Problem for Opaque {
+    type Error = toy::NotPlanar;
+
+    fn dimension(&self) -> usize {
+        self.0.dimension()
+    }
+
+    fn gradient(&mut self, x: &[f32], level: Level, out: &mut [f32]) -> Result<(), toy::NotPlanar> {
+        self.0.gradient(x, level, out)
+    }
+
+    fn change(&mut self, x: &[f32], d: &[f32], step: f32, level: Level) -> Result<f32, toy::NotPlanar> {
+        self.0.change(x, d, step, level)
+    }
+}
+
+#[test]
+fn what_buffers_cannot_answer_is_an_error_that_says_why() {
+    let level = toy::gradient_like(1.0, 2).unwrap().objective();
+    let denoise = Request::Denoise { level, variance: 1.0, turn: 0 };
+    let gradient = Request::Gradient { level, new_iterate: true };
+    let solve = Request::Solve { damping: 1.0, iterations: 1 };
+    let (mut toy, mut opaque) = (toy::Toy::new(), Opaque(toy::Toy::new()));
+    let (mut memory, mut others, mut more) = ([0.0; 8], [0.0; 8], [0.0; 6]);
+    let mut small = Buffers::new(&mut toy, &mut memory, level).unwrap();
+    assert_eq!(small.answer(denoise), Ok(Answer::Ready));
+    assert_eq!(small.answer(solve), Err(BuffersError::NoSolve));
+    let short = small.with_solve(&mut [0.0; 5]).unwrap_err();
+    assert_eq!(short, WrongLength { expected: 6, found: 5 });
+    let opaque = Buffers::new(&mut opaque, &mut others, level).unwrap();
+    let mut opaque = opaque.with_solve(&mut more).unwrap();
+    assert_eq!(opaque.answer(gradient), Ok(Answer::Ready));
+    for request in [denoise, solve] {
+        assert_eq!(opaque.answer(request), Err(BuffersError::NoLinearModel), "{request:?}");
+    }
 }

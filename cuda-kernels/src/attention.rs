@@ -5,7 +5,7 @@ use crate::entry::{Address, BLOCK, entries};
 /// Pixels, and channels of a result, that a block makes.
 pub const PIXELS: usize = 32;
 /// See [`PIXELS`].
-pub const CHANNELS: usize = 128;
+pub const CHANNELS: usize = 48;
 
 /// The record of the same name in attention.cu, which says what is what.
 #[derive(Debug, Clone, Copy)]

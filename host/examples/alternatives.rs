@@ -1,13 +1,14 @@
-//! What else could make the steps: `cargo run --release --example alternatives -- [FIRST LAST]`, images `ellipses:FIRST` to
-//! `LAST`, by default 101 to 108; 60 views, 10 % noise, the prior `ellipses` without drift, started from zeros.
+//! What else could make the steps: `cargo run --release --example alternatives -- [FIRST LAST]`, images
+//! `ellipses:FIRST` to `LAST`, by default 101 to 108; 60 views, 10 % noise, the prior `ellipses` without drift, started
+//! from zeros.
 //!
-//! The preconditioned directions under three acceptances, none of them after an approach: Armijo's test on `f`, the
-//! non-monotone test of Grippo, Lampariello and Lucidi (1986) against the largest of the last five values, and none. And
-//! L-BFGS (Nocedal 1980) with eight pairs and Armijo's test: on `f` at once, and on each `F(x, t_i)` in turn.
+//! The directions of the default method under three acceptances, none of them after an approach: Armijo's test on `f`,
+//! the non-monotone test of Grippo, Lampariello and Lucidi (1986) against the largest of the last five values, and
+//! none. And L-BFGS (Nocedal 1980) with eight pairs and Armijo's test: on `f` at once, and on each `F(x, t_i)` in turn.
 #![allow(missing_docs)]
 
-use gradus::backend::View;
-use gradus::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator};
+use gradus::backend::cpu::{CpuSlices, Network};
+use gradus::backend::{Slice, Slices, View};
 use gradus::ct::Projector;
 use gradus::data::ellipses::ellipses;
 use gradus::image::Image;
@@ -17,7 +18,7 @@ use gradus::reconstruct::Measurement;
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::Weights;
 use gradus_core::{
-    Evaluator, Homotopy, Level, PerturbationKernel, PreconditionedEvaluator, RegularisationWeight, Schedule, Spacing,
+    Answer, Batch, Directional, Homotopy, Level, PerturbationKernel, RegularisationWeight, Request, Schedule, Spacing,
 };
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -34,55 +35,72 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn evaluator(&self) -> Outcome<CpuEvaluator> {
+    /// A batch of one slice.
+    fn slices(&self) -> Outcome<CpuSlices> {
         let geometry = self.measurement.geometry.clone();
-        let network = Network::new(self.prior, geometry.height, geometry.width, CpuEvaluator::LANES)?;
+        let network = Network::new(self.prior, geometry.height, geometry.width, CpuSlices::LANES)?;
         let (data, start) = (self.measurement.sinogram.clone(), vec![0.0; geometry.image_len()]);
-        let made = CpuEvaluator::new(Projector::new(geometry)?, network, data, start, self.homotopy.objective())?;
-        Ok(made.with_view(View::DriftFree))
+        let slice = Slice { data, start, objective: self.homotopy.objective() };
+        Ok(CpuSlices::new(Projector::new(geometry)?, network, vec![slice])?.with_view(View::DriftFree))
     }
 
-    /// The preconditioned directions; a trial passes below the largest of the last `remembered` values of `f`.
-    fn preconditioned(&self, remembered: usize) -> Outcome<(Vec<f32>, u64)> {
-        let mut evaluator = PreconditionedCpuEvaluator::new(self.evaluator()?);
-        let mut values = vec![evaluator.problem().objective()];
+    /// The directions that solve; a trial passes below the largest of the last `remembered` values of `f`.
+    fn solved(&self, remembered: usize) -> Outcome<(Vec<f32>, u64)> {
+        let mut slices = self.slices()?;
+        let mut values = vec![objective(&mut slices)?];
         for level in (0..LEVELS).map(|i| self.homotopy.level(i)) {
             let variance =
                 PerturbationKernel::VP.variance(level.t) / PerturbationKernel::VP.mean_scale(level.t).powi(2);
             let damping = level.prior_weight / variance;
-            let (mut square, mut momentum) = (evaluator.begin_solve(level, true)?, 0.0);
-            for _ in 0..SOLVE_STEPS {
-                let length = square / evaluator.curvature(momentum, damping)?;
-                let next = evaluator.advance(length, damping)?;
-                (momentum, square) = (next / square, next);
-            }
-            let slope = f64::from(evaluator.products()?.slope);
-            let step = accepted(&mut evaluator, slope, &values, remembered)?;
+            ask(&mut slices, Request::Gradient { level, new_iterate: true })?;
+            ask(&mut slices, Request::Solve { damping, iterations: SOLVE_STEPS })?;
+            let slope = f64::from(products(ask(&mut slices, Request::Products)?)?.slope);
+            let step = accepted(&mut slices, slope, &values, remembered)?;
             if step > 0.0 {
-                evaluator.update(step)?;
+                ask(&mut slices, Request::Update { step })?;
             }
-            values.push(evaluator.problem().objective());
+            values.push(objective(&mut slices)?);
         }
-        let passes = evaluator.problem().counters();
-        Ok((evaluator.problem().iterate().to_vec(), passes.network_forwards + passes.network_vjps))
+        Ok(result(&slices))
     }
 
     /// L-BFGS on each of `levels` in turn, `iterations` each.
     fn quasi_newton(&self, levels: &[Level], iterations: usize) -> Outcome<(Vec<f32>, u64)> {
-        let mut evaluator = self.evaluator()?;
+        let mut slices = self.slices()?;
         for &level in levels {
-            let x = evaluator.iterate().to_vec();
-            evaluator.restart(&x, level)?;
-            quasi_newton(&mut evaluator, level, iterations)?;
+            let x = slices.iterate(0).to_vec();
+            slices.restart(0, &x, level)?;
+            quasi_newton(&mut slices, level, iterations)?;
         }
-        let passes = evaluator.counters();
-        Ok((evaluator.iterate().to_vec(), passes.network_forwards + passes.network_vjps))
+        Ok(result(&slices))
     }
 }
 
-/// The first of 1, 1/2, 1/4, ... that passes, 0 where none does. Without a value to compare with, 1 passes; with several, a
-/// direction that ascends may pass, too.
-fn accepted(evaluator: &mut PreconditionedCpuEvaluator, slope: f64, values: &[f64], remembered: usize) -> Outcome<f32> {
+fn ask(slices: &mut CpuSlices, request: Request) -> Outcome<Answer> {
+    let mut answers = [Answer::Ready];
+    slices.answer(&[(0, request)], &mut answers)?;
+    Ok(answers[0])
+}
+
+fn products(answer: Answer) -> Outcome<Directional> {
+    if let Answer::Direction(products) = answer { Ok(products) } else { Err("no products".into()) }
+}
+
+fn objective(slices: &mut CpuSlices) -> Outcome<f64> {
+    let mut values = [0.0];
+    slices.objectives(&[0], &mut values)?;
+    Ok(values[0])
+}
+
+/// The image, and the passes of the network.
+fn result(slices: &CpuSlices) -> (Vec<f32>, u64) {
+    let passes = slices.counters(0);
+    (slices.iterate(0).to_vec(), passes.network_forwards + passes.network_vjps)
+}
+
+/// The first of 1, 1/2, 1/4, ... that passes, 0 where none does. Without a value to compare with, 1 passes; with
+/// several, a direction that ascends may pass, too.
+fn accepted(slices: &mut CpuSlices, slope: f64, values: &[f64], remembered: usize) -> Outcome<f32> {
     if remembered == 0 {
         return Ok(1.0);
     }
@@ -90,7 +108,8 @@ fn accepted(evaluator: &mut PreconditionedCpuEvaluator, slope: f64, values: &[f6
     let reference = values.iter().rev().take(remembered).fold(f64::NEG_INFINITY, |most, value| most.max(*value));
     let mut step = 1.0_f32;
     while step > 1e-3 && (slope < 0.0 || remembered > 1) {
-        let value = last + f64::from(evaluator.change(step)?);
+        let Answer::Change(change) = ask(slices, Request::Change { step })? else { return Err("no change".into()) };
+        let value = last + f64::from(change);
         if value <= reference - DECREASE * f64::from(step) * slope.abs() {
             return Ok(step);
         }
@@ -107,32 +126,32 @@ fn add(to: &mut [f32], factor: f64, other: &[f32]) {
     to.iter_mut().zip(other).for_each(|(to, other)| *to += factor as f32 * other);
 }
 
-fn gradient(evaluator: &mut CpuEvaluator, level: Level) -> Outcome<Vec<f32>> {
-    evaluator.direction(level, true)?;
-    Ok(evaluator.search_direction().iter().map(|d| -d / level.t).collect())
+fn gradient(slices: &mut CpuSlices, level: Level) -> Outcome<Vec<f32>> {
+    ask(slices, Request::Direction { level, new_iterate: true })?;
+    Ok(slices.search_direction(0).iter().map(|d| -d / level.t).collect())
 }
 
-fn quasi_newton(evaluator: &mut CpuEvaluator, level: Level, iterations: usize) -> Outcome<()> {
+fn quasi_newton(slices: &mut CpuSlices, level: Level, iterations: usize) -> Outcome<()> {
     let mut pairs: Vec<(Vec<f32>, Vec<f32>)> = Vec::new();
-    let (mut x, mut g) = (evaluator.iterate().to_vec(), gradient(evaluator, level)?);
+    let (mut x, mut g) = (slices.iterate(0).to_vec(), gradient(slices, level)?);
     for _ in 0..iterations {
         let direction = two_loops(&pairs, &g);
-        let (value, slope) = (evaluator.objective(), dot(&g, &direction));
+        let (value, slope) = (objective(slices)?, dot(&g, &direction));
         let mut step = if pairs.is_empty() { 1e-4 } else { 1.0 };
         let next = loop {
             let mut trial = x.clone();
             add(&mut trial, step, &direction);
-            evaluator.restart(&trial, level)?;
-            if evaluator.objective() <= value + DECREASE * step * slope {
+            slices.restart(0, &trial, level)?;
+            if objective(slices)? <= value + DECREASE * step * slope {
                 break trial;
             }
             step *= 0.5;
             if step < 1e-9 {
-                evaluator.restart(&x, level)?;
+                slices.restart(0, &x, level)?;
                 return Ok(());
             }
         };
-        let next_gradient = gradient(evaluator, level)?;
+        let next_gradient = gradient(slices, level)?;
         let difference = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f32>>();
         let (s, y) = (difference(&next, &x), difference(&next_gradient, &g));
         if dot(&s, &y) > 0.0 {
@@ -169,9 +188,9 @@ fn main() -> Outcome<()> {
     let (first, last) = if let [first, last] = arguments[..] { (first, last) } else { (101, 108) };
     let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?.bytes)?;
     let names = [
-        "preconditioned, Armijo from the first level",
-        "preconditioned, non-monotone over 5 values",
-        "preconditioned, no test",
+        "solved, Armijo from the first level",
+        "solved, non-monotone over 5 values",
+        "solved, no test",
         "L-BFGS on f, 100 iterations",
         "L-BFGS over 8 levels, 12 iterations each",
     ];
@@ -186,9 +205,9 @@ fn main() -> Outcome<()> {
         let case = Case { measurement: &measurement, prior: &prior, homotopy };
         let levels: Vec<Level> = (0..LEVELS).map(|i| homotopy.level(i)).collect();
         let results = [
-            case.preconditioned(1)?,
-            case.preconditioned(5)?,
-            case.preconditioned(0)?,
+            case.solved(1)?,
+            case.solved(5)?,
+            case.solved(0)?,
             case.quasi_newton(&[homotopy.objective()], 100)?,
             case.quasi_newton(&levels, 12)?,
         ];

@@ -1,17 +1,19 @@
-//! Which network reconstructs best per millisecond: `cargo run --release --example architectures -- SECONDS FOLDER [NAME...]`.
+//! Which network reconstructs best per millisecond: `cargo run --release --example architectures -- SECONDS FOLDER
+//! [NAME...]`.
 //!
 //! Trains each architecture on ellipses for about SECONDS of this machine's time, so that a slower network makes fewer
 //! steps: a quarter of the time as a denoiser, the rest by score matching, on crops of 64 pixels. The number of steps
 //! follows from the time of the first; FOLDER/NAME.safetensors, where it exists, is taken in place of a training. Then
 //! one table: what a network costs, how it denoises, and what it reconstructs of `ellipses:101` to `ellipses:108` (60
-//! views, 10 % noise) by the default method and by 100 iterations of Algorithm 2: what is best for one may not do for the
-//! other.
+//! views, 10 % noise) by the default method and by 100 iterations of Algorithm 2: what is best for one may not do for
+//! the other.
 #![allow(missing_docs)]
 
 use gradus::backend::cpu::Network;
+use gradus::backend::{DeviceChoice, Precision};
 use gradus::data::ellipses::ellipses;
 use gradus::metrics::{psnr, ssim_uniform};
-use gradus::reconstruct::{Measurement, Method, Settings, reconstruct};
+use gradus::reconstruct::{GradientLikeSettings, GraduatedSettings, Measurement, PlacedPrior, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
 use gradus::train::{DataConfig, Images, Loss, Phase, Smoothing, Trainer, TrainingConfig, denoising_db, preset};
 use gradus::unet::{Architecture, Weights};
@@ -114,11 +116,12 @@ fn pass_ms(weights: &Weights) -> Outcome<f64> {
 fn reconstruction(weights: &Weights, settings: &Settings) -> Outcome<[f64; 3]> {
     let (mut means, seeds) = ([0.0; 3], 101..=108_u64);
     let n = seeds.clone().count() as f64;
+    let prior = PlacedPrior::open(weights, DeviceChoice::Auto, Precision::Full)?;
     for seed in seeds {
         let truth = ellipses(seed, SIZE);
         let measurement = Measurement::new(&simulate(&truth, 1.0, &Simulation::default())?)?;
         let begin = Instant::now();
-        let result = reconstruct(&measurement, settings, Some(weights), &mut |_| ControlFlow::Continue(()))?;
+        let result = reconstruct(&measurement, settings, Some(&prior), &mut |_| ControlFlow::Continue(()))?;
         let seconds = begin.elapsed().as_secs_f64();
         let found = [psnr(&truth, &result.image, 1.0)?, ssim_uniform(&truth, &result.image, 1.0)?, seconds];
         means.iter_mut().zip(found).for_each(|(mean, value)| *mean += value / n);
@@ -135,8 +138,9 @@ fn main() -> Outcome<()> {
     std::fs::create_dir_all(folder)?;
     let shipped = toml::from_str::<TrainingConfig>(preset("ellipses").ok_or("no preset")?)?.network;
     let images = Images::open(&DataConfig::Ellipses { size: SIZE })?.validation(32);
-    let algorithm_2 = Settings { method: Method::GradientLike, steps: 100, ..Settings::default() };
-    println!("{:81}preconditioned        Algorithm 2", "");
+    let graduated = GraduatedSettings { steps: 100, ..GraduatedSettings::default() };
+    let algorithm_2 = Settings::GradientLike(GradientLikeSettings { graduated, ..GradientLikeSettings::default() });
+    println!("{:81}default method        Algorithm 2", "");
     let levels = "denoising PSNR (dB) at five levels";
     println!("network                parameters  pass ms   {levels:36}  dB   SSIM     s      dB   SSIM     s");
     for (name, network) in candidates(&shipped) {

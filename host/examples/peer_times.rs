@@ -1,14 +1,14 @@
 //! Times of the work that `benches/peers.py` also gives to other software, as JSON in seconds (medians).
 //!
-//! `peer_times [--rounds N] [--iterations N] [--problem FOLDER]`: the folder receives the problem that Algorithm 2 is run on, as raw
-//! little-endian `f32` files and `problem.json`, so that both sides solve the same one.
+//! `peer_times [--rounds N] [--iterations N] [--problem FOLDER]`: the folder receives the problem that Algorithm 2 is
+//! run on, as raw little-endian `f32` files and `problem.json`, so that both sides solve the same one.
 #![allow(missing_docs)]
 
 #[path = "../benches/common/mod.rs"]
 mod common;
 
 use common::{Outcome, Passes, Projections, Training, algorithm_2, measurement, pool, prior, time};
-use gradus::reconstruct::{Measurement, Method, Settings};
+use gradus::reconstruct::{GradientLikeSettings, GraduatedSettings, Measurement, Settings};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -88,9 +88,9 @@ fn write_problem(folder: &Path, measurement: &Measurement) -> Outcome<()> {
         std::fs::write(folder.join(name), bytes)
     };
     std::fs::create_dir_all(folder)?;
-    let settings = Settings { method: Method::GradientLike, ..Settings::default() };
+    let settings = GradientLikeSettings::default();
     let start: Vec<f32> = {
-        let generator = ChaCha8Rng::seed_from_u64(settings.seed);
+        let generator = ChaCha8Rng::seed_from_u64(settings.graduated.seed);
         StandardNormal.sample_iter(generator).take(SIZE * SIZE).collect()
     };
     let image = gradus::data::ellipses::ellipses(1, SIZE).pixels;
@@ -106,8 +106,8 @@ fn write_problem(folder: &Path, measurement: &Measurement) -> Outcome<()> {
     let description = json!({
         "size": SIZE,
         "angles_rad": measurement.geometry.angles_rad,
-        "alpha": Settings::ALPHA_PER_STD * measurement.noise_std,
-        "settings": settings,
+        "alpha": GraduatedSettings::ALPHA_PER_STD * measurement.noise_std,
+        "settings": Settings::GradientLike(settings),
         "kernel": prior()?.perturbation_kernel(),
     });
     std::fs::write(folder.join("problem.json"), description.to_string())?;

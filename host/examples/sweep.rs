@@ -3,7 +3,7 @@
 //!
 //! IMAGES are `ellipses:FIRST-LAST` (10 % noise), or slices in HU, `FILE.npz:K,K,...` (5 % noise), or
 //! several of these with `+` between. A FIELD is that of
-//! a run's `[reconstruction]` table, such as `method`, `steps` or `preconditioned.t_min`; or `alpha_per_std`,
+//! a run's `[reconstruction]` table, such as `method` (first), `steps` or `line_search.first`; or `alpha_per_std`,
 //! `alpha_per_variance`, `tv_per_variance` for weights in proportion to the noise; or `simulation.angles` and so on.
 //! `device=cuda:0`, of one value, makes all images of a combination in lockstep there.
 //! Every combination prints the mean PSNR and SSIM (data range 1) of the result, and of the result denoised once at its
@@ -11,8 +11,7 @@
 //! those of all over their number.
 #![allow(missing_docs)]
 
-use gradus::backend::choice::Opened;
-use gradus::backend::{DeviceChoice, Precision};
+use gradus::backend::Precision;
 use gradus::ct::{hu_to_network, network_to_hu};
 use gradus::data::ellipses::ellipses;
 use gradus::data::image_files::read_image;
@@ -20,10 +19,9 @@ use gradus::image::Image;
 use gradus::metrics::{psnr, rmse, ssim_uniform};
 use gradus::prior::Prior;
 use gradus::reconstruct::{
-    Measurement, Method, Reconstruction, Settings, denoise, open, reconstruct, reconstruct_together,
+    Job, Measurement, Method, PlacedPrior, Reconstruction, Settings, SolvedSettings, denoise, reconstruct_all,
 };
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::Weights;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -49,7 +47,7 @@ fn main() -> Outcome<()> {
         .map(|pair| pair.map(|(name, values)| (name, values.split('/').collect())))
         .collect::<Result<_, _>>()?;
     let device = fields.iter().find(|(name, _)| *name == "device").and_then(|(_, values)| values.first());
-    let bench = Bench { opened: open((device.unwrap_or(&"auto").parse()?, Precision::Full), &weights)?, weights };
+    let bench = Bench(PlacedPrior::open(&weights, device.unwrap_or(&"auto").parse()?, Precision::Full)?);
     println!("{prior}, {images}: {} images", subjects.len());
     println!("PSNR dB   SSIM    RMSE   denoised: PSNR dB   SSIM   forwards   vjps   projections   seconds   settings");
     let combinations: usize = fields.iter().map(|(_, values)| values.len()).product();
@@ -84,75 +82,48 @@ fn set_of_subjects(images: &str) -> Outcome<Vec<Subject>> {
     which.split(',').map(slice).collect()
 }
 
-/// The default settings with the fields chosen, by way of TOML.
-fn configured<T: serde::Serialize + serde::de::DeserializeOwned>(base: &T, chosen: &[(&str, &str)]) -> Outcome<T> {
-    let mut table = toml::Table::try_from(base)?;
-    for (name, value) in chosen {
-        let mut place = &mut table;
-        let mut parts: Vec<&str> = name.split('.').collect();
-        let last = parts.pop().ok_or("a field has a name")?;
-        for part in parts {
-            place =
-                place.get_mut(part).and_then(toml::Value::as_table_mut).ok_or_else(|| format!("no table {part}"))?;
-        }
-        let parsed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("v"));
-        place.insert(last.to_owned(), parsed.unwrap_or_else(|| toml::Value::String((*value).to_owned())));
-    }
-    Ok(table.try_into()?)
+/// A value as TOML, or else a string.
+fn value(text: &str) -> toml::Value {
+    let parsed = format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("v"));
+    parsed.unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }
 
-/// The prior, and where it computes.
-struct Bench {
-    weights: Weights,
-    opened: Opened,
-}
-
-/// Scans with the settings of their reconstructions.
-fn jobs(subjects: &[Subject], chosen: &[(&str, &str)]) -> Outcome<Vec<(Measurement, Settings)>> {
-    let of = |prefix: &str| -> Vec<(&str, &str)> {
-        chosen.iter().filter_map(|(name, value)| name.strip_prefix(prefix).map(|name| (name, *value))).collect()
-    };
-    let per = |name: &str| chosen.iter().find(|(other, _)| *other == name).map(|(_, value)| value.parse::<f64>());
-    let plain: Vec<(&str, &str)> = chosen
-        .iter()
-        .filter(|(name, _)| !name.starts_with("simulation.") && !name.contains("_per_"))
-        .copied()
-        .collect();
-    let job = |subject: &Subject| -> Outcome<(Measurement, Settings)> {
-        let noise = if subject.hounsfield { 0.05 } else { 0.1 };
-        let simulation = Simulation { noise, seed: subject.seed, ..Simulation::default() };
-        let measurement =
-            Measurement::new(&simulate(&subject.truth, 1.0, &configured(&simulation, &of("simulation."))?)?)?;
-        let mut settings: Settings = configured(&Settings::default(), &plain)?;
-        let std = measurement.noise_std;
-        for (name, unit) in [("alpha_per_std", std), ("alpha_per_variance", std * std)] {
-            settings.alpha = per(name).transpose()?.map(|value| value * unit).or(settings.alpha);
-        }
-        settings.tv_weight = per("tv_per_variance").transpose()?.map(|value| value * std * std).or(settings.tv_weight);
-        Ok((measurement, settings))
-    };
-    subjects.iter().map(job).collect()
-}
-
-impl Bench {
-    fn runs(&self, jobs: &[(Measurement, Settings)]) -> Outcome<Vec<Reconstruction>> {
-        let learned = jobs.iter().all(|(_, settings)| settings.method.is_learned());
-        if let Opened::Cuda(device) = &self.opened
-            && learned
-        {
-            let jobs: Vec<_> = jobs.iter().map(|(measurement, settings)| (measurement, settings.clone())).collect();
-            let runs = reconstruct_together(&jobs, &self.weights, device, &mut || ControlFlow::Continue(()))?;
-            return Ok(runs.into_iter().collect::<Result<_, _>>()?);
-        }
-        let run = |(measurement, settings): &(Measurement, Settings)| {
-            let settings = Settings { device: DeviceChoice::Cpu, ..settings.clone() };
-            reconstruct(measurement, &settings, Some(&self.weights), &mut |_| ControlFlow::Continue(()))
+/// How a subject is scanned, and how it is reconstructed, with the fields chosen.
+fn configured(subject: &Subject, chosen: &[(&str, &str)]) -> Outcome<(Measurement, Settings)> {
+    let noise = if subject.hounsfield { 0.05 } else { 0.1 };
+    let simulation = Simulation { noise, seed: subject.seed, ..Simulation::default() };
+    let mut simulation = toml::Table::try_from(simulation)?;
+    let of_scan = chosen.iter().filter_map(|(name, text)| Some((name.strip_prefix("simulation.")?, text)));
+    simulation.extend(of_scan.map(|(name, text)| (name.to_owned(), value(text))));
+    let measurement = Measurement::new(&simulate(&subject.truth, 1.0, &simulation.try_into()?)?)?;
+    let mut settings = Settings::default();
+    let std = measurement.noise_std;
+    for (name, text) in chosen {
+        settings = match *name {
+            "method" => Settings::from(value(text).try_into::<Method>()?),
+            "device" => settings,
+            "alpha_per_std" => settings.with("alpha", (text.parse::<f64>()? * std).into())?,
+            "alpha_per_variance" => settings.with("alpha", (text.parse::<f64>()? * std * std).into())?,
+            "tv_per_variance" => settings.with("tv_weight", (text.parse::<f64>()? * std * std).into())?,
+            name if name.starts_with("simulation.") => settings,
+            name => settings.with(name, value(text))?,
         };
-        Ok(jobs.iter().map(run).collect::<Result<_, _>>()?)
+    }
+    Ok((measurement, settings))
+}
+
+/// The prior where it computes.
+struct Bench<'a>(PlacedPrior<'a>);
+
+impl Bench<'_> {
+    fn runs(&self, jobs: &[(Measurement, Settings)]) -> Outcome<Vec<Reconstruction>> {
+        let jobs: Vec<Job<'_>> = jobs.iter().map(|(measurement, settings)| Job { measurement, settings }).collect();
+        let runs = reconstruct_all(&jobs, Some(&self.0), &mut |_| ControlFlow::Continue(()))?;
+        Ok(runs.into_iter().collect::<Result<_, _>>()?)
     }
 
     fn row(&self, subjects: &[Subject], chosen: &[(&str, &str)]) -> Outcome<()> {
-        let jobs = jobs(subjects, chosen)?;
+        let jobs: Vec<_> = subjects.iter().map(|subject| configured(subject, chosen)).collect::<Outcome<_>>()?;
         let start = Instant::now();
         let runs = self.runs(&jobs)?;
         let seconds = start.elapsed().as_secs_f64() / subjects.len() as f64;
@@ -172,9 +143,9 @@ impl Bench {
     }
 
     fn values(&self, subject: &Subject, settings: &Settings, run: &Reconstruction) -> Outcome<[f64; 8]> {
-        let t_min =
-            if settings.method == Method::Preconditioned { settings.preconditioned.t_min } else { settings.t_min };
-        let (once, c) = (denoise(&self.weights, &run.image, t_min)?, run.counters);
+        // The methods without levels are denoised as the default method would be.
+        let t_min = settings.t_min().unwrap_or(SolvedSettings::default().t_min);
+        let (once, c) = (denoise(self.0.weights, &run.image, t_min)?, run.counters);
         Ok([
             psnr(&subject.truth, &run.image, 1.0)?,
             ssim_uniform(&subject.truth, &run.image, 1.0)?,

@@ -5,6 +5,8 @@ use crate::ct::{
 };
 use crate::data::scan::Scan;
 use crate::image::Image;
+use crate::limits::COUNT;
+use crate::memory::{self, TooLittleMemory};
 use serde::{Deserialize, Serialize};
 
 /// How an image is scanned.
@@ -37,6 +39,9 @@ pub enum SimulateError {
     /// The image does not fit the geometry.
     #[error(transparent)]
     Projection(#[from] ProjectionError),
+    /// The scan does not fit into memory.
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
     /// The noise makes no sense.
     #[error(transparent)]
     Noise(#[from] NoiseError),
@@ -47,7 +52,16 @@ pub enum SimulateError {
 /// # Errors
 /// See [`SimulateError`].
 pub fn simulate(image: &Image, pixel_mm: f64, simulation: &Simulation) -> Result<Scan, SimulateError> {
+    if simulation.angles > COUNT {
+        return Err(GeometryError::TooLarge { field: "angles", value: simulation.angles, limit: COUNT }.into());
+    }
     let geometry = Geometry::covering(image.height, image.width, simulation.angles).scaled(pixel_mm);
+    geometry.validate()?;
+    memory::check(
+        "a scan of so many views and bins",
+        memory::of_scan(&geometry),
+        "take fewer views or a coarser image",
+    )?;
     let mut sinogram = vec![0.0; geometry.sinogram_len()];
     let attenuation: Vec<f32> = image.pixels.iter().map(|value| value * ATTENUATION_PER_UNIT).collect();
     Projector::new(geometry.clone())?.forward_project(&attenuation, &mut sinogram)?;

@@ -4,8 +4,8 @@
 mod common;
 
 use common::{RESIDUAL, dot, random, signed, small};
-use gradus::backend::cpu::{Network, NetworkError};
-use gradus::unet::{PlanError, Weights};
+use gradus::backend::cpu::Network;
+use gradus::unet::{NetworkError, Weights};
 
 /// The shared cases, each with a smoothing level.
 fn cases() -> Vec<(Weights, usize, usize, f32)> {
@@ -165,5 +165,5 @@ fn nan_reaches_the_energy() {
 #[test]
 fn sizes_that_do_not_fit_say_which_do() {
     let error = Network::new(&random(&small(2, vec![1, 2]), RESIDUAL), 12, 18, 1).unwrap_err();
-    assert_eq!(error, NetworkError::Plan(PlanError::Size { height: 12, width: 18, multiple: 4 }));
+    assert_eq!(error, NetworkError::Size { height: 12, width: 18, multiple: 4 });
 }

@@ -2,17 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-use gradus::backend::View;
-use gradus::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator, TrainingBatch, TrainingNetwork};
+use gradus::backend::cpu::{CpuSlices, Network, TrainingBatch, TrainingNetwork};
+use gradus::backend::{Slice, Slices, View};
 use gradus::ct::{Geometry, Projector};
 use gradus::unet::Weights;
 use gradus_core::{
-    Backtracking, GradientLike, Homotopy, PerturbationKernel, Preconditioned, RegularisationWeight, Schedule, Solver,
-    Spacing, StepCandidate, drive, drive_preconditioned,
+    Backtracking, GradientLike, Homotopy, PerturbationKernel, Preconditioned, RegularisationWeight, Room, Run,
+    Schedule, Solver, Spacing, StepCandidate, drive_in_lockstep,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 struct Counting;
@@ -69,53 +68,49 @@ fn nothing_is_allocated_once_all_is_made() {
         }
         let after = ALLOCATIONS.load(Ordering::Relaxed);
         assert_eq!(after - before, 0, "allocations in 20 passes");
-        solver_iterations_allocate_nothing(&weights);
-        preconditioned_iterations_allocate_nothing(&weights);
+        iterations_allocate_nothing(&weights, algorithm_2(), View::Diffused);
+        iterations_allocate_nothing(&weights, preconditioned(), View::DriftFree);
         training_steps_allocate_nothing(&weights);
     });
 }
 
-/// Algorithm 2; the first two iterations may fill what is made once.
-fn solver_iterations_allocate_nothing(weights: &Weights) {
-    let size = 32;
+/// The first two iterations may fill what is made once.
+fn iterations_allocate_nothing<S: Solver + Copy>(weights: &Weights, solver: S, view: View) {
+    let (size, n_slices) = (32, 2);
     let projector = Projector::new(Geometry::covering(size, size, 12)).unwrap();
-    let data = vec![3.0; projector.geometry().sinogram_len()];
-    let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, 60).unwrap();
-    let weight = RegularisationWeight::NoiseToSignal { alpha: 1.0, early: 0.0, kernel: PerturbationKernel::VP };
-    let homotopy = Homotopy { schedule, weight };
-    let mut solver = GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap();
-    let network = Network::new(weights, size, size, CpuEvaluator::LANES).unwrap();
-    let start = vec![0.5; size * size];
-    let mut evaluator = CpuEvaluator::new(projector, network, data, start, solver.objective()).unwrap();
-    let mut counts = Vec::with_capacity(60);
-    drive(&mut solver, &mut evaluator, |_, evaluator| {
-        std::hint::black_box(evaluator.objective());
+    let slice = Slice {
+        data: vec![3.0; projector.geometry().sinogram_len()],
+        start: vec![0.5; size * size],
+        objective: solver.objective(),
+    };
+    let network = Network::new(weights, size, size, CpuSlices::LANES * n_slices).unwrap();
+    let mut slices = CpuSlices::new(projector, network, vec![slice; n_slices]).unwrap().with_view(view);
+    let (mut counts, mut room) = (Vec::with_capacity(60), Room::<2>::new());
+    let mut runs = [Run::new(solver), Run::new(solver)];
+    drive_in_lockstep(&mut runs, &mut slices, &mut room, |completed, slices| {
+        let (mut numbers, mut values) = ([0; 2], [0.0; 2]);
+        numbers.iter_mut().zip(completed).for_each(|(number, (slice, _))| *number = *slice);
+        slices.objectives(&numbers[..completed.len()], &mut values).unwrap();
+        std::hint::black_box(values);
         counts.push(ALLOCATIONS.load(Ordering::Relaxed));
-        ControlFlow::Continue(())
-    })
-    .unwrap();
-    assert!(counts.len() > 50);
-    assert_eq!(counts.last().unwrap() - counts[2], 0, "allocations in {} iterations", counts.len() - 3);
-}
-
-fn preconditioned_iterations_allocate_nothing(weights: &Weights) {
-    let size = 32;
-    let projector = Projector::new(Geometry::covering(size, size, 12)).unwrap();
-    let data = vec![3.0; projector.geometry().sinogram_len()];
-    let schedule = Schedule::new(Spacing::Logarithmic, 0.5, 2e-3, 12).unwrap();
-    let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(1.0) };
-    let mut solver = Preconditioned::new(homotopy, PerturbationKernel::VP, 5, Backtracking::DEFAULT, 0.0).unwrap();
-    let network = Network::new(weights, size, size, CpuEvaluator::LANES).unwrap();
-    let problem = CpuEvaluator::new(projector, network, data, vec![0.5; size * size], solver.objective()).unwrap();
-    let mut evaluator = PreconditionedCpuEvaluator::new(problem.with_view(View::DriftFree));
-    let mut counts = Vec::with_capacity(12);
-    drive_preconditioned(&mut solver, &mut evaluator, |_, _| {
-        counts.push(ALLOCATIONS.load(Ordering::Relaxed));
-        ControlFlow::Continue(())
+        None::<usize>
     })
     .unwrap();
     assert!(counts.len() > 8);
     assert_eq!(counts.last().unwrap() - counts[2], 0, "allocations in {} iterations", counts.len() - 3);
+}
+
+fn algorithm_2() -> GradientLike {
+    let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, 60).unwrap();
+    let weight = RegularisationWeight::NoiseToSignal { alpha: 1.0, early: 0.0, kernel: PerturbationKernel::VP };
+    let homotopy = Homotopy { schedule, weight };
+    GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap()
+}
+
+fn preconditioned() -> Preconditioned {
+    let schedule = Schedule::new(Spacing::Logarithmic, 0.5, 2e-3, 12).unwrap();
+    let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(1.0) };
+    Preconditioned::new(homotopy, PerturbationKernel::VP, 5, Backtracking::DEFAULT, 0.0).unwrap()
 }
 
 /// Both losses; the first step may grow the pool's queues.

@@ -1,6 +1,6 @@
 //! Bad input: exit code 2, one clear message, nothing written.
 
-use super::{gradus, json, listing, text};
+use super::{gradus, json, listing, message, text};
 use std::fs;
 use std::path::Path;
 
@@ -8,8 +8,7 @@ use std::path::Path;
 fn refused(folder: &Path, arguments: &[&str], words: &[&str]) {
     let before = listing(folder);
     let output = gradus(folder, arguments);
-    // Messages wrap at the width of a terminal, so line breaks and indents are one space here.
-    let message = text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = message(&output);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
     assert!(!message.contains("panicked"), "{message}");
     for word in words {
@@ -72,7 +71,8 @@ fn scan_folder(path: &Path, views: usize, bins: usize, angles: usize, first: f32
     npy(&path.join("sinogram.npy"), "<f4", &format!("({views}, {bins})"), &floats(&values));
     let angles: Vec<f64> = (0..angles).map(|k| k as f64 * 0.1).collect();
     let toml = format!(
-        "sinogram = \"sinogram.npy\"\nangles_rad = {angles:?}\nheight = 16\nwidth = 16\npixel_mm = 1.0\nbin_width_mm = 1.0\n{extra}"
+        "sinogram = \"sinogram.npy\"\nangles_rad = {angles:?}\nheight = 16\nwidth = 16\npixel_mm = 1.0\n\
+         bin_width_mm = 1.0\n{extra}"
     );
     fs::write(path.join("scan.toml"), toml).unwrap();
 }
@@ -104,7 +104,7 @@ fn images_and_numbers_that_make_no_sense() {
     refused(dir.path(), &["reconstruct", "--angles", "0"], &["angles"]);
     refused(dir.path(), &["reconstruct", "--steps", "0"], &["levels"]);
     refused(dir.path(), &["reconstruct", "--average", "0"], &["average is 0", "single run"]);
-    refused(dir.path(), &["reconstruct", "--solve-steps", "0"], &["conjugate gradient step"]);
+    refused(dir.path(), &["reconstruct", "--solve-steps", "0"], &["conjugate gradients"]);
     refused(dir.path(), &["reconstruct", "--alpha", "-1"], &["weight"]);
     refused(dir.path(), &["reconstruct", "--t-min", "2"], &["t_min"]);
     refused(dir.path(), &["reconstruct", "--threads", "0"], &["--threads"]);
@@ -118,6 +118,50 @@ fn a_run_file_with_a_misspelt_field_is_shown_where() {
     fs::write(dir.path().join("run.toml"), "input = \"spine\"\n[reconstruction]\nalhpa = 3\n").unwrap();
     refused(dir.path(), &["reconstruct", "--config", "run.toml"], &["run.toml", "alhpa"]);
     refused(dir.path(), &["reconstruct", "--config", "none.toml"], &["none.toml"]);
+}
+
+/// Each names what is refused, and who reads it.
+#[test]
+fn flags_and_fields_that_the_method_does_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let graduated = "gradient-like, flow and gradient-descent";
+    for (method, flags, words) in [
+        ("preconditioned", "--constant-step 0.1", ["--constant-step", "for flow"]),
+        ("preconditioned", "--view diffused", ["--view", graduated]),
+        ("gradient-like", "--average 3", ["--average", "for preconditioned"]),
+        ("gradient-descent", "--t-max 1", ["--t-max", "for preconditioned, gradient-like and flow"]),
+        ("flow", "--tolerance 0.1", ["--tolerance", "for preconditioned, gradient-like and gradient-descent"]),
+        ("tv", "--seed 3", ["--seed", "for preconditioned, gradient-like, flow and gradient-descent"]),
+        ("fbp", "--tv-weight 1", ["--tv-weight", "for tv"]),
+        ("tv", "--window ramp", ["--window", "for fbp"]),
+        ("tv", "--device cpu", ["(--device)", "preconditioned, gradient-like, flow, gradient-descent do"]),
+        ("fbp", "--prior ct", ["(--prior)", "has no prior"]),
+    ] {
+        let job: Vec<&str> = ["reconstruct", "--method", method].into_iter().chain(flags.split(' ')).collect();
+        refused(dir.path(), &job, &words);
+    }
+    for (fields, words) in [
+        ("method = \"flow\"\nsolve_steps = 3", ["`solve_steps`", "for preconditioned"]),
+        ("early_weight = 8.0", ["`early_weight`", graduated]),
+        ("line_search.first = 0.1", ["`line_search.first`", graduated]),
+    ] {
+        fs::write(dir.path().join("run.toml"), format!("[reconstruction]\n{fields}\n")).unwrap();
+        refused(dir.path(), &["reconstruct", "--config", "run.toml"], &words);
+    }
+}
+
+/// A run file of an earlier version, complete as it was written: the field, and what to write.
+#[test]
+fn older_run_files_are_refused_with_what_to_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = "[reconstruction.preconditioned]\nsteps = 8\nsolve_steps = 12\n";
+    for (fields, words) in [
+        ("method = \"preconditioned\"\ndevice = \"cpu\"\nprecision = \"full\"\n", ["`device`", "beside `input`"]),
+        ("method = \"preconditioned\"\nsteps = 300\nearly_weight = 8.0\n", ["`preconditioned`", "beside `method`"]),
+    ] {
+        fs::write(dir.path().join("run.toml"), format!("[reconstruction]\n{fields}{own}")).unwrap();
+        refused(dir.path(), &["reconstruct", "--config", "run.toml"], &[words[0], words[1], "run.toml"]);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `--device` and `doctor`, with the stand-in driver in the place of a GPU's, and without any.
 
 use super::stand_in::{Watch, library};
-use super::{json, text};
+use super::{json, message, text};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -20,11 +20,6 @@ fn without_driver(folder: &Path, arguments: &[&str]) -> Output {
     std::fs::write(empty.path().join("libcuda.so.1"), "").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradus"));
     command.current_dir(folder).args(arguments).env("LD_LIBRARY_PATH", empty.path()).output().unwrap()
-}
-
-/// The message, without the breaks of its lines.
-fn message(output: &Output) -> String {
-    text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -138,9 +133,10 @@ fn tensor_cores_that_are_not_there_are_named() {
     assert!(said.contains("on the CPU, at full precision in place of tf32: no NVIDIA driver"), "{said}");
     let file = std::fs::read_to_string(folder.path().join("auto/run.toml")).unwrap();
     assert!(file.contains("device = \"cpu\"\nprecision = \"full\""), "{file}");
-    let (precision, said) = run(["--method=fbp", "--output=fbp"]);
-    assert_eq!(precision, "full");
-    assert!(said.contains("no effect on method fbp"), "{said}");
+    let refused = without_driver(folder.path(), &["reconstruct", "small.npy", "--method=fbp", "--precision=tf32"]);
+    let said = message(&refused);
+    assert!(refused.status.code() == Some(2) && said.contains("method fbp has no prior"), "{said}");
+    assert!(said.contains("`precision`") && said.contains("gradient-like"), "{said}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn rows_are_made_once_and_do_not_depend_on_jobs() {
     let refusal = gradus(dir.path(), &["evaluate", "--table", "1", "--steps", "4", "-o", "out"]);
     let message = text(&refusal.stderr);
     assert_eq!(refusal.status.code(), Some(2), "{message}");
-    assert!(message.contains("reconstruction.steps") && message.contains("--output"), "{message}");
+    assert!(message.contains("; steps is 3 there and 4 here") && message.contains("another folder"), "{message}");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         (&["--table", "1", "--dataset", "none"], "none"),
         (&["--table", "1", "--dataset", "empty"], "no slice"),
         (&["--table", "1", "--images", "0"], "--images"),
-        (&["--table", "1", "--images", "101"], "--images"),
+        (&["--table", "1", "--images", "101"], "ask for fewer"),
         (&["--table", "1", "--jobs", "0"], "--jobs"),
         (&["--table", "1", "--alpha-per-std", "0"], "--alpha-per-std"),
         (&["--table", "1", "--steps", "1"], "--steps"),

@@ -6,6 +6,7 @@ mod devices;
 mod durable;
 mod evaluate;
 mod folders;
+mod honest;
 mod hostile;
 mod runs;
 #[path = "../src/stand_in.rs"]
@@ -24,6 +25,13 @@ fn gradus(folder: &Path, arguments: &[&str]) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What went to standard error. It wraps at the width of a terminal, so line breaks and indents are one space here, and
+/// none after a hyphen.
+fn message(output: &Output) -> String {
+    let words = text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    words.replace("- ", "-")
 }
 
 /// The object that `--json` printed, after exit code 0.

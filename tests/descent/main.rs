@@ -1,15 +1,15 @@
-//! What the solver is told about f, judged in `f64` by an independent network and a dense matrix.
+//! Changes of f that the solver is told of, judged in `f64` by an independent network and a dense matrix.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-use core::ops::ControlFlow;
-use gradus::backend::View;
-use gradus::backend::cpu::{CpuEvaluator, Network, PreconditionedCpuEvaluator};
+use gradus::backend::cpu::{CpuSlices, Network};
+use gradus::backend::{Slice, View};
 use gradus::ct::{Geometry, Projector, relative_gaussian};
 use gradus::data::ellipses::ellipses;
 use gradus::unet::{Parametrisation, Weights};
 use gradus_core::{
-    Backtracking, Evaluator, GradientLike, Homotopy, Level, Outcome, PerturbationKernel, Preconditioned,
-    RegularisationWeight, Schedule, Solver, Spacing, Status, StepCandidate, drive, drive_preconditioned,
+    Answer, Backtracking, Batch, Directional, End, GradientLike, Homotopy, Level, Outcome, PerturbationKernel,
+    Preconditioned, Record, RegularisationWeight, Request, Room, Run, Schedule, Solver, Spacing, Status, StepCandidate,
+    drive_in_lockstep,
 };
 use gradus_tests::reference_network::{Architecture, ReferenceNetwork};
 
@@ -113,9 +113,33 @@ fn start() -> Vec<f32> {
     (0..SIDE * SIDE).map(|k| 2.0 * ((k as f64 * 0.754_877_666).fract() as f32) - 1.0).collect()
 }
 
-fn evaluator(data: &[f32], objective: Level) -> CpuEvaluator {
-    let network = Network::new(&weights(), SIDE, SIDE, CpuEvaluator::LANES).unwrap();
-    CpuEvaluator::new(projector(), network, data.to_vec(), start(), objective).unwrap()
+/// A batch of one slice.
+fn slices(data: &[f32], objective: Level) -> CpuSlices {
+    let network = Network::new(&weights(), SIDE, SIDE, CpuSlices::LANES).unwrap();
+    CpuSlices::new(projector(), network, vec![Slice { data: data.to_vec(), start: start(), objective }]).unwrap()
+}
+
+fn ask(slices: &mut CpuSlices, request: Request) -> Answer {
+    let mut answers = [Answer::Ready];
+    slices.answer(&[(0, request)], &mut answers).unwrap();
+    answers[0]
+}
+
+fn direction(slices: &mut CpuSlices, level: Level) -> Directional {
+    match ask(slices, Request::Direction { level, new_iterate: true }) {
+        Answer::Direction(products) => products,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs a solver; `observe` says whether it is to go on.
+fn drive(solver: impl Solver, slices: &mut CpuSlices, mut observe: impl FnMut(&Record, &CpuSlices) -> bool) -> End {
+    let mut runs = [Run::new(solver)];
+    drive_in_lockstep(&mut runs, slices, &mut Room::<1>::new(), |completed, slices| {
+        completed.iter().filter(|(_, record)| !observe(record, slices)).map(|(slice, _)| *slice).next()
+    })
+    .unwrap();
+    runs[0].end().unwrap()
 }
 
 #[test]
@@ -123,22 +147,21 @@ fn changes_of_f_are_right_to_four_digits() {
     let data = data();
     let objective = Level { t: 1e-3, prior_weight: 0.3 };
     let judge = Judge::new(&data, &vec![1.0; data.len()], View::Diffused, objective);
-    let mut evaluator = evaluator(&data, objective);
+    let mut slices = slices(&data, objective);
     for t in [0.8, 0.3, 0.05, 1e-3] {
         let level = if t == objective.t { objective } else { Level { t, prior_weight: 2.0 } };
-        let direction = evaluator.direction(level, true).unwrap();
-        let norm = direction.direction_norm_sq.sqrt();
+        let norm = direction(&mut slices, level).direction_norm_sq.sqrt();
         for length in [1e-2, 1.0, 10.0] {
             let step = length / norm;
-            let found = evaluator.change(step).unwrap();
-            let to: Vec<f32> =
-                evaluator.iterate().iter().zip(evaluator.search_direction()).map(|(x, d)| x + step * d).collect();
-            let wanted = judge.change(evaluator.iterate(), &to);
+            let Answer::Change(found) = ask(&mut slices, Request::Change { step }) else { panic!("no change") };
+            let (x, d) = (slices.iterate(0), slices.search_direction(0));
+            let to: Vec<f32> = x.iter().zip(d).map(|(x, d)| x + step * d).collect();
+            let wanted = judge.change(x, &to);
             assert!((f64::from(found) / wanted - 1.0).abs() < 1e-4, "t = {t}, |step d| = {length}: {found} {wanted}");
         }
         let short = 0.1 / norm;
-        evaluator.change(short).unwrap();
-        evaluator.update(short).unwrap();
+        ask(&mut slices, Request::Change { step: short });
+        ask(&mut slices, Request::Update { step: short });
     }
 }
 
@@ -148,27 +171,27 @@ fn every_accepted_step_lowers_f_in_f64() {
     let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, 60).unwrap();
     let weight = RegularisationWeight::NoiseToSignal { alpha: 5.0, early: 0.0, kernel: PerturbationKernel::VP };
     let homotopy = Homotopy { schedule, weight };
-    let mut solver = GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap();
+    let solver = GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap();
     let judge = Judge::new(&data, &vec![1.0; data.len()], View::Diffused, solver.objective());
-    let mut evaluator = evaluator(&data, solver.objective());
+    let mut slices = slices(&data, solver.objective());
     let (mut last, mut steps) = (start(), 0);
-    let status = drive(&mut solver, &mut evaluator, |record, evaluator| {
+    let status = drive(solver, &mut slices, |record, slices| {
         if record.outcome == Outcome::Step {
-            let change = judge.change(&last, evaluator.iterate());
+            let change = judge.change(&last, slices.iterate(0));
             let told = f64::from(record.change.unwrap());
             assert!(change < 0.0, "iteration {} raises f by {change}", record.iteration);
             assert!((told / change - 1.0).abs() < 1e-2, "iteration {}: told {told}, is {change}", record.iteration);
-            last.copy_from_slice(evaluator.iterate());
+            last.copy_from_slice(slices.iterate(0));
             steps += 1;
         }
-        ControlFlow::Continue(())
+        true
     });
     assert_eq!(status, Ok(Status::ScheduleDone));
     assert!(steps > 40, "{steps} steps");
 }
 
-/// The preconditioned method, with weighted data and the drift-free prior: what it is told is right, and each tested step
-/// lowers f.
+/// The preconditioned method, with weighted data and the drift-free prior: what it is told is right, and each tested
+/// step lowers f.
 #[test]
 fn every_tested_step_of_the_preconditioned_method_lowers_f_in_f64() {
     let data = data();
@@ -177,13 +200,13 @@ fn every_tested_step_of_the_preconditioned_method_lowers_f_in_f64() {
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(0.05) };
     let kernel = PerturbationKernel::VP;
     let solver = Preconditioned::new(homotopy, kernel, 8, Backtracking::DEFAULT, 0.0).unwrap();
-    let mut solver = solver.with_approach(3);
+    let solver = solver.with_approach(3);
     let judge = Judge::new(&data, &weights, View::DriftFree, solver.objective());
-    let problem = evaluator(&data, solver.objective()).with_view(View::DriftFree).with_weights(&weights).unwrap();
-    let mut evaluator = PreconditionedCpuEvaluator::new(problem);
+    let slices = slices(&data, solver.objective()).with_view(View::DriftFree);
+    let mut slices = slices.with_weights(&[Some(&weights)]).unwrap();
     let (mut last, mut steps) = (start(), 0);
-    drive_preconditioned(&mut solver, &mut evaluator, |record, evaluator| {
-        let iterate = evaluator.problem().iterate();
+    let end = drive(solver, &mut slices, |record, slices| {
+        let iterate = slices.iterate(0);
         if record.outcome == Outcome::Step {
             let change = judge.change(&last, iterate);
             let told = f64::from(record.change.unwrap());
@@ -195,9 +218,9 @@ fn every_tested_step_of_the_preconditioned_method_lowers_f_in_f64() {
             steps += 1;
         }
         last.copy_from_slice(iterate);
-        ControlFlow::Continue(())
-    })
-    .unwrap();
+        true
+    });
+    assert_eq!(end, Ok(Status::ScheduleDone));
     assert!(steps > 3, "{steps} steps");
 }
 
@@ -208,20 +231,19 @@ fn directions_solve_the_damped_normal_equations() {
     let schedule = Schedule::new(Spacing::Logarithmic, 0.1, 0.1, 1).unwrap();
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(1.0) };
     let kernel = PerturbationKernel::VP;
-    let mut solver = Preconditioned::new(homotopy, kernel, 60, Backtracking::DEFAULT, 0.0).unwrap();
+    let solver = Preconditioned::new(homotopy, kernel, 60, Backtracking::DEFAULT, 0.0).unwrap();
     let level = solver.objective();
     let judge = Judge::new(&data, &vec![1.0; data.len()], View::DriftFree, level);
-    let mut gradient_at = evaluator(&data, level).with_view(View::DriftFree);
-    gradient_at.direction(level, true).unwrap();
-    let gradient: Vec<f64> = gradient_at.search_direction().iter().map(|d| -f64::from(*d / level.t)).collect();
-    let mut evaluator = PreconditionedCpuEvaluator::new(evaluator(&data, level).with_view(View::DriftFree));
-    let mut step = 0.0;
-    drive_preconditioned(&mut solver, &mut evaluator, |record, _| {
+    let mut at_gradient = slices(&data, level).with_view(View::DriftFree);
+    direction(&mut at_gradient, level);
+    let gradient: Vec<f64> = at_gradient.search_direction(0).iter().map(|d| -f64::from(*d / level.t)).collect();
+    let (mut slices, mut step) = (slices(&data, level).with_view(View::DriftFree), 0.0);
+    let end = drive(solver, &mut slices, |record, _| {
         step = f64::from(record.step);
-        ControlFlow::Break(())
-    })
-    .unwrap();
-    let moved = evaluator.problem().iterate().iter().zip(start());
+        false
+    });
+    assert!(end.is_ok(), "{end:?}");
+    let moved = slices.iterate(0).iter().zip(start());
     let d: Vec<f64> = moved.map(|(x, start)| f64::from(x - start) / step).collect();
     let projected = judge.columns.iter().zip(&d).fold(vec![0.0; data.len()], |mut sum, (column, d)| {
         sum.iter_mut().zip(column).for_each(|(sum, a)| *sum += a * d);

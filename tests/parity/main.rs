@@ -1,12 +1,13 @@
-//! The CUDA backend against the CPU backend, on the stand-in driver: every kernel, in every order of its threads, for one
-//! image and for five.
+//! The CUDA backend against the CPU backend, on the stand-in driver: every kernel, in every order of its threads, for
+//! one image and for five.
 //!
-//! Each check runs in four modes: `FORWARD` in the last test, the others in tests of their own. That every entry of every
-//! `.cu` file is launched by some check is a check, too.
+//! Each check runs in four modes: `FORWARD` in the last test, the others in tests of their own. That every entry of
+//! every `.cu` file is launched by some check is a check, too.
 //!
-//! Whole networks, the projector, losses and runs are held against the CPU backend. Single layers are held against their
-//! definition in f64: the CPU's layers are private, of packed weights and blocked loops, and have f32 errors of their own,
-//! which a bound of 1e-5 on the distance would have to share. They meet such loops in their own tests (`host/src/backend/cpu`).
+//! Whole networks, the projector, losses and runs are held against the CPU backend. Single layers are held against
+//! their definition in f64: the CPU's layers are private, of packed weights and blocked loops, and have f32 errors of
+//! their own, which a bound of 1e-5 on the distance would have to share. They meet such loops in their own tests
+//! (`host/src/backend/cpu`).
 #![allow(clippy::unwrap_used)]
 
 mod conv_weights;
@@ -18,7 +19,6 @@ mod gpu;
 mod layer;
 mod mistakes;
 mod network;
-mod preconditioned;
 mod projector;
 mod run;
 mod solve;
@@ -154,13 +154,13 @@ fn runs() {
 }
 
 #[test]
-fn preconditioned_runs() {
-    in_modes(&[Mode::SEEDED], preconditioned::same_runs);
+fn runs_without_drift() {
+    in_modes(&[Mode::SEEDED], run::same_runs_without_drift);
 }
 
 #[test]
-fn preconditioned_slices_in_lockstep() {
-    in_modes(&[Mode::LAZY], preconditioned::lockstep);
+fn slices_that_solve_in_lockstep() {
+    in_modes(&[Mode::LAZY], run::solves_in_lockstep);
 }
 
 #[test]

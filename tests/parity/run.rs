@@ -1,39 +1,66 @@
-//! Whole runs of Algorithm 2: CPU against CUDA, several slices against one, and what crosses meanwhile.
+//! Whole runs of every method: CPU against CUDA, several slices against one, and what crosses meanwhile.
 
 use crate::network::small;
 use crate::support::{assert_close, signed};
-use gradus::backend::DeviceChoice;
-use gradus::backend::cuda::{CudaSlices, Device, Slice, drive_in_lockstep};
+use gradus::backend::cpu::{CpuSlices, Network};
+use gradus::backend::cuda::{CudaSlices, Device};
+use gradus::backend::{DeviceChoice, Precision, Slice, Slices, Traffic, View};
 use gradus::ct::{Geometry, Projector};
 use gradus::data::ellipses::ellipses;
-use gradus::reconstruct::{Measurement, Method, Reconstruction, Settings, reconstruct};
+use gradus::reconstruct::{
+    GradientLikeSettings, GraduatedSettings, Measurement, PlacedPrior, Reconstruction, Settings, SolvedSettings,
+    reconstruct,
+};
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::Weights;
 use gradus_core::{
-    Backtracking, GradientLike, Homotopy, PerturbationKernel, RegularisationWeight, Schedule, Solver, Spacing, Status,
-    StepCandidate, drive,
+    Backtracking, End, GradientLike, Homotopy, Level, PerturbationKernel, Preconditioned, Record, RegularisationWeight,
+    Room, Run, Schedule, Solver, Spacing, Status, StepCandidate, drive_in_lockstep,
 };
-use std::ops::ControlFlow;
+use std::fmt::Debug;
+use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 
 const SIDE: usize = 32;
-const STEPS: u32 = 10;
 const LOCKSTEPS: u32 = 5;
 
-/// The main job, smaller: the embedded prior, ten levels, 32 x 32 pixels. The same steps are accepted after the same
-/// trials, and the images agree to 1e-4.
+/// The main job, smaller: the embedded prior, ten levels, 32 x 32 pixels.
 pub fn same_run(_: &Rc<Device>) {
+    compare(&algorithm_2(View::Diffused, 10), 1.0, &Simulation { angles: 15, ..Simulation::default() });
+}
+
+/// The default method on counted photons, with a mean of two runs; and Algorithm 2 under the drift-free view.
+pub fn same_runs_without_drift(_: &Rc<Device>) {
+    let simulation = Simulation { angles: 15, photons: Some(1e4), ..Simulation::default() };
+    let solved = SolvedSettings {
+        steps: Some(5),
+        tested_steps: 3,
+        solve_steps: 5,
+        average: 2,
+        restart_steps: 2,
+        ..SolvedSettings::default()
+    };
+    compare(&Settings::Preconditioned(solved), 0.05, &simulation);
+    compare(&algorithm_2(View::DriftFree, 2), 0.05, &simulation);
+}
+
+fn algorithm_2(view: View, steps: u32) -> Settings {
+    let graduated = GraduatedSettings { view, steps, ..GraduatedSettings::default() };
+    Settings::GradientLike(GradientLikeSettings { graduated, ..GradientLikeSettings::default() })
+}
+
+/// The same steps are accepted after the same trials, and the images agree to 1e-4.
+fn compare(settings: &Settings, pixel_mm: f64, simulation: &Simulation) {
     let weights = Weights::from_bytes(gradus::prior::embedded("ellipses").unwrap().bytes).unwrap();
-    let scan = simulate(&ellipses(3, SIDE), 1.0, &Simulation { angles: 15, ..Simulation::default() }).unwrap();
-    let measurement = Measurement::new(&scan).unwrap();
+    let measurement = Measurement::new(&simulate(&ellipses(3, SIDE), pixel_mm, simulation).unwrap()).unwrap();
+    assert_eq!(measurement.weights.is_some(), simulation.photons.is_some());
     let on = |device: DeviceChoice| -> Reconstruction {
-        let settings = Settings { method: Method::GradientLike, steps: STEPS, device, ..Settings::default() };
-        reconstruct(&measurement, &settings, Some(&weights), &mut |_| ControlFlow::Continue(())).unwrap()
+        let prior = PlacedPrior::open(&weights, device, Precision::Full).unwrap();
+        reconstruct(&measurement, settings, Some(&prior), &mut |_| ControlFlow::Continue(())).unwrap()
     };
     let (here, there) = (on(DeviceChoice::Cpu), on(DeviceChoice::Cuda(0)));
     assert_eq!(there.device, DeviceChoice::Cuda(0));
-    assert_eq!(here.status, there.status);
-    assert_eq!(here.trace.len(), there.trace.len());
+    assert_eq!((here.status, here.trace.len()), (there.status, there.trace.len()));
     for (here, there) in here.trace.iter().zip(&there.trace) {
         let (a, b) = (here.record, there.record);
         assert_eq!((a.iteration, a.t, a.outcome, a.trials), (b.iteration, b.t, b.outcome, b.trials));
@@ -44,58 +71,134 @@ pub fn same_run(_: &Rc<Device>) {
         assert!(objectives.is_none_or(|(here, there)| (here - there).abs() <= 1e-4 * here.abs()));
     }
     assert_close("image", &there.image.pixels, &here.image.pixels, 1e-4);
+    let deviations = here.deviation.iter().zip(&there.deviation);
+    deviations.for_each(|(here, there)| assert_close("deviation", &there.pixels, &here.pixels, 1e-3));
+    assert_eq!(here.deviation.is_some(), there.deviation.is_some());
 }
 
-fn solver(steps: u32) -> GradientLike {
-    let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, steps).unwrap();
+fn gradient_like(_: usize) -> GradientLike {
+    let schedule = Schedule::new(Spacing::Logarithmic, 1.0, 1e-3, LOCKSTEPS).unwrap();
     let weight = RegularisationWeight::NoiseToSignal { alpha: 1.0, early: 0.0, kernel: PerturbationKernel::VP };
     let homotopy = Homotopy { schedule, weight };
     GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap()
 }
 
-pub fn slice(geometry: &Geometry, seed: u64) -> Slice {
+/// Solvers whose weights of the prior differ, as those of scans with other noise do.
+fn preconditioned(slice: usize) -> Preconditioned {
+    let schedule = Schedule::new(Spacing::Logarithmic, 0.5, 1e-3, 4).unwrap();
+    let weight = RegularisationWeight::Constant(0.5 / (1 + slice) as f32);
+    let homotopy = Homotopy { schedule, weight };
+    let solver = Preconditioned::new(homotopy, PerturbationKernel::VP, 4, Backtracking::DEFAULT, 0.0).unwrap();
+    solver.with_approach(1 + slice as u32)
+}
+
+/// A slice whose size of the data depends on the seed.
+pub fn slice(geometry: &Geometry, seed: u64, objective: Level) -> Slice {
     let mut data = vec![0.0; geometry.sinogram_len()];
     let truth: Vec<f32> =
         signed(geometry.image_len(), seed).iter().map(|v| (1 + seed) as f32 * (0.5 + 0.5 * v)).collect();
     Projector::new(geometry.clone()).unwrap().forward_project(&truth, &mut data).unwrap();
-    Slice { data, start: signed(geometry.image_len(), 100 + seed) }
+    Slice { data, start: signed(geometry.image_len(), 100 + seed), objective }
 }
 
-/// Slices in lockstep end where each ends alone, bit for bit, and in an iteration only scalars cross.
+/// Three slices of 12 x 20 pixels, two of which count photons where the view is drift-free.
+struct Scans {
+    geometry: Geometry,
+    prior: Weights,
+    view: View,
+    counts: Vec<f32>,
+}
+
+impl Scans {
+    fn new(view: View) -> Self {
+        let geometry = Geometry::covering(12, 20, 7);
+        let counts = (0..geometry.sinogram_len()).map(|i| 0.5 + (i % 3) as f32).collect();
+        Self { geometry, prior: small(), view, counts }
+    }
+
+    fn slices<S: Solver>(&self, numbers: Range<usize>, solver: fn(usize) -> S) -> Vec<Slice> {
+        numbers.map(|number| slice(&self.geometry, number as u64, solver(number).objective())).collect()
+    }
+
+    fn weights(&self, numbers: Range<usize>) -> Vec<Option<&[f32]>> {
+        let counts = |number| (self.view == View::DriftFree && number != 1).then_some(self.counts.as_slice());
+        numbers.map(counts).collect()
+    }
+
+    fn on_cpu<S: Solver>(&self, numbers: Range<usize>, solver: fn(usize) -> S) -> CpuSlices {
+        let (projector, lanes) = (Projector::new(self.geometry.clone()).unwrap(), CpuSlices::LANES * numbers.len());
+        let network = Network::new(&self.prior, self.geometry.height, self.geometry.width, lanes).unwrap();
+        let slices = CpuSlices::new(projector, network, self.slices(numbers.clone(), solver)).unwrap();
+        slices.with_view(self.view).with_weights(&self.weights(numbers)).unwrap()
+    }
+
+    fn on_gpu<S: Solver>(&self, device: &Rc<Device>, numbers: Range<usize>, solver: fn(usize) -> S) -> CudaSlices {
+        let slices = self.slices(numbers.clone(), solver);
+        let slices = CudaSlices::new(device, self.geometry.clone(), &self.prior, &slices).unwrap();
+        slices.with_view(self.view).with_weights(&self.weights(numbers)).unwrap()
+    }
+}
+
+/// Slices in lockstep end where each ends alone, bit for bit, on either backend.
 pub fn lockstep(device: &Rc<Device>) {
-    let (geometry, weights) = (Geometry::covering(12, 20, 7), small());
-    let slices: Vec<Slice> = (0..3).map(|seed| slice(&geometry, seed)).collect();
-    let objective = solver(LOCKSTEPS).objective();
+    let scans = Scans::new(View::Diffused);
+    same_bits(gradient_like, |numbers| scans.on_cpu(numbers, gradient_like));
+    same_bits(gradient_like, |numbers| scans.on_gpu(device, numbers, gradient_like));
+}
 
-    let mut together = CudaSlices::new(device, geometry.clone(), &weights, &slices, objective).unwrap();
-    let (mut solvers, mut trials) = (vec![solver(LOCKSTEPS); slices.len()], vec![0; slices.len()]);
-    let before = device.traffic();
-    let ends = drive_in_lockstep(&mut solvers, &mut together, |completed, _| {
-        completed.iter().for_each(|(slice, record)| trials[*slice] += record.trials);
-        // One slice stops early; the others go on.
-        let stopped = completed.iter().filter(|(slice, record)| *slice == 1 && record.iteration == 2);
-        stopped.map(|(slice, _)| *slice).collect()
-    });
-    let after = device.traffic();
-    assert_eq!(ends.unwrap()[1], Ok(Status::Stopped));
+/// The same for the default method.
+pub fn solves_in_lockstep(device: &Rc<Device>) {
+    let scans = Scans::new(View::DriftFree);
+    same_bits(preconditioned, |numbers| scans.on_cpu(numbers, preconditioned));
+    same_bits(preconditioned, |numbers| scans.on_gpu(device, numbers, preconditioned));
+}
+
+/// All slices together and each alone; one stops early, the others go on. In an iteration only scalars cross to a
+/// device.
+fn same_bits<S: Solver, B: Slices>(solver: fn(usize) -> S, place: impl Fn(Range<usize>) -> B)
+where
+    B::Error: Debug,
+{
+    let mut together = place(0..3);
+    let before = together.traffic();
+    let (ends, trials) = run(0..3, solver, &mut together);
+    assert_eq!(ends[1], Ok(Status::Stopped));
     assert!(trials.iter().any(|n| *n != trials[0]), "the slices should differ in their trials: {trials:?}");
-
-    // An image has 960 bytes, and all its slices take about two dozen transfers an iteration.
-    let bytes = (after.bytes_to_host - before.bytes_to_host) + (after.bytes_to_device - before.bytes_to_device);
-    let largest = bytes as f64 / (after.transfers - before.transfers) as f64;
-    assert!(largest < 64.0, "{largest} bytes a transfer");
-
-    for (number, slice) in slices.into_iter().enumerate() {
-        let mut alone = CudaSlices::new(device, geometry.clone(), &weights, &[slice], objective).unwrap();
-        let last = if number == 1 { 2 } else { u32::MAX };
-        drive(&mut solver(LOCKSTEPS), &mut alone, |record, _| {
-            if record.iteration == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
-        .unwrap();
-        let (mut found, mut wanted) = (vec![0.0; geometry.image_len()], vec![0.0; geometry.image_len()]);
-        together.iterate(number, &mut found).unwrap();
-        alone.iterate(0, &mut wanted).unwrap();
-        assert_eq!(found, wanted, "slice {number}");
+    if let Some((before, after)) = before.zip(together.traffic()) {
+        assert_few_bytes(&before, &after);
+    }
+    for (number, end) in ends.into_iter().enumerate() {
+        let mut alone = place(number..number + 1);
+        assert_eq!(run(number..number + 1, solver, &mut alone), (vec![end], vec![trials[number]]));
+        let iterate = |slices: &B, slice| {
+            let mut image = vec![0.0; 12 * 20];
+            slices.copy_iterate(slice, &mut image).unwrap();
+            image
+        };
+        assert_eq!(iterate(&together, number), iterate(&alone, 0), "slice {number}");
         assert_eq!(together.counters(number), alone.counters(0));
     }
+}
+
+/// Runs slices of these numbers; number 1 is stopped after its third iteration. Their ends, and the trials of each.
+fn run<S: Solver, B: Slices>(numbers: Range<usize>, solver: fn(usize) -> S, slices: &mut B) -> (Vec<End>, Vec<u32>)
+where
+    B::Error: Debug,
+{
+    let mut runs: Vec<Run<S>> = numbers.clone().map(|number| Run::new(solver(number))).collect();
+    let mut trials = vec![0; runs.len()];
+    drive_in_lockstep(&mut runs, slices, &mut Room::<3>::new(), |completed, _| {
+        completed.iter().for_each(|(slice, record)| trials[*slice] += record.trials);
+        let is_last = |(slice, record): &&(usize, Record)| numbers.start + slice == 1 && record.iteration == 2;
+        completed.iter().find(is_last).map(|(slice, _)| *slice)
+    })
+    .unwrap();
+    (runs.iter().map(|run| run.end().unwrap()).collect(), trials)
+}
+
+/// An image has 960 bytes, and all its slices take about two dozen transfers an iteration.
+fn assert_few_bytes(before: &Traffic, after: &Traffic) {
+    let bytes = (after.bytes_to_host - before.bytes_to_host) + (after.bytes_to_device - before.bytes_to_device);
+    let mean = bytes as f64 / (after.transfers - before.transfers) as f64;
+    assert!(mean < 64.0, "{mean} bytes a transfer");
 }

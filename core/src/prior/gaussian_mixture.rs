@@ -19,8 +19,8 @@ pub struct Component<const D: usize> {
 
 /// A mixture of `K` isotropic Gaussians in `D` dimensions under a perturbation kernel.
 ///
-/// Diffused to time `t`, component `k` is `N(gamma_t m_k, (gamma_t^2 v_k + nu_t^2) I)`, so density, energy and score are
-/// exact at every level.
+/// Diffused to time `t`, component `k` is `N(gamma_t m_k, (gamma_t^2 v_k + nu_t^2) I)`, so density, energy and score
+/// are exact at every level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GaussianMixture<const K: usize, const D: usize> {
@@ -28,7 +28,7 @@ pub struct GaussianMixture<const K: usize, const D: usize> {
     kernel: PerturbationKernel,
 }
 
-/// Why a mixture cannot be built.
+/// Reasons for which a mixture cannot be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum MixtureError {
@@ -140,9 +140,9 @@ impl<const K: usize, const D: usize> GaussianMixture<K, D> {
 
     /// `-log p_t(x + step d) + log p_t(x)`, without the cancellation of subtracting two energies.
     ///
-    /// With the shares `q_k` at `x` and the change `delta_k` of each exponent it is `-ln sum_k e^(ln q_k + delta_k)`, and
-    /// near zero `-ln(1 + sum_k q_k (e^(delta_k) - 1))`. The shares are logarithms, because one that is nothing at `x`
-    /// may be all there is at `x + step d`.
+    /// With the shares `q_k` at `x` and the change `delta_k` of each exponent it is `-ln sum_k e^(ln q_k + delta_k)`,
+    /// and near zero `-ln(1 + sum_k q_k (e^(delta_k) - 1))`. The shares are logarithms, because one that is nothing at
+    /// `x` may be all there is at `x + step d`.
     #[must_use]
     pub fn energy_change(&self, x: &[f32; D], d: &[f32; D], step: f32, t: f32) -> f32 {
         let diffused = self.diffused(t);

@@ -1,17 +1,18 @@
 //! Algorithm 2: the gradient-like method with the adaptive smoothing schedule.
 
-use super::request::{Answer, AnswerError, Directional, Request, Status, finite};
-use super::{SettingsError, Solver, check_weights};
-use crate::line_search::{Backtracking, LineSearch, Verdict};
+use super::ask::{Answer, Request, Solver};
+use super::descent::{Descent, check, checked_tolerance};
+use super::directional::Directional;
+use super::error::{AnswerError, SettingsError};
+use super::line_search::Backtracking;
+use super::step_size::StepCandidate;
 use crate::schedule::{Homotopy, Level};
-use crate::state::{Reader, StateError, WORD, Words, Writer, words};
-use crate::step_size::StepCandidate;
-use crate::trace::{Outcome, Record};
+use crate::trace::Record;
 
 /// The gradient-like method \[FKD24, Algorithm 2\].
 ///
 /// ```text
-/// for i = 1, 2, ...:
+/// for i = 1, 2, ..., I:
 ///     d_i <- -t_i grad F(x_i, t_i)                                    Direction
 ///     if |grad f(x_i)| <= eps: stop
 ///     if <grad f(x_i), d_i> >= 0: leave this t_i                      (eq. 13, adaptive smoothing schedule)
@@ -22,27 +23,20 @@ use crate::trace::{Outcome, Record};
 ///
 /// Every accepted step lowers `f`; every limit point is stationary (Theorem 3.2). On a schedule whose levels are all
 /// `t_min` this is gradient descent on `f` itself.
+///
+/// # Where it differs from the paper
+/// * The paper's adaptive smoothing schedule searches the next level, `j*`, inside an iteration. This spends an
+///   iteration, with a record of its own, on each level that it leaves, so that a run has as many as it was given,
+///   whatever it meets.
+/// * The paper's first trial is 1; here it is what [`StepCandidate`] says.
+/// * At `t_min` a search without a passing trial, or a direction that does not descend, ends the run
+///   ([`Status::NoStep`](crate::Status::NoStep)); above `t_min` either leaves the level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GradientLike {
-    homotopy: Homotopy,
-    candidate: StepCandidate,
-    backtracking: Backtracking,
-    tolerance: f32,
-    max_iterations: u32,
-    i: u32,
-    new_iterate: bool,
-    last_step: Option<f32>,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-enum State {
-    Direction,
-    LineSearch { search: LineSearch, direction: Directional },
-    Update(Record),
-    Done(Status),
+    pub(super) descent: Descent,
+    pub(super) candidate: StepCandidate,
+    pub(super) tolerance: f32,
 }
 
 impl GradientLike {
@@ -59,172 +53,51 @@ impl GradientLike {
         backtracking: Backtracking,
         tolerance: f32,
     ) -> Result<Self, SettingsError> {
-        check_weights(&homotopy)?;
-        if !candidate.is_valid() {
-            return Err(SettingsError::StepCandidate);
-        }
-        if !backtracking.is_valid() {
-            return Err(SettingsError::Backtracking);
-        }
-        if tolerance.is_nan() || tolerance < 0.0 {
-            return Err(SettingsError::Tolerance);
-        }
-        Ok(Self {
-            homotopy,
-            candidate,
-            backtracking,
-            tolerance,
-            max_iterations: homotopy.schedule.len(),
-            i: 0,
-            new_iterate: true,
-            last_step: None,
-            state: State::Direction,
-        })
+        check(&homotopy, &backtracking)?;
+        let (candidate, tolerance) = (candidate.checked()?, checked_tolerance(tolerance)?);
+        Ok(Self { descent: Descent::new(homotopy, backtracking), candidate, tolerance })
     }
 
     /// The same run with another number of iterations; those after the last level stay at `t_min`.
     #[must_use]
-    pub const fn with_max_iterations(self, max_iterations: u32) -> Self {
-        Self { max_iterations, ..self }
+    pub const fn with_max_iterations(mut self, max_iterations: u32) -> Self {
+        self.descent.iterations = max_iterations;
+        self
     }
 
-    /// Length of [`to_bytes`](Self::to_bytes): tag 1, homotopy 10, candidate 5, line search 3, tolerance and limit 2,
-    /// progress 4 and at most 11 words of the line of the algorithm.
-    pub const BYTES: usize = 36 * WORD;
-
-    const TAG: [u8; WORD] = *b"GL02";
-
-    /// The state, to be resumed at this request by [`from_bytes`](Self::from_bytes).
-    #[must_use]
-    pub fn to_bytes(&self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        let out = &mut Writer::new(&mut bytes, Self::TAG);
-        self.homotopy.write(out);
-        self.candidate.write(out);
-        self.backtracking.write(out);
-        self.tolerance.to_bits().write(out); // may be infinite
-        self.max_iterations.write(out);
-        self.i.write(out);
-        self.new_iterate.write(out);
-        self.last_step.write(out);
-        self.state.write(out);
-        bytes
-    }
-
-    /// The solver whose state was saved: it asks the same request again, and goes on with the same bits.
-    ///
-    /// # Errors
-    /// See [`StateError`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
-        let mut input = Reader::new(bytes, Self::BYTES, Self::TAG)?;
-        let words = &mut input;
-        let (homotopy, candidate, backtracking) = (Words::read(words)?, Words::read(words)?, Words::read(words)?);
-        let fresh = Self::new(homotopy, candidate, backtracking, f32::from_bits(Words::read(words)?))?;
-        let solver = Self {
-            max_iterations: Words::read(words)?,
-            i: Words::read(words)?,
-            new_iterate: Words::read(words)?,
-            last_step: Words::read(words)?,
-            state: Words::read(words)?,
-            ..fresh
-        };
-        input.end()?;
-        Ok(solver)
-    }
-
-    fn level(&self) -> Level {
-        self.homotopy.level(self.i)
-    }
-
-    /// `d_i` is known: stop, leave this level, or search along it.
-    fn decide(&mut self, direction: Directional) -> Option<Record> {
-        self.new_iterate = false;
-        if direction.gradient_norm() <= self.tolerance {
-            self.state = State::Done(Status::Stationary);
+    /// `d_i` is known: stops, leaves this level, or searches along it.
+    fn follow(&mut self, direction: Directional) -> Option<Record> {
+        self.descent.new_iterate = false;
+        if self.descent.end_where_stationary(direction, self.tolerance) {
             return None;
         }
-        if direction.slope >= 0.0 {
-            return Some(self.leave_level(direction.record(self.i, self.level().t, Outcome::NotDescent, 0)));
+        if let Some(record) = self.descent.leave_where_ascending(direction) {
+            return Some(record);
         }
-        let candidate = self.candidate.length(&direction, self.last_step);
-        self.state = State::LineSearch { search: LineSearch::new(candidate, direction.slope), direction };
+        let length = self.candidate.length(&direction, self.descent.last_step);
+        self.descent.search(direction, length);
         None
-    }
-
-    /// `f(x + lambda d) - f(x)` is known: accept, shorten or give up.
-    fn judge(&mut self, mut search: LineSearch, direction: Directional, change: f32) -> Option<Record> {
-        let step = search.step();
-        let verdict = search.judge(&self.backtracking, change);
-        let record = |outcome| direction.record(self.i, self.level().t, outcome, search.trials());
-        match verdict {
-            Verdict::Accept => {
-                self.state = State::Update(Record { step, change: Some(change), ..record(Outcome::Step) });
-                None
-            }
-            Verdict::Shorten => {
-                self.state = State::LineSearch { search, direction };
-                None
-            }
-            Verdict::GiveUp => Some(self.leave_level(record(Outcome::NoTrialPassed))),
-        }
-    }
-
-    /// No step at this level: go on to the next, or end where there is none below.
-    fn leave_level(&mut self, record: Record) -> Record {
-        if record.t <= self.homotopy.schedule.t_min() {
-            self.state = State::Done(Status::NoStep);
-        } else {
-            self.next_level();
-        }
-        record
-    }
-
-    fn next_level(&mut self) {
-        self.i = self.i.saturating_add(1);
-        self.state = if self.i < self.max_iterations { State::Direction } else { State::Done(Status::ScheduleDone) };
     }
 }
 
 impl Solver for GradientLike {
     fn request(&self) -> Request {
-        match self.state {
-            State::Direction => Request::Direction { level: self.level(), new_iterate: self.new_iterate },
-            State::LineSearch { search, .. } => Request::Change { step: search.step() },
-            State::Update(record) => Request::Update { step: record.step },
-            State::Done(status) => Request::Done(status),
-        }
+        let descent = &self.descent;
+        descent.request(|| Request::Direction { level: descent.level(), new_iterate: descent.new_iterate })
     }
 
     fn answer(&mut self, answer: Answer) -> Result<Option<Record>, AnswerError> {
-        match (self.state, answer) {
-            (State::Direction, Answer::Direction(direction)) => Ok(self.decide(direction.checked()?)),
-            (State::LineSearch { search, direction }, Answer::Change(change)) => {
-                Ok(self.judge(search, direction, finite(change)?))
-            }
-            (State::Update(record), Answer::Updated) => {
-                self.new_iterate = true;
-                self.last_step = Some(record.step);
-                self.next_level();
-                Ok(Some(record))
-            }
-            _ => Err(AnswerError::NotAsked),
+        match answer {
+            Answer::Direction(direction) if self.descent.makes_direction() => Ok(self.follow(direction.checked()?)),
+            _ => self.descent.answer(answer, Descent::leave_level),
         }
     }
 
     fn stop(&mut self) {
-        if !matches!(self.state, State::Done(_)) {
-            self.state = State::Done(Status::Stopped);
-        }
+        self.descent.stop();
     }
 
     fn objective(&self) -> Level {
-        self.homotopy.objective()
+        self.descent.homotopy.objective()
     }
 }
-
-words!(enum State {
-    0 = Direction {},
-    1 = LineSearch { search: search, direction: direction },
-    2 = Update { 0: record },
-    3 = Done { 0: status }
-});

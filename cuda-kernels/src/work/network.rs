@@ -9,10 +9,8 @@ fn outputs(tile: Tile) -> f64 {
     (tile.sides.0 * tile.sides.1 * tile.eights * OUTPUTS) as f64
 }
 
-/// The same on tensor cores, where a warp has 24 channels of 64 pixels.
-fn outputs_tf32(launch: Launch) -> f64 {
-    48.0 * f64::from(launch.threads)
-}
+/// The same on tensor cores.
+const OUTPUTS_TF32: f64 = (conv_tf32::TILE.0 * conv_tf32::TILE.1 * conv_tf32::OUTPUTS) as f64;
 
 /// A convolution with `taps` taps an output, in weights of `phases` phases; `outputs` are those of a block.
 fn convolution(at: &Convolution, launch: Launch, (taps, phases): (f64, f64), outputs: f64) -> Work {
@@ -52,8 +50,8 @@ costs! {
     conv::Phases: |k, l| convolution(&k.at, l, (4.0, 4.0), outputs(MEDIUM));
     conv::PhasesSmall: |k, l| convolution(&k.at, l, (4.0, 4.0), outputs(SMALL));
     conv::UpVjp: |k, l| convolution(&k.at, l, (16.0, 1.0), outputs(MEDIUM));
-    conv_tf32::Same: |k, l| convolution(&k.at, l, (9.0, 1.0), outputs_tf32(l));
-    conv_tf32::Point: |k, l| convolution(&k.at, l, (1.0, 1.0), outputs_tf32(l));
+    conv_tf32::Same: |k, l| convolution(&k.at, l, (9.0, 1.0), OUTPUTS_TF32);
+    conv_tf32::Point: |k, l| convolution(&k.at, l, (1.0, 1.0), OUTPUTS_TF32);
 
     // Scores; scores and a result; and in the vjp with the products d_mixed . v between.
     attention::LogSums: |k, l| attention(&k.at, l, 1.0, 2.0);

@@ -6,7 +6,7 @@ use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::ct::{Geometry, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::prior::embedded;
-use gradus::reconstruct::{Measurement, Method, Settings, reconstruct};
+use gradus::reconstruct::{Measurement, Method, PlacedPrior, reconstruct};
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::Weights;
 use std::ops::ControlFlow;
@@ -147,8 +147,9 @@ pub struct Run {
 /// The first `iterations` iterations of Algorithm 2 with the default settings, whose schedule has 300 levels.
 pub fn algorithm_2(measurement: &Measurement, iterations: u64) -> Outcome<Run> {
     let (mut first, mut last) = (None, Instant::now());
-    let settings = Settings { method: Method::GradientLike, ..Settings::default() };
-    let outcome = reconstruct(measurement, &settings, Some(&prior()?), &mut |progress| {
+    let weights = prior()?;
+    let prior = PlacedPrior::on_cpu(&weights);
+    let outcome = reconstruct(measurement, &Method::GradientLike.into(), Some(&prior), &mut |progress| {
         last = Instant::now();
         first.get_or_insert(last);
         if progress.done < iterations { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

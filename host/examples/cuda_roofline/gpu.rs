@@ -76,8 +76,8 @@ impl Gpu {
         ]
     }
 
-    /// What limits a launch, and its seconds: arithmetic at the rate that the inner loop allows, less where there are too few
-    /// warps to fill the device; or memory; and the launch itself.
+    /// What limits a launch, and its seconds: arithmetic at the rate that the inner loop allows, less where there are
+    /// too few warps to fill the device; or memory; and the launch itself.
     pub fn seconds(&self, one: &Launched) -> (Limit, f64) {
         let loops = InnerLoop::of(self.architecture, one.kernel);
         let peak = if loops.on_tensor_cores { self.tensor_flop_per_s } else { self.flop_per_s };

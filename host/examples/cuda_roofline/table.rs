@@ -1,7 +1,7 @@
 //! `cuda-kernels/ROOFLINE.md`: estimates for three cards, of every kernel in what it is launched for.
 
 use crate::gpu::{Gpu, totals, with_lanes};
-use crate::work::{Outcome, Passes, SOLVE_STEPS, Training, VIEWS, algorithm_2, approach, preconditioned};
+use crate::work::{Outcome, Passes, SOLVE_STEPS, Training, VIEWS, algorithm_2, approach, solved};
 use gradus::backend::cuda::{Device, Launched, Precision};
 use gradus::unet::Weights;
 use std::fmt::Write as _;
@@ -41,8 +41,8 @@ const WHOLE: [(&str, Listing, Precision); 5] = [
     ("forward pass, vjp, projection and adjoint", passes, Precision::Full),
     ("the same on tensor cores (TF32)", passes, Precision::Tf32),
     ("iteration of Algorithm 2", algorithm_2, Precision::Full),
-    ("level of the preconditioned method's approach", approach, Precision::Full),
-    ("iteration of the preconditioned method", preconditioned, Precision::Full),
+    ("level of the default method's approach", approach, Precision::Full),
+    ("iteration of the default method", solved, Precision::Full),
 ];
 
 /// The file, for the given sides; nothing is launched.

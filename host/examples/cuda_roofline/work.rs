@@ -1,21 +1,18 @@
 //! What is estimated and measured: passes, iterations, a step of training.
 
-use gradus::backend::View;
 use gradus::backend::cpu::TrainingBatch;
 use gradus::backend::cuda::projector::CudaProjector;
 use gradus::backend::cuda::vector::Lanes;
-use gradus::backend::cuda::{
-    Buffer, CudaNetwork, CudaSlices, CudaTrainingNetwork, Device, DeviceError, Launched, PreconditionedCudaSlices,
-    Slice,
-};
+use gradus::backend::cuda::{Buffer, CudaNetwork, CudaSlices, CudaTrainingNetwork, Device, DeviceError, Launched};
+use gradus::backend::{Slice, View};
 use gradus::ct::Geometry;
 use gradus::unet::Weights;
-use gradus_core::Level;
+use gradus_core::{Answer, Batch, Level, Request};
 use std::error::Error;
 use std::rc::Rc;
 
 pub const VIEWS: usize = 60;
-/// Conjugate gradient steps of an iteration of the preconditioned method; its default.
+/// Conjugate gradient steps of an iteration of the default method.
 pub const SOLVE_STEPS: usize = 12;
 pub const TIME: f32 = 0.1;
 const OBJECTIVE: Level = Level { t: 1e-3, prior_weight: 1.0 };
@@ -66,59 +63,54 @@ impl Passes {
 
 fn slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<CudaSlices> {
     let geometry = Geometry::covering(side, side, VIEWS);
-    let slice = Slice { data: vec![1.0; geometry.sinogram_len()], start: vec![0.3; side * side] };
-    Ok(CudaSlices::new(device, geometry, prior, &[slice], OBJECTIVE)?)
+    let (data, start) = (vec![1.0; geometry.sinogram_len()], vec![0.3; side * side]);
+    Ok(CudaSlices::new(device, geometry, prior, &[Slice { data, start, objective: OBJECTIVE }])?)
 }
 
-/// The launches of an iteration of Algorithm 2 whose first trial passes, as in the middle of a run.
-pub fn algorithm_2(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
-    let mut slices = slices(device, prior, side)?;
-    let mut iteration = || {
-        slices.directions(&[(0, SMOOTHED, true)])?;
-        slices.changes(&[(0, 0.1)])?;
-        slices.updates(&[(0, 0.1)])
-    };
-    // The first one also takes what later ones keep.
-    device.listed(&mut iteration)?;
-    Ok(device.listed(iteration)?)
-}
-
-fn preconditioned_slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<PreconditionedCudaSlices> {
+/// On a scan that counts photons.
+fn weighted_slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<CudaSlices> {
     let weights = vec![1.0; Geometry::covering(side, side, VIEWS).sinogram_len()];
-    let problem = slices(device, prior, side)?.with_view(View::DriftFree).with_weights(&[Some(&weights)])?;
-    Ok(PreconditionedCudaSlices::new(problem)?)
+    Ok(slices(device, prior, side)?.with_view(View::DriftFree).with_weights(&[Some(&weights)])?)
 }
 
-fn solve(slices: &mut PreconditionedCudaSlices) -> Result<(), DeviceError> {
-    for _ in 0..SOLVE_STEPS {
-        slices.curvatures(&[(0, 0.5, 1.0)])?;
-        slices.advances(&[(0, 0.5, 1.0)])?;
+/// A solve is listed with all its iterations.
+fn ask(slices: &mut CudaSlices, requests: &[Request]) -> Result<(), DeviceError> {
+    for request in requests {
+        slices.answer(&[(0, *request)], &mut [Answer::Ready])?;
+        if *request == SOLVE {
+            (0..SOLVE_STEPS).try_for_each(|_| slices.idle_iteration())?;
+        }
     }
     Ok(())
 }
 
-/// Likewise of a level of the approach of the preconditioned method, on a scan that counts photons.
+/// The launches of requests that were made once before, which also takes what later ones keep.
+fn listed_again(mut slices: CudaSlices, device: &Rc<Device>, requests: &[Request]) -> Outcome<Vec<Launched>> {
+    device.listed(|| ask(&mut slices, requests))?;
+    Ok(device.listed(|| ask(&mut slices, requests))?)
+}
+
+const GRADIENT: Request = Request::Gradient { level: SMOOTHED, new_iterate: true };
+const SOLVE: Request = Request::Solve { damping: 1.0, iterations: 0 };
+
+/// The launches of an iteration of Algorithm 2 whose first trial passes, as in the middle of a run.
+pub fn algorithm_2(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+    let direction = Request::Direction { level: SMOOTHED, new_iterate: true };
+    let step = [Request::Change { step: 0.1 }, Request::Update { step: 0.1 }];
+    listed_again(slices(device, prior, side)?, device, &[direction, step[0], step[1]])
+}
+
+/// Likewise of a level of the approach of the default method, on a scan that counts photons.
 pub fn approach(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
-    let mut slices = preconditioned_slices(device, prior, side)?;
-    Ok(device.listed(|| {
-        slices.denoises(&[(0, SMOOTHED, 0.1, 1)])?;
-        solve(&mut slices)?;
-        slices.problem().updates(&[(0, 1.0)])
-    })?)
+    let denoise = Request::Denoise { level: SMOOTHED, variance: 0.1, turn: 1 };
+    let mut slices = weighted_slices(device, prior, side)?;
+    Ok(device.listed(|| ask(&mut slices, &[denoise, SOLVE, Request::Update { step: 1.0 }]))?)
 }
 
 /// Likewise of a tested iteration.
-pub fn preconditioned(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
-    let mut slices = preconditioned_slices(device, prior, side)?;
-    let mut iteration = || {
-        slices.begin_solves(&[(0, SMOOTHED, true)])?;
-        solve(&mut slices)?;
-        slices.products(&[0])?;
-        slices.problem().changes(&[(0, 1.0)])?;
-        slices.problem().updates(&[(0, 1.0)])
-    };
-    device.listed(&mut iteration)?;
-    Ok(device.listed(iteration)?)
+pub fn solved(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+    let step = [Request::Change { step: 1.0 }, Request::Update { step: 1.0 }];
+    listed_again(weighted_slices(device, prior, side)?, device, &[GRADIENT, SOLVE, Request::Products, step[0], step[1]])
 }
 
 /// A step of training by the loss of score matching, for some images of `side` x `side` pixels.

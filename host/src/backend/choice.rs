@@ -20,7 +20,7 @@ pub enum DeviceChoice {
     Cuda(u32),
 }
 
-/// What is no device.
+/// A name of no device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` names no device; give auto, cpu, or cuda:N with a number N, such as cuda:0")]
 pub struct UnknownDevice(String);
@@ -74,7 +74,22 @@ pub enum Opened {
 }
 
 impl Opened {
-    /// With which factors it multiplies; the CPU in f32 always.
+    /// The choice that opens it.
+    #[must_use]
+    pub fn choice(&self) -> DeviceChoice {
+        match self {
+            Self::Cpu(_) => DeviceChoice::Cpu,
+            Self::Cuda(device) => DeviceChoice::Cuda(device.ordinal()),
+        }
+    }
+
+    /// The reason why `auto` took no GPU, if it is worth a word.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        if let Self::Cpu(Some(warning)) = self { Some(warning) } else { None }
+    }
+
+    /// The factors that it multiplies with; the CPU's are f32 always.
     #[must_use]
     pub fn precision(&self) -> Precision {
         match self {
@@ -85,7 +100,8 @@ impl Opened {
 }
 
 impl DeviceChoice {
-    /// Opens the device; `checked` says what keeps a GPU from being trusted, and is asked by `auto` only, at full precision.
+    /// Opens the device; `checked` says what keeps a GPU from being trusted, and is asked by `auto` only, at full
+    /// precision.
     ///
     /// # Errors
     /// When the GPU that was asked for cannot be used, and when the CPU is asked for TF32.

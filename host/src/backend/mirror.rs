@@ -3,9 +3,9 @@
 /// Which axes of an image are turned round; each of the four mirrors is its own inverse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mirror {
-    /// Whether the first row becomes the last.
+    /// The first row becomes the last.
     pub rows: bool,
-    /// Whether the first column becomes the last.
+    /// The first column becomes the last.
     pub cols: bool,
 }
 

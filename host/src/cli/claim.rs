@@ -1,6 +1,6 @@
 //! The folder of a run, made and held before the work begins.
 
-use crate::Failure;
+use crate::ending::Failure;
 use gradus::data::hidden::{is_hidden, sweep};
 use gradus::data::make_folder;
 use miette::miette;
@@ -20,7 +20,8 @@ const OF_FILE_SYSTEM: &str = "lost+found";
 pub struct Claim {
     shown: PathBuf,
     folder: PathBuf,
-    is_new: bool,
+    /// The folder, if it is new, and those around it that were made for it; outermost first.
+    made: Vec<PathBuf>,
     /// Held until the end of the process at the latest. A file system without locks leaves new folders to their makers, who
     /// are alone in making them, and empty ones to whoever comes.
     _lock: Option<File>,
@@ -54,7 +55,7 @@ impl Claim {
         sweep(path);
         let held = fs::canonicalize(path).map_err(Refusal::from).and_then(|folder| {
             let lock = lock(&folder)?;
-            Ok(Self { shown: path.to_owned(), folder, is_new: false, _lock: lock })
+            Ok(Self { shown: path.to_owned(), folder, made: Vec::new(), _lock: lock })
         });
         held.map_err(|refusal| match refusal {
             Refusal::Refused(error) => miette!("cannot read the folder {} of a run: {error}", path.display()),
@@ -78,15 +79,15 @@ impl Claim {
     fn at(shown: &Path) -> Result<Self, Refusal> {
         // Without a dot at its end, which names no new folder.
         let path: PathBuf = shown.components().collect();
-        let is_new = match make_folder(&path) {
-            Ok(()) => true,
-            Err(_) if path.is_dir() => false,
+        let made = match make_folder(&path) {
+            Ok(made) => made,
+            Err(_) if path.is_dir() => Vec::new(),
             Err(_) if path.exists() => return Err(Refusal::Taken),
             Err(error) => return Err(error.into()),
         };
         let folder = fs::canonicalize(&path)?;
         let lock = lock(&folder)?;
-        let claim = Self { shown: shown.to_owned(), folder, is_new, _lock: lock };
+        let claim = Self { shown: shown.to_owned(), folder, made, _lock: lock };
         claim.folder.parent().into_iter().chain([claim.folder()]).for_each(sweep);
         if claim.is_empty()? { Ok(claim) } else { Err(Refusal::Taken) }
     }
@@ -114,15 +115,15 @@ impl Claim {
 
     /// The folder around it, if this one was made here: only then is it the same file system, and may be written to.
     pub fn parent(&self) -> Option<&Path> {
-        self.folder.parent().filter(|_| self.is_new)
+        self.folder.parent().filter(|_| !self.made.is_empty())
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.is_new {
+        for folder in self.made.iter().rev() {
             // Fails, as it should, where there is something in it.
-            let _ = fs::remove_dir(&self.folder);
+            let _ = fs::remove_dir(folder);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! `gradus doctor`: the devices found, and whether each backend computes what it should on this machine.
 
+use crate::ending::{End, Failure};
 use crate::problem::prior;
 use crate::terminal::Terminal;
-use crate::{End, Failure};
 use gradus::backend::cpu::simd_name;
 use gradus::backend::cuda::{Description, Device, DeviceError, devices};
-use gradus::doctor::{Check, DoctorError, adjointness, cuda, gradient, same_bits};
+use gradus::doctor::{Check, DoctorError, cpu, cuda};
 use gradus::unet::Weights;
 use miette::IntoDiagnostic;
 use serde_json::{Value, json};
@@ -13,16 +13,15 @@ use serde_json::{Value, json};
 /// Runs the command; a failed check ends with exit code 1, a device that cannot be used does not.
 pub fn run(terminal: &Terminal) -> Result<End, Failure> {
     let prior = prior("ellipses")?;
-    let checks =
-        [adjointness().into_diagnostic()?, gradient(&prior).into_diagnostic()?, same_bits(&prior).into_diagnostic()?];
+    let checks = cpu::checks(&prior).into_diagnostic()?;
     let gpus = Gpu::all(&prior);
     let all = || checks.iter().chain(gpus.iter().flat_map(Gpu::checks));
     let passed = all().all(Check::passed);
     let (threads, simd) = (rayon::current_num_threads(), simd_name());
     let on_cpu = checks.iter().all(Check::passed);
-    let cpu = json!({ "name": "cpu", "threads": threads, "simd": simd, "usable": on_cpu });
+    let on_host = json!({ "name": "cpu", "threads": threads, "simd": simd, "usable": on_cpu });
     terminal.report(&json!({
-        "devices": std::iter::once(cpu).chain(gpus.iter().map(Gpu::json)).collect::<Vec<_>>(),
+        "devices": std::iter::once(on_host).chain(gpus.iter().map(Gpu::json)).collect::<Vec<_>>(),
         "checks": all().collect::<Vec<_>>(),
         "passed": passed,
     }))?;

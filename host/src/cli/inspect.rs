@@ -1,8 +1,8 @@
 //! `gradus inspect`: what a file contains, and whether it is usable.
 
+use crate::ending::{End, Failure};
 use crate::problem;
 use crate::terminal::Terminal;
-use crate::{End, Failure};
 use gradus::data::image_files::read_image;
 use gradus::data::samples::Sample;
 use gradus::data::scan::Scan;
@@ -12,7 +12,7 @@ use miette::IntoDiagnostic;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// What to look at.
+/// The file to look at.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// A scan, an image, a weights file, or the name of a sample or an embedded prior
@@ -47,22 +47,29 @@ fn describe(name: &str) -> Result<Value, Failure> {
         return Ok(weights(&problem::prior(name)?));
     }
     if Sample::parse(name).is_some() {
-        let subject = problem::subject(name)?;
+        let subject = problem::subject(name, None)?;
         return Ok(image(
             "sample, an image",
             &subject.unit.express(&subject.image),
             subject.unit.name(),
             Some(subject.pixel_mm),
+            &subject.warnings,
         ));
     }
     if Scan::is_at(path).into_diagnostic()? {
         return Ok(scan(&Scan::read(path).into_diagnostic()?));
     }
     let loaded = read_image(path).into_diagnostic()?;
-    Ok(image("image", &loaded.image, problem::unit_name(loaded.unit), loaded.pixel_mm))
+    let (picture, unit, pixel_mm) = (loaded.image.clone(), problem::unit_name(loaded.unit), loaded.pixel_mm);
+    let mut warnings = loaded.warnings.clone();
+    match loaded.plausible() {
+        Ok(loaded) => warnings = loaded.warnings,
+        Err(problem) => warnings.push(problem.to_string()),
+    }
+    Ok(image("image", &picture, unit, pixel_mm, &warnings))
 }
 
-fn image(what: &str, image: &Image, unit: &str, pixel_mm: Option<f64>) -> Value {
+fn image(what: &str, image: &Image, unit: &str, pixel_mm: Option<f64>, warnings: &[String]) -> Value {
     let (low, high) = image.range();
     let mean = image.pixels.iter().map(|p| f64::from(*p)).sum::<f64>() / image.pixels.len() as f64;
     json!({
@@ -74,8 +81,13 @@ fn image(what: &str, image: &Image, unit: &str, pixel_mm: Option<f64>) -> Value 
         "least": low,
         "mean": mean,
         "largest": high,
+        "warnings": listed(warnings),
         "use": "gradus simulate, or gradus reconstruct, which scans it first",
     })
+}
+
+fn listed(warnings: &[String]) -> String {
+    if warnings.is_empty() { "none".to_owned() } else { warnings.join("; ") }
 }
 
 fn scan(scan: &Scan) -> Value {
@@ -100,7 +112,7 @@ fn scan(scan: &Scan) -> Value {
         "photons": scan.photons,
         "attenuation_per_unit_per_mm": scan.attenuation_per_unit_per_mm,
         "truth": if scan.truth.is_some() { "included" } else { "not included" },
-        "warnings": if scan.warnings.is_empty() { "none".to_owned() } else { scan.warnings.join("; ") },
+        "warnings": listed(&scan.warnings),
         "use": "gradus reconstruct",
     })
 }

@@ -3,7 +3,9 @@
 mod claim;
 mod config;
 mod doctor;
+mod ending;
 mod evaluate;
+mod flags;
 mod inspect;
 mod problem;
 mod reconstruct;
@@ -14,6 +16,7 @@ mod toy;
 mod train;
 
 use clap::{Parser, Subcommand};
+use ending::{End, Failure};
 use std::process::ExitCode;
 use terminal::Terminal;
 
@@ -60,29 +63,34 @@ enum Command {
     Doctor,
 }
 
-/// How a command ended, when it ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Done: exit 0.
-    Done,
-    /// Ran, but did not converge, was stopped, or a check failed: exit 1.
-    Unfinished,
-}
-
-/// What stopped a command: exit 2.
-type Failure = miette::Report;
+/// Bytes of stack that commands get, whatever the limit for the first thread is.
+const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(&cli) {
-        Ok(End::Done) => ExitCode::SUCCESS,
-        Ok(End::Unfinished) => ExitCode::from(1),
-        Err(failure) => {
-            eprintln!("{failure:?}");
+    let command = || {
+        let cli = Cli::parse();
+        match run(&cli) {
+            Ok(End::Done) => 0,
+            Ok(End::Unfinished) => 1,
+            Err(failure) => {
+                terminal::complain(&format!("{failure:?}"));
+                2
+            }
+        }
+    };
+    match std::thread::Builder::new().stack_size(STACK).spawn(command).map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => ExitCode::from(code),
+        // What panicked has said so.
+        Ok(Err(_)) => ExitCode::from(PANICKED),
+        Err(error) => {
+            terminal::complain(&format!("cannot start a thread: {error}"));
             ExitCode::from(2)
         }
     }
 }
+
+/// The code that Rust's programs end with when they panic.
+const PANICKED: u8 = 101;
 
 fn run(cli: &Cli) -> Result<End, Failure> {
     terminal::plain_errors()?;

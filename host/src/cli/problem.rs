@@ -1,12 +1,13 @@
-//! What a command works on: a scan file, a sample, or an image that is scanned first.
+//! The subject of a command: a scan file, a sample, or an image that is scanned first.
 
-use crate::Failure;
 use crate::config::RunConfig;
+use crate::ending::Failure;
 use gradus::ct::{ATTENUATION_PER_UNIT, hu_to_network, network_to_hu};
 use gradus::data::dicom_file::DicomSource;
-use gradus::data::image_files::{LoadedImage, PixelUnit, read_image};
+use gradus::data::image_files::{LoadedImage, PixelUnit, read_image, read_image_in};
 use gradus::data::samples::Sample;
 use gradus::data::scan::Scan;
+use gradus::data::units::StatedUnit;
 use gradus::image::Image;
 use gradus::prior::Prior;
 use gradus::simulate::{Simulation, simulate};
@@ -26,8 +27,10 @@ pub struct Subject {
     pub pixel_mm: f64,
     /// The unit that results are written in.
     pub unit: Unit,
-    /// Where a DICOM result goes back to.
+    /// The DICOM file that a result goes back to.
     pub dicom: Option<Box<DicomSource>>,
+    /// What had to be assumed.
+    pub warnings: Vec<String>,
 }
 
 /// The unit of written images.
@@ -74,7 +77,7 @@ impl Unit {
         if self == Self::Hounsfield { "ct" } else { "ellipses" }
     }
 
-    /// How it is named in reports.
+    /// Its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Network => "network units",
@@ -84,13 +87,36 @@ impl Unit {
     }
 }
 
-/// How the unit of a file is named.
+/// The name of the unit of a file.
 pub fn unit_name(unit: PixelUnit) -> &'static str {
     match unit {
-        PixelUnit::HounsfieldUnits => "HU",
-        PixelUnit::AttenuationPerMm => "1/mm",
         PixelUnit::Relative => "not given; taken as network units, 0 to 1",
+        said => gradus::data::units::name(said),
     }
+}
+
+/// An image to compare with, in network units; its values are in the unit of its file or, where that says none, of the
+/// result.
+pub fn truth(path: &Path, of_result: Unit) -> Result<Image, Failure> {
+    let said = read_image(path).into_diagnostic()?.unit;
+    let stated = match of_result {
+        Unit::Network => StatedUnit::Network,
+        Unit::Hounsfield => StatedUnit::Hounsfield,
+        Unit::Attenuation(_) => StatedUnit::PerMm,
+    };
+    let stated = (said == PixelUnit::Relative).then_some(stated);
+    let LoadedImage { image, unit, .. } = read_image_in(path, stated).into_diagnostic()?;
+    let usual = Unit::Attenuation(ATTENUATION_PER_UNIT.into());
+    Ok(match (unit, of_result) {
+        // By way of 1/mm.
+        (PixelUnit::HounsfieldUnits, Unit::Attenuation(_)) => {
+            of_result.to_network(&usual.express(&Unit::Hounsfield.to_network(&image)))
+        }
+        (PixelUnit::HounsfieldUnits, _) => Unit::Hounsfield.to_network(&image),
+        (PixelUnit::AttenuationPerMm, Unit::Attenuation(_)) => of_result.to_network(&image),
+        (PixelUnit::AttenuationPerMm, _) => usual.to_network(&image),
+        (PixelUnit::Relative, _) => image,
+    })
 }
 
 /// A scan to reconstruct.
@@ -102,19 +128,19 @@ pub struct Problem {
     pub scan: Scan,
     /// The unit that results are written in; `None` when the scan does not say its scale.
     pub unit: Option<Unit>,
-    /// Where a DICOM result goes back to.
+    /// The DICOM file that a result goes back to.
     pub dicom: Option<Box<DicomSource>>,
-    /// Whether the scan was simulated here.
+    /// The scan was simulated here.
     pub simulated: bool,
 }
 
-/// The image that `input` names: a sample or a file.
-pub fn subject(input: &str) -> Result<Subject, Failure> {
+/// The image that `input` names: a sample or a file, whose unit is stated where it cannot say it.
+pub fn subject(input: &str, stated: Option<StatedUnit>) -> Result<Subject, Failure> {
     if let Some(sample) = Sample::parse(input) {
         let loaded = sample.load().into_diagnostic()?;
         return Ok(from_loaded(input.replace(':', "-"), loaded));
     }
-    let loaded = read_image(input).into_diagnostic()?;
+    let loaded = read_image_in(input, stated).into_diagnostic()?;
     Ok(from_loaded(stem(input), loaded))
 }
 
@@ -124,18 +150,23 @@ fn from_loaded(name: String, loaded: LoadedImage) -> Subject {
         PixelUnit::AttenuationPerMm => Unit::Attenuation(ATTENUATION_PER_UNIT.into()),
         PixelUnit::Relative => Unit::Network,
     };
+    let mut warnings = loaded.warnings;
+    if loaded.pixel_mm.is_none() && unit != Unit::Network {
+        warnings.push("the file says no size of a pixel: 1 mm is assumed".to_owned());
+    }
     Subject {
         name,
         image: unit.to_network(&loaded.image),
         pixel_mm: loaded.pixel_mm.unwrap_or(1.0),
         unit,
         dicom: loaded.dicom,
+        warnings,
     }
 }
 
 /// The scan that a run names: a scan file, or a sample or image that is scanned first; less views left out.
 pub fn problem(run: &RunConfig) -> Result<Problem, Failure> {
-    let mut problem = whole_problem(&run.input, &run.simulation)?;
+    let mut problem = whole_problem(&run.input, run.unit, &run.simulation)?;
     let scan = &mut problem.scan;
     if let Some(offset) = run.detector_offset_mm {
         scan.geometry.detector_offset_mm = offset;
@@ -149,13 +180,18 @@ pub fn problem(run: &RunConfig) -> Result<Problem, Failure> {
     Ok(problem)
 }
 
-fn whole_problem(input: &str, simulation: &Simulation) -> Result<Problem, Failure> {
+fn whole_problem(input: &str, stated: Option<StatedUnit>, simulation: &Simulation) -> Result<Problem, Failure> {
     if Sample::parse(input).is_none() && Scan::is_at(input).into_diagnostic()? {
+        if let Some(stated) = stated {
+            return Err(miette!(
+                "--unit {stated} is for images, and {input} is a scan: its `unit` field is that of its truth"
+            ));
+        }
         let scan = Scan::read(input).into_diagnostic()?;
         let unit = scan.attenuation_per_unit_per_mm.map(Unit::Attenuation);
         return Ok(Problem { name: stem(input), scan, unit, dicom: None, simulated: false });
     }
-    let subject = subject(input)?;
+    let subject = subject(input, stated)?;
     let scan = scanned(&subject, simulation).wrap_err_with(|| format!("cannot scan {input}"))?;
     Ok(Problem { name: subject.name, scan, unit: Some(subject.unit), dicom: subject.dicom, simulated: true })
 }
@@ -163,7 +199,7 @@ fn whole_problem(input: &str, simulation: &Simulation) -> Result<Problem, Failur
 /// A scan of the subject, which says what prior suits it.
 pub fn scanned(subject: &Subject, simulation: &Simulation) -> Result<Scan, Failure> {
     let scan = simulate(&subject.image, subject.pixel_mm, simulation).into_diagnostic()?;
-    Ok(Scan { prior: Some(subject.unit.prior().to_owned()), ..scan })
+    Ok(Scan { prior: Some(subject.unit.prior().to_owned()), warnings: subject.warnings.clone(), ..scan })
 }
 
 /// The prior of this name, embedded or in a file.

@@ -1,7 +1,7 @@
 //! The folder of a run: complete, or empty.
 
-use crate::Failure;
 use crate::claim::Claim;
+use crate::ending::Failure;
 use gradus::data::hidden::Hidden;
 use gradus::data::{sync_folder, write_atomically};
 use miette::miette;

@@ -1,15 +1,16 @@
 //! `gradus simulate`: an image in, a measured sinogram with its geometry out.
 
+use crate::ending::{End, Failure};
+use crate::flags::replace;
 use crate::problem::{scanned, subject};
-use crate::reconstruct::replace;
 use crate::terminal::Terminal;
-use crate::{End, Failure};
+use gradus::data::units::StatedUnit;
 use gradus::simulate::Simulation;
 use miette::{IntoDiagnostic, miette};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// How a sample or an image is scanned.
+/// The simulated scan of a sample or an image.
 #[derive(Debug, clap::Args)]
 pub struct SimulationArguments {
     /// Views over half a turn [default: 60]
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// The scan to write, an npz file that does not exist yet
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
+    /// The unit of an image whose file does not say it: hu, 1/mm, 1/cm or network [default: network, 0 to 1]
+    #[arg(long)]
+    unit: Option<StatedUnit>,
     /// Seed of the noise [default: 1]
     #[arg(long)]
     seed: Option<u64>,
@@ -60,12 +64,13 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let mut simulation = Simulation::default();
     arguments.simulation.apply(&mut simulation);
     replace(&mut simulation.seed, &arguments.seed);
-    let subject = subject(&arguments.image)?;
+    let subject = subject(&arguments.image, arguments.unit)?;
+    subject.warnings.iter().for_each(|warning| terminal.warn(warning));
     let scan = scanned(&subject, &simulation)?;
     scan.write(path).into_diagnostic()?;
     let (n_angles, n_bins) = (scan.geometry.angles_rad.len(), scan.geometry.n_bins);
     terminal.report(&json!({
-        "output": path, "angles": n_angles, "bins": n_bins, "noise_std": scan.noise_std, "photons": scan.photons,
+        "output": path.display().to_string(), "angles": n_angles, "bins": n_bins, "noise_std": scan.noise_std, "photons": scan.photons,
     }))?;
     terminal.say(&format!("{}: {n_angles} views of {n_bins} bins of {}", path.display(), arguments.image))?;
     Ok(End::Done)

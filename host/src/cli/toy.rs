@@ -1,14 +1,15 @@
 //! `gradus toy`: the two-dimensional experiment of the paper, Fig. 1.
 
+use crate::ending::{End, Failure};
+use crate::flags::by_name;
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
-use crate::{End, Failure};
 use gradus::data::write_atomically;
-use gradus::report::{Figure, Report, Section, Status, Table};
-use gradus::toy::{
-    Algorithm, ITERATIONS, N_T_MAX, Rates, SIDE, Work, by_iteration_csv, panels, rates, rates_csv, starts, starts_csv,
-    t_max,
+use gradus::paper::toy::{
+    Algorithm, ITERATIONS, N_T_MAX, REFERENCES, Rates, SIDE, Work, by_iteration_csv, panels, rates, rates_csv, starts,
+    starts_csv, t_max,
 };
+use gradus::report::{Figure, Report, Section, Status, Table};
 use miette::{IntoDiagnostic, miette};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -18,30 +19,17 @@ use std::time::Instant;
 /// The whole of Fig. 1, or rates of a part of it.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Run one algorithm only
-    #[arg(long, value_enum)]
+    /// Run one algorithm only: flow or gradient-like
+    #[arg(long, value_parser = by_name::<Algorithm>)]
     method: Option<Algorithm>,
     /// Run these values of t_max only: indices from 0 (t_max = 10) to 99 (0.01), with commas; prints their rates and
     /// writes files only with --output
     #[arg(long, value_name = "I,...", value_delimiter = ',')]
     t_max_index: Vec<usize>,
-    /// Where the figure goes: a new or empty folder [default: runs/toy]
+    /// Folder of the figure, new or empty [default: runs/toy]
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
 }
-
-/// Reference rates of reaching the global minimum, by the authors' scripts: algorithm, index, rate.
-const REFERENCES: [(Algorithm, usize, f64); 9] = [
-    (Algorithm::Flow, 0, 0.0589),
-    (Algorithm::Flow, 15, 0.5759),
-    (Algorithm::Flow, 30, 0.9073),
-    (Algorithm::Flow, 50, 0.1357),
-    (Algorithm::Flow, 70, 0.0405),
-    (Algorithm::Flow, 99, 0.0233),
-    (Algorithm::GradientLike, 0, 0.0076),
-    (Algorithm::GradientLike, 30, 0.1622),
-    (Algorithm::GradientLike, 60, 0.0521),
-];
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
@@ -178,7 +166,8 @@ fn summary_json(all: &[Rates], folder: Option<&Path>, seconds: f64) -> serde_jso
         rates.t_max_indices.iter().enumerate().map(row).collect()
     };
     let rows: Vec<_> = all.iter().flat_map(of).collect();
-    json!({ "rates": rows, "starts": SIDE * SIDE, "iterations": ITERATIONS, "seconds": seconds, "output": folder })
+    json!({ "rates": rows, "starts": SIDE * SIDE, "iterations": ITERATIONS, "seconds": seconds,
+        "output": folder.map(|folder| folder.display().to_string()) })
 }
 
 fn summary_text(all: &[Rates], folder: Option<&Path>, seconds: f64) -> String {

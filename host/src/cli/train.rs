@@ -2,8 +2,9 @@
 
 use crate::claim::Claim;
 use crate::config::toml_failure;
+use crate::ending::{End, Failure};
+use crate::flags::by_name;
 use crate::terminal::{Terminal, stop_flag};
-use crate::{End, Failure};
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::train::{
     CHECKPOINT, DataConfig, LEVELS, PRESETS, RunEnd, TrainError, Trainer, TrainingConfig, ValidationRow, preset, train,
@@ -40,7 +41,7 @@ pub struct Arguments {
     device: DeviceChoice,
     /// With which factors a GPU's convolutions multiply [default: full]. As for devices, a run that is to be repeated
     /// should stay with one
-    #[arg(long, value_enum, default_value_t, hide_default_value = true)]
+    #[arg(long, value_parser = by_name::<Precision>, default_value_t, hide_default_value = true)]
     precision: Precision,
     /// Where the run goes: a new or empty folder [default: runs/train-NAME]
     #[arg(long, short, value_name = "DIR")]
@@ -88,7 +89,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let ended = ended.into_diagnostic().wrap_err_with(kept)?;
     let validation = trainer.history().validations.last();
     terminal.report(&json!({
-        "output": folder, "steps": trainer.steps_done(), "done": ended == RunEnd::Done, "skipped": skipped.len(),
+        "output": folder.display().to_string(), "steps": trainer.steps_done(), "done": ended == RunEnd::Done, "skipped": skipped.len(),
         "validation": validation, "device": trainer.device(), "precision": trainer.precision(),
     }))?;
     terminal.say(&match ended {
@@ -115,7 +116,7 @@ impl Arguments {
     fn resume(&self, folder: &Path) -> Result<Trainer, Failure> {
         let path = folder.join(CHECKPOINT);
         let read = |source| TrainError::Read { path: path.clone(), source };
-        let bytes = std::fs::read(&path).map_err(read).into_diagnostic()?;
+        let bytes = gradus::data::read_file(&path).map_err(read).into_diagnostic()?;
         let is_longer = self.preset.is_some() || self.config.is_some();
         let longer = is_longer.then(|| self.training_config()).transpose()?;
         Trainer::resume(&bytes, longer)
@@ -133,7 +134,7 @@ impl Arguments {
             }
             (None, path) => {
                 let path = path.clone().unwrap_or_default();
-                let text = std::fs::read_to_string(&path)
+                let text = gradus::data::read_description(&path)
                     .map_err(|error| miette!("cannot read the training run {}: {error}", path.display()))?;
                 (path.display().to_string(), text)
             }

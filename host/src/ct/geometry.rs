@@ -15,6 +15,55 @@ pub enum Beam {
     /// All rays of a view are parallel: the source is far away.
     #[default]
     Parallel,
+    /// All rays of a view come from one point.
+    Fan(Fan),
+}
+
+/// A source that turns with the detector.
+///
+/// At angle a the source is at -`source_to_axis_mm` (-sin a, cos a), and the ray through the axis meets the detector at
+/// s = 0. A ray that leaves it by g, positive towards higher bins, is the line x cos(a - g) + y sin(a - g) =
+/// `source_to_axis_mm` sin g.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Fan {
+    /// The detector's shape.
+    pub detector: Detector,
+    /// From the source to the rotation axis.
+    pub source_to_axis_mm: f64,
+    /// From the source to the detector, along the ray through the axis.
+    pub source_to_detector_mm: f64,
+}
+
+/// The shape of a fan's detector; bins are equally wide along it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detector {
+    /// A line, perpendicular to the ray through the axis: tan g = s / `source_to_detector_mm`.
+    Flat,
+    /// An arc around the source: g = s / `source_to_detector_mm`.
+    Curved,
+}
+
+impl Fan {
+    /// Sine and cosine of the angle at which the ray to the place `s_mm` on the detector leaves the ray through the axis.
+    pub(crate) fn sin_cos(&self, s_mm: f64) -> (f64, f64) {
+        match self.detector {
+            Detector::Flat => {
+                let length = s_mm.hypot(self.source_to_detector_mm);
+                (s_mm / length, self.source_to_detector_mm / length)
+            }
+            Detector::Curved => (s_mm / self.source_to_detector_mm).sin_cos(),
+        }
+    }
+
+    /// The place on the detector of the ray that leaves the one through the axis by `angle_rad`.
+    fn place_mm(&self, angle_rad: f64) -> f64 {
+        let towards = match self.detector {
+            Detector::Flat => angle_rad.tan(),
+            Detector::Curved => angle_rad,
+        };
+        self.source_to_detector_mm * towards
+    }
 }
 
 /// A scan of a rectangular image: its grid, the views, the detector and the beam, in mm and radians.
@@ -85,6 +134,32 @@ impl Geometry {
         }
     }
 
+    /// The fan that covers an image of unit pixels: `n_angles` views at 2 pi (k + 1/2) / `n_angles`, and as many bins as
+    /// the parallel beam has, over the rays that touch the circle around the image.
+    ///
+    /// # Examples
+    /// ```
+    /// use gradus::ct::{Detector, Fan, Geometry};
+    /// let fan = Fan { detector: Detector::Flat, source_to_axis_mm: 400.0, source_to_detector_mm: 600.0 };
+    /// assert!(Geometry::covering_by_fan(128, 128, 90, fan).validate().is_ok());
+    /// ```
+    #[must_use]
+    pub fn covering_by_fan(height: usize, width: usize, n_angles: usize, fan: Fan) -> Self {
+        let parallel = Self::covering(height, width, n_angles);
+        let half_fan_rad = (parallel.radius_mm() / fan.source_to_axis_mm).clamp(0.0, 1.0).asin();
+        Self {
+            bin_width_mm: 2.0 * fan.place_mm(half_fan_rad) / parallel.n_bins as f64,
+            angles_rad: parallel.angles_rad.iter().map(|angle| 2.0 * angle).collect(),
+            beam: Beam::Fan(fan),
+            ..parallel
+        }
+    }
+
+    /// Radius of the circle around the image.
+    pub(crate) fn radius_mm(&self) -> f64 {
+        (self.height as f64).hypot(self.width as f64) / 2.0 * self.pixel_mm
+    }
+
     /// The same scan of an object `factor` times as large: all lengths times `factor`.
     #[must_use]
     pub fn scaled(&self, factor: f64) -> Self {
@@ -102,6 +177,14 @@ impl Geometry {
             pixel_mm: convert(self.pixel_mm),
             bin_width_mm: convert(self.bin_width_mm),
             detector_offset_mm: convert(self.detector_offset_mm),
+            beam: match self.beam {
+                Beam::Parallel => Beam::Parallel,
+                Beam::Fan(fan) => Beam::Fan(Fan {
+                    source_to_axis_mm: convert(fan.source_to_axis_mm),
+                    source_to_detector_mm: convert(fan.source_to_detector_mm),
+                    ..fan
+                }),
+            },
             ..self.clone()
         }
     }
@@ -143,10 +226,35 @@ impl Geometry {
         if !(0.0..=COUNT as f64).contains(&offset) {
             return Err(GeometryError::Offset { value: self.detector_offset_mm });
         }
-        match self.angles_rad.iter().position(|angle| !angle.is_finite()) {
-            Some(index) => Err(GeometryError::Angle { index, value: self.angles_rad[index] }),
-            None => Ok(()),
+        if let Some(index) = self.angles_rad.iter().position(|angle| !angle.is_finite()) {
+            return Err(GeometryError::Angle { index, value: self.angles_rad[index] });
         }
+        match self.beam {
+            Beam::Parallel => Ok(()),
+            Beam::Fan(fan) => self.validate_fan(&fan),
+        }
+    }
+
+    /// Checks that the source is outside of the image and that all bins are in front of it.
+    fn validate_fan(&self, fan: &Fan) -> Result<(), GeometryError> {
+        let lengths =
+            [("source_to_axis_mm", fan.source_to_axis_mm), ("source_to_detector_mm", fan.source_to_detector_mm)];
+        for (field, value) in lengths {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(GeometryError::Spacing { field, value });
+            }
+        }
+        // A pixel's hat reaches less than a pixel beyond the circle around the image.
+        let needed_mm = self.radius_mm() + self.pixel_mm;
+        if fan.source_to_axis_mm <= needed_mm {
+            return Err(GeometryError::SourceInside { source_to_axis_mm: fan.source_to_axis_mm, needed_mm });
+        }
+        let ends = [0.0, self.n_bins as f64 - 1.0].map(|k| self.bin_position_mm(k).abs());
+        let widest_rad = ends[0].max(ends[1]) / fan.source_to_detector_mm;
+        if fan.detector == Detector::Curved && widest_rad >= PI / 2.0 {
+            return Err(GeometryError::Fan { widest_rad });
+        }
+        Ok(())
     }
 
     /// Number of pixels of the image, `height * width`.
@@ -161,13 +269,13 @@ impl Geometry {
         self.angles_rad.len() * self.n_bins
     }
 
-    /// Where bin `k` lies along the detector axis, s_k in mm; fractions of a bin are welcome.
+    /// Where bin `k` lies along the detector, s_k in mm; fractions of a bin are welcome.
     #[must_use]
     pub fn bin_position_mm(&self, k: f64) -> f64 {
         (k - (self.n_bins as f64 - 1.0) / 2.0) * self.bin_width_mm - self.detector_offset_mm
     }
 
-    /// Which bin, as a fraction, sees the line at `s_mm`: the inverse of [`Geometry::bin_position_mm`].
+    /// Which bin, as a fraction, is at `s_mm` on the detector: the inverse of [`Geometry::bin_position_mm`].
     #[must_use]
     pub fn bin_at(&self, s_mm: f64) -> f64 {
         (s_mm + self.detector_offset_mm) / self.bin_width_mm + (self.n_bins as f64 - 1.0) / 2.0

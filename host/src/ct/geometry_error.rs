@@ -54,6 +54,23 @@ pub enum GeometryError {
         /// Its value.
         value: f64,
     },
+    /// The source would pass through the image.
+    #[error("geometry: `source_to_axis_mm` is {source_to_axis_mm}, but the image reaches {needed_mm} mm from the axis")]
+    SourceInside {
+        /// From the source to the axis.
+        source_to_axis_mm: f64,
+        /// What it must exceed.
+        needed_mm: f64,
+    },
+    /// A curved detector reaches around the source.
+    #[error(
+        "geometry: a bin is {widest_rad} rad from the middle of the fan; check that `bin_width_mm` and \
+         `source_to_detector_mm` are in mm"
+    )]
+    Fan {
+        /// Largest angle between a ray and the one through the axis.
+        widest_rad: f64,
+    },
     /// An angle is infinite or not a number.
     #[error("geometry: `angles_rad[{index}]` is {value}; give a finite angle in radians")]
     Angle {

@@ -9,22 +9,30 @@
 //! total variation; both are baselines. Everything gives the same bits for any number of threads, and what works in
 //! buffers allocates them once, when it is made.
 
+mod fan;
+mod fan_lookup;
 mod fbp;
 mod geometry;
 mod geometry_error;
 mod hounsfield;
+mod lines;
 mod noise;
 mod noise_level;
+mod parallel;
 mod projection_error;
 mod projector;
+mod ramp;
 pub(crate) mod rays;
 mod resample;
+mod sight;
 #[cfg(test)]
 mod test_support;
 mod tv;
 mod variation;
-pub use fbp::{FilteredBackprojector, UnknownWindow, Window};
-pub use geometry::{Beam, Geometry};
+mod view_weights;
+mod window;
+pub use fbp::FilteredBackprojector;
+pub use geometry::{Beam, Detector, Fan, Geometry};
 pub use geometry_error::GeometryError;
 pub use hounsfield::{
     ATTENUATION_PER_UNIT, HU_PER_UNIT, attenuation_to_network, hu_to_network, network_to_attenuation, network_to_hu,
@@ -35,3 +43,4 @@ pub use projection_error::ProjectionError;
 pub use projector::Projector;
 pub use tv::{TvEnd, TvError, TvOutcome, TvProgress, TvReconstructor, TvSettings};
 pub use variation::total_variation;
+pub use window::{UnknownWindow, Window};

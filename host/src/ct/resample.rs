@@ -17,7 +17,7 @@ use std::ops::Range;
 /// Output places handled together.
 pub(super) const LANES: usize = 16;
 /// Values of the line that sixteen lanes may reach.
-const WINDOW: usize = 32;
+pub(super) const WINDOW: usize = 32;
 /// Zeros that a padded line carries on either side.
 pub(super) const PAD: usize = WINDOW;
 

@@ -1,6 +1,6 @@
 //! Phantoms with known line integrals, and norms, for the tests of this module.
 
-use super::geometry::Geometry;
+use super::geometry::{Beam, Detector, Fan, Geometry};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -52,9 +52,54 @@ pub(super) fn draw(g: &Geometry, ellipses: &[Ellipse], n: usize) -> Vec<f32> {
 
 /// The exact sinogram of the ellipses.
 pub(super) fn analytic_sinogram(g: &Geometry, ellipses: &[Ellipse]) -> Vec<f32> {
-    let bins = |angle: f64| (0..g.n_bins).map(move |k| (angle, g.bin_position_mm(k as f64)));
-    let rays = g.angles_rad.iter().flat_map(|&angle| bins(angle));
+    let ray = |angle: f64, s: f64| match g.beam {
+        Beam::Parallel => (angle, s),
+        Beam::Fan(fan) => {
+            let gamma = match fan.detector {
+                Detector::Flat => (s / fan.source_to_detector_mm).atan(),
+                Detector::Curved => s / fan.source_to_detector_mm,
+            };
+            (angle - gamma, fan.source_to_axis_mm * gamma.sin())
+        }
+    };
+    let rays = g.angles_rad.iter().flat_map(|&a| (0..g.n_bins).map(move |k| ray(a, g.bin_position_mm(k as f64))));
     rays.map(|(angle, s)| ellipses.iter().map(|e| e.line_integral(angle, s)).sum::<f64>() as f32).collect()
+}
+
+/// Fans with both detectors, near and far sources, sizes odd and even, not square, off centre, coarse and fine bins,
+/// angles of every quadrant in no order.
+pub(super) fn fans() -> Vec<Geometry> {
+    let mut all = Vec::new();
+    let sizes = [(16, 16), (17, 17), (33, 20), (21, 48), (1, 9), (7, 1)];
+    for (which, (height, width)) in sizes.into_iter().enumerate() {
+        for (pixel_mm, bins, offset_bins, distance) in [
+            (1.0, 1.0, 0.0, 1.6),
+            (0.7, 0.7, 3.2, 5.5),
+            (0.5, 1.4, -2.2, 12.0),
+            (1.0, 0.3, 0.4, 20.0),
+            (0.3, 3.0, 0.5, 9.0),
+        ] {
+            let side = (height as f64).hypot(width as f64) / 2.0 + 1.0;
+            for detector in [Detector::Flat, Detector::Curved] {
+                let source_to_axis_mm = distance * side;
+                let fan = Fan { detector, source_to_axis_mm, source_to_detector_mm: 1.4 * source_to_axis_mm };
+                let g = Geometry::covering_by_fan(height, width, 1, fan).scaled(pixel_mm);
+                let angles_rad = (0..19).map(|k| f64::from(k) * 2.2831 - 0.7).chain([0.0, 1.0, 2.0, 3.0].map(quarter));
+                all.push(Geometry {
+                    angles_rad: angles_rad.collect(),
+                    n_bins: (g.n_bins as f64 / bins) as usize + which % 2,
+                    detector_offset_mm: offset_bins * g.bin_width_mm,
+                    bin_width_mm: bins * g.bin_width_mm,
+                    ..g
+                });
+            }
+        }
+    }
+    all
+}
+
+pub(super) fn quarter(k: f64) -> f64 {
+    k * std::f64::consts::FRAC_PI_2
 }
 
 /// `n` values, uniform in [-1, 1).

@@ -49,20 +49,31 @@ fn folder_of(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Makes a folder that must not be there yet, and those above it that are missing, to last.
+/// Makes a folder that must not be there yet, and those above it that are missing, to last; returns all that it made, the
+/// outermost first.
 ///
 /// # Errors
 /// Those of the file system; `AlreadyExists` when something of that name is there.
-pub fn make_folder(path: &Path) -> io::Result<()> {
+pub fn make_folder(path: &Path) -> io::Result<Vec<PathBuf>> {
+    /// Others may remove an empty folder above as soon as it is made.
+    const TRIES: usize = 16;
     let above = folder_of(path)?;
-    if !above.exists() {
-        match make_folder(&above) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => made?,
+    let mut made = Vec::new();
+    for _ in 0..TRIES {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => match make_folder(&above) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                outer => made = outer?,
+            },
+            created => {
+                created?;
+                sync_folder(&above)?;
+                made.push(path.to_owned());
+                return Ok(made);
+            }
         }
     }
-    fs::create_dir(path)?;
-    sync_folder(&above)
+    Err(io::Error::new(ErrorKind::NotFound, "the folder above is removed again and again"))
 }
 
 /// Makes the names in a folder last: a file's own flush does not.

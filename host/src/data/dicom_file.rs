@@ -1,35 +1,44 @@
-//! DICOM slices: reading CT images in Hounsfield units, writing derived ones.
+//! DICOM slices that come in: CT images in Hounsfield units, others in whatever they say.
+use super::dicom_header::{self, Packing};
+use super::dicom_pixels::{Stored, stored};
 use super::file_error::{ImageProblem, list};
-use super::image_files::{LoadedImage, PixelUnit, check_image};
+use super::image_files::{LoadedImage, PixelUnit};
 use crate::image::Image;
-use dicom_core::value::DataSetSequence;
-use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
+use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
-use dicom_object::file::ReadPreamble;
-use dicom_object::{DefaultDicomObject, FileMetaTableBuilder, InMemDicomObject, OpenFileOptions};
-use dicom_pixeldata::PixelDecoder;
+use dicom_object::InMemDicomObject;
+use dicom_object::mem::InMemElement;
 use std::cmp::Ordering;
-use std::io::Cursor;
+use std::ops::RangeInclusive;
 
-const PREAMBLE: usize = 128;
 const AIR_HU: f32 = -1000.0;
+/// Below this nothing is measured: scanners mark by such values, often -2000 or -3024, what is outside the field of view.
+const BELOW_AIR_HU: f32 = -1200.0;
+/// Values that say of an image that it is in HU: so many of a hundred pixels are within these bounds.
+const AIR_BOUNDS_HU: RangeInclusive<f32> = -1050.0..=-950.0;
+const AIR_SHARE: f64 = 0.01;
 /// Relative difference of row and column spacing below which pixels count as square.
 const SQUARE_TOLERANCE: f64 = 1e-3;
-/// Rescale slopes to choose from: the finest whose 16-bit range holds the image is taken. Metal needs the coarse ones.
-const SLOPES_HU: [f32; 8] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0];
 
 /// A DICOM file without its pixels: patient, study, series, geometry.
 #[derive(Debug, Clone)]
 pub struct DicomSource {
-    object: DefaultDicomObject,
+    pub(super) object: InMemDicomObject,
+    /// Whether its values are HU: the file says so, or the user.
+    pub(super) is_hu: bool,
+}
+
+/// The attribute's text without padding; `None` if it is empty or no text.
+fn text_of(element: &InMemElement) -> Option<String> {
+    let text = element.to_str().ok()?;
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 impl DicomSource {
     /// The attribute's text without padding; `None` if absent or empty.
-    fn text(&self, tag: Tag) -> Option<String> {
-        let text = self.object.get(tag)?.to_str().ok()?;
-        let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-        (!text.is_empty()).then(|| text.to_owned())
+    pub(super) fn text(&self, tag: Tag) -> Option<String> {
+        text_of(self.object.get(tag)?)
     }
 
     fn numbers<const N: usize>(&self, tag: Tag) -> Option<[f64; N]> {
@@ -37,8 +46,24 @@ impl DicomSource {
         numbers.iter().all(|number| number.is_finite()).then_some(numbers)?.try_into().ok()
     }
 
-    fn integer(&self, tag: Tag) -> Option<i64> {
+    /// A whole number.
+    pub(super) fn integer(&self, tag: Tag) -> Option<i64> {
         self.object.get(tag)?.to_int().ok()
+    }
+
+    /// An attribute as it is.
+    pub(super) fn element(&self, tag: Tag) -> Option<&InMemElement> {
+        self.object.get(tag).map(|element| element as &InMemElement)
+    }
+
+    /// An attribute, or that of the first frame, which is in the first item of sequence `group` of the functional groups.
+    pub(super) fn of_frame(&self, group: Tag, tag: Tag) -> Option<&InMemElement> {
+        let in_groups = |groups: Tag| {
+            let groups = self.object.get(groups)?.items()?.first()?;
+            groups.get(group)?.items()?.first()?.get(tag)
+        };
+        let groups = [tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE];
+        self.object.get(tag).or_else(|| groups.into_iter().find_map(in_groups))
     }
 
     /// Identifier of the series.
@@ -54,16 +79,16 @@ impl DicomSource {
     }
 
     /// Place of the slice along the normal of its plane in mm: Image Position times (row direction x column direction).
-    fn place_mm(&self) -> Option<f64> {
+    pub(super) fn place_mm(&self) -> Option<f64> {
         let [x, y, z] = self.numbers(tags::IMAGE_POSITION_PATIENT)?;
         let [rx, ry, rz, cx, cy, cz] = self.numbers(tags::IMAGE_ORIENTATION_PATIENT)?;
         Some(x * (ry * cz - rz * cy) + y * (rz * cx - rx * cz) + z * (rx * cy - ry * cx))
     }
 }
 
-/// Whether the bytes carry DICOM's mark behind the preamble.
+/// Whether the bytes carry DICOM's mark.
 pub(crate) fn has_mark(bytes: &[u8]) -> bool {
-    bytes.get(PREAMBLE..PREAMBLE + 4) == Some(b"DICM")
+    dicom_header::has_mark(bytes)
 }
 
 /// Whether the file is a directory of a medium (DICOMDIR), which holds no image.
@@ -74,67 +99,148 @@ pub(crate) fn is_directory(bytes: &[u8]) -> bool {
 
 /// Decodes a single-frame grey image. CT values become Hounsfield units; padding outside the field of view, air.
 pub(crate) fn decode(bytes: &[u8]) -> Result<LoadedImage, ImageProblem> {
-    let preamble = if has_mark(bytes) { ReadPreamble::Always } else { ReadPreamble::Never };
-    let object = OpenFileOptions::new()
-        .read_preamble(preamble)
-        .from_reader(Cursor::new(bytes))
-        .map_err(|cause| ImageProblem::damaged("DICOM", cause))?;
-    let mut source = DicomSource { object };
-    check_layout(&source)?;
-    let image = pixels(&source)?;
-    let pixel_mm = match source.numbers(tags::PIXEL_SPACING) {
-        Some([rows_mm, cols_mm]) if (rows_mm - cols_mm).abs() > SQUARE_TOLERANCE * rows_mm.abs() => {
-            let found = format!("pixels of {rows_mm} x {cols_mm} mm");
-            return Err(ImageProblem::unsupported(found, "resample it to square pixels"));
-        }
-        Some([rows_mm, _]) if rows_mm > 0.0 => Some(rows_mm),
-        _ => None,
-    };
-    let is_ct = source.text(tags::MODALITY).as_deref() == Some("CT")
-        && source.text(tags::RESCALE_TYPE).is_none_or(|unit| unit == "HU");
-    let unit = if is_ct { PixelUnit::HounsfieldUnits } else { PixelUnit::Relative };
-    source.object.remove_element(tags::PIXEL_DATA);
-    Ok(LoadedImage { image, unit, pixel_mm, dicom: Some(Box::new(source)) })
+    let (object, packing) = dicom_header::read(bytes)?;
+    decode_object(object, packing)
 }
 
-/// Rejects what the pixel decoder would take for something else, or not survive.
+fn decode_object(object: InMemDicomObject, packing: Packing) -> Result<LoadedImage, ImageProblem> {
+    let mut source = DicomSource { object, is_hu: false };
+    check_layout(&source)?;
+    let Stored { height, width, values } = stored(&source, packing)?;
+    source.object.remove_element(tags::PIXEL_DATA);
+    let rescale = Rescale::of(&source)?;
+    let padding = padding(&source);
+    let is_padding = |stored: i32| padding.as_ref().is_some_and(|range| range.contains(&i64::from(stored)));
+    let mut pixels: Vec<f32> = values.iter().map(|&stored| rescale.apply(stored)).collect();
+    let mut warnings = Vec::new();
+    let (unit, doubt) = unit(&source, &rescale, &pixels);
+    warnings.extend(doubt);
+    source.is_hu = unit == PixelUnit::HounsfieldUnits;
+    if unit == PixelUnit::HounsfieldUnits {
+        let padded = pixels.iter_mut().zip(&values).filter(|(_, stored)| is_padding(**stored));
+        padded.for_each(|(pixel, _)| *pixel = AIR_HU);
+        warnings.extend(clip_to_air(&mut pixels));
+    }
+    let pixel_mm = pixel_mm(&source)?;
+    let image = Image { height, width, pixels };
+    Ok(LoadedImage { image, unit, pixel_mm, dicom: Some(Box::new(source)), warnings })
+}
+
+/// Rejects what would be taken for something else.
 fn check_layout(source: &DicomSource) -> Result<(), ImageProblem> {
     let samples = source.integer(tags::SAMPLES_PER_PIXEL).unwrap_or(1);
     let frames = source.integer(tags::NUMBER_OF_FRAMES).unwrap_or(1);
-    let allocated = source.integer(tags::BITS_ALLOCATED).unwrap_or(0);
-    let stored = source.integer(tags::BITS_STORED).unwrap_or(0);
     if source.object.get(tags::PIXEL_DATA).is_none() {
         return Err(ImageProblem::unsupported("no pixel data", "give an image, not a report or a directory"));
     }
-    if samples != 1 || source.text(tags::PHOTOMETRIC_INTERPRETATION).as_deref() != Some("MONOCHROME2") {
-        return Err(ImageProblem::unsupported("other than plain grey pixels", "export it as MONOCHROME2"));
+    // Which end of the values is shown as white does not change what they measure.
+    let kind = source.text(tags::PHOTOMETRIC_INTERPRETATION).unwrap_or_default();
+    if samples != 1 || !matches!(kind.as_str(), "MONOCHROME1" | "MONOCHROME2") {
+        let found = format!("pixels of {samples} samples ({kind})");
+        return Err(ImageProblem::unsupported(found, "export it in grey, as MONOCHROME2"));
     }
     if frames != 1 {
         return Err(ImageProblem::unsupported(format!("{frames} frames"), "export it as one file a slice"));
     }
-    if !matches!(allocated, 8 | 16) || !(1..=allocated).contains(&stored) {
-        let found = format!("{stored} bits stored in {allocated}");
-        return Err(ImageProblem::unsupported(found, "export it with 8 or 16 bits allocated"));
+    if source.object.get(tags::MODALITY_LUT_SEQUENCE).is_some() {
+        let found = "values that a table (Modality LUT) gives their meaning";
+        return Err(ImageProblem::unsupported(found, "export it with Rescale Slope and Rescale Intercept"));
     }
     Ok(())
 }
 
-fn pixels(source: &DicomSource) -> Result<Image, ImageProblem> {
-    let damaged = |cause: dicom_pixeldata::Error| ImageProblem::damaged("DICOM", cause);
-    let decoded = source.object.decode_pixel_data().map_err(damaged)?;
-    let values: Vec<f64> = decoded.to_vec().map_err(damaged)?;
-    let rescale = decoded.rescale().map_err(damaged)?;
-    let padding = padding_value(source).zip(rescale.first()).map(|(stored, rescale)| rescale.apply(stored));
-    let pixels = values.into_iter().map(|v| if Some(v) == padding { AIR_HU } else { v as f32 }).collect();
-    Ok(Image { height: decoded.rows() as usize, width: decoded.columns() as usize, pixels })
+/// Side of a pixel, where the file says it.
+fn pixel_mm(source: &DicomSource) -> Result<Option<f64>, ImageProblem> {
+    let spacing = source.of_frame(tags::PIXEL_MEASURES_SEQUENCE, tags::PIXEL_SPACING);
+    let sides = spacing.and_then(|element| element.to_multi_float64().ok()).unwrap_or_default();
+    match sides[..] {
+        [rows_mm, cols_mm] if (rows_mm - cols_mm).abs() > SQUARE_TOLERANCE * rows_mm.abs() => {
+            let found = format!("pixels of {rows_mm} x {cols_mm} mm");
+            Err(ImageProblem::unsupported(found, "resample it to square pixels"))
+        }
+        [rows_mm, _] if rows_mm.is_finite() && rows_mm > 0.0 => Ok(Some(rows_mm)),
+        _ => Ok(None),
+    }
 }
 
-/// Stored value that marks pixels outside the field of view. Some files write a negative one as unsigned.
-fn padding_value(source: &DicomSource) -> Option<f64> {
-    let stored = source.integer(tags::PIXEL_PADDING_VALUE)?;
+/// Value = slope * stored + intercept.
+struct Rescale {
+    slope: f64,
+    intercept: f64,
+    /// Whether the file says both.
+    is_given: bool,
+}
+
+impl Rescale {
+    fn of(source: &DicomSource) -> Result<Self, ImageProblem> {
+        let number = |tag, name: &str| {
+            let element = source.of_frame(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tag);
+            let Some(text) = element.and_then(text_of) else { return Ok(None) };
+            match text.parse::<f64>() {
+                Ok(number) if number.is_finite() => Ok(Some(number)),
+                _ => {
+                    let found = format!("{text:?} as {name}, which is no number");
+                    Err(ImageProblem::unsupported(found, "mend it, or export the image again"))
+                }
+            }
+        };
+        let (slope, intercept) =
+            (number(tags::RESCALE_SLOPE, "Rescale Slope")?, number(tags::RESCALE_INTERCEPT, "Rescale Intercept")?);
+        let is_given = slope.is_some() && intercept.is_some();
+        Ok(Self { slope: slope.unwrap_or(1.0), intercept: intercept.unwrap_or(0.0), is_given })
+    }
+
+    fn apply(&self, stored: i32) -> f32 {
+        (self.slope * f64::from(stored) + self.intercept) as f32
+    }
+}
+
+/// Whether the values are in HU, and what is doubtful about it. A CT says so by its Rescale Type, or by none; where it says
+/// something else, or nothing at all, air near -1000 does.
+fn unit(source: &DicomSource, rescale: &Rescale, values: &[f32]) -> (PixelUnit, Option<String>) {
+    let class = source.text(tags::SOP_CLASS_UID).unwrap_or_default();
+    let is_ct_class = [uids::CT_IMAGE_STORAGE, uids::ENHANCED_CT_IMAGE_STORAGE].contains(&class.as_str());
+    let modality = source.text(tags::MODALITY);
+    let is_ct = modality.as_deref().map_or(is_ct_class, |modality| modality == "CT");
+    let is_other = modality.is_some() && !is_ct;
+    let kind = source.of_frame(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tags::RESCALE_TYPE).and_then(text_of);
+    let letters: String = kind.iter().flat_map(|kind| kind.chars()).filter(|c| c.is_alphabetic()).collect();
+    let says_hu = matches!(letters.to_uppercase().as_str(), "HU" | "HOUNSFIELD" | "HOUNSFIELDUNIT" | "HOUNSFIELDUNITS");
+    if is_other {
+        return (PixelUnit::Relative, None);
+    }
+    let doubt = match &kind {
+        _ if says_hu && rescale.is_given => return (PixelUnit::HounsfieldUnits, None),
+        None if is_ct && rescale.is_given => return (PixelUnit::HounsfieldUnits, None),
+        _ if is_ct && !rescale.is_given => "a CT without Rescale Slope and Rescale Intercept".to_owned(),
+        Some(kind) => format!("values of type {kind:?} (Rescale Type)"),
+        None => "an image of no modality".to_owned(),
+    };
+    let air = values.iter().filter(|value| AIR_BOUNDS_HU.contains(*value)).count();
+    if air as f64 >= AIR_SHARE * values.len() as f64 {
+        (PixelUnit::HounsfieldUnits, Some(format!("{doubt}: taken as HU, because air lies near -1000")))
+    } else {
+        (PixelUnit::Relative, Some(format!("{doubt}: nothing in it says that its values are HU")))
+    }
+}
+
+/// Makes air of what is below all air, and says so.
+fn clip_to_air(pixels: &mut [f32]) -> Option<String> {
+    let below = pixels.iter_mut().filter(|pixel| **pixel < BELOW_AIR_HU);
+    let n = below.map(|pixel| *pixel = AIR_HU).count();
+    (n > 0).then(|| format!("{n} pixels below {BELOW_AIR_HU} HU, outside the field of view, are taken as air"))
+}
+
+/// Stored values that mark pixels outside the field of view. Some files write a negative one as unsigned.
+fn padding(source: &DicomSource) -> Option<RangeInclusive<i64>> {
     let signed = source.integer(tags::PIXEL_REPRESENTATION) == Some(1);
-    let wrapped = if signed && stored > i64::from(i16::MAX) { stored - (1 << 16) } else { stored };
-    Some(wrapped as f64)
+    let value = |tag| {
+        let stored = source.integer(tag)?;
+        Some(if signed && stored > i64::from(i16::MAX) { stored - (1 << 16) } else { stored })
+    };
+    let first = value(tags::PIXEL_PADDING_VALUE)?;
+    let last = value(tags::PIXEL_PADDING_RANGE_LIMIT).unwrap_or(first);
+    Some(first.min(last)..=first.max(last))
 }
 
 /// Sorts slices of one series by their place, or by their number where places are missing.
@@ -157,155 +263,10 @@ pub(crate) fn in_order(mut slices: Vec<LoadedImage>) -> Result<Vec<LoadedImage>,
     Ok(slices)
 }
 
-/// The bytes of a DICOM file with `image_hu`, derived from `source`.
-pub(crate) fn encode(image_hu: &Image, source: &DicomSource, derivation: &str) -> Result<Vec<u8>, ImageProblem> {
-    check_image(image_hu)?;
-    let size = [tags::ROWS, tags::COLUMNS].map(|tag| source.integer(tag));
-    let found = [image_hu.height, image_hu.width];
-    if size != found.map(|n| i64::try_from(n).ok()) {
-        let found = format!("an image of {found:?} (rows, columns) for a source of another size");
-        return Err(ImageProblem::unsupported(found, "resample it to the rows and columns of its DICOM source"));
-    }
-    let (slope, stored) = quantised(image_hu)?;
-    // A source that can be read may still hold what cannot be written so that it can be read again.
-    let whole = derived(source, derivation, slope, &stored, still_true);
-    let plain = |tag: Tag| still_true(tag) && source.text(tag).is_some();
-    file_of(whole, image_hu).or_else(|_| file_of(derived(source, derivation, slope, &stored, plain), image_hu))
-}
-
-/// The bytes of a file with `object`, which give `image_hu` when they are read.
-fn file_of(object: InMemDicomObject, image_hu: &Image) -> Result<Vec<u8>, ImageProblem> {
-    let meta = FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
-    let mut bytes = Vec::new();
-    let file = object.with_meta(meta).map_err(|cause| ImageProblem::damaged("source DICOM", cause))?;
-    file.write_all(&mut bytes).map_err(|cause| ImageProblem::damaged("source DICOM", cause))?;
-    let back = decode(&bytes)?.image;
-    if (back.height, back.width) != (image_hu.height, image_hu.width) {
-        return Err(ImageProblem::damaged("source DICOM", "its attributes contradict the image"));
-    }
-    Ok(bytes)
-}
-
-/// HU = slope * stored, with the finest slope that fits.
-fn quantised(image_hu: &Image) -> Result<(f32, Vec<i16>), ImageProblem> {
-    let (lo, hi) = image_hu.range();
-    let limit = f32::from(i16::MAX);
-    let slope = SLOPES_HU.into_iter().find(|slope| lo.abs().max(hi.abs()) / slope <= limit);
-    let slope = slope.ok_or_else(|| {
-        ImageProblem::unsupported(format!("values from {lo} to {hi} HU"), "DICOM stores 16 bits: clip it first")
-    })?;
-    let stored = image_hu.pixels.iter().map(|&hu| (f64::from(hu) / slope_f64(slope)).round() as i16);
-    Ok((slope, stored.collect()))
-}
-
-/// The slope as its decimal text says, which is what readers will use.
-fn slope_f64(slope: f32) -> f64 {
-    (f64::from(slope) * 10.0).round() / 10.0
-}
-
-/// Source data set with the new pixels, and with those of its attributes that are kept.
-fn derived(
-    source: &DicomSource,
-    derivation: &str,
-    slope: f32,
-    stored: &[i16],
-    is_kept: impl Fn(Tag) -> bool,
-) -> InMemDicomObject {
-    let stored: Vec<u16> = stored.iter().map(|value| *value as u16).collect();
-    let pixel_bytes = stored.iter().flat_map(|word| word.to_le_bytes());
-    let valid = |tag| source.text(tag).filter(|uid| is_uid(uid));
-    let sop_uid = valid(tags::SOP_INSTANCE_UID).unwrap_or_default();
-    let instance = [b"image".as_slice(), sop_uid.as_bytes(), derivation.as_bytes(), &pixel_bytes.collect::<Vec<_>>()];
-    let series = [b"series".as_slice(), source.series_uid().as_bytes(), derivation.as_bytes()].map(<[u8]>::to_vec);
-    let class = valid(tags::SOP_CLASS_UID).unwrap_or_else(|| uids::CT_IMAGE_STORAGE.to_owned());
-    let study = valid(tags::STUDY_INSTANCE_UID)
-        .unwrap_or_else(|| derived_uid(&[b"study", source.series_uid().as_bytes(), sop_uid.as_bytes()]));
-    let plane = source.object.get(tags::IMAGE_TYPE).and_then(|e| e.to_multi_str().ok()?.get(2).cloned());
-    let description: String = format!("gradus: {derivation}").chars().take(64).collect();
-
-    let mut object = (*source.object).clone();
-    object.retain(|element| {
-        let is_bad_uid = || element.vr() == VR::UI && !element.to_str().is_ok_and(|text| text.split('\\').all(is_uid));
-        is_kept(element.header().tag) && !is_bad_uid()
-    });
-    let mut text = |tag, vr, value: &str| object.put_str(tag, vr, value);
-    text(tags::IMAGE_TYPE, VR::CS, &format!("DERIVED\\SECONDARY\\{}", plane.as_deref().unwrap_or("AXIAL")));
-    text(tags::SOP_CLASS_UID, VR::UI, &class);
-    text(tags::SOP_INSTANCE_UID, VR::UI, &derived_uid(&instance));
-    text(tags::STUDY_INSTANCE_UID, VR::UI, &study);
-    text(tags::SERIES_INSTANCE_UID, VR::UI, &derived_uid(&series.each_ref().map(Vec::as_slice)));
-    text(tags::SERIES_DESCRIPTION, VR::LO, &description);
-    text(
-        tags::DERIVATION_DESCRIPTION,
-        VR::ST,
-        &format!("gradus {}: {derivation}", env!("CARGO_PKG_VERSION")).chars().take(1024).collect::<String>(),
-    );
-    text(tags::RESCALE_INTERCEPT, VR::DS, "0");
-    text(tags::RESCALE_SLOPE, VR::DS, &slope.to_string());
-    text(tags::RESCALE_TYPE, VR::LO, "HU");
-    let reference = InMemDicomObject::from_element_iter([
-        DataElement::new(tags::REFERENCED_SOP_CLASS_UID, VR::UI, class.as_str()),
-        DataElement::new(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, sop_uid.as_str()),
-    ]);
-    object.put(DataElement::new(tags::SOURCE_IMAGE_SEQUENCE, VR::SQ, DataSetSequence::from(vec![reference])));
-    for (tag, value) in
-        [(tags::BITS_ALLOCATED, 16), (tags::BITS_STORED, 16), (tags::HIGH_BIT, 15), (tags::PIXEL_REPRESENTATION, 1)]
-    {
-        object.put(DataElement::new(tag, VR::US, PrimitiveValue::from(value as u16)));
-    }
-    object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(stored.into())));
-    object
-}
-
-/// Whether an attribute of the source holds for an image derived from it.
-///
-/// Vendors' private attributes (odd groups), overlays (60xx), signatures and statistics of the old pixels do not; marks of
-/// items (group FFFE) are no attributes, and got there by a sequence that was none.
-fn still_true(tag: Tag) -> bool {
-    let about_old_pixels = [
-        tags::INSTANCE_CREATOR_UID,
-        tags::INSTANCE_CREATION_DATE,
-        tags::INSTANCE_CREATION_TIME,
-        tags::SMALLEST_IMAGE_PIXEL_VALUE,
-        tags::LARGEST_IMAGE_PIXEL_VALUE,
-        tags::SMALLEST_PIXEL_VALUE_IN_SERIES,
-        tags::LARGEST_PIXEL_VALUE_IN_SERIES,
-        tags::PIXEL_PADDING_VALUE,
-        tags::PIXEL_PADDING_RANGE_LIMIT,
-        tags::IMAGE_COMMENTS,
-        tags::MODALITY_LUT_SEQUENCE,
-        tags::ICON_IMAGE_SEQUENCE,
-        tags::MAC_PARAMETERS_SEQUENCE,
-        tags::DIGITAL_SIGNATURES_SEQUENCE,
-        tags::DATA_SET_TRAILING_PADDING,
-    ];
-    let Tag(group, _) = tag;
-    group % 2 == 0 && group != 0xFFFE && !(0x6000..=0x60FF).contains(&group) && !about_old_pixels.contains(&tag)
-}
-
-/// Whether a text is a UID: up to 64 characters, numbers with dots between them. Padding aside.
-fn is_uid(text: &str) -> bool {
-    let text = text.trim_end_matches(['\0', ' ']);
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    text.len() <= 64 && text.split('.').all(is_number)
-}
-
-/// A UID under the root 2.25 for numbers of 128 bits, from a hash (FNV-1a) of `parts`, marked as a version 8 UUID.
-fn derived_uid(parts: &[&[u8]]) -> String {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    const VERSION_AND_VARIANT: u128 = 0xF000_C000_0000_0000_0000;
-    const VERSION_8_VARIANT_RFC: u128 = 0x8000_8000_0000_0000_0000;
-    // Each part's length goes in too, so that moving a byte from one part to the next changes the result.
-    let lengths = parts.iter().map(|part| (part.len() as u64).to_le_bytes());
-    let bytes = lengths.flatten().chain(parts.iter().flat_map(|part| part.iter().copied()));
-    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
-    format!("2.25.{}", (hash & !VERSION_AND_VARIANT) | VERSION_8_VARIANT_RFC)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dicom_core::{DataElement, PrimitiveValue, VR};
 
     const SPINE: &[u8] = include_bytes!("../../samples/spine.dcm");
 
@@ -322,100 +283,56 @@ mod tests {
         assert_eq!((slice.unit, slice.pixel_mm), (PixelUnit::HounsfieldUnits, Some(0.661468)));
     }
 
-    #[test]
-    fn writes_a_derived_image_that_reads_back() {
-        let slice = spine();
-        let source = slice.dicom.unwrap();
-        let mut image = slice.image;
-        image.pixels.iter_mut().enumerate().for_each(|(k, hu)| *hu += (k % 100) as f32 * 0.01);
-        let bytes = encode(&image, &source, "test").unwrap();
-        let back = decode(&bytes).unwrap();
-        let worst = image.pixels.iter().zip(&back.image.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst <= 0.0501, "{worst}");
-        let read = back.dicom.unwrap();
-        for tag in [tags::PATIENT_NAME, tags::PATIENT_ID, tags::STUDY_INSTANCE_UID, tags::IMAGE_POSITION_PATIENT] {
-            assert_eq!(read.text(tag), source.text(tag), "{tag}");
+    /// The spine with attributes put in or, where there is no value, taken out.
+    fn with(changes: &[(Tag, VR, Option<PrimitiveValue>)]) -> Result<LoadedImage, ImageProblem> {
+        let (mut object, packing) = dicom_header::read(SPINE).unwrap();
+        for (tag, vr, value) in changes {
+            match value {
+                Some(value) => drop(object.put(DataElement::new(*tag, *vr, value.clone()))),
+                None => drop(object.remove_element(*tag)),
+            }
         }
-        assert_ne!(read.text(tags::SOP_INSTANCE_UID), source.text(tags::SOP_INSTANCE_UID));
-        assert_ne!(read.series_uid(), source.series_uid());
-        assert_eq!(read.text(tags::IMAGE_TYPE).unwrap(), "DERIVED\\SECONDARY\\AXIAL");
-        assert_eq!(read.text(tags::SERIES_DESCRIPTION).unwrap(), "gradus: test");
-        assert_eq!(bytes, encode(&image, &source, "test").unwrap());
-    }
-
-    #[test]
-    fn identifiers_follow_source_words_and_pixels() {
-        let slice = spine();
-        let source = slice.dicom.unwrap();
-        let mut changed = slice.image.clone();
-        changed.pixels[0] += 1.0;
-        let uids = |image: &Image, words: &str| {
-            let read = decode(&encode(image, &source, words).unwrap()).unwrap().dicom.unwrap();
-            (read.series_uid(), read.text(tags::SOP_INSTANCE_UID).unwrap())
-        };
-        let (first, second, third) = (uids(&slice.image, "a"), uids(&changed, "a"), uids(&slice.image, "b"));
-        assert_eq!(first.0, second.0);
-        assert_ne!(first.1, second.1);
-        assert_ne!(first.0, third.0);
-        assert!(first.0.len() <= 64 && first.1.starts_with("2.25."));
-    }
-
-    #[test]
-    fn coarser_slopes_serve_wide_ranges_and_too_wide_is_refused() {
-        let slice = spine();
-        let source = slice.dicom.unwrap();
-        let mut image = slice.image;
-        image.pixels[0] = 32_000.3;
-        let back = decode(&encode(&image, &source, "").unwrap()).unwrap();
-        let worst = image.pixels.iter().zip(&back.image.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(worst <= 0.5, "{worst}");
-        image.pixels[0] = 64_511.0;
-        let back = decode(&encode(&image, &source, "").unwrap()).unwrap();
-        assert!((back.image.pixels[0] - 64_511.0).abs() <= 1.0, "{}", back.image.pixels[0]);
-        image.pixels[0] = 4e6;
-        assert!(matches!(encode(&image, &source, ""), Err(ImageProblem::Unsupported { .. })));
-        assert!(matches!(encode(&Image::zeros(64, 64), &source, ""), Err(ImageProblem::Unsupported { .. })));
-    }
-
-    #[test]
-    fn what_is_written_can_be_read_whatever_the_source() {
-        for bytes in [
-            &include_bytes!("../../../tests/cli/inputs/dicom-bad-sop-class-uid.dcm")[..],
-            include_bytes!("../../../tests/cli/inputs/dicom-sequence-with-wrong-vr.dcm"),
-        ] {
-            let slice = decode(bytes).unwrap();
-            let source = slice.dicom.unwrap();
-            let back = decode(&encode(&slice.image, &source, "test").unwrap()).unwrap();
-            let worst =
-                slice.image.pixels.iter().zip(&back.image.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(worst <= 0.0501, "{worst}");
-            let read = back.dicom.unwrap();
-            assert_eq!(read.patient_id(), source.patient_id());
-            assert!(is_uid(&read.text(tags::SOP_CLASS_UID).unwrap()));
-        }
-        for bad in ["", "1..2", "1.2.", "1.a", &"1.".repeat(33)] {
-            assert!(!is_uid(bad), "{bad}");
-        }
+        decode_object(object, packing)
     }
 
     #[test]
     fn padding_becomes_air() {
-        let mut object = OpenFileOptions::new().from_reader(Cursor::new(&SPINE[PREAMBLE..])).unwrap();
-        object.put(DataElement::new(tags::PIXEL_PADDING_VALUE, VR::SS, PrimitiveValue::from(175i16)));
-        let mut bytes = Vec::new();
-        object.write_all(&mut bytes).unwrap();
-        assert_eq!(decode(&bytes).unwrap().image.pixels[..2], [AIR_HU, -844.0]);
+        let value = (tags::PIXEL_PADDING_VALUE, VR::SS, Some(PrimitiveValue::from(175i16)));
+        assert_eq!(with(&[value.clone()]).unwrap().image.pixels[..3], [AIR_HU, -844.0, -858.0]);
+        let limit = (tags::PIXEL_PADDING_RANGE_LIMIT, VR::SS, Some(PrimitiveValue::from(166i16)));
+        assert_eq!(with(&[value.clone(), limit]).unwrap().image.pixels[..3], [AIR_HU, -844.0, AIR_HU]);
+        let pet = (tags::MODALITY, VR::CS, Some("PT".into()));
+        assert_eq!(with(&[value, pet]).unwrap().image.pixels[0], -849.0);
     }
 
     #[test]
     fn unusual_layouts_are_refused() {
-        for (tag, value) in [(tags::SAMPLES_PER_PIXEL, 3u16), (tags::BITS_STORED, 0), (tags::BITS_ALLOCATED, 32)] {
-            let mut object = OpenFileOptions::new().from_reader(Cursor::new(&SPINE[PREAMBLE..])).unwrap();
-            object.put(DataElement::new(tag, VR::US, PrimitiveValue::from(value)));
-            let mut bytes = Vec::new();
-            object.write_all(&mut bytes).unwrap();
-            assert!(matches!(decode(&bytes), Err(ImageProblem::Unsupported { .. })), "{tag}");
+        for (tag, value) in
+            [(tags::SAMPLES_PER_PIXEL, 3u16), (tags::BITS_STORED, 0), (tags::BITS_ALLOCATED, 32), (tags::HIGH_BIT, 16)]
+        {
+            assert!(with(&[(tag, VR::US, Some(PrimitiveValue::from(value)))]).is_err(), "{tag}");
         }
+        let (rows, large) = ((tags::ROWS, VR::US), PrimitiveValue::from(65_535u16));
+        let problem = with(&[(rows.0, rows.1, Some(large))]).unwrap_err();
+        assert!(matches!(problem, ImageProblem::Damaged { .. }), "{problem}");
+    }
+
+    #[test]
+    fn hounsfield_units_are_said_or_seen() {
+        let unit = |changes: &[(Tag, VR, Option<PrimitiveValue>)]| {
+            let loaded = with(changes).unwrap();
+            (loaded.unit, loaded.warnings.len())
+        };
+        let kind = |text: &str| (tags::RESCALE_TYPE, VR::LO, Some(PrimitiveValue::from(text)));
+        assert_eq!(unit(&[kind("Hounsfield Units")]), (PixelUnit::HounsfieldUnits, 0));
+        // The spine fills the picture: no air.
+        assert_eq!(unit(&[kind("US")]), (PixelUnit::Relative, 1));
+        assert_eq!(unit(&[(tags::RESCALE_SLOPE, VR::DS, None)]), (PixelUnit::Relative, 1));
+        let air = (tags::RESCALE_INTERCEPT, VR::DS, Some(PrimitiveValue::from("-1160")));
+        assert_eq!(unit(&[kind("US"), air]), (PixelUnit::HounsfieldUnits, 1));
+        assert_eq!(unit(&[(tags::MODALITY, VR::CS, Some("MR".into()))]), (PixelUnit::Relative, 0));
+        let comma = with(&[(tags::RESCALE_SLOPE, VR::DS, Some(PrimitiveValue::from("0,5")))]).unwrap_err();
+        assert!(comma.to_string().contains("\"0,5\" as Rescale Slope"), "{comma}");
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub enum ImageProblem {
     /// An array that is not an image.
     #[error(
         "has an array of shape {found:?} where an image [row][col] is needed; \
-         pick a slice of a stack in an npz by FILE.npz:NAME[INDEX]"
+         pick a slice of a stack by FILE.npy:[INDEX] or FILE.npz:NAME[INDEX]"
     )]
     Shape {
         /// Lengths of the array's axes.
@@ -96,6 +96,25 @@ pub enum ImageProblem {
         index: usize,
         /// Number of slices.
         length: usize,
+    },
+    /// Values that no image in its unit has.
+    #[error(
+        "has values from {least} to {largest}, and images in {unit} have some from {lo} to {hi}{why}; state the unit: \
+         --unit hu, 1/mm, 1/cm or network, or a field `unit` beside the array"
+    )]
+    Implausible {
+        /// Least value.
+        least: f32,
+        /// Largest value.
+        largest: f32,
+        /// The unit that the values were taken to have.
+        unit: &'static str,
+        /// Least plausible value.
+        lo: f32,
+        /// Largest plausible value.
+        hi: f32,
+        /// What was doubtful in the file before, with a semicolon.
+        why: String,
     },
     /// A pixel that is NaN or infinite.
     #[error("has the value {value} at pixel [{row}][{col}]; replace NaN and infinite pixels first")]

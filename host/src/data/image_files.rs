@@ -1,10 +1,13 @@
 //! Image files: reading whatever they are, and writing.
 use super::atomic::write_atomically;
 use super::dicom_file::{self, DicomSource};
+use super::dicom_out;
 use super::file_error::{AtPath, Cause, ImageError, ImageProblem};
 use super::npy::{Archive, Array, encode_npy};
+use super::units::{StatedUnit, is_per_mm};
 use super::{png_file, tiff_file};
 use crate::image::{GreyWindow, Image};
+use crate::read::read_file;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +34,24 @@ pub struct LoadedImage {
     pub pixel_mm: Option<f64>,
     /// Patient, study and the rest of a DICOM file, to write a result back to; `None` for other formats.
     pub dicom: Option<Box<DicomSource>>,
+    /// What had to be assumed in reading.
+    pub warnings: Vec<String>,
+}
+
+/// A grey picture as stored, and the value that its type calls white.
+pub(crate) struct Grey {
+    /// The stored numbers, unscaled.
+    pub(super) image: Image,
+    /// Largest value of an unsigned type; 1 for signed integers and floats, which mean what they say.
+    pub(super) white: f32,
+}
+
+impl Grey {
+    /// The numbers as fractions of white.
+    pub(crate) fn fractions(mut self) -> Image {
+        self.image.pixels.iter_mut().for_each(|pixel| *pixel /= self.white);
+        self.image
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,16 +92,30 @@ impl Format {
 /// Reads one image: `.npy`, `.npz`, `.png`, `.tif(f)` or DICOM.
 ///
 /// In an npz, the array is the only one with two or more axes, or the one named by `FILE.npz:NAME`; a slice of a stack
-/// `[slice][row][col]` is `FILE.npz:NAME[INDEX]`, or `FILE.npz:[INDEX]` for the only array. An array's name that begins
-/// with `hu` says Hounsfield units, with `mu` or `attenuation` 1/mm; a scalar named `pixel_mm` gives the pixel's side.
+/// `[slice][row][col]` is `FILE.npz:NAME[INDEX]`, or `FILE.npz:[INDEX]` for the only array, as in an npy. Its unit is what a
+/// text named `unit` says, or the array's name: `hu`, `mu_per_mm`, `mu_per_cm` and the like, with a number behind it or
+/// without; a scalar named `pixel_mm` gives the pixel's side.
 ///
 /// # Errors
 /// [`ImageError`] names the file, what is wrong and what to do. Files cut short, NaN and infinite pixels are errors.
 pub fn read_image(path: impl AsRef<Path>) -> Result<LoadedImage, ImageError> {
     let selection = Selection::parse(path.as_ref());
     let path = &selection.path;
-    let bytes = fs::read(path).map_err(ImageProblem::Read).at(path)?;
-    decode(path, bytes, &selection).at(path)
+    let bytes = read_file(path).map_err(ImageProblem::Read).at(path)?;
+    decode(path, bytes, &selection, None).at(path)
+}
+
+/// Reads one image, as [`read_image`], whose unit is stated where the file cannot say it; the numbers of PNG and TIFF are then
+/// taken as stored. Its values must be plausible in their unit.
+///
+/// # Errors
+/// As [`read_image`], and [`ImageProblem::Implausible`]; a file that says another unit.
+pub fn read_image_in(path: impl AsRef<Path>, unit: Option<StatedUnit>) -> Result<LoadedImage, ImageError> {
+    let selection = Selection::parse(path.as_ref());
+    let path = &selection.path;
+    let bytes = read_file(path).map_err(ImageProblem::Read).at(path)?;
+    let loaded = decode(path, bytes, &selection, unit).at(path)?;
+    loaded.stated(unit).and_then(LoadedImage::plausible).at(path)
 }
 
 /// Reads all slices of a file: those of a stack `[slice][row][col]` in npy or npz, named as for [`read_image`], or its one
@@ -91,17 +126,18 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<LoadedImage, ImageError> {
 pub fn read_slices(path: impl AsRef<Path>) -> Result<Vec<LoadedImage>, ImageError> {
     let selection = Selection::parse(path.as_ref());
     let path = &selection.path;
-    let bytes = fs::read(path).map_err(ImageProblem::Read).at(path)?;
+    let bytes = read_file(path).map_err(ImageProblem::Read).at(path)?;
     decode_slices(path, bytes, &selection).at(path)
 }
 
-/// Reads an image with its stored numbers: TIFF integers are not scaled to fractions of white.
+/// Reads an image with its stored numbers: those of TIFF and PNG are not scaled to fractions of white.
 pub(super) fn read_stored(path: &Path) -> Result<Image, ImageError> {
-    let bytes = fs::read(path).map_err(ImageProblem::Read).at(path)?;
-    if Format::of(path, &bytes) != Some(Format::Tiff) {
-        return read_image(path).map(|loaded| loaded.image);
-    }
-    let image = tiff_file::decode(&bytes).map(|tiff| tiff.image).at(path)?;
+    let bytes = read_file(path).map_err(ImageProblem::Read).at(path)?;
+    let image = match Format::of(path, &bytes) {
+        Some(Format::Tiff) => tiff_file::decode(&bytes).at(path)?.image,
+        Some(Format::Png) => png_file::decode(&bytes).at(path)?.image,
+        _ => return read_image(path).map(|loaded| loaded.image),
+    };
     check_image(&image).map(|()| image).at(path)
 }
 
@@ -118,7 +154,7 @@ pub fn read_series(folder: impl AsRef<Path>) -> Result<Vec<LoadedImage>, ImageEr
     paths.sort_unstable();
     let mut slices = Vec::new();
     for path in paths.iter().filter(|path| path.is_file()) {
-        let bytes = fs::read(path).map_err(ImageProblem::Read).at(path)?;
+        let bytes = read_file(path).map_err(ImageProblem::Read).at(path)?;
         if Format::of(path, &bytes) == Some(Format::Dicom) && !dicom_file::is_directory(&bytes) {
             slices.push(dicom_file::decode(&bytes).and_then(checked).at(path)?);
         }
@@ -157,11 +193,11 @@ pub fn write_tiff_f32(path: impl AsRef<Path>, image: &Image) -> Result<(), Image
     write(path, tiff_file::encode_f32(image))
 }
 
-/// Writes an image in Hounsfield units as a DICOM file derived from `source`: same patient and study, new series.
+/// Writes an image in the unit of `source`, most often HU, as a DICOM file derived from it: same patient and study, new series.
 ///
 /// `derivation` says in a few words how the image was made; same source, words and pixels give the same file, and
 /// slices with the same source series and words belong to one new series. Stored values are 16 bits with a slope that
-/// keeps every pixel to 0.05 HU within +-3276 HU, and to 0.5 HU within +-32767 HU.
+/// keeps every pixel to 0.05 HU within +-3276 HU, to 0.5 HU within +-32767 HU, and to half of a coarser slope beyond.
 ///
 /// # Errors
 /// As [`write_npy`], and [`ImageProblem::Unsupported`] if the size differs from the source's or values exceed the range.
@@ -172,7 +208,7 @@ pub fn write_dicom(
     derivation: &str,
 ) -> Result<(), ImageError> {
     let path = path.as_ref();
-    let bytes = dicom_file::encode(image_hu, source, derivation).at(path)?;
+    let bytes = dicom_out::encode(image_hu, source, derivation).at(path)?;
     write(path, Ok(bytes))
 }
 
@@ -191,58 +227,96 @@ struct Selection {
 }
 
 impl Selection {
-    /// Takes `FILE.npz:NAME[INDEX]` apart. A path without `.npz:` in it is a path and no more.
+    /// Takes `FILE.npz:NAME[INDEX]` or `FILE.npy:[INDEX]` apart. A path without `.npz:` or `.npy:` in it is a path and no more.
     fn parse(path: &Path) -> Self {
-        const MARK: &str = ".npz:";
         let whole = Self { path: path.to_owned(), array: None, slice: None };
-        let Some((file, selector)) = path.to_str().and_then(|text| text.rsplit_once(MARK)) else { return whole };
+        let parts = |ending: &str| {
+            let (file, selector) = path.to_str()?.rsplit_once(&format!("{ending}:"))?;
+            Some((format!("{file}{ending}"), selector.to_owned()))
+        };
+        let Some((file, selector)) = parts(".npz").or_else(|| parts(".npy")) else { return whole };
         let bracketed = selector.strip_suffix(']').and_then(|rest| rest.rsplit_once('['));
         let (name, slice) = match bracketed.map(|(name, index)| (name, index.parse())) {
             Some((name, Ok(index))) => (name, Some(index)),
-            _ => (selector, None),
+            _ => (selector.as_str(), None),
         };
         let array = (!name.is_empty()).then(|| name.to_owned());
-        Self { path: format!("{file}.npz").into(), array, slice }
+        Self { path: file.into(), array, slice }
     }
 }
 
-fn decode(path: &Path, bytes: Vec<u8>, selection: &Selection) -> Result<LoadedImage, ImageProblem> {
-    let relative = |image| LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None };
+fn decode(
+    path: &Path,
+    bytes: Vec<u8>,
+    selection: &Selection,
+    unit: Option<StatedUnit>,
+) -> Result<LoadedImage, ImageProblem> {
+    let relative =
+        |image| LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None, warnings: Vec::new() };
+    let is_fraction = unit.is_none_or(|unit| unit == StatedUnit::Network);
+    let grey = |grey: Grey| relative(if is_fraction { grey.fractions() } else { grey.image });
     let loaded = match Format::of(path, &bytes).ok_or(ImageProblem::UnknownFormat)? {
         Format::Npy => {
-            let array = Array::parse(&bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
+            let array = Array::parse(bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
             relative(plane(&array, selection.slice, "npy")?)
         }
         Format::Npz => {
-            let (array, unit, pixel_mm) = from_archive(bytes, selection)?;
-            LoadedImage { image: plane(&array, selection.slice, "npz")?, unit, pixel_mm, dicom: None }
+            let picked = Picked::of(bytes, selection)?;
+            picked.loaded(plane(&picked.array, selection.slice, "npz")?, unit)?
         }
-        Format::Png => relative(png_file::decode(&bytes)?),
-        Format::Tiff => {
-            let tiff_file::Tiff { mut image, white } = tiff_file::decode(&bytes)?;
-            image.pixels.iter_mut().for_each(|pixel| *pixel /= white);
-            relative(image)
-        }
+        Format::Png => grey(png_file::decode(&bytes)?),
+        Format::Tiff => grey(tiff_file::decode(&bytes)?),
         Format::Dicom => dicom_file::decode(&bytes)?,
     };
     checked(loaded)
 }
 
-/// The array that is meant, the unit that its name gives, and the side of a pixel.
-fn from_archive(bytes: Vec<u8>, selection: &Selection) -> Result<(Array, PixelUnit, Option<f64>), ImageProblem> {
-    let damaged = |cause| ImageProblem::damaged("npz", cause);
-    let mut archive = Archive::parse(bytes).map_err(damaged)?;
-    let (name, array) = pick_array(&mut archive, selection.array.as_deref())?;
-    let pixel_mm = match archive.array("pixel_mm").map_err(damaged)? {
-        Some(scalar) => scalar.values().map_err(damaged)?.first().copied().filter(|mm| mm.is_finite() && *mm > 0.0),
-        None => None,
-    };
-    let unit = match name.as_str() {
-        name if name.starts_with("hu") => PixelUnit::HounsfieldUnits,
-        name if name.starts_with("mu") || name.starts_with("attenuation") => PixelUnit::AttenuationPerMm,
-        _ => PixelUnit::Relative,
-    };
-    Ok((array, unit, pixel_mm))
+/// The array of an archive that is meant, and what is said about it.
+struct Picked {
+    array: Array,
+    name: String,
+    unit: Option<StatedUnit>,
+    pixel_mm: Option<f64>,
+}
+
+impl Picked {
+    fn of(bytes: Vec<u8>, selection: &Selection) -> Result<Self, ImageProblem> {
+        let damaged = |cause| ImageProblem::damaged("npz", cause);
+        let mut archive = Archive::parse(bytes).map_err(damaged)?;
+        let (name, array) = pick_array(&mut archive, selection.array.as_deref())?;
+        let sides = match archive.array("pixel_mm").map_err(damaged)? {
+            Some(sides) => sides.values().map_err(damaged)?,
+            None => Vec::new(),
+        };
+        if let [rows_mm, cols_mm, ..] = sides[..]
+            && rows_mm != cols_mm
+        {
+            let found = format!("pixels of {rows_mm} x {cols_mm} mm (pixel_mm)");
+            return Err(ImageProblem::unsupported(found, "resample it to square pixels"));
+        }
+        let pixel_mm = sides.first().copied().filter(|mm| mm.is_finite() && *mm > 0.0);
+        let stated = archive.array("unit").map_err(damaged)?.map(|text| text.text()).transpose().map_err(damaged)?;
+        let unit = match stated {
+            Some(text) => Some(text.parse().map_err(|why: String| ImageProblem::damaged("npz", why))?),
+            None => StatedUnit::of_name(&name),
+        };
+        Ok(Self { array, name, unit, pixel_mm })
+    }
+
+    /// An image of the array; `stated` is what the user says.
+    fn loaded(&self, image: Image, stated: Option<StatedUnit>) -> Result<LoadedImage, ImageProblem> {
+        let mut unit = self.unit;
+        // Many write mu for either.
+        if matches!(self.name.as_str(), "mu" | "attenuation") && unit.or(stated).is_none() {
+            if !is_per_mm(&image) {
+                let found = format!("an array {:?} that may be in 1/mm or in 1/cm", self.name);
+                return Err(ImageProblem::unsupported(found, "state it: --unit 1/mm, or --unit 1/cm"));
+            }
+            unit = Some(StatedUnit::PerMm);
+        }
+        let (pixel_mm, unit_before) = (self.pixel_mm, PixelUnit::Relative);
+        LoadedImage { image, unit: unit_before, pixel_mm, dicom: None, warnings: Vec::new() }.stated(unit)
+    }
 }
 
 /// The array called `name`, or the only one with two or more axes.
@@ -251,15 +325,19 @@ fn pick_array(archive: &mut Archive, name: Option<&str>) -> Result<(String, Arra
     let names = archive.names();
     let mut found = Vec::new();
     for candidate in names.iter().filter(|candidate| name.is_none_or(|name| name == *candidate)) {
-        if let Some(array) = archive.array(candidate).map_err(damaged)?
-            && (name.is_some() || array.shape().len() >= 2)
-        {
-            found.push((candidate.clone(), array));
+        if name.is_some() || archive.shape(candidate).map_err(damaged)?.len() >= 2 {
+            found.push(candidate.clone());
         }
     }
-    match (found.len(), found.pop()) {
-        (1, Some(only)) => Ok(only),
-        (count, _) => {
+    let only = found.pop().filter(|_| found.is_empty());
+    match (found.len(), only) {
+        (_, Some(only)) => {
+            let array = archive.array(&only).map_err(damaged)?;
+            let array = array.ok_or_else(|| ImageProblem::damaged("npz", "an array is listed and not there"))?;
+            Ok((only, array))
+        }
+        (more, None) => {
+            let count = if more == 0 { 0 } else { more + 1 };
             let wanted = match name {
                 Some(name) => format!("there is no array {name:?}"),
                 None if count == 0 => "there is no array of two or more axes".to_owned(),
@@ -284,29 +362,32 @@ fn plane(array: &Array, index: Option<usize>, format: &'static str) -> Result<Im
     if index >= n_slices {
         return Err(ImageProblem::NoSuchSlice { index, length: n_slices });
     }
-    let values = array.values().map_err(|cause| ImageProblem::damaged(format, cause))?;
     let size = height * width;
-    let pixels = values[index * size..(index + 1) * size].iter().map(|&v| v as f32).collect();
-    Ok(Image { height, width, pixels })
+    let pixels = array.pixels(index * size..(index + 1) * size);
+    Ok(Image { height, width, pixels: pixels.map_err(|cause| ImageProblem::damaged(format, cause))? })
 }
 
 fn decode_slices(path: &Path, bytes: Vec<u8>, selection: &Selection) -> Result<Vec<LoadedImage>, ImageProblem> {
-    let (array, unit, pixel_mm) = match Format::of(path, &bytes) {
-        Some(Format::Npy) => {
-            let array = Array::parse(&bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
-            (array, PixelUnit::Relative, None)
+    let picked = match Format::of(path, &bytes) {
+        Some(Format::Npy) if selection.slice.is_none() => {
+            let array = Array::parse(bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
+            Picked { array, name: String::new(), unit: None, pixel_mm: None }
         }
-        Some(Format::Npz) if selection.slice.is_none() => from_archive(bytes, selection)?,
-        _ => return decode(path, bytes, selection).map(|only| vec![only]),
+        Some(Format::Npz) if selection.slice.is_none() => Picked::of(bytes, selection)?,
+        _ => return decode(path, bytes, selection, None).map(|only| vec![only]),
     };
-    let shape = array.shape();
+    let shape = picked.array.shape();
     let (&[.., height, width], 2..=3) = (shape.as_slice(), shape.len()) else {
         return Err(ImageProblem::Shape { found: shape });
     };
-    let values = array.values().map_err(|cause| ImageProblem::damaged("npy", cause))?;
-    let slices = values.chunks_exact((height * width).max(1));
-    let images = slices.map(|slice| Image { height, width, pixels: slice.iter().map(|&v| v as f32).collect() });
-    Ok(images.map(|image| LoadedImage { image, unit, pixel_mm, dicom: None }).collect())
+    let size = height * width;
+    let n_slices = if size == 0 { 0 } else { shape.iter().product::<usize>() / size };
+    let slice = |k: usize| {
+        let pixels = picked.array.pixels(k * size..(k + 1) * size);
+        let pixels = pixels.map_err(|cause| ImageProblem::damaged("npy", cause))?;
+        picked.loaded(Image { height, width, pixels }, None)
+    };
+    (0..n_slices).map(slice).collect()
 }
 
 fn checked(loaded: LoadedImage) -> Result<LoadedImage, ImageProblem> {

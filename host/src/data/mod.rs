@@ -1,6 +1,9 @@
 //! Data in and out: file formats of images and scans, embedded samples, generated images.
 mod atomic;
 pub mod dicom_file;
+mod dicom_header;
+mod dicom_out;
+mod dicom_pixels;
 pub mod ellipses;
 pub mod file_error;
 pub mod hidden;
@@ -12,5 +15,7 @@ pub mod scan;
 mod scan_npz;
 mod scan_toml;
 mod tiff_file;
+pub mod units;
 
+pub use crate::read::{read_description, read_file};
 pub use atomic::{make_folder, sync_folder, write_atomically, write_once};

@@ -1,11 +1,15 @@
 //! PNG pictures: grey ones of 8 and 16 bits, and figures in colour.
 use super::file_error::{Cause, ImageProblem};
+use super::image_files::Grey;
 use crate::image::{GreyWindow, Image};
 use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 use std::io::Cursor;
 
-/// Size and grey values as fractions of white.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Image, ImageProblem> {
+/// Times that deflate shrinks its input at most.
+const DEFLATE: usize = 1032;
+
+/// Size and grey values.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Grey, ImageProblem> {
     let damaged = |cause: png::DecodingError| ImageProblem::damaged("PNG", cause);
     let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::IDENTITY);
@@ -15,15 +19,23 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Image, ImageProblem> {
         let found = format!("{color:?} pixels of {} bits", depth as u8);
         return Err(ImageProblem::unsupported(found, "convert it to 8 or 16 bit grey without transparency"));
     }
-    let size = reader.output_buffer_size().ok_or_else(|| ImageProblem::damaged("PNG", "the picture is too large"))?;
+    let size = reader.output_buffer_size().unwrap_or(usize::MAX);
+    if size > bytes.len().saturating_mul(DEFLATE) {
+        let (info, n) = (reader.info(), bytes.len());
+        let found = format!("it says {} x {} pixels, and {n} bytes cannot hold them", info.width, info.height);
+        return Err(ImageProblem::damaged("PNG", found));
+    }
     let mut grey = vec![0; size];
     let info = reader.next_frame(&mut grey).map_err(damaged)?;
     reader.finish().map_err(damaged)?;
-    let pixels = match depth {
-        BitDepth::Eight => grey.iter().map(|&byte| f32::from(byte) / f32::from(u8::MAX)).collect(),
-        _ => grey.as_chunks().0.iter().map(|&pair| f32::from(u16::from_be_bytes(pair)) / f32::from(u16::MAX)).collect(),
+    let (pixels, white) = match depth {
+        BitDepth::Eight => (grey.iter().map(|&byte| f32::from(byte)).collect(), f32::from(u8::MAX)),
+        _ => {
+            let pairs = grey.as_chunks().0.iter();
+            (pairs.map(|&pair| f32::from(u16::from_be_bytes(pair))).collect(), f32::from(u16::MAX))
+        }
     };
-    Ok(Image { height: info.height as usize, width: info.width as usize, pixels })
+    Ok(Grey { image: Image { height: info.height as usize, width: info.width as usize, pixels }, white })
 }
 
 /// A 16-bit PNG of `image` in the grey window.

@@ -45,7 +45,7 @@ impl Sample {
         match self {
             Self::Ellipses { seed } => {
                 let image = ellipses(seed, ELLIPSES_SIZE);
-                Ok(LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None })
+                Ok(LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None, warnings: Vec::new() })
             }
             Self::Spine => dicom_file::decode(SPINE).at(Path::new("spine")),
         }

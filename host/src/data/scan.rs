@@ -5,9 +5,20 @@ use super::{scan_npz, scan_toml};
 use crate::ct::{Geometry, GeometryError};
 use crate::image::Image;
 use crate::limits::{ATTENUATION_PER_MM, LINE_INTEGRAL, PHOTONS};
-use std::fs;
+use crate::read::read_file;
+use std::f64::consts::PI;
 use std::ops::RangeInclusive;
 use std::path::Path;
+
+/// Largest angle of a view: two turns.
+const LARGEST_ANGLE_RAD: f64 = 4.0 * PI;
+/// Values that an image may have all along a ray: the densest metal, and a picture.
+const DENSEST: f64 = 20.0;
+const DENSEST_PICTURE: f64 = 4.0;
+/// A ray of which a photon in 10^12 is left has 28; no ray through a body has more than this.
+const LARGEST_OF_BODY: f64 = 50.0;
+/// Bins of a detector whose ends are told from its middle.
+const LEAST_BINS: usize = 32;
 
 /// Name of the description in a folder that holds a scan.
 pub const SCAN_TOML: &str = "scan.toml";
@@ -50,6 +61,11 @@ pub enum ScanProblem {
     /// The description is not TOML, or has wrong, missing or unknown fields.
     #[error("does not describe a scan; mend the field shown")]
     Toml(#[source] Box<toml::de::Error>),
+    /// A folder without a description.
+    #[error(
+        "is a folder with no {SCAN_TOML} in it, so no scan; name one of its files to scan and reconstruct that image"
+    )]
+    NoDescription,
     /// Fields that no scan can do without.
     #[error("is no scan: it needs {}, and has {}", list(.needed), list(.found))]
     MissingFields {
@@ -90,8 +106,8 @@ pub enum ScanProblem {
     },
     /// A value of the sinogram that no line integral has.
     #[error(
-        "field sinogram is {value:e} at view {view}, bin {bin}; line integrals have no unit and are at most 28 where a \
-         photon in 10^12 gets through: of counts take -ln(counts / photons), and mask dead bins"
+        "field sinogram is {value:e} at view {view}, bin {bin}, and a line integral here is at most {limit:e}: of counts take \
+         -ln(counts / photons), and mask dead bins; of an image in other units, state attenuation_per_unit_per_mm"
     )]
     NoLineIntegral {
         /// Row of the sinogram.
@@ -100,6 +116,19 @@ pub enum ScanProblem {
         bin: usize,
         /// The value there.
         value: f32,
+        /// The largest that is plausible.
+        limit: f32,
+    },
+    /// Angles beyond two turns.
+    #[error(
+        "field angles_rad is {value} at view {index}, more than two turns: these look like degrees; give radians \
+         (numpy.deg2rad), within one turn"
+    )]
+    Degrees {
+        /// The first such view.
+        index: usize,
+        /// Its angle.
+        value: f64,
     },
     /// The geometry makes no sense.
     #[error("has an impossible geometry")]
@@ -111,7 +140,9 @@ impl Scan {
     ///
     /// An npz has the fields of [`Scan`] and [`Geometry`] by name. `sinogram` `[angle][bin]` and `angles_rad`
     /// are needed; whatever else is missing is assumed and said so in [`Scan::warnings`]. Names of other programs are
-    /// understood for three fields: `sino`, `theta`, and `centre_px` (the bin in which the rotation axis is seen).
+    /// understood for three fields: `sino`, `theta` (in degrees, as those programs have it, unless it is within a turn in
+    /// radians), and `centre_px` (the bin in which the rotation axis is seen). A text `unit` is that of `truth`: `hu`, `1/mm`,
+    /// `1/cm` or `network`.
     ///
     /// A `scan.toml` has the same fields; `sinogram` and `truth` name files beside it (`angles_rad` may, too). With
     /// `counts = true` the sinogram's file holds photon counts, of which -log(counts / photons) is taken.
@@ -126,7 +157,7 @@ impl Scan {
         if path.file_name().is_some_and(|name| name == SCAN_TOML) {
             return scan_toml::read(path.parent().unwrap_or(Path::new("")));
         }
-        let bytes = fs::read(path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(path)?;
+        let bytes = read_file(path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(path)?;
         scan_npz::decode(bytes).at(path)
     }
 
@@ -154,7 +185,7 @@ impl Scan {
         if !path.exists() {
             return Ok(false);
         }
-        let bytes = fs::read(path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(path)?;
+        let bytes = read_file(path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(path)?;
         Ok(scan_npz::holds_scan(bytes))
     }
 
@@ -179,8 +210,9 @@ impl Scan {
         if let Some(at) = self.sinogram.iter().position(|value| !value.is_finite()) {
             return Err(ScanProblem::NotFinite { view: at / n_bins, bin: at % n_bins, value: self.sinogram[at] });
         }
-        if let Some(at) = self.sinogram.iter().position(|value| value.abs() > LINE_INTEGRAL) {
-            return Err(ScanProblem::NoLineIntegral { view: at / n_bins, bin: at % n_bins, value: self.sinogram[at] });
+        self.check_line_integrals()?;
+        if let Some(index) = self.geometry.angles_rad.iter().position(|angle| angle.abs() > LARGEST_ANGLE_RAD) {
+            return Err(ScanProblem::Degrees { index, value: self.geometry.angles_rad[index] });
         }
         if let Some(truth) = &self.truth {
             super::image_files::check_image(truth)?;
@@ -194,6 +226,49 @@ impl Scan {
         within("photons", self.photons, f64::MIN_POSITIVE..=PHOTONS, "a positive number up to 1e18")?;
         within("attenuation_per_unit_per_mm", self.attenuation_per_unit_per_mm, per_mm, "from 1e-6 to 1e4 1/mm")?;
         within("noise_std", self.noise_std, 0.0..=largest, "zero or a positive number up to 1e6")
+    }
+}
+
+impl Scan {
+    /// Looks for values that no line integral has in this geometry: counts have them.
+    fn check_line_integrals(&self) -> Result<(), ScanProblem> {
+        let g = &self.geometry;
+        let diagonal_mm = (g.height as f64).hypot(g.width as f64) * g.pixel_mm;
+        // Without a scale, that of a picture whose pixels are summed up.
+        let densest = match self.attenuation_per_unit_per_mm {
+            Some(per_mm) => DENSEST * per_mm * diagonal_mm,
+            None => DENSEST_PICTURE * diagonal_mm / g.pixel_mm,
+        };
+        let limit = densest.clamp(LARGEST_OF_BODY, LINE_INTEGRAL.into()) as f32;
+        match self.sinogram.iter().position(|value| value.abs() > limit) {
+            None => Ok(()),
+            Some(at) => {
+                let (view, bin) = (at / g.n_bins, at % g.n_bins);
+                Err(ScanProblem::NoLineIntegral { view, bin, value: self.sinogram[at], limit })
+            }
+        }
+    }
+
+    /// What else is doubtful, for a reader to look at: rays at the detector's ends that are much larger than those through the
+    /// middle, where an object is thickest, are counts or transmissions.
+    pub(super) fn doubts(&self) -> Option<String> {
+        let n = self.geometry.n_bins;
+        if n < LEAST_BINS {
+            return None;
+        }
+        let mean = |bins: &dyn Fn(usize) -> bool| {
+            let values =
+                self.sinogram.iter().enumerate().filter(|(at, _)| bins(at % n)).map(|(_, value)| f64::from(*value));
+            let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+            sum / count
+        };
+        let (ends, middle) = (mean(&|bin| bin < n / 16 || bin >= n - n / 16), mean(&|bin| bin.abs_diff(n / 2) < n / 8));
+        (middle >= 0.0 && ends > 0.1 && ends > 1.5 * middle).then(|| {
+            format!(
+                "line integrals are {ends:.3} at the detector's ends and {middle:.3} in its middle: these look like counts or \
+                 transmissions, of which -ln is to be taken first"
+            )
+        })
     }
 }
 

@@ -1,12 +1,15 @@
 //! Scans as npz archives.
 use super::file_error::{Cause, ImageProblem};
+use super::image_files::{LoadedImage, PixelUnit};
 use super::npy::{Archive, ArchiveWriter, Array};
 use super::scan::{Scan, ScanProblem, positive};
-use crate::ct::{Beam, Geometry};
+use super::units::StatedUnit;
+use crate::ct::{ATTENUATION_PER_UNIT, Beam, Geometry, hu_to_network};
 use crate::image::Image;
 use crate::limits::SIDE;
+use std::f64::consts::TAU;
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "sinogram",
     "angles_rad",
     "height",
@@ -20,6 +23,7 @@ const FIELDS: [&str; 13] = [
     "attenuation_per_unit_per_mm",
     "prior",
     "note",
+    "unit",
 ];
 /// Our names and those of other programs for the same thing.
 const ALIASES: [(&str, &str); 2] = [("sinogram", "sino"), ("angles_rad", "theta")];
@@ -76,7 +80,7 @@ impl Fields {
         let &[height, width] = array.shape().as_slice() else {
             return Err(ScanProblem::Shape { field, found: array.shape(), expected: "two axes".into() });
         };
-        let pixels = array.values().map_err(damaged)?.into_iter().map(|v| v as f32).collect();
+        let pixels = array.pixels(0..height * width).map_err(damaged)?;
         Ok(Some(Image { height, width, pixels }))
     }
 
@@ -107,7 +111,15 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
         return Err(ScanProblem::MissingFields { needed, found: fields.names });
     };
     let n_bins = sinogram.width;
-    let angles_rad = angles.values().map_err(damaged)?;
+    let mut angles_rad = angles.values().map_err(damaged)?;
+    if !fields.names.iter().any(|name| name == "angles_rad") {
+        let is_degrees = angles_rad.iter().any(|angle| angle.abs() > TAU);
+        if is_degrees {
+            angles_rad.iter_mut().for_each(|angle| *angle = angle.to_radians());
+        }
+        let unit = if is_degrees { "degrees" } else { "radians" };
+        fields.warnings.push(format!("theta is taken to be in {unit}; angles_rad would say it"));
+    }
     check_views(&sinogram, &angles.shape())?;
     let bin_width_mm = fields.scalar_or("bin_width_mm", 1.0)?;
     positive("bin_width_mm", bin_width_mm)?;
@@ -123,19 +135,55 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
     };
     let prior = fields.text("prior")?;
     let note = fields.text("note")?.unwrap_or_default();
-    let scan = Scan {
+    let unit = match fields.text("unit")? {
+        Some(text) => Some(text.parse().map_err(|why: String| damaged(why.into()))?),
+        None => None,
+    };
+    let mut attenuation = fields.scalar("attenuation_per_unit_per_mm")?;
+    let truth = fields.plane("truth")?;
+    let truth = truth.map(|image| truth_in_network_units(unstated(image), unit, &mut attenuation));
+    let mut scan = Scan {
         geometry,
         sinogram: sinogram.pixels,
-        truth: fields.plane("truth")?,
+        truth: truth.transpose()?,
         photons: fields.scalar("photons")?,
         noise_std: fields.scalar("noise_std")?,
-        attenuation_per_unit_per_mm: fields.scalar("attenuation_per_unit_per_mm")?,
+        attenuation_per_unit_per_mm: attenuation,
         prior,
         note,
         warnings: with_unused(fields),
     };
     scan.validate()?;
+    scan.warnings.extend(scan.doubts());
     Ok(scan)
+}
+
+fn unstated(image: Image) -> LoadedImage {
+    LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None, warnings: Vec::new() }
+}
+
+/// The truth of a scan in the units of its image: those of the network, 1 being the attenuation that the scan says. Where it
+/// does not, and the truth has a unit, 1 is the attenuation of 3071 HU from here on.
+pub(super) fn truth_in_network_units(
+    truth: LoadedImage,
+    unit: Option<StatedUnit>,
+    attenuation_per_unit_per_mm: &mut Option<f64>,
+) -> Result<Image, ScanProblem> {
+    let LoadedImage { mut image, unit, .. } = truth.stated(unit)?.plausible()?;
+    if unit == PixelUnit::Relative {
+        return Ok(image);
+    }
+    let per_mm = *attenuation_per_unit_per_mm.get_or_insert(ATTENUATION_PER_UNIT.into());
+    // HU go to 1/mm and from there to what is 1 here.
+    let in_units = |hu: f32| (f64::from(hu_to_network(hu)) * f64::from(ATTENUATION_PER_UNIT) / per_mm) as f32;
+    match unit {
+        PixelUnit::HounsfieldUnits => image.pixels.iter_mut().for_each(|pixel| *pixel = in_units(*pixel)),
+        PixelUnit::AttenuationPerMm => {
+            image.pixels.iter_mut().for_each(|pixel| *pixel = (f64::from(*pixel) / per_mm) as f32);
+        }
+        PixelUnit::Relative => {}
+    }
+    Ok(image)
 }
 
 /// The warnings, and one for each field that nothing here reads: most often a misspelt name.

@@ -2,10 +2,11 @@
 use super::file_error::{AtPath, FileError, ImageError, ImageProblem};
 use super::image_files::{read_image, read_stored};
 use super::scan::{SCAN_TOML, Scan, ScanError, ScanProblem, positive};
-use super::scan_npz::check_views;
+use super::scan_npz::{check_views, truth_in_network_units};
+use super::units::StatedUnit;
 use crate::ct::{Beam, Geometry};
+use crate::read::{read_description, read_file};
 use serde::Deserialize;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a ray that counted no photon is taken to have counted.
@@ -23,6 +24,8 @@ struct Description {
     #[serde(default)]
     detector_offset_mm: f64,
     truth: Option<PathBuf>,
+    /// That of `truth`, where its file does not say it.
+    unit: Option<StatedUnit>,
     #[serde(default)]
     counts: bool,
     photons: Option<f64>,
@@ -42,16 +45,19 @@ enum Angles {
 
 pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
     let path = folder.join(SCAN_TOML);
-    let text = fs::read_to_string(&path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(&path)?;
+    if folder.is_dir() && !path.exists() {
+        return Err(ScanProblem::NoDescription).at(folder);
+    }
+    let text = read_description(&path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(&path)?;
     let description: Description = toml::from_str(&text).map_err(|e| ScanProblem::Toml(Box::new(e))).at(&path)?;
     let mut sinogram = read_stored(&folder.join(&description.sinogram)).map_err(of_scan)?;
     let angles_rad = match description.angles_rad {
         Angles::List(list) => list,
         Angles::File(name) => {
             let path = folder.join(name);
-            let bytes = fs::read(&path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(&path)?;
+            let bytes = read_file(&path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(&path)?;
             let damaged = |cause| ScanProblem::from(ImageProblem::damaged("npy", cause));
-            super::npy::Array::parse(&bytes).and_then(|array| array.values()).map_err(damaged).at(&path)?
+            super::npy::Array::parse(bytes).and_then(|array| array.values()).map_err(damaged).at(&path)?
         }
     };
     check_views(&sinogram, &[angles_rad.len()]).at(&path)?;
@@ -62,8 +68,14 @@ pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
             warnings.push(format!("{n_dark} rays counted no photon: {HALF_A_PHOTON} is assumed"));
         }
     }
-    let truth = description.truth.map(|name| read_image(folder.join(name)).map_err(of_scan)).transpose()?;
-    let scan = Scan {
+    let mut attenuation = description.attenuation_per_unit_per_mm;
+    let truth = |name: PathBuf| {
+        let path = folder.join(name);
+        let truth = read_image(&path).map_err(of_scan)?;
+        truth_in_network_units(truth, description.unit, &mut attenuation).at(&path)
+    };
+    let truth = description.truth.map(truth).transpose()?;
+    let mut scan = Scan {
         geometry: Geometry {
             height: description.height,
             width: description.width,
@@ -75,15 +87,16 @@ pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
             beam: Beam::Parallel,
         },
         sinogram: sinogram.pixels,
-        truth: truth.map(|loaded| loaded.image),
+        truth,
         photons: description.photons,
         noise_std: description.noise_std,
-        attenuation_per_unit_per_mm: description.attenuation_per_unit_per_mm,
+        attenuation_per_unit_per_mm: attenuation,
         prior: description.prior,
         note: description.note,
         warnings,
     };
     scan.validate().at(&path)?;
+    scan.warnings.extend(scan.doubts());
     Ok(scan)
 }
 

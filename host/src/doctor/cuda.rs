@@ -1,18 +1,12 @@
 //! Checks of the CUDA backend on a device of this machine.
 
-use super::{Check, DoctorError, SIDE, TIME, dot, gradient_of, noise};
+use super::check::{Check, DoctorError, SIDE, TIME, dot, geometry, gradient_of, noise, pair, slice, transposes};
 use crate::backend::cpu::Network;
 use crate::backend::cuda::projector::CudaProjector;
 use crate::backend::cuda::vector::Lanes;
-use crate::backend::cuda::{Buffer, CudaNetwork, CudaSlices, Device, Slice, SlicesError};
-use crate::ct::Geometry;
+use crate::backend::cuda::{Buffer, CudaNetwork, CudaNetworkError, CudaSlices, Device, SlicesError};
 use crate::unet::Weights;
-use gradus_core::Level;
 use std::rc::Rc;
-
-fn geometry() -> Geometry {
-    Geometry { detector_offset_mm: 1.3, ..Geometry::covering(SIDE, SIDE, 17) }
-}
 
 /// All checks; a device that passes them computes what the CPU does.
 ///
@@ -22,19 +16,25 @@ pub fn checks(device: &Rc<Device>, prior: &Weights) -> Result<[Check; 3], Doctor
     Ok([adjointness(device)?, agreement(device, prior)?, gradient(device, prior)?])
 }
 
-/// `|<A x, y> - <x, A^T y>| / (|A x| |y|)` for random signed `x`, `y`.
+/// The reason not to trust a device: a check that it does not pass.
+#[must_use]
+pub fn distrust(device: &Rc<Device>, prior: &Weights) -> Option<String> {
+    match checks(device, prior) {
+        Ok(checks) => {
+            checks.iter().find(|check| !check.passed()).map(|check| format!("fails a check ({})", check.what))
+        }
+        Err(error) => Some(format!("cannot be checked ({error})")),
+    }
+}
+
 fn adjointness(device: &Rc<Device>) -> Result<Check, SlicesError> {
-    let geometry = geometry();
-    let (x, y) = (noise(geometry.image_len(), 1), noise(geometry.sinogram_len(), 2));
-    let (projector, lanes) = (CudaProjector::new(device, geometry, 1)?, Lanes::new(device, 1)?);
+    let (x, y) = pair();
+    let (projector, lanes) = (CudaProjector::new(device, geometry(), 1)?, Lanes::new(device, 1)?);
     let (x_there, y_there) = (Buffer::of(device, &x)?, Buffer::of(device, &y)?);
     let (projected, smeared) = (Buffer::new(device, y.len())?, Buffer::new(device, x.len())?);
     projector.forward_project(&lanes, x_there.address(), projected.address())?;
     projector.adjoint(&lanes, y_there.address(), smeared.address())?;
-    let (projected, smeared) = (projected.to_vec()?, smeared.to_vec()?);
-    let scale = (dot(&projected, &projected) * dot(&y, &y)).sqrt();
-    let found = (dot(&projected, &y) - dot(&x, &smeared)).abs() / scale;
-    Ok(Check { what: "CUDA: projector and adjoint are transposes", found, bound: 1e-6 })
+    Ok(transposes("CUDA: projector and adjoint are transposes", &projected.to_vec()?, &smeared.to_vec()?))
 }
 
 /// Rows and columns of two images: more pixels and channels than one block of any kernel takes, and none of its multiples.
@@ -60,7 +60,7 @@ fn distances(device: &Rc<Device>, prior: &Weights, size: (usize, usize), n: usiz
     there.forward(&lanes, &levels, images.address())?;
     there.vjp(&lanes, there.h(), score.address())?;
     let (h, score) = (there.h_buffer().to_vec()?, score.to_vec()?);
-    let mut here = Network::new(prior, size.0, size.1, 1).map_err(crate::backend::cuda::CudaNetworkError::from)?;
+    let mut here = Network::new(prior, size.0, size.1, 1).map_err(CudaNetworkError::from)?;
     let mut found = Vec::new();
     for (lane, t) in levels {
         let part = lane * len..(lane + 1) * len;
@@ -79,9 +79,7 @@ fn distance(found: &[f32], wanted: &[f32]) -> f64 {
 }
 
 fn gradient(device: &Rc<Device>, prior: &Weights) -> Result<Check, DoctorError> {
-    let (start, data) = (noise(SIDE * SIDE, 3), noise(geometry().sinogram_len(), 4));
-    let objective = Level { t: TIME, prior_weight: 1.0 };
-    let mut slices = CudaSlices::new(device, geometry(), prior, &[Slice { data, start }], objective)?;
+    let mut slices = CudaSlices::new(device, geometry(), prior, &[slice()])?;
     let what = "CUDA: changes of the objective agree with its gradient";
-    Ok(gradient_of(what, &mut slices, objective).map_err(SlicesError::from)?)
+    Ok(gradient_of(what, &mut slices).map_err(SlicesError::from)?)
 }

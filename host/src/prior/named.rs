@@ -2,9 +2,10 @@
 
 use super::embedded::{EMBEDDED, embedded};
 use super::suits::Suits;
+use crate::read::read_file;
 use crate::unet::{PerturbationKernelSpec, Weights, WeightsError};
 use std::borrow::Cow;
-use std::fs;
+use std::path::Path;
 
 /// A learned prior: an energy 1/2 |h(x, t)|^2 at every smoothing level, and what is known about it.
 ///
@@ -58,7 +59,9 @@ impl Prior {
     pub fn bytes(name: &str) -> Result<Cow<'static, [u8]>, PriorError> {
         match embedded(name) {
             Some(prior) => Ok(prior.bytes.into()),
-            None => fs::read(name).map(Cow::from).map_err(|cause| PriorError::Read { name: name.to_owned(), cause }),
+            None => read_file(Path::new(name))
+                .map(Cow::from)
+                .map_err(|cause| PriorError::Read { name: name.to_owned(), cause }),
         }
     }
 
@@ -100,6 +103,7 @@ fn names() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn every_embedded_prior_is_one() {

@@ -1,13 +1,17 @@
-//! The discrepancy principle \[Mor66\]: the prior's weight at which the image explains the data as well as the noise allows.
+//! The discrepancy principle \[Mor66\]: the prior's weight at which the image explains the data as well as the noise
+//! allows.
 
-use super::preconditioned::weights;
-use super::{Measurement, ReconstructError, Settings};
+use super::run::run;
+use super::task::Task;
+use super::{Measurement, Observer, PlacedPrior, ReconstructError, Reconstruction, Settings};
+use crate::backend::Counters;
 use crate::ct::Projector;
 use crate::image::Image;
+use gradus_core::Status;
 
 /// Runs of a search at most.
 const MOST_RUNS: u32 = 8;
-/// How near to 1 the discrepancy must come.
+/// The distance from 1 at which the discrepancy is near enough.
 const NEAR: f64 = 0.02;
 /// Largest factor on the noise's variance that is tried, and the inverse of the least.
 const WIDEST: f64 = 64.0;
@@ -16,10 +20,9 @@ const WIDEST: f64 = 64.0;
 ///
 /// # Errors
 /// When the image does not fit the geometry.
-pub fn discrepancy(measurement: &Measurement, settings: &Settings, image: &Image) -> Result<f64, ReconstructError> {
+pub fn discrepancy(measurement: &Measurement, weights: Option<&[f32]>, image: &Image) -> Result<f64, ReconstructError> {
     let mut projected = vec![0.0; measurement.sinogram.len()];
     Projector::new(measurement.geometry.clone())?.forward_project(&image.pixels, &mut projected)?;
-    let weights = weights(measurement, settings);
     let squares = projected.iter().zip(&measurement.sinogram).enumerate().map(|(i, (p, y))| {
         let residual = f64::from(p - y);
         weights.map_or(1.0, |weights| f64::from(weights[i])) * residual * residual
@@ -27,9 +30,43 @@ pub fn discrepancy(measurement: &Measurement, settings: &Settings, image: &Image
     Ok(squares.sum::<f64>() / (projected.len() as f64 * measurement.noise_std * measurement.noise_std))
 }
 
+/// The task with the weight of the prior that the discrepancy principle finds, from single runs: the last of them,
+/// where that is what is wanted, else one run more.
+pub(super) fn with_searched_weight(
+    task: &Task<'_>,
+    settings: &Settings,
+    prior: &PlacedPrior<'_>,
+    observer: Observer<'_>,
+) -> Result<Reconstruction, ReconstructError> {
+    let Task { job, measurement, .. } = *task;
+    let variance = measurement.noise_std * measurement.noise_std;
+    let (mut cost, mut last) = (Counters::default(), None);
+    let mut made_with = |factor: f64, restarts: bool| -> Result<Reconstruction, ReconstructError> {
+        let Some(mut recipe) = settings.recipe(measurement, prior.weights, Some(factor * variance))? else {
+            return Err(ReconstructError::NoPrior(settings.method()));
+        };
+        recipe.restarts = recipe.restarts.filter(|_| restarts);
+        let result = run(&[Task { job, measurement, recipe }], prior, &mut *observer)?.swap_remove(0)?;
+        cost = cost.plus(&result.counters);
+        Ok(Reconstruction { counters: cost, ..result })
+    };
+    let factor = search(&mut |factor| {
+        let result = made_with(factor, false)?;
+        let is_stopped = result.status == Some(Status::Stopped);
+        let found = discrepancy(measurement, task.weights(), &result.image)?;
+        last = Some((factor, result));
+        Ok((!is_stopped).then_some(found))
+    })?;
+    match last {
+        Some((_, result)) if result.status == Some(Status::Stopped) => Ok(result),
+        Some((tried, result)) if tried == factor && task.recipe.restarts.is_none() => Ok(result),
+        _ => made_with(factor, true),
+    }
+}
+
 /// The factor on the variance of the noise at which the prior's weight leads to a discrepancy of 1, by bisection of its
-/// logarithm: `misfit` says what a factor leads to, more for a larger one. Ends within two percent of 1, at the eighth run,
-/// at a bound (64 and a 64th), or where `misfit` is stopped, with `None`.
+/// logarithm: `misfit` says what a factor leads to, more for a larger one. Ends within two percent of 1, at the eighth
+/// run, at a bound (64 and a 64th), or where `misfit` is stopped, with `None`.
 ///
 /// # Errors
 /// Those of `misfit`.
@@ -62,7 +99,7 @@ mod tests {
         for photons in [None, Some(1e4)] {
             let scan = simulate(&truth, 0.05, &Simulation { photons, ..Simulation::default() }).unwrap();
             let measurement = Measurement::new(&scan).unwrap();
-            let found = discrepancy(&measurement, &Settings::default(), &truth).unwrap();
+            let found = discrepancy(&measurement, measurement.weights.as_deref(), &truth).unwrap();
             // The deviation of chi^2/m is sqrt(2/m), 0.02 here.
             assert!((found - 1.0).abs() < 0.08, "{found} with photons {photons:?}");
         }

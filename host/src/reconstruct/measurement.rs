@@ -1,8 +1,9 @@
 //! From a scan in mm and 1/mm to the units of the network, and back.
 
-use super::{ReconstructError, filtered_backprojection};
-use crate::ct::{Geometry, Window, estimate_noise};
+use super::ReconstructError;
+use crate::ct::{FilteredBackprojector, Geometry, Window, estimate_noise};
 use crate::data::scan::Scan;
+use crate::image::Image;
 
 /// A sinogram with its geometry, in network units: lengths in pixels, attenuation as the prior knows it (0 to 1).
 #[derive(Debug, Clone)]
@@ -13,7 +14,7 @@ pub struct Measurement {
     pub sinogram: Vec<f32>,
     /// Standard deviation of the noise in each line integral.
     pub noise_std: f64,
-    /// Where that number comes from.
+    /// The source of that number.
     pub noise_source: NoiseSource,
     /// `noise_std^2` over the variance of each line integral, `[angle][bin]`, where photons were counted.
     pub weights: Option<Vec<f32>>,
@@ -21,7 +22,7 @@ pub struct Measurement {
     pub attenuation_per_unit: f64,
 }
 
-/// Where the level of the noise comes from.
+/// A source of the level of the noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoiseSource {
     /// The scan says it.
@@ -63,11 +64,22 @@ impl Measurement {
             ..physical
         })
     }
+
+    /// The filtered backprojection, in network units.
+    ///
+    /// # Errors
+    /// When the sinogram does not fit the geometry.
+    pub fn filtered_backprojection(&self, window: Window) -> Result<Image, ReconstructError> {
+        let mut image = Image::zeros(self.geometry.height, self.geometry.width);
+        FilteredBackprojector::new(self.geometry.clone(), window)?
+            .filtered_backproject(&self.sinogram, &mut image.pixels)?;
+        Ok(image)
+    }
 }
 
 /// The value that one pixel in a thousand of the filtered backprojection exceeds.
 fn brightest(measurement: &Measurement) -> Result<f64, ReconstructError> {
-    let mut pixels = filtered_backprojection(measurement, Window::Hann)?.pixels;
+    let mut pixels = measurement.filtered_backprojection(Window::Hann)?.pixels;
     pixels.sort_by(f32::total_cmp);
     let value = pixels.get(pixels.len() - 1 - pixels.len() / 1000).copied().unwrap_or(0.0);
     if value > 0.0 { Ok(value.into()) } else { Err(ReconstructError::NothingAttenuates) }

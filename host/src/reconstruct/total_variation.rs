@@ -1,19 +1,21 @@
 //! The classical rival: least squares with total variation.
 
-use super::{Measurement, Observer, Progress, ReconstructError, Reconstruction, Settings};
+use super::{Measurement, Observer, Progress, ReconstructError, Reconstruction, TvSettings};
 use crate::backend::Counters;
-use crate::ct::{Projector, TvEnd, TvReconstructor, TvSettings};
+use crate::ct::{self, Projector, TvEnd, TvReconstructor};
 use crate::image::Image;
 use gradus_core::Status;
 
 /// Minimises `1/2 |A x - y|^2 + weight TV(x)` over images that are nowhere negative, from the zero image.
 pub(super) fn reconstruct(
+    job: usize,
     measurement: &Measurement,
-    settings: &Settings,
+    settings: &TvSettings,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
-    let weight = settings.tv_weight.unwrap_or(Settings::TV_PER_VARIANCE * measurement.noise_std.powi(2));
-    let tv = TvSettings { weight, max_iterations: settings.tv_iterations as usize, ..TvSettings::default() };
+    let weight = settings.tv_weight.unwrap_or(TvSettings::PER_VARIANCE * measurement.noise_std.powi(2));
+    let max_iterations = settings.tv_iterations as usize;
+    let tv = ct::TvSettings { weight, max_iterations, ..ct::TvSettings::default() };
     let mut image = Image::zeros(measurement.geometry.height, measurement.geometry.width);
     let total = settings.tv_iterations.into();
     let outcome = TvReconstructor::new(Projector::new(measurement.geometry.clone())?).reconstruct(
@@ -22,7 +24,7 @@ pub(super) fn reconstruct(
         &tv,
         |progress| {
             let copy_iterate: &dyn Fn(&mut [f32]) = &|to| to.copy_from_slice(progress.image);
-            observer(Progress { done: progress.iteration as u64, total, row: None, copy_iterate })
+            observer(Progress { job, done: progress.iteration as u64, total, row: None, copy_iterate })
         },
     )?;
     let status = match outcome.end {

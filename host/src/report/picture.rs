@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn strips_place_pictures_side_by_side() {
-        let strip = decode(&picture_strip(&[flat(2, 3, 0.0), flat(1, 2, 2.0)], 2).unwrap()).unwrap();
+        let strip = decode(&picture_strip(&[flat(2, 3, 0.0), flat(1, 2, 2.0)], 2).unwrap()).unwrap().fractions();
         assert_eq!((strip.height, strip.width), (4, 2 * (3 + GAP + 2)));
         let first_row: Vec<f32> = strip.pixels[..strip.width].to_vec();
         assert!(first_row[..6].iter().all(|&p| p == 0.0) && first_row[6..].iter().all(|&p| p == 1.0));

@@ -1,8 +1,9 @@
 //! The state of a training run in one file: a safetensors file of the optimiser's vectors, with the run and its history.
 
 use super::adam::OptimiserState;
-use super::config::{TrainingConfig, parameters};
+use super::config::TrainingConfig;
 use super::history::History;
+use crate::memory::parameters;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use std::collections::HashMap;

@@ -1,7 +1,8 @@
 //! A training run, described by one TOML file.
 
 use crate::limits::{BATCH, ITERATIONS, PARAMETERS, PIXELS, TRAINING_SIDE, TRAINING_STEPS};
-use crate::unet::{Architecture, Parametrisation, PerturbationKernelSpec, layers};
+use crate::memory::{self, parameters};
+use crate::unet::{Architecture, Parametrisation, PerturbationKernelSpec};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -217,6 +218,18 @@ impl TrainingConfig {
         self.phase.iter().fold(0, |sum, phase| sum.saturating_add(phase.steps))
     }
 
+    /// Bytes that training takes at least: the vectors of the optimiser, and what the layers of the largest phase give, once for
+    /// the pass forward and once for the one back.
+    pub(super) fn least_bytes(&self, images_at_a_time: usize) -> u64 {
+        const VECTORS: u64 = 6;
+        let of_phase = |phase: &Phase| {
+            let images = phase.images_at_a_time.unwrap_or(images_at_a_time).min(phase.batch) as u64;
+            2 * images * memory::of_layers(&self.network, (phase.crop * phase.crop) as u64)
+        };
+        let largest = self.phase.iter().map(of_phase).max().unwrap_or(0);
+        VECTORS * size_of::<f32>() as u64 * parameters(&self.network) as u64 + largest
+    }
+
     /// The phase of step `step`, counted from 0, with the step's number in it and its first image's among all images.
     pub(super) fn at(&self, step: u64) -> Option<(&Phase, u64, u64)> {
         let (mut left, mut images) = (step, 0);
@@ -317,11 +330,6 @@ impl TrainingConfig {
         let fits = size > 0 && size.is_multiple_of(multiple) && size <= TRAINING_SIDE;
         check(field, size, fits, &format!("a multiple of {multiple}, at most {TRAINING_SIDE}"))
     }
-}
-
-/// Parameters of a network whose description has been checked, so that nothing overflows.
-pub(super) fn parameters(network: &Architecture) -> usize {
-    layers::tensors(network).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
 }
 
 fn at_most(field: &str, value: usize, limit: usize) -> Result<(), ConfigError> {

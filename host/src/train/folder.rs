@@ -110,8 +110,8 @@ impl Slices {
         };
         let (mut n_other, mut first_fault) = (0, None);
         for (index, slice) in loaded.into_iter().enumerate() {
-            match usable(&slice, size) {
-                Ok(()) => {
+            match usable(slice, size) {
+                Ok(slice) => {
                     let dicom = slice.dicom.as_ref().and_then(|source| source.patient_id());
                     let patient = line.map(|line| line.patient.clone()).or(dicom);
                     let patient = patient.unwrap_or_else(|| path.display().to_string());
@@ -136,14 +136,14 @@ impl Slices {
     }
 }
 
-fn usable(slice: &LoadedImage, size: usize) -> Result<(), String> {
+fn usable(slice: LoadedImage, size: usize) -> Result<LoadedImage, String> {
     let (height, width) = (slice.image.height, slice.image.width);
     if (height, width) != (size, size) {
         return Err(format!("has {height} x {width} pixels, not {size} x {size}"));
     }
     match slice.image.pixels.iter().position(|pixel| !pixel.is_finite()) {
         Some(at) => Err(format!("has {} at row {}, column {}", slice.image.pixels[at], at / width, at % width)),
-        None => Ok(()),
+        None => slice.plausible().map_err(|problem| problem.to_string()),
     }
 }
 

@@ -38,6 +38,7 @@ pub use validation::{LEVELS, denoising_db};
 
 use crate::backend::cpu::NetworkError;
 use crate::backend::cuda::DeviceError;
+use crate::memory::TooLittleMemory;
 use crate::report::ReportError;
 use crate::unet::WeightsError;
 use std::error::Error;
@@ -56,6 +57,9 @@ pub enum TrainError {
     /// The network cannot be made.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The run does not fit into memory.
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
     /// The GPU cannot be used, or stopped working.
     #[error(transparent)]
     Device(#[from] DeviceError),

@@ -11,6 +11,7 @@ use super::images::Images;
 use super::{initial, validation};
 use crate::backend::choice::Opened;
 use crate::backend::{DeviceChoice, Precision};
+use crate::memory;
 use crate::unet::{Parametrisation, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -46,6 +47,12 @@ struct Workspace {
     gradient: Vec<f32>,
 }
 
+/// One image at a time is the least; how many a device takes is not known yet.
+fn check_memory(config: &TrainingConfig) -> Result<(), TrainError> {
+    let advice = "take a smaller network or crop, or fewer `images_at_a_time`";
+    Ok(memory::check("training this network", config.least_bytes(1), advice)?)
+}
+
 impl Trainer {
     /// A run at its start.
     ///
@@ -53,6 +60,7 @@ impl Trainer {
     /// `Config`, `Images`.
     pub fn new(config: TrainingConfig) -> Result<Self, TrainError> {
         config.validate()?;
+        check_memory(&config)?;
         let images = Images::open(&config.data)?;
         let data = match config.parametrisation {
             Some(Parametrisation::Residual { data_mean, data_std }) => (data_mean, data_std),
@@ -83,6 +91,7 @@ impl Trainer {
             longer.validate()?;
             checkpoint.config = longer;
         }
+        check_memory(&checkpoint.config)?;
         let images = Images::open(&checkpoint.config.data)?;
         Ok(Self { images, checkpoint, device: RunDevice::Cpu, workspace: None })
     }

@@ -1,12 +1,14 @@
-//! What the averaged weights can do, on images that training never sees: denoise and reconstruct.
+//! Tests of the averaged weights on images that training never sees: denoising and reconstruction.
 
 use super::config::ValidationConfig;
 use super::images::Images;
-use crate::backend::DeviceChoice;
-use crate::backend::cpu::{Network, NetworkError};
+use crate::backend::cpu::NetworkError;
 use crate::image::Image;
 use crate::metrics::psnr;
-use crate::reconstruct::{Measurement, Method, ReconstructError, Settings, reconstruct};
+use crate::reconstruct::{
+    Denoiser, GradientLikeSettings, GraduatedSettings, Job, Measurement, PlacedPrior, ReconstructError, Settings,
+    reconstruct_all,
+};
 use crate::simulate::{Simulation, simulate};
 use crate::unet::Weights;
 use rand_chacha::ChaCha8Rng;
@@ -27,11 +29,9 @@ const SEED: u64 = 1;
 /// When the images' size does not fit the network.
 pub fn denoising_db(weights: &Weights, images: &[Image]) -> Result<[f64; LEVELS.len()], NetworkError> {
     let Some(Image { height, width, .. }) = images.first() else { return Ok([f64::NAN; LEVELS.len()]) };
-    let mut network = Network::new(weights, *height, *width, LEVELS.len())?;
-    let n = network.image_len();
-    let (mut x_t, mut h, mut d) =
-        (vec![0.0; LEVELS.len() * n], vec![0.0; LEVELS.len() * n], vec![0.0; LEVELS.len() * n]);
-    let mut sums = [0.0; LEVELS.len()];
+    let mut denoiser = Denoiser::new(weights, (*height, *width), LEVELS.len())?;
+    let n = height * width;
+    let (mut x_t, mut sums) = (vec![0.0; LEVELS.len() * n], [0.0; LEVELS.len()]);
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let kernels = LEVELS.map(|t| weights.perturbation_kernel().at(t));
     for image in images {
@@ -41,16 +41,9 @@ pub fn denoising_db(weights: &Weights, images: &[Image]) -> Result<[f64; LEVELS.
                 *x_t = kernel.mean_scale as f32 * x + kernel.std as f32 * z;
             }
         }
-        network.forward(0..LEVELS.len(), &x_t, &LEVELS.map(|t| t as f32));
-        for (lane, h) in h.chunks_exact_mut(n).enumerate() {
-            h.copy_from_slice(network.h(lane));
-        }
-        network.vjp(0..LEVELS.len(), &h, &mut d);
-        let passes = x_t.chunks_exact(n).zip(d.chunks_exact(n)).zip(kernels);
-        for (sum, ((x_t, d), kernel)) in sums.iter_mut().zip(passes) {
-            let (variance, gamma) = ((kernel.std * kernel.std) as f32, kernel.mean_scale as f32);
-            let pixels = x_t.iter().zip(d).map(|(x, d)| (x - variance * d) / gamma).collect();
-            *sum += psnr(image, &Image { pixels, ..*image }, 1.0).unwrap_or(f64::NAN);
+        denoiser.denoise(&mut x_t, &LEVELS);
+        for (sum, pixels) in sums.iter_mut().zip(x_t.chunks_exact(n)) {
+            *sum += psnr(image, &Image { pixels: pixels.to_vec(), ..*image }, 1.0).unwrap_or(f64::NAN);
         }
     }
     Ok(sums.map(|sum| sum / images.len() as f64))
@@ -66,20 +59,22 @@ pub(super) fn reconstruction_db(
     images: &Images,
 ) -> Result<Option<f64>, Box<dyn Error + Send + Sync>> {
     let images = images.validation(config.reconstructions);
-    let settings = Settings {
-        method: Method::GradientLike,
-        steps: config.iterations,
-        device: DeviceChoice::Cpu,
-        ..Settings::default()
-    };
-    let mut sum = 0.0;
-    for (seed, image) in images.iter().enumerate() {
+    let graduated = GraduatedSettings { steps: config.iterations, ..GraduatedSettings::default() };
+    let settings = Settings::GradientLike(GradientLikeSettings { graduated, ..GradientLikeSettings::default() });
+    let measurements = images.iter().enumerate().map(|(seed, image)| {
         let simulation = Simulation { noise: config.noise, seed: seed as u64 + 1, ..Simulation::default() };
-        let measurement = Measurement::new(&simulate(image, 1.0, &simulation)?)?;
-        let run = reconstruct(&measurement, &settings, Some(weights), &mut |_| ControlFlow::Continue(()));
+        Ok(Measurement::new(&simulate(image, 1.0, &simulation)?)?)
+    });
+    let measurements = measurements.collect::<Result<Vec<_>, Box<dyn Error + Send + Sync>>>()?;
+    let jobs: Vec<Job<'_>> = measurements.iter().map(|measurement| Job { measurement, settings: &settings }).collect();
+    let prior = PlacedPrior::on_cpu(weights);
+    let runs = reconstruct_all(&jobs, Some(&prior), &mut |_| ControlFlow::Continue(()))?;
+    let mut sum = 0.0;
+    for (image, run) in images.iter().zip(runs) {
         match run {
             Ok(run) => sum += psnr(image, &run.image, 1.0)?,
-            // Weights from early in the training may give an energy that no descent survives: no dB, but no end of the training.
+            // Weights from early in the training may give an energy that no descent survives: no dB, but no end of the
+            // training.
             Err(ReconstructError::Broke { .. }) => sum += f64::NAN,
             Err(error) => return Err(error.into()),
         }

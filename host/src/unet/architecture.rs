@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Shape of the U-Net, that of guided diffusion \[DN21\] as used by \[FKD24\]: everything that fixes the list of its tensors and the order of its layers.
+/// Shape of the U-Net, that of guided diffusion \[DN21\] as used by \[FKD24\]: everything that fixes the list of its
+/// tensors and the order of its layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
@@ -52,7 +53,8 @@ pub enum PerturbationKernelSpec {
 pub enum Parametrisation {
     /// h = U(x, t) / sqrt(nu_t).
     Norm,
-    /// h = (x/gamma - D)/sigma for a denoiser D with the data's mean and spread, m and s, built in (perturbation.rs has the formula).
+    /// h = (x/gamma - D)/sigma for a denoiser D with the data's mean and spread, m and s, built in (perturbation.rs has
+    /// the formula).
     Residual {
         /// Mean m of the training images.
         data_mean: f64,
@@ -144,48 +146,6 @@ impl Architecture {
     pub fn embedding_channels(&self) -> usize {
         4 * self.model_channels
     }
-
-    /// Checks the numbers that later code divides by or splits by.
-    ///
-    /// # Errors
-    /// `Zero`, `TooLarge`, `ChannelsDiffer`, `OddModelChannels`, `Groups`, `Heads` and `Number`, each naming its field or layer.
-    pub fn validate(&self) -> Result<(), ArchitectureError> {
-        let counts = [
-            ("in_channels", self.in_channels),
-            ("out_channels", self.out_channels),
-            ("pixel_unshuffle", self.pixel_unshuffle),
-            ("model_channels", self.model_channels),
-            ("channel_mult", self.channel_mult.len()),
-            ("channel_mult", self.channel_mult.iter().copied().min().unwrap_or(0)),
-            ("num_res_blocks", self.num_res_blocks),
-            ("num_heads", self.num_heads),
-            ("norm_groups", self.norm_groups),
-        ];
-        if let Some(&(field, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(ArchitectureError::Zero { field });
-        }
-        let limits = [
-            ("in_channels", self.in_channels, 64),
-            ("pixel_unshuffle", self.pixel_unshuffle, 16),
-            ("model_channels", self.model_channels, 4096),
-            ("channel_mult", self.levels(), 10),
-            ("channel_mult", self.channel_mult.iter().copied().max().unwrap_or(0), 64),
-            ("num_res_blocks", self.num_res_blocks, 64),
-        ];
-        if let Some(&(field, value, limit)) = limits.iter().find(|(_, value, limit)| value > limit) {
-            return Err(ArchitectureError::TooLarge { field, value, limit });
-        }
-        let (in_channels, out_channels) = (self.in_channels, self.out_channels);
-        if in_channels != out_channels {
-            return Err(ArchitectureError::ChannelsDiffer { in_channels, out_channels });
-        }
-        if !self.model_channels.is_multiple_of(2) {
-            return Err(ArchitectureError::OddModelChannels(self.model_channels));
-        }
-        positive("norm_eps", self.norm_eps)?;
-        positive("max_period", self.max_period)?;
-        super::layers::check_splits(self)
-    }
 }
 
 impl PerturbationKernelSpec {
@@ -217,7 +177,7 @@ impl Parametrisation {
     }
 }
 
-fn positive(field: &'static str, value: f64) -> Result<(), ArchitectureError> {
+pub(super) fn positive(field: &'static str, value: f64) -> Result<(), ArchitectureError> {
     if value.is_finite() && value > 0.0 {
         return Ok(());
     }
@@ -244,30 +204,6 @@ pub(crate) mod tests {
             norm_eps: 1e-5,
             max_period: 0.005,
         }
-    }
-
-    #[test]
-    fn the_small_network_is_valid() {
-        assert_eq!(small().validate(), Ok(()));
-        assert_eq!(small().size_multiple(), 4);
-    }
-
-    #[test]
-    fn faults_are_named() {
-        let zero = Architecture { norm_groups: 0, ..small() };
-        assert_eq!(zero.validate(), Err(ArchitectureError::Zero { field: "norm_groups" }));
-        let no_levels = Architecture { channel_mult: vec![], ..small() };
-        assert_eq!(no_levels.validate(), Err(ArchitectureError::Zero { field: "channel_mult" }));
-        let levels = Architecture { channel_mult: vec![1; 70], ..small() };
-        assert!(matches!(levels.validate(), Err(ArchitectureError::TooLarge { value: 70, .. })));
-        let channels = Architecture { out_channels: 2, ..small() };
-        assert!(matches!(channels.validate(), Err(ArchitectureError::ChannelsDiffer { .. })));
-        let groups = Architecture { norm_groups: 3, ..small() };
-        assert!(matches!(groups.validate(), Err(ArchitectureError::Groups { channels: 8, groups: 3, .. })));
-        let heads = Architecture { num_heads: 3, ..small() };
-        assert!(matches!(heads.validate(), Err(ArchitectureError::Heads { channels: 16, heads: 3, .. })));
-        let eps = Architecture { norm_eps: f64::NAN, ..small() };
-        assert!(matches!(eps.validate(), Err(ArchitectureError::Number { field: "norm_eps", .. })));
     }
 
     #[test]

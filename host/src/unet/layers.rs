@@ -1,8 +1,9 @@
 //! The U-Net's layers in order, with the names and shapes of their tensors; independent of the image's size.
 
-use super::architecture::{Architecture, ArchitectureError};
+use super::architecture::Architecture;
 
-/// One layer. `input` channels come from the layer before it; `skip` channels, if any, from the stack of earlier outputs.
+/// One layer. `input` channels come from the layer before it; `skip` channels, if any, from the stack of earlier
+/// outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
     /// Prefix of the tensors' names in the state dict, such as `input_blocks.1.0`.
@@ -73,25 +74,6 @@ pub fn tensors(architecture: &Architecture) -> Vec<(String, Vec<usize>)> {
         list.add_layer(&layer, embedding);
     }
     list.0
-}
-
-/// Checks that groups and heads divide the channels they split.
-pub(crate) fn check_splits(architecture: &Architecture) -> Result<(), ArchitectureError> {
-    let (groups, heads) = (architecture.norm_groups, architecture.num_heads);
-    for layer in layers(architecture) {
-        let normalised = match layer.kind {
-            LayerKind::Residual => vec![layer.total_input(), layer.output],
-            LayerKind::Attention | LayerKind::ConvOut => vec![layer.input],
-            LayerKind::ConvIn | LayerKind::Down | LayerKind::Up => vec![],
-        };
-        if let Some(&channels) = normalised.iter().find(|&&channels| !channels.is_multiple_of(groups)) {
-            return Err(ArchitectureError::Groups { layer: layer.name, channels, groups });
-        }
-        if layer.kind == LayerKind::Attention && !layer.input.is_multiple_of(heads) {
-            return Err(ArchitectureError::Heads { layer: layer.name, channels: layer.input, heads });
-        }
-    }
-    Ok(())
 }
 
 /// Builds the list of layers while keeping track of channels, level and skip stack.

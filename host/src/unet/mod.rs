@@ -1,13 +1,19 @@
-//! The energy network as data: what it looks like, its weights, its layers in order. No arithmetic on images here.
+//! The energy network as data: what it looks like, its weights, and its passes as lists of operations. No arithmetic on
+//! images here.
 
 pub mod architecture;
 pub mod layers;
+mod lowering;
+pub(crate) mod operation;
 pub mod perturbation;
-pub mod plan;
+pub(crate) mod program;
+mod stages;
 pub(crate) mod tape;
+mod validation;
 pub mod weights;
+mod weights_file;
 
 pub use architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};
-pub use perturbation::{EnergyScales, PerturbationKernel};
-pub use plan::{Plan, PlanError};
+pub use perturbation::{Direction, EnergyScales, Perturbation};
+pub use program::NetworkError;
 pub use weights::{Tensor, Weights, WeightsError};

@@ -1,10 +1,10 @@
-//! The perturbation kernel in f64, and the scalars by which h follows from the network's output.
+//! The perturbation of images at one smoothing level, in f64, and the scalars by which h follows from the network's output.
 
 use super::architecture::{Parametrisation, PerturbationKernelSpec};
 
-/// x_t ~ N(`mean_scale` x_0, `std`^2 I) at one smoothing level t.
+/// What the perturbation kernel does at one smoothing level t: x_t ~ N(`mean_scale` x_0, `std`^2 I).
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PerturbationKernel {
+pub struct Perturbation {
     /// gamma_t.
     pub mean_scale: f64,
     /// nu_t.
@@ -14,10 +14,10 @@ pub struct PerturbationKernel {
 impl PerturbationKernelSpec {
     /// The kernel at smoothing level `t` \[SSK21, eq. 33\]; `expm1` keeps nu_t exact as t goes to 0.
     #[must_use]
-    pub fn at(&self, t: f64) -> PerturbationKernel {
+    pub fn at(&self, t: f64) -> Perturbation {
         let Self::Vp { beta_min, beta_max } = *self;
         let log_mean_scale = -t * t * (beta_max - beta_min) / 4.0 - t * beta_min / 2.0;
-        PerturbationKernel { mean_scale: log_mean_scale.exp(), std: (-(2.0 * log_mean_scale).exp_m1()).sqrt() }
+        Perturbation { mean_scale: log_mean_scale.exp(), std: (-(2.0 * log_mean_scale).exp_m1()).sqrt() }
     }
 
     /// The same kernel as the solver knows it.
@@ -34,7 +34,7 @@ impl PerturbationKernelSpec {
 /// x_in = input_scale x + input_shift,   h = skip x_in + output U(x_in, t),
 /// J_h^T v = input_scale (skip v + J_U^T (output v)).
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct EnergyScales {
     /// Factor on the image before the network.
     pub input_scale: f64,
@@ -46,19 +46,67 @@ pub struct EnergyScales {
     pub output: f64,
 }
 
+/// A forward pass, its tangent, or the vjp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From x to h.
+    Forward,
+    /// From v to `J_h^T v`.
+    Vjp,
+    /// From v to `J_h v`.
+    Tangent,
+}
+
+/// What enters the network for an image: scale image + shift.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entrance {
+    pub(crate) scale: f32,
+    pub(crate) shift: f32,
+}
+
+/// The image that follows from the tensor u that leaves the network: on_tensor u + (on_image image + constant), with
+/// the image that entered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exit {
+    pub(crate) on_tensor: f32,
+    pub(crate) on_image: f32,
+    pub(crate) constant: f32,
+}
+
 impl EnergyScales {
-    /// The four scalars of `parametrisation` where the kernel is `kernel`.
+    /// What an image becomes on its way into the network.
+    pub(crate) fn entrance(&self, direction: Direction) -> Entrance {
+        let (scale, shift) = match direction {
+            Direction::Forward => (self.input_scale, self.input_shift),
+            Direction::Tangent => (self.input_scale, 0.0),
+            Direction::Vjp => (self.output, 0.0),
+        };
+        Entrance { scale: scale as f32, shift: shift as f32 }
+    }
+
+    /// What becomes of the network's last tensor on its way out.
+    pub(crate) fn exit(&self, direction: Direction) -> Exit {
+        let (on_tensor, constant) = match direction {
+            Direction::Forward => (self.output, self.skip * self.input_shift),
+            Direction::Tangent => (self.output, 0.0),
+            Direction::Vjp => (self.input_scale, 0.0),
+        };
+        Exit { on_tensor: on_tensor as f32, on_image: (self.skip * self.input_scale) as f32, constant: constant as f32 }
+    }
+
+    /// The four scalars of `parametrisation` under a perturbation.
     #[must_use]
-    pub fn new(parametrisation: &Parametrisation, kernel: PerturbationKernel) -> Self {
+    pub fn new(parametrisation: &Parametrisation, perturbation: Perturbation) -> Self {
         match *parametrisation {
             Parametrisation::Norm => {
-                Self { input_scale: 1.0, input_shift: 0.0, skip: 0.0, output: 1.0 / kernel.std.sqrt() }
+                Self { input_scale: 1.0, input_shift: 0.0, skip: 0.0, output: 1.0 / perturbation.std.sqrt() }
             }
             Parametrisation::Residual { data_mean, data_std } => {
-                let sigma = kernel.std / kernel.mean_scale;
+                let Perturbation { mean_scale, std } = perturbation;
+                let sigma = std / mean_scale;
                 let spread = sigma.hypot(data_std);
                 Self {
-                    input_scale: 1.0 / (kernel.mean_scale * spread),
+                    input_scale: 1.0 / (mean_scale * spread),
                     input_shift: -data_mean / spread,
                     skip: sigma / spread,
                     output: -data_std / spread,

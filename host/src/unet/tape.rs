@@ -1,15 +1,12 @@
-//! The operations of training: a network as a list of convolutions, norms and attentions, each with an output of its own,
-//! in the order of the forward pass. Backends make their layers from it.
+//! The operations of training: a network as a list of convolutions, norms and attentions, each with an output of its
+//! own, in the order of the forward pass. Backends make their layers from it.
 //!
-//! The solver's passes fuse norms and shortcuts into convolutions; in training every one of them needs four numbers per
-//! value (see `backend::cpu::training`), so here they stand alone. Activations are those of the [`Plan`], followed by the
-//! outputs of norms and shortcuts.
+//! The [`Program`]'s operations fuse norms and shortcuts into convolutions; in training every one of them needs four
+//! numbers per value (see `backend::cpu::training`), so here they stand alone. Activations are those of the program,
+//! followed by the outputs of norms and shortcuts.
 
-use super::Architecture;
-use super::layers::{self, LayerKind};
-use super::plan::{ActivationShape, Plan, Step, TensorId};
-use std::collections::HashMap;
-use std::ops::Range;
+use super::operation::{self, Attention, Epilogue, Kernel, NormId, Prologue, TensorId, TensorShape, TimeEmbedding};
+use super::program::Program;
 
 /// What is known of every activation a, where G = <h, J_h v> is the function that is differentiated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +36,13 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    fn new(first: TensorId, second: Option<TensorId>) -> Self {
+    fn of(inputs: operation::Inputs) -> Self {
         let input = |tensor| Input { tensor, accumulate: false };
-        Self { first: input(first), second: second.map(input) }
+        Self { first: input(inputs.first), second: inputs.second.map(input) }
+    }
+
+    fn one(first: TensorId) -> Self {
+        Self::of(operation::Inputs::one(first))
     }
 
     fn each_mut(&mut self) -> impl Iterator<Item = &mut Input> {
@@ -61,11 +62,10 @@ pub(crate) enum Operation {
     Attention(Attention),
 }
 
-/// out = conv(inputs) + bias + time shift + residual. Ranges are places in the parameters.
+/// out = conv(inputs) + bias + time shift + residual.
 #[derive(Debug, Clone)]
 pub(crate) struct Convolution {
-    /// The layer whose 3x3 convolution it is; `None` for 1x1.
-    pub(crate) kind: Option<LayerKind>,
+    pub(crate) kernel: Kernel,
     pub(crate) inputs: Inputs,
     pub(crate) output: TensorId,
     pub(crate) residual: Option<Inputs>,
@@ -73,185 +73,100 @@ pub(crate) struct Convolution {
     pub(crate) shift: Option<usize>,
     /// Whether anybody wants the values' gradients of the inputs.
     pub(crate) goes_back: bool,
-    /// `[output][input][row][col]`.
-    pub(crate) weight: Range<usize>,
-    pub(crate) bias: Range<usize>,
 }
 
 impl Convolution {
-    /// Taps a side.
-    pub(crate) fn side(&self) -> usize {
-        if self.kind.is_some() { 3 } else { 1 }
+    fn plain(kernel: &Kernel, inputs: Inputs, output: TensorId) -> Self {
+        // Nobody wants the gradient of the network's input.
+        let (kernel, goes_back) = (kernel.clone(), inputs.first.tensor != 0);
+        Self { kernel, inputs, output, residual: None, shift: None, goes_back }
     }
 }
 
 /// Group normalisation, with SiLU behind it or without.
 #[derive(Debug, Clone)]
 pub(crate) struct Norm {
+    pub(crate) norm: operation::Norm,
     pub(crate) inputs: Inputs,
     pub(crate) output: TensorId,
     pub(crate) silu: bool,
-    pub(crate) groups: usize,
-    pub(crate) eps: f64,
-    pub(crate) gain: Range<usize>,
-    pub(crate) bias: Range<usize>,
 }
 
-/// mixed = attention(qkv); qkv is `[head][q | k | v][channel]`.
-#[derive(Debug, Clone)]
-pub(crate) struct Attention {
-    pub(crate) heads: usize,
-    pub(crate) qkv: TensorId,
-    pub(crate) mixed: TensorId,
-}
-
-/// A linear layer's place in the parameters: weights `[output][input]`, then the bias.
-#[derive(Debug, Clone)]
-pub(crate) struct Linear {
-    pub(crate) weight: Range<usize>,
-    pub(crate) bias: Range<usize>,
-}
-
-/// Waves of t, linear, SiLU, linear, SiLU, and a linear layer to the shifts of each residual block.
-#[derive(Debug, Clone)]
-pub(crate) struct TimeEmbedding {
-    /// Half as many as the first layer reads: their cosines, then their sines.
-    pub(crate) frequencies: Vec<f64>,
-    pub(crate) first: Linear,
-    pub(crate) second: Linear,
-    pub(crate) shifts: Vec<Linear>,
-}
-
-/// All operations, with the activations and parameters that they act on.
+/// All operations, with the activations that they act on.
 #[derive(Debug, Clone)]
 pub(crate) struct Tape {
     pub(crate) operations: Vec<Operation>,
-    pub(crate) time_embedding: TimeEmbedding,
-    /// The plan's activations, and those behind norms and shortcuts.
-    pub(crate) tensors: Vec<ActivationShape>,
+    pub(crate) tensors: Vec<TensorShape>,
     /// The network's output, before the pixel shuffle.
     pub(crate) output: TensorId,
+    pub(crate) time_embedding: TimeEmbedding,
     pub(crate) n_parameters: usize,
 }
 
 impl Tape {
-    pub(crate) fn new(architecture: &Architecture, plan: &Plan) -> Self {
-        let mut places = HashMap::new();
-        let mut n_parameters = 0;
-        for (name, shape) in layers::tensors(architecture) {
-            let len: usize = shape.iter().product();
-            places.insert(name, n_parameters..n_parameters + len);
-            n_parameters += len;
+    pub(crate) fn new(program: &Program) -> Self {
+        let tensors = program.shapes[..program.n_activations].to_vec();
+        let mut builder = Builder { norms: &program.norms, tensors, operations: Vec::new() };
+        let mut output = 0;
+        for operation in &program.forward {
+            match operation {
+                operation::Operation::Convolve(convolution) => builder.convolution(convolution),
+                operation::Operation::Attend(attention) => builder.operations.push(Operation::Attention(*attention)),
+                operation::Operation::Leave { input, .. } => output = *input,
+                _ => {}
+            }
         }
-        let (tensors, operations, shifts) = (plan.tensors.clone(), Vec::new(), Vec::new());
-        let mut builder = Builder { architecture, places, tensors, operations, shifts, n_shifts: 0 };
-        plan.steps.iter().for_each(|step| builder.step(step));
         builder.mark_first_writers();
-        let half = architecture.model_channels / 2;
-        let frequency = |k: usize| (-architecture.max_period.ln() * k as f64 / half as f64).exp();
-        let [first, second] = ["time_embed.0", "time_embed.2"].map(|name| builder.linear(name));
-        let frequencies = (0..half).map(frequency).collect();
         Self {
-            time_embedding: TimeEmbedding { frequencies, first, second, shifts: builder.shifts },
             operations: builder.operations,
             tensors: builder.tensors,
-            output: plan.output(),
-            n_parameters,
+            output,
+            time_embedding: program.time_embedding.clone(),
+            n_parameters: program.n_parameters,
         }
     }
 }
 
 struct Builder<'a> {
-    architecture: &'a Architecture,
-    places: HashMap<String, Range<usize>>,
-    tensors: Vec<ActivationShape>,
+    norms: &'a [operation::Norm],
+    tensors: Vec<TensorShape>,
     operations: Vec<Operation>,
-    shifts: Vec<Linear>,
-    n_shifts: usize,
 }
 
 impl Builder<'_> {
-    fn linear(&self, name: &str) -> Linear {
-        let (weight, bias) = self.places(name);
-        Linear { weight, bias }
-    }
-
-    /// Where a layer's weight and bias stand in the parameters.
-    fn places(&self, name: &str) -> (Range<usize>, Range<usize>) {
-        let place = |part: &str| self.places.get(&format!("{name}.{part}")).cloned().unwrap_or(0..0);
-        (place("weight"), place("bias"))
-    }
-
-    fn new_tensor(&mut self, shape: ActivationShape) -> TensorId {
+    fn new_tensor(&mut self, shape: TensorShape) -> TensorId {
         self.tensors.push(shape);
         self.tensors.len() - 1
     }
 
-    fn step(&mut self, step: &Step) {
-        let (name, kind) = (&step.layer.name, step.layer.kind);
-        let inputs = Inputs::new(step.input, step.skip);
-        match kind {
-            LayerKind::ConvIn => {
-                let conv = self.convolution(name, Some(kind), inputs, step.output);
-                self.push(Convolution { goes_back: false, ..conv });
-            }
-            LayerKind::Down | LayerKind::Up => {
-                let part = if kind == LayerKind::Down { "op" } else { "conv" };
-                self.push(self.convolution(&format!("{name}.{part}"), Some(kind), inputs, step.output));
-            }
-            LayerKind::ConvOut => {
-                let active = self.norm(&format!("{name}.0"), inputs, true);
-                self.push(self.convolution(&format!("{name}.2"), Some(kind), Inputs::new(active, None), step.output));
-            }
-            LayerKind::Residual => self.residual(step, inputs),
-            LayerKind::Attention => self.attention(step, inputs),
+    /// A convolution, behind the norm before it and the shortcut beside it.
+    fn convolution(&mut self, fused: &operation::Convolution) {
+        let (main, output) = (&fused.main, fused.output);
+        let Epilogue::Forward { shift, residual, .. } = fused.epilogue else { return };
+        let inputs = match main.prologue {
+            Prologue::Norm { norm, silu } => Inputs::one(self.norm(norm, Inputs::of(main.input), silu)),
+            _ => Inputs::of(main.input),
+        };
+        let mut convolution = Convolution {
+            residual: residual.map(Inputs::of),
+            shift,
+            ..Convolution::plain(&main.kernel, inputs, output)
+        };
+        if let Some(shortcut) = &fused.shortcut {
+            let projected = self.new_tensor(self.tensors[output]);
+            let beside = Convolution::plain(&shortcut.kernel, Inputs::of(shortcut.input), projected);
+            self.operations.push(Operation::Convolution(beside));
+            convolution.residual = Some(Inputs::one(projected));
         }
-    }
-
-    fn residual(&mut self, step: &Step, inputs: Inputs) {
-        let (name, kind, hidden) = (&step.layer.name, Some(LayerKind::Residual), step.hidden[0]);
-        let active = self.norm(&format!("{name}.in_layers.0"), inputs, true);
-        let conv = self.convolution(&format!("{name}.in_layers.2"), kind, Inputs::new(active, None), hidden);
-        self.push(Convolution { shift: Some(self.n_shifts), ..conv });
-        self.n_shifts += step.layer.output;
-        self.shifts.push(self.linear(&format!("{name}.emb_layers.1")));
-        let active = self.norm(&format!("{name}.out_layers.0"), Inputs::new(hidden, None), true);
-        let mut residual = inputs;
-        if step.layer.has_projection() {
-            let projected = self.new_tensor(self.tensors[step.output]);
-            self.push(self.convolution(&format!("{name}.skip_connection"), None, inputs, projected));
-            residual = Inputs::new(projected, None);
-        }
-        let conv = self.convolution(&format!("{name}.out_layers.3"), kind, Inputs::new(active, None), step.output);
-        self.push(Convolution { residual: Some(residual), ..conv });
-    }
-
-    fn attention(&mut self, step: &Step, inputs: Inputs) {
-        let (name, qkv, mixed) = (&step.layer.name, step.hidden[0], step.hidden[1]);
-        let normal = self.norm(&format!("{name}.norm"), inputs, false);
-        self.push(self.convolution(&format!("{name}.qkv"), None, Inputs::new(normal, None), qkv));
-        let heads = self.architecture.num_heads;
-        self.operations.push(Operation::Attention(Attention { heads, qkv, mixed }));
-        let conv = self.convolution(&format!("{name}.proj_out"), None, Inputs::new(mixed, None), step.output);
-        self.push(Convolution { residual: Some(inputs), ..conv });
-    }
-
-    fn push(&mut self, convolution: Convolution) {
         self.operations.push(Operation::Convolution(convolution));
     }
 
-    /// A 3x3 convolution of a layer of some kind, or a 1x1 one.
-    fn convolution(&self, name: &str, kind: Option<LayerKind>, inputs: Inputs, output: TensorId) -> Convolution {
-        let (weight, bias) = self.places(name);
-        Convolution { kind, inputs, output, residual: None, shift: None, goes_back: true, weight, bias }
-    }
-
     /// A norm with an output of its own.
-    fn norm(&mut self, name: &str, inputs: Inputs, silu: bool) -> TensorId {
-        let (gain, bias) = self.places(name);
-        let output = self.new_tensor(ActivationShape { channels: gain.len(), ..self.tensors[inputs.first.tensor] });
-        let Architecture { norm_groups: groups, norm_eps: eps, .. } = *self.architecture;
-        self.operations.push(Operation::Norm(Norm { inputs, output, silu, groups, eps, gain, bias }));
+    fn norm(&mut self, norm: NormId, inputs: Inputs, silu: bool) -> TensorId {
+        let norm = self.norms[norm].clone();
+        let shape = TensorShape { channels: norm.gain.len(), ..self.tensors[inputs.first.tensor] };
+        let output = self.new_tensor(shape);
+        self.operations.push(Operation::Norm(Norm { norm, inputs, output, silu }));
         output
     }
 
@@ -278,13 +193,14 @@ impl Builder<'_> {
 mod tests {
     use super::*;
     use crate::unet::architecture::tests::small;
+    use std::ops::Range;
 
     #[test]
     fn every_parameter_belongs_to_one_operation() {
-        let tape = Tape::new(&small(), &Plan::new(&small(), 16, 16).unwrap());
+        let tape = Tape::new(&Program::new(&small(), 16, 16).unwrap());
         let of = |operation: &Operation| match operation {
-            Operation::Convolution(Convolution { weight, bias, .. }) => vec![weight.clone(), bias.clone()],
-            Operation::Norm(Norm { gain, bias, .. }) => vec![gain.clone(), bias.clone()],
+            Operation::Convolution(Convolution { kernel, .. }) => vec![kernel.weight.clone(), kernel.bias.clone()],
+            Operation::Norm(Norm { norm, .. }) => vec![norm.gain.clone(), norm.bias.clone()],
             Operation::Attention(_) => vec![],
         };
         let TimeEmbedding { first, second, shifts, .. } = &tape.time_embedding;

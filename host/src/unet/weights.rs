@@ -1,9 +1,9 @@
-//! Weights of an energy network: safetensors in and out, checked tensor by tensor.
+//! Weights of an energy network, checked tensor by tensor.
 
 use super::architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};
 use super::layers;
-use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
-use std::collections::{BTreeMap, HashMap};
+use safetensors::SafeTensorError;
+use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// A dense f32 tensor, row-major, last axis fastest.
@@ -35,7 +35,8 @@ pub enum WeightsError {
     Container(#[from] SafeTensorError),
     /// A metadata key is absent.
     #[error(
-        "metadata key `{0}` is missing: these are not weights of an energy network, or they were written by another program"
+        "metadata key `{0}` is missing: these are not weights of an energy network, or they were written by another \
+         program"
     )]
     MissingMetadata(&'static str),
     /// A metadata key does not hold what it should.
@@ -95,12 +96,6 @@ pub enum WeightsError {
     },
 }
 
-const ARCHITECTURE: &str = "architecture";
-const PERTURBATION_KERNEL: &str = "perturbation_kernel";
-const PARAMETRISATION: &str = "parametrisation";
-const PROVENANCE: &str = "provenance";
-const PRECONDITIONED_STEPS: &str = "preconditioned_steps";
-
 impl Weights {
     /// Puts a description and its tensors together.
     ///
@@ -133,7 +128,7 @@ impl Weights {
     /// `Architecture` for fewer than 2: a schedule has two ends.
     pub fn with_preconditioned_steps(self, steps: Option<u32>) -> Result<Self, WeightsError> {
         if let Some(steps @ 0..2) = steps {
-            let (field, value, wanted) = (PRECONDITIONED_STEPS, steps.into(), "at least 2");
+            let (field, value, wanted) = ("preconditioned_steps", steps.into(), "at least 2");
             return Err(ArchitectureError::Number { field, value, wanted }.into());
         }
         Ok(Self { preconditioned_steps: steps, ..self })
@@ -168,60 +163,6 @@ impl Weights {
         layers::tensors(&self.architecture).iter().flat_map(|(name, _)| self.values(name)).copied().collect()
     }
 
-    /// Reads a safetensors file from memory.
-    ///
-    /// # Errors
-    /// `Container` for a damaged file, `MissingMetadata` and `Metadata` for its description, `Type` for a tensor that
-    /// is not f32, and everything that [`Weights::new`] refuses.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeightsError> {
-        let (_, header) = SafeTensors::read_metadata(bytes)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let file = SafeTensors::deserialize(bytes)?;
-        let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
-            if view.dtype() != Dtype::F32 {
-                return Err(WeightsError::Type { name: name.to_owned(), found: format!("{:?}", view.dtype()) });
-            }
-            let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
-        }
-        let steps = metadata.contains_key(PRECONDITIONED_STEPS).then(|| parse(&metadata, PRECONDITIONED_STEPS));
-        let weights = Self::new(
-            parse(&metadata, ARCHITECTURE)?,
-            parse(&metadata, PERTURBATION_KERNEL)?,
-            parse(&metadata, PARAMETRISATION)?,
-            metadata.get(PROVENANCE).cloned().unwrap_or_default(),
-            tensors,
-        )?;
-        weights.with_preconditioned_steps(steps.transpose()?)
-    }
-
-    /// Writes a safetensors file to memory; [`Weights::from_bytes`] reads it back bit for bit.
-    ///
-    /// # Errors
-    /// `Container`, when a tensor cannot be described by the format, and `Metadata`.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
-        let mut metadata = HashMap::from([
-            (ARCHITECTURE.to_owned(), json(ARCHITECTURE, &self.architecture)?),
-            (PERTURBATION_KERNEL.to_owned(), json(PERTURBATION_KERNEL, &self.perturbation_kernel)?),
-            (PARAMETRISATION.to_owned(), json(PARAMETRISATION, &self.parametrisation)?),
-            (PROVENANCE.to_owned(), self.provenance.clone()),
-        ]);
-        if let Some(steps) = self.preconditioned_steps {
-            metadata.insert(PRECONDITIONED_STEPS.to_owned(), json(PRECONDITIONED_STEPS, &steps)?);
-        }
-        let bytes: Vec<(&String, &Tensor, Vec<u8>)> = self
-            .tensors
-            .iter()
-            .map(|(name, tensor)| (name, tensor, tensor.data.iter().flat_map(|v| v.to_le_bytes()).collect()))
-            .collect();
-        let views: Vec<(&String, TensorView<'_>)> = bytes
-            .iter()
-            .map(|(name, tensor, data)| Ok((*name, TensorView::new(Dtype::F32, tensor.shape.clone(), data)?)))
-            .collect::<Result<_, SafeTensorError>>()?;
-        Ok(with_sorted_metadata(safetensors::serialize(views, Some(metadata))?))
-    }
-
     /// The network's shape.
     #[must_use]
     pub fn architecture(&self) -> &Architecture {
@@ -246,7 +187,8 @@ impl Weights {
         &self.provenance
     }
 
-    /// In how many steps the preconditioned method reconstructs best under these weights, where that has been found out.
+    /// In how many steps the preconditioned method reconstructs best under these weights, where that has been found
+    /// out.
     #[must_use]
     pub fn preconditioned_steps(&self) -> Option<u32> {
         self.preconditioned_steps
@@ -281,37 +223,6 @@ fn check_names(needed: &[(String, Vec<usize>)], tensors: &BTreeMap<String, Tenso
     }
 }
 
-/// The same safetensors file with its metadata in the order of their keys, so that equal contents are equal bytes.
-///
-/// The file begins with the length of its JSON header, to which spaces are added; another order does not change it.
-pub(crate) fn with_sorted_metadata(mut file: Vec<u8>) -> Vec<u8> {
-    const LENGTH: usize = size_of::<u64>();
-    let length = file.first_chunk().map_or(0, |bytes: &[u8; LENGTH]| u64::from_le_bytes(*bytes) as usize);
-    let Some(header) = file.get_mut(LENGTH..LENGTH + length) else { return file };
-    let Ok(mut json) = serde_json::from_slice::<serde_json::Value>(header) else { return file };
-    if let Some(metadata) = json.get_mut("__metadata__").and_then(serde_json::Value::as_object_mut) {
-        metadata.sort_keys();
-    }
-    let sorted = json.to_string();
-    if sorted.len() <= header.len() {
-        header.fill(b' ');
-        header[..sorted.len()].copy_from_slice(sorted.as_bytes());
-    }
-    file
-}
-
-fn parse<T: serde::de::DeserializeOwned>(
-    metadata: &HashMap<String, String>,
-    key: &'static str,
-) -> Result<T, WeightsError> {
-    let text = metadata.get(key).ok_or(WeightsError::MissingMetadata(key))?;
-    serde_json::from_str(text).map_err(|source| WeightsError::Metadata { key, source })
-}
-
-fn json<T: serde::Serialize>(key: &'static str, value: &T) -> Result<String, WeightsError> {
-    serde_json::to_string(value).map_err(|source| WeightsError::Metadata { key, source })
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -344,25 +255,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_file_comes_back_bit_for_bit() {
-        let weights = random(&small(), Parametrisation::Residual { data_mean: 0.1, data_std: 0.5 });
-        let bytes = weights.to_bytes().unwrap();
-        assert_eq!(Weights::from_bytes(&bytes).unwrap(), weights);
-        let rebuilt = |parameters: &[f32]| {
-            let (kernel, parametrisation) = (weights.perturbation_kernel, weights.parametrisation);
-            Weights::from_parameters(small(), kernel, parametrisation, String::new(), parameters)
-        };
-        let parameters = weights.parameters();
-        assert_eq!(rebuilt(&parameters).unwrap(), weights);
-        let stepped = weights.clone().with_preconditioned_steps(Some(9)).unwrap();
-        assert_eq!(Weights::from_bytes(&stepped.to_bytes().unwrap()).unwrap(), stepped);
-        let error = weights.clone().with_preconditioned_steps(Some(1)).unwrap_err();
-        assert!(error.to_string().contains("`preconditioned_steps` = 1 must be at least 2"), "{error}");
-        assert!(matches!(rebuilt(&parameters[1..]), Err(WeightsError::Shape { .. })));
-        assert!((0..10).all(|_| weights.to_bytes().unwrap() == bytes), "the order of the metadata differs");
-    }
-
-    #[test]
     fn faults_name_the_tensor_and_both_shapes() {
         let name = "out.2.weight";
         let missing = rebuilt(|t| drop(t.remove(name)));
@@ -387,19 +279,5 @@ pub(crate) mod tests {
         let error =
             Weights::new(other, weights.perturbation_kernel, weights.parametrisation, String::new(), weights.tensors);
         assert!(matches!(error, Err(WeightsError::Shape { .. })));
-    }
-
-    #[test]
-    fn damaged_files_are_errors() {
-        let bytes = random(&small(), Parametrisation::Norm).to_bytes().unwrap();
-        for length in [0, 4, 8, 100, bytes.len() / 2, bytes.len() - 1] {
-            assert!(matches!(Weights::from_bytes(&bytes[..length]), Err(WeightsError::Container(_))), "{length}");
-        }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        assert!(text.contains("\"parametrisation\""));
-        let mut renamed = bytes.clone();
-        let at = bytes.windows(15).position(|w| w == b"parametrisation").unwrap();
-        renamed[at] = b'q';
-        assert!(matches!(Weights::from_bytes(&renamed), Err(WeightsError::MissingMetadata("parametrisation"))));
     }
 }

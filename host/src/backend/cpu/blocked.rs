@@ -1,9 +1,9 @@
-//! The layout of activations: `[block of rows][channel][row in block][col]`.
+//! The layout of tensors: `[block of rows][channel][row in block][col]`.
 //!
 //! A block of rows with all its channels is contiguous, so that the tasks of a convolution own disjoint slices; within
 //! a block every channel is contiguous, so that elementwise work runs over long vectors.
 
-use crate::unet::plan::ActivationShape;
+use crate::unet::operation::TensorShape;
 use std::ops::Range;
 
 /// Shape of an activation cut into blocks of `rows` rows; the last block may be lower.
@@ -16,12 +16,8 @@ pub(crate) struct Blocked {
 }
 
 impl Blocked {
-    pub(crate) fn new(shape: ActivationShape, rows: usize) -> Self {
+    pub(crate) fn new(shape: TensorShape, rows: usize) -> Self {
         Self { channels: shape.channels, height: shape.height, width: shape.width, rows }
-    }
-
-    pub(crate) fn with_channels(self, channels: usize) -> Self {
-        Self { channels, ..self }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -79,6 +75,11 @@ impl<'a> View<'a> {
 
     pub(crate) fn layout(&self) -> Blocked {
         self.layout
+    }
+
+    /// All values of the activation, and what may stand behind them.
+    pub(crate) fn values(&self) -> &'a [f32] {
+        self.data
     }
 
     /// All rows of one channel in one block, contiguous.

@@ -7,19 +7,27 @@ mod aligned;
 mod blocked;
 mod data_term;
 mod engine;
-mod evaluator;
+mod execute;
+mod flop;
+mod lane;
 mod layer;
+mod model;
 pub mod network;
+mod passes;
 mod profile;
 pub(crate) mod simd;
-mod step;
+mod slices;
+mod state;
 pub mod training;
 mod vector;
 
-pub use evaluator::{CpuEvaluator, PreconditionedCpuEvaluator};
-pub use network::{Network, NetworkError};
-pub use profile::{Flop, LayerTime};
-pub use training::{TrainingBatch, TrainingNetwork};
+pub use super::training_batch::TrainingBatch;
+pub use crate::unet::NetworkError;
+pub use flop::Flop;
+pub use network::Network;
+pub use profile::LayerTime;
+pub use slices::CpuSlices;
+pub use training::TrainingNetwork;
 
 /// The instruction set that the network uses here, chosen at run time.
 #[must_use]

@@ -1,29 +1,16 @@
 //! The energy network on the CPU: h(x, t), the energy 1/2 |h|^2, and J_h^T v.
 
-use super::aligned::Aligned;
-use super::blocked::Blocked;
 use super::engine::Engine;
-use super::layer::linear::Linear;
-use super::layer::pixel_shuffle::{shuffle, unshuffle};
-use super::layer::time_embedding::TimeEmbedding;
-use super::step::{Activation, Compiler, Lane, NormState, Operation};
-use crate::unet::layers::LayerKind;
-use crate::unet::plan::{ActivationShape, Plan, PlanError, Step};
-use crate::unet::{EnergyScales, Parametrisation, PerturbationKernelSpec, Weights};
+use super::execute::Execution;
+use super::lane::Lane;
+use super::model::Model;
+use crate::unet::program::Program;
+use crate::unet::{EnergyScales, NetworkError, Parametrisation, PerturbationKernelSpec, Weights};
 use pulp::Arch;
 use rayon::prelude::*;
+use std::mem::take;
 use std::ops::Range;
 use std::sync::Arc;
-use thiserror::Error;
-
-/// Why a network cannot be made.
-#[derive(Debug, Clone, PartialEq, Error)]
-#[non_exhaustive]
-pub enum NetworkError {
-    /// The image's size does not fit the network, or the description is not a network.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-}
 
 /// A network for images of one size, with buffers for a number of them ("lanes").
 ///
@@ -51,21 +38,8 @@ pub enum NetworkError {
 pub struct Network {
     model: Arc<Model>,
     lanes: Vec<Lane>,
-}
-
-/// What the lanes share and no pass changes.
-#[derive(Debug)]
-pub(super) struct Model {
-    plan: Plan,
-    operations: Vec<Operation>,
-    time_embedding: TimeEmbedding,
-    engine: Engine,
-    /// Layout of the network's input and output.
-    ends: Blocked,
-    pixel_unshuffle: usize,
     perturbation_kernel: PerturbationKernelSpec,
     parametrisation: Parametrisation,
-    image_len: usize,
 }
 
 impl Network {
@@ -74,7 +48,7 @@ impl Network {
     /// Scratch memory is for the threads of the current rayon pool; a larger pool works, but waits.
     ///
     /// # Errors
-    /// `Plan`, when the sides are not multiples of what the architecture needs.
+    /// `Size`, when the sides are not multiples of what the architecture needs.
     pub fn new(weights: &Weights, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
         Self::with_arch(weights, height, width, lanes, Arch::new())
     }
@@ -94,39 +68,10 @@ impl Network {
         n_lanes: usize,
         arch: Arch,
     ) -> Result<Self, NetworkError> {
-        let architecture = weights.architecture();
-        let plan = Plan::new(architecture, height, width)?;
-        let layouts = layouts(&plan, &plan.tensors);
-        let mut compiler = Compiler::new(&plan, &layouts, weights);
-        let operations = compiler.compile();
-        let (norms, attentions, sums_len) = (compiler.norms.clone(), compiler.attentions.clone(), compiler.sums_len);
-        let engine = Engine::new(arch, compiler.scratch_len);
-        let time_embedding = time_embedding(&plan, weights);
-        let image_len = architecture.in_channels * height * width;
-        let lane = || Lane {
-            activations: layouts.iter().copied().map(Activation::new).collect(),
-            gradients: plan.slots.iter().map(|&length| Aligned::zeros(length)).collect(),
-            norms: norms.iter().copied().map(NormState::new).collect(),
-            sums: vec![[0.0; 2]; sums_len],
-            embedded: time_embedding.buffers(),
-            log_sums: attentions.iter().map(|&length| vec![0.0; length]).collect(),
-            products: vec![0.0; attentions.iter().copied().max().unwrap_or(0)],
-            scales: EnergyScales { input_scale: 0.0, input_shift: 0.0, skip: 0.0, output: 0.0 },
-            h: vec![0.0; image_len],
-        };
-        let lanes = (0..n_lanes).map(|_| lane()).collect();
-        let model = Model {
-            operations,
-            time_embedding,
-            engine,
-            ends: layouts[0],
-            pixel_unshuffle: architecture.pixel_unshuffle,
-            perturbation_kernel: *weights.perturbation_kernel(),
-            parametrisation: *weights.parametrisation(),
-            image_len,
-            plan,
-        };
-        Ok(Self { model: Arc::new(model), lanes })
+        let model = Model::new(Program::new(weights.architecture(), height, width)?, weights, arch);
+        let lanes = (0..n_lanes).map(|_| model.lane()).collect();
+        let (perturbation_kernel, parametrisation) = (*weights.perturbation_kernel(), *weights.parametrisation());
+        Ok(Self { model: Arc::new(model), lanes, perturbation_kernel, parametrisation })
     }
 
     /// Number of images that the network has buffers for.
@@ -138,13 +83,13 @@ impl Network {
     /// The noise that the network was trained under.
     #[must_use]
     pub fn perturbation_kernel(&self) -> PerturbationKernelSpec {
-        self.model.perturbation_kernel
+        self.perturbation_kernel
     }
 
     /// Values of one image, and of its h.
     #[must_use]
     pub fn image_len(&self) -> usize {
-        self.model.image_len
+        self.model.program.image_len
     }
 
     /// Forward passes: h(x, t) of one image per lane, kept with all activations until the lane's next forward pass.
@@ -155,14 +100,16 @@ impl Network {
     /// When `lanes` reaches beyond [`Network::n_lanes`], or `x` or `t` has another length than the lanes ask for.
     pub fn forward(&mut self, lanes: Range<usize>, x: &[f32], t: &[f32]) {
         let (model, lanes) = (&*self.model, &mut self.lanes[lanes]);
-        let engine = model.engine.shared_by(lanes.len());
-        assert_eq!(x.len(), lanes.len() * model.image_len, "one image per lane");
+        let (n, engine) = (model.program.image_len, model.engine.shared_by(lanes.len()));
+        assert_eq!(x.len(), lanes.len() * n, "one image per lane");
         assert_eq!(t.len(), lanes.len(), "one smoothing level per lane");
+        for (lane, &t) in lanes.iter_mut().zip(t) {
+            lane.t = t.into();
+            lane.scales = EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(lane.t));
+        }
         // Entering the pool once saves a hand-over at every layer.
         rayon::scope(|_| {
-            lanes.par_iter_mut().zip(x.par_chunks(model.image_len)).zip(t).for_each(|((lane, x), &t)| {
-                model.forward(&engine, lane, x, f64::from(t));
-            });
+            lanes.par_iter_mut().zip(x.par_chunks(n)).for_each(|(lane, x)| model.forward(&engine, lane, x));
         });
     }
 
@@ -190,18 +137,17 @@ impl Network {
     /// When `lanes` reaches beyond [`Network::n_lanes`], or `v` or `out` has another length than the lanes ask for.
     pub fn vjp(&mut self, lanes: Range<usize>, v: &[f32], out: &mut [f32]) {
         let (model, lanes) = (&*self.model, &mut self.lanes[lanes]);
-        let (n, engine) = (model.image_len, model.engine.shared_by(lanes.len()));
+        let (n, engine) = (model.program.image_len, model.engine.shared_by(lanes.len()));
         assert_eq!(v.len(), lanes.len() * n, "one vector per lane");
         assert_eq!(out.len(), lanes.len() * n, "one gradient per lane");
         rayon::scope(|_| {
-            lanes.par_iter_mut().zip(v.par_chunks(n)).zip(out.par_chunks_mut(n)).for_each(|((lane, v), out)| {
-                model.vjp(&engine, lane, v, out);
+            let images = v.par_chunks(n).zip(out.par_chunks_mut(n));
+            lanes.par_iter_mut().zip(images).for_each(|(lane, (image, out))| {
+                Execution { model, engine: &engine, lane, image, out }.run(&model.program.vjp);
             });
         });
     }
-}
 
-impl Network {
     /// The shared part, and lane 0.
     pub(super) fn parts(&mut self) -> (&Model, &mut Lane) {
         (&self.model, &mut self.lanes[0])
@@ -209,68 +155,10 @@ impl Network {
 }
 
 impl Model {
-    pub(super) fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// The operations with their steps, first to last.
-    pub(super) fn operations(&self) -> impl DoubleEndedIterator<Item = (&Operation, &Step)> + ExactSizeIterator {
-        self.operations.iter().zip(&self.plan.steps)
-    }
-
-    fn forward(&self, engine: &Engine, lane: &mut Lane, x: &[f32], t: f64) {
-        lane.scales = EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(t));
-        let EnergyScales { input_scale, input_shift, skip, output } = lane.scales;
-        self.time_embedding.forward(engine.arch, t, &mut lane.embedded);
-        let input = &mut lane.activations[0].values;
-        unshuffle(self.ends, self.pixel_unshuffle, (input_scale as f32, input_shift as f32), x, input);
-        for (operation, step) in self.operations() {
-            operation.forward(engine, step, lane);
-        }
-        let u = &lane.activations[self.plan.output()].values;
-        let on_x = ((skip * input_scale) as f32, x);
-        shuffle(self.ends, self.pixel_unshuffle, (output as f32, u), on_x, (skip * input_shift) as f32, &mut lane.h);
-    }
-
-    fn vjp(&self, engine: &Engine, lane: &mut Lane, v: &[f32], out: &mut [f32]) {
-        let EnergyScales { input_scale, skip, output, .. } = lane.scales;
-        let d_output = &mut lane.gradients[self.plan.d_output];
-        unshuffle(self.ends, self.pixel_unshuffle, (output as f32, 0.0), v, d_output);
-        for (operation, step) in self.operations().rev() {
-            operation.vjp(engine, step, lane);
-        }
-        let d_input = &lane.gradients[self.plan.d_input];
-        let on_v = ((skip * input_scale) as f32, v);
-        shuffle(self.ends, self.pixel_unshuffle, (input_scale as f32, d_input), on_v, 0.0, out);
-    }
-}
-
-/// Cuts every activation into blocks of rows: the same rows for all activations of a level, and an even number, so
-/// that a block of a finer level covers whole rows of the coarser one. `tensors` are those of the plan, or more.
-pub(super) fn layouts(plan: &Plan, tensors: &[ActivationShape]) -> Vec<Blocked> {
-    /// A task's tile should stay in a second-level cache of 1 MiB along with what it writes.
-    const TILE_VALUES: usize = 192 * 1024;
-    let widest = |level| {
-        let inputs = plan.steps.iter().filter(move |step| step.layer.level == level);
-        inputs.map(|step| step.layer.total_input().max(step.layer.output)).max().unwrap_or(1)
-    };
-    let rows = |level: usize, width: usize| {
-        let fits = |rows: usize| widest(level) * (rows + 2) * (width + 2) <= TILE_VALUES;
-        if fits(8) { 8 } else { 4 }
-    };
-    tensors.iter().map(|&shape| Blocked::new(shape, rows(shape.level, shape.width))).collect()
-}
-
-fn time_embedding(plan: &Plan, weights: &Weights) -> TimeEmbedding {
-    let architecture = weights.architecture();
-    let (model, embedding) = (architecture.model_channels, architecture.embedding_channels());
-    let layer = |name: &str| (weights.values(&format!("{name}.weight")), weights.values(&format!("{name}.bias")));
-    let residuals = plan.steps.iter().filter(|step| step.layer.kind == LayerKind::Residual);
-    TimeEmbedding {
-        frequencies: TimeEmbedding::frequencies(model, architecture.max_period),
-        first: Linear::stacked(model, std::iter::once(layer("time_embed.0"))),
-        second: Linear::stacked(embedding, std::iter::once(layer("time_embed.2"))),
-        shifts: Linear::stacked(embedding, residuals.map(|step| layer(&format!("{}.emb_layers.1", step.layer.name)))),
+    fn forward(&self, engine: &Engine, lane: &mut Lane, image: &[f32]) {
+        let mut h = take(&mut lane.h);
+        Execution { model: self, engine, lane, image, out: &mut h }.run(&self.program.forward);
+        lane.h = h;
     }
 }
 

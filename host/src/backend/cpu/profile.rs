@@ -1,40 +1,10 @@
 //! Where the time of a pass goes, layer by layer.
 
+use super::execute::Execution;
+use super::flop::Flop;
 use super::network::Network;
-use std::iter::Sum;
-use std::ops::Add;
+use crate::unet::operation::Operation;
 use std::time::Instant;
-
-/// Floating-point operations of convolutions and matrix products; a product and its addition are two.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Flop {
-    /// As executed.
-    pub done: f64,
-    /// Of the definition, in which every value of a kernel meets every pixel: the usual count, up to 2.25 times what is
-    /// executed here.
-    pub direct: f64,
-}
-
-impl Flop {
-    /// The same number by both counts.
-    pub(crate) fn plain(flop: f64) -> Self {
-        Self { done: flop, direct: flop }
-    }
-}
-
-impl Add for Flop {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self { done: self.done + other.done, direct: self.direct + other.direct }
-    }
-}
-
-impl Sum for Flop {
-    fn sum<I: Iterator<Item = Self>>(flops: I) -> Self {
-        flops.fold(Self::default(), Add::add)
-    }
-}
 
 /// One layer of one pass of each kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,22 +31,29 @@ impl Network {
         self.forward(0..1, x, &[t]);
         self.vjp(0..1, v, &mut vec![0.0; x.len()]);
         let (model, lane) = self.parts();
-        let engine = model.engine().shared_by(1);
-        let mut times = Vec::new();
+        let (program, engine) = (&model.program, model.engine.shared_by(1));
+        let mut pass = Execution { model, engine: &engine, lane, image: x, out: &mut vec![0.0; x.len()] };
+        let mut time = |operations: &[Operation]| {
+            let start = Instant::now();
+            pass.run(operations);
+            start.elapsed().as_secs_f64()
+        };
         rayon::scope(|_| {
-            for (operation, step) in model.operations() {
-                let start = Instant::now();
-                operation.forward(&engine, step, lane);
-                let (forward_flop, vjp_flop) = operation.flop(step, lane);
-                let forward_s = start.elapsed().as_secs_f64();
-                times.push(LayerTime { name: step.layer.name.clone(), forward_s, vjp_s: 0.0, forward_flop, vjp_flop });
+            let forward_s: Vec<f64> =
+                program.stages.iter().map(|stage| time(&program.forward[stage.forward.clone()])).collect();
+            let mut times = Vec::new();
+            for (stage, forward_s) in program.stages.iter().zip(forward_s).rev() {
+                let (forward, vjp) = (&program.forward[stage.forward.clone()], &program.vjp[stage.vjp.clone()]);
+                times.push(LayerTime {
+                    name: stage.name.clone(),
+                    forward_s,
+                    vjp_s: time(vjp),
+                    forward_flop: model.flop(forward),
+                    vjp_flop: model.flop(vjp),
+                });
             }
-            for ((operation, step), time) in model.operations().zip(&mut times).rev() {
-                let start = Instant::now();
-                operation.vjp(&engine, step, lane);
-                time.vjp_s = start.elapsed().as_secs_f64();
-            }
-        });
-        times
+            times.reverse();
+            times
+        })
     }
 }

@@ -3,7 +3,7 @@
 use pulp::{Simd, bytemuck};
 
 /// Sums run over 16 interleaved partial sums whatever the vector width, so that all instruction sets agree.
-const SUM_LANES: usize = 16;
+const SUM_PARTS: usize = 16;
 
 /// Loads a full vector from `x[at..]`.
 #[inline(always)]
@@ -17,7 +17,7 @@ pub(crate) fn load_first<S: Simd>(simd: S, x: &[f32], at: usize, n: usize) -> S:
     if n == S::F32_LANES { load::<S>(x, at) } else { simd.partial_load_f32s(&x[at..at + n]) }
 }
 
-/// Stores the first `n` lanes to `x[at..]`.
+/// Stores the first `n` values to `x[at..]`.
 #[inline(always)]
 pub(crate) fn store_first<S: Simd>(simd: S, x: &mut [f32], at: usize, n: usize, value: S::f32s) {
     let x = &mut x[at..at + n];
@@ -28,55 +28,55 @@ pub(crate) fn store_first<S: Simd>(simd: S, x: &mut [f32], at: usize, n: usize, 
     }
 }
 
-/// `value` with zeros from lane `n` on.
+/// `value` with zeros from value `n` on.
 #[inline(always)]
 fn keep_first<S: Simd>(simd: S, value: S::f32s, n: usize) -> S::f32s {
     if n == S::F32_LANES {
         return value;
     }
-    let mut lanes = [0.0; SUM_LANES];
-    store_first(simd, &mut lanes, 0, n, value);
-    load::<S>(&lanes, 0)
+    let mut values = [0.0; SUM_PARTS];
+    store_first(simd, &mut values, 0, n, value);
+    load::<S>(&values, 0)
 }
 
 /// Calls `body(at, valid, part)` for every vector of `0..n`: its first element, the number of its elements that exist,
 /// and the part of a [`Sum`] that it belongs to.
 #[inline(always)]
 pub(crate) fn for_each_vector<S: Simd>(n: usize, mut body: impl FnMut(usize, usize, usize)) {
-    let lanes = S::F32_LANES;
-    let whole = n - n % SUM_LANES;
+    let width = S::F32_LANES;
+    let whole = n - n % SUM_PARTS;
     let mut at = 0;
     while at < whole {
-        for part in 0..SUM_LANES / lanes {
-            body(at + part * lanes, lanes, part);
+        for part in 0..SUM_PARTS / width {
+            body(at + part * width, width, part);
         }
-        at += SUM_LANES;
+        at += SUM_PARTS;
     }
-    for part in 0..(n - whole).div_ceil(lanes) {
-        let at = whole + part * lanes;
-        body(at, lanes.min(n - at), part);
+    for part in 0..(n - whole).div_ceil(width) {
+        let at = whole + part * width;
+        body(at, width.min(n - at), part);
     }
 }
 
 /// A sum over elements in 16 interleaved parts, element i in part i mod 16.
 #[derive(Clone, Copy)]
 pub(crate) struct Sum<S: Simd> {
-    parts: [S::f32s; SUM_LANES],
+    parts: [S::f32s; SUM_PARTS],
 }
 
 impl<S: Simd> Sum<S> {
     #[inline(always)]
     pub(crate) fn zero(simd: S) -> Self {
-        Self { parts: [simd.splat_f32s(0.0); SUM_LANES] }
+        Self { parts: [simd.splat_f32s(0.0); SUM_PARTS] }
     }
 
-    /// Adds the first `valid` lanes of `value`.
+    /// Adds the first `valid` values of `value`.
     #[inline(always)]
     pub(crate) fn add(&mut self, simd: S, part: usize, valid: usize, value: S::f32s) {
         self.parts[part] = simd.add_f32s(self.parts[part], keep_first(simd, value, valid));
     }
 
-    /// Adds the first `valid` lanes of `a * b`.
+    /// Adds the first `valid` values of `a * b`.
     #[inline(always)]
     pub(crate) fn add_product(&mut self, simd: S, part: usize, valid: usize, a: S::f32s, b: S::f32s) {
         self.parts[part] = simd.mul_add_e_f32s(keep_first(simd, a, valid), b, self.parts[part]);
@@ -85,8 +85,8 @@ impl<S: Simd> Sum<S> {
     /// The sum, its 16 parts added in f64, in order.
     #[inline(always)]
     pub(crate) fn total(&self) -> f64 {
-        let lanes: &[f32] = bytemuck::cast_slice(&self.parts[..SUM_LANES / S::F32_LANES]);
-        lanes.iter().fold(0.0, |sum, &v| sum + f64::from(v))
+        let parts: &[f32] = bytemuck::cast_slice(&self.parts[..SUM_PARTS / S::F32_LANES]);
+        parts.iter().fold(0.0, |sum, &v| sum + f64::from(v))
     }
 }
 

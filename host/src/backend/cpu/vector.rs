@@ -36,18 +36,13 @@ pub fn half_square_change(a: &[f32], b: &[f32]) -> f64 {
 
 /// `<a, a - b>` and `|a - b|^2`.
 #[must_use]
-pub fn difference_products(a: &[f32], b: &[f32]) -> (f64, f64) {
-    (reduce(a, b, |a, b| a * (a - b)), reduce(a, b, |a, b| (a - b) * (a - b)))
+pub fn difference_products(a: &[f32], b: &[f32]) -> [f32; 2] {
+    [reduce(a, b, |a, b| a * (a - b)) as f32, reduce(a, b, |a, b| (a - b) * (a - b)) as f32]
 }
 
 /// `y <- y + a x`.
 pub fn add_scaled(y: &mut [f32], a: f32, x: &[f32]) {
     y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
-}
-
-/// `y <- a x`.
-pub fn scaled_copy(y: &mut [f32], a: f32, x: &[f32]) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y = a * x);
 }
 
 #[cfg(test)]

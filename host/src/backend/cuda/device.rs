@@ -5,7 +5,7 @@ use super::error::{DeviceError, while_doing};
 use super::loader::driver_is_present;
 use super::outbox::Outbox;
 use super::profile::{Launched, Recorder};
-use crate::backend::Precision;
+use crate::backend::{Precision, Traffic};
 use cust::context::Context;
 use cust::device::DeviceAttribute;
 use cust::event::{Event, EventFlags};
@@ -28,19 +28,6 @@ const NEEDED_CAPABILITY: (i32, i32) = (8, 0);
 /// Times that a launch is made to know how long one takes.
 const PROFILED_TIMES: usize = 16;
 
-/// What has crossed between host and device.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Traffic {
-    /// Bytes copied to the device.
-    pub bytes_to_device: u64,
-    /// Bytes copied to the host.
-    pub bytes_to_host: u64,
-    /// Copies, either way.
-    pub transfers: u64,
-    /// Kernels launched.
-    pub launches: u64,
-}
-
 /// A device with one stream: everything happens in the order in which it was asked for.
 pub struct Device {
     functions: HashMap<&'static str, Function<'static>>,
@@ -62,7 +49,7 @@ impl std::fmt::Debug for Device {
     }
 }
 
-/// What the driver says of a device.
+/// The driver's description of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Description {
     /// Number of the device.
@@ -168,13 +155,13 @@ impl Device {
         self.ordinal
     }
 
-    /// What has crossed so far.
+    /// The traffic so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.traffic.get()
     }
 
-    /// With which factors convolutions multiply: `Full`, unless set otherwise.
+    /// The factors of convolutions: `Full`, unless set otherwise.
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.precision.get()

@@ -1,22 +1,22 @@
-//! Why a device cannot be used, or stopped working.
+//! Errors of a device.
 
 use super::loader;
 use cust::error::CudaError;
 
-/// What goes wrong with a device.
+/// Reasons why a device cannot be used, or stopped working.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
     /// There is no driver.
-    #[error("no NVIDIA driver: {} is not on this machine; install the driver, or use --device cpu", loader::LIBRARY)]
+    #[error("no NVIDIA driver: {} is not on this machine; install the driver, or use device cpu", loader::LIBRARY)]
     NoDriver,
     /// The driver does not know the kernels' PTX.
     #[error("the NVIDIA driver supports CUDA {}.{}, and the kernels need {}.{}; update the driver",
             found / 1000, found % 1000 / 10, needed / 1000, needed % 1000 / 10)]
     OldDriver {
-        /// What the driver says, 1000 major + 10 minor.
+        /// The version that the driver names, 1000 major + 10 minor.
         found: i32,
-        /// What PTX ISA 9.0 needs.
+        /// The version that PTX ISA 9.0 needs.
         needed: i32,
     },
     /// There are fewer devices.
@@ -37,13 +37,13 @@ pub enum DeviceError {
     },
     /// Tensor cores are wanted of the CPU.
     #[error(
-        "precision tf32 needs a GPU's tensor cores, and the device is cpu; use --precision full, or --device auto or cuda:N"
+        "precision tf32 needs a GPU's tensor cores, and the device is cpu; use precision full, or device auto or cuda:N"
     )]
     NoTensorCores,
     /// The device has too little free memory.
     #[error("the device has {free} bytes free, and {what} needs {needed}; use fewer images at once, or another device")]
     OutOfMemory {
-        /// What the memory is for.
+        /// The purpose of the memory.
         what: &'static str,
         /// Bytes that it needs in all.
         needed: usize,
@@ -58,9 +58,9 @@ pub enum DeviceError {
     /// A call failed, perhaps because of a kernel before it.
     #[error("the device failed while {doing}: {cause}")]
     Failed {
-        /// What the host wanted of it.
+        /// The host's wish.
         doing: &'static str,
-        /// What the driver says.
+        /// The driver's word.
         cause: String,
     },
 }

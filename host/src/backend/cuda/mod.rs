@@ -1,7 +1,7 @@
 //! The CUDA backend: the same passes as the CPU's, in the kernels of `gradus-cuda-kernels`.
 //!
-//! Compiled in always; the driver is looked for at run time. Every kernel is tested on a driver that runs the same sources
-//! on the CPU (`tests/cuda-stand-in`), and has run on one kind of GPU (README.md).
+//! Compiled in always; the driver is looked for at run time. Every kernel is tested on a driver that runs the same
+//! sources on the CPU (`tests/cuda-stand-in`), and has run on one kind of GPU (README.md).
 //!
 //! Images that are computed together are *lanes*. Every buffer holds all lanes, and every launch names those that take
 //! part, so that slices with steps of their own share the passes of one network.
@@ -10,30 +10,29 @@ mod buffer;
 mod data_term;
 mod device;
 mod error;
+mod execute;
 pub mod layer;
+mod linear_system;
 mod loader;
-mod lockstep;
+mod memory;
+mod model;
 mod network;
 mod outbox;
 mod passes;
-mod preconditioned;
 mod profile;
 pub mod projector;
-mod slice;
 mod slices;
-pub mod solve;
-mod step;
+mod solve;
+mod state;
 pub mod training;
 pub mod vector;
 
 pub use super::precision::Precision;
 pub use buffer::{Buffer, Plain};
-pub use device::{Description, Device, Traffic, devices};
+pub use device::{Description, Device, devices};
 pub use error::DeviceError;
-pub use lockstep::{End, drive_in_lockstep, drive_preconditioned_in_lockstep};
 pub use network::{CudaNetwork, CudaNetworkError};
-pub use preconditioned::PreconditionedCudaSlices;
 pub use profile::Launched;
-pub use slice::{Slice, SlicesError};
 pub use slices::CudaSlices;
+pub use state::SlicesError;
 pub use training::CudaTrainingNetwork;

@@ -3,15 +3,13 @@
 use super::buffer::Buffer;
 use super::device::Device;
 use super::error::DeviceError;
-use super::layer::pixel_shuffle::{Direction, PixelShuffle};
-use super::layer::time_embedding::{Linear, TimeEmbedding};
-use super::step::{Compiler, Memory, Operation, Site};
+use super::execute::Execution;
+use super::memory::Memory;
+use super::model::Model;
 use super::vector::Lanes;
 use crate::backend::View;
-use crate::backend::cpu::NetworkError;
-use crate::unet::layers::LayerKind;
-use crate::unet::plan::Plan;
-use crate::unet::{EnergyScales, Parametrisation, PerturbationKernel, PerturbationKernelSpec, Weights};
+use crate::unet::program::Program;
+use crate::unet::{EnergyScales, NetworkError, Parametrisation, Perturbation, PerturbationKernelSpec, Weights};
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
 use std::rc::Rc;
@@ -35,17 +33,14 @@ pub enum CudaNetworkError {
 #[derive(Debug)]
 pub struct CudaNetwork {
     device: Rc<Device>,
-    plan: Plan,
-    operations: Vec<Operation>,
+    program: Program,
+    model: Model,
     memory: Memory,
-    time_embedding: TimeEmbedding,
-    ends: PixelShuffle,
     scalars: Buffer<LaneScalars>,
     on_host: Vec<LaneScalars>,
     h: Buffer<f32>,
     perturbation_kernel: PerturbationKernelSpec,
     parametrisation: Parametrisation,
-    image_len: usize,
     view: View,
 }
 
@@ -61,30 +56,19 @@ impl CudaNetwork {
         (height, width): (usize, usize),
         lanes: usize,
     ) -> Result<Self, CudaNetworkError> {
-        let architecture = weights.architecture();
-        let plan = Plan::new(architecture, height, width).map_err(NetworkError::from)?;
-        device.require(Memory::bytes(&plan, lanes), "the network on images of this size")?;
-        let image_len = architecture.in_channels * height * width;
-        let input = plan.tensors[0];
+        let program = Program::new(weights.architecture(), height, width)?;
+        device.require(Memory::bytes(&program, lanes), "the network on images of this size")?;
         Ok(Self {
-            operations: Compiler::new(device, &plan, weights, lanes).compile()?,
-            memory: Memory::new(device, &plan, lanes)?,
-            time_embedding: time_embedding(device, &plan, weights, lanes)?,
-            ends: PixelShuffle {
-                channels: input.channels,
-                height: input.height,
-                width: input.width,
-                side: architecture.pixel_unshuffle,
-            },
+            model: Model::new(device, &program, weights, lanes)?,
+            memory: Memory::new(device, &program, lanes)?,
             scalars: Buffer::new(device, lanes)?,
             on_host: vec![LaneScalars::default(); lanes],
-            h: Buffer::new(device, lanes * image_len)?,
+            h: Buffer::new(device, lanes * program.image_len)?,
             perturbation_kernel: *weights.perturbation_kernel(),
             parametrisation: *weights.parametrisation(),
-            image_len,
             view: View::Diffused,
             device: Rc::clone(device),
-            plan,
+            program,
         })
     }
 
@@ -93,8 +77,7 @@ impl CudaNetwork {
     /// # Errors
     /// When the sides are not multiples of what the architecture needs.
     pub fn bytes(weights: &Weights, (height, width): (usize, usize), lanes: usize) -> Result<usize, CudaNetworkError> {
-        let plan = Plan::new(weights.architecture(), height, width).map_err(NetworkError::from)?;
-        Ok(Memory::bytes(&plan, lanes))
+        Ok(Memory::bytes(&Program::new(weights.architecture(), height, width)?, lanes))
     }
 
     /// The same network of the image under a view: h(gamma_t x, t) where that is drift-free. The factor goes with the
@@ -107,7 +90,7 @@ impl CudaNetwork {
     /// Values of one image, and of its h.
     #[must_use]
     pub fn image_len(&self) -> usize {
-        self.image_len
+        self.program.image_len
     }
 
     /// h of the last forward pass of each lane.
@@ -138,15 +121,7 @@ impl CudaNetwork {
             self.on_host[lane] = lane_scalars(&self.parametrisation, kernel, on_input, t);
         }
         self.scalars.upload(0, &self.on_host)?;
-        let (device, to_lanes) = (&*self.device, (lanes, self.scalars.address()));
-        self.time_embedding.forward(device, lanes, self.scalars.address())?;
-        let input = self.memory.activation(0);
-        self.ends.unshuffle(device, to_lanes, Direction::Forward, images, input)?;
-        for (operation, step) in self.operations.iter().zip(&self.plan.steps) {
-            operation.forward(self.site(lanes), step)?;
-        }
-        let output = self.memory.activation(self.plan.output());
-        self.ends.shuffle(device, to_lanes, Direction::Forward, (output, images), self.h.address())
+        self.execution(lanes, images, self.h.address()).run(&self.program.forward)
     }
 
     /// J_h^T v at the image of each lane's last forward pass; overwrites `out`. The score is -J_h^T h.
@@ -154,29 +129,31 @@ impl CudaNetwork {
     /// # Errors
     /// When the device fails.
     pub fn vjp(&mut self, lanes: &Lanes, v: Address<f32>, out: Address<f32>) -> Result<(), DeviceError> {
-        let (device, to_lanes) = (&*self.device, (lanes, self.scalars.address()));
-        let d_output = self.memory.gradient(self.plan.d_output);
-        self.ends.unshuffle(device, to_lanes, Direction::Vjp, v, d_output)?;
-        for (operation, step) in self.operations.iter().zip(&self.plan.steps).rev() {
-            operation.vjp(self.site(lanes), step)?;
-        }
-        let d_input = self.memory.gradient(self.plan.d_input);
-        self.ends.shuffle(device, to_lanes, Direction::Vjp, (d_input, v), out)
+        self.execution(lanes, v, out).run(&self.program.vjp)
     }
 
-    fn site<'a>(&'a self, lanes: &'a Lanes) -> Site<'a> {
-        Site { device: &self.device, lanes, memory: &self.memory, shifts: self.time_embedding.shifts() }
+    fn execution<'a>(&'a self, lanes: &'a Lanes, image: Address<f32>, out: Address<f32>) -> Execution<'a> {
+        Execution {
+            device: &self.device,
+            model: &self.model,
+            memory: &self.memory,
+            lanes,
+            scalars: self.scalars.address(),
+            pixel_unshuffle: self.program.pixel_unshuffle,
+            image,
+            out,
+        }
     }
 }
 
 /// The scalars of a lane at level t whose image is multiplied by `on_input` on its way in.
 pub(super) fn lane_scalars(
     parametrisation: &Parametrisation,
-    kernel: PerturbationKernel,
+    perturbation: Perturbation,
     on_input: f64,
     t: f32,
 ) -> LaneScalars {
-    let EnergyScales { input_scale, input_shift, skip, output } = EnergyScales::new(parametrisation, kernel);
+    let EnergyScales { input_scale, input_shift, skip, output } = EnergyScales::new(parametrisation, perturbation);
     let input_scale = input_scale * on_input;
     LaneScalars {
         t,
@@ -186,25 +163,4 @@ pub(super) fn lane_scalars(
         skip_scale: (skip * input_scale) as f32,
         skip_shift: (skip * input_shift) as f32,
     }
-}
-
-fn time_embedding(
-    device: &Rc<Device>,
-    plan: &Plan,
-    weights: &Weights,
-    lanes: usize,
-) -> Result<TimeEmbedding, DeviceError> {
-    let architecture = weights.architecture();
-    let (model, embedding) = (architecture.model_channels, architecture.embedding_channels());
-    let layer = |name: &str| (weights.values(&format!("{name}.weight")), weights.values(&format!("{name}.bias")));
-    let residuals = plan.steps.iter().filter(|step| step.layer.kind == LayerKind::Residual);
-    let shifts: Vec<_> = residuals.map(|step| layer(&format!("{}.emb_layers.1", step.layer.name))).collect();
-    let layers = [
-        Linear::stacked(device, model, &[layer("time_embed.0")])?,
-        Linear::stacked(device, embedding, &[layer("time_embed.2")])?,
-        Linear::stacked(device, embedding, &shifts)?,
-    ];
-    let half = model / 2;
-    let frequency = |k: usize| (-architecture.max_period.ln() * k as f64 / half as f64).exp();
-    TimeEmbedding::new(device, &(0..half).map(frequency).collect::<Vec<_>>(), layers, lanes)
 }

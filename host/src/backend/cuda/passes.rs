@@ -2,10 +2,10 @@
 
 use super::buffer::Buffer;
 use super::error::DeviceError;
-use super::slice::{Buffers, Held};
 use super::slices::CudaSlices;
+use super::state::{Buffers, Held};
 use super::vector::DirectionVectors;
-use gradus_core::{Directional, Level};
+use gradus_core::{Answer, Directional, Level};
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::vector::DirectionScalars;
 
@@ -13,29 +13,23 @@ use gradus_cuda_kernels::vector::DirectionScalars;
 const REFRESH_RESIDUAL: u32 = 50;
 
 impl CudaSlices {
-    /// Answers requests for directions, `(slice, level, whether x has changed)`.
-    ///
-    /// # Errors
-    /// When the device failed.
-    pub fn directions(&mut self, requests: &[(usize, Level, bool)]) -> Result<Vec<Directional>, DeviceError> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// Answers requests for directions, `(slice, (level, whether x has changed))`.
+    pub(super) fn directions(&mut self, requests: &[(usize, (Level, bool))]) -> Result<Vec<Answer>, DeviceError> {
         self.evaluate_gradients(requests)?;
         let scalars: Vec<DirectionScalars> = requests
             .iter()
-            .map(|&(slice, level, _)| {
+            .map(|&(slice, (level, _))| {
                 let has_previous = self.states[slice].has_previous.into();
                 DirectionScalars { has_previous, ..self.gradient_scalars(slice, level, level.t) }
             })
             .collect();
         self.slices.set(&requests.iter().map(|request| request.0).collect::<Vec<_>>())?;
-        requests.iter().for_each(|(slice, ..)| self.states[*slice].projected = None);
+        requests.iter().for_each(|(slice, _)| self.states[*slice].turn(false));
         let sums = self.vectors.direction(&self.slices, &scalars, self.n, self.direction_vectors())?;
-        Ok(sums.into_iter().map(directional).collect())
+        Ok(sums.into_iter().map(|sums| Answer::Direction(directional(sums))).collect())
     }
 
-    /// What makes grad f and -t grad F of the gradients of a slice's terms.
+    /// The scalars that make grad f and -t grad F of the gradients of a slice's terms.
     pub(super) fn gradient_scalars(&self, slice: usize, level: Level, t: f32) -> DirectionScalars {
         let objective = self.states[slice].objective;
         DirectionScalars {
@@ -48,12 +42,12 @@ impl CudaSlices {
     }
 
     /// The gradients of the data term and of the priors, where they are not known.
-    pub(super) fn evaluate_gradients(&mut self, requests: &[(usize, Level, bool)]) -> Result<(), DeviceError> {
-        let moved: Vec<usize> = requests.iter().filter(|(.., new_iterate)| *new_iterate).map(|r| r.0).collect();
+    pub(super) fn evaluate_gradients(&mut self, requests: &[(usize, (Level, bool))]) -> Result<(), DeviceError> {
+        let moved: Vec<usize> = requests.iter().filter(|(_, (_, new_iterate))| *new_iterate).map(|r| r.0).collect();
         let smoothed: Vec<(usize, f32)> = requests
             .iter()
-            .filter(|(slice, level, _)| *level != self.states[*slice].objective)
-            .map(|&(slice, level, _)| (slice, level.t))
+            .filter(|(slice, (level, _))| *level != self.states[*slice].objective)
+            .map(|&(slice, (level, _))| (slice, level.t))
             .collect();
         if !moved.is_empty() {
             self.slices.set(&moved)?;
@@ -107,7 +101,8 @@ impl CudaSlices {
         self.prior_gradients(&[], smoothed)
     }
 
-    /// `r = A x - y` and the data term's gradient after `x` has changed outside of an update; the list names the slices then.
+    /// `r = A x - y` and the data term's gradient after `x` has changed outside of an update; the list names the slices
+    /// then.
     pub(super) fn refresh_data_gradients(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
         self.refresh_residuals(slices)?;
         let Buffers { residual, data_gradient, .. } = &self.buffers;
@@ -153,12 +148,10 @@ impl CudaSlices {
     }
 
     /// Answers requests for `f(x + step d) - f(x)`, `(slice, step)`.
-    ///
-    /// # Errors
-    /// When the device failed.
-    pub fn changes(&mut self, requests: &[(usize, f32)]) -> Result<Vec<f32>, DeviceError> {
+    pub(super) fn changes(&mut self, requests: &[(usize, f32)]) -> Result<Vec<Answer>, DeviceError> {
         let (slices, steps) = apart(requests);
         self.project_directions(&slices)?;
+        self.multiply_projections(&slices)?;
         self.slices.set(&slices)?;
         let Buffers { iterate, direction, images, .. } = &self.buffers;
         let line = (iterate.address(), direction.address());
@@ -168,36 +161,46 @@ impl CudaSlices {
         let priors = self.vectors.half_square_change(&self.slices, self.n, features, self.network.h())?;
         let answer = |(&(slice, step), prior): (&(usize, f32), f64)| {
             self.states[slice].held = Held::Trial(step);
-            let [slope, square] = self.states[slice].projected.unwrap_or([f64::NAN; 2]);
+            let [slope, square] = self.states[slice].of_projected.unwrap_or([f64::NAN; 2]);
             let l = f64::from(step);
-            (l * slope + 0.5 * l * l * square + f64::from(self.states[slice].objective.prior_weight) * prior) as f32
+            let of_prior = f64::from(self.states[slice].objective.prior_weight) * prior;
+            Answer::Change((l * slope + 0.5 * l * l * square + of_prior) as f32)
         };
         Ok(requests.iter().zip(priors).map(answer).collect())
     }
 
-    /// A d, <r, A d> and |A d|^2, where they are not known yet.
+    /// A d, where it is not known yet.
     fn project_directions(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
-        let slices: Vec<usize> =
-            slices.iter().copied().filter(|&slice| self.states[slice].projected.is_none()).collect();
+        let slices: Vec<usize> = slices.iter().copied().filter(|&slice| !self.states[slice].has_projected).collect();
         if slices.is_empty() {
             return Ok(());
         }
         self.slices.set(&slices)?;
-        let Buffers { direction, projected, residual, .. } = &self.buffers;
+        let Buffers { direction, projected, .. } = &self.buffers;
         self.data_term.forward_project(&self.slices, direction.address(), projected.address())?;
-        let sums = self.vectors.products(&self.slices, self.n_values, residual.address(), projected.address())?;
-        for (&slice, sums) in slices.iter().zip(sums) {
-            self.states[slice].projected = Some(sums);
+        for slice in slices {
+            self.states[slice].has_projected = true;
             self.states[slice].counters.projections += 1;
         }
         Ok(())
     }
 
+    /// <r, A d> and |A d|^2, likewise.
+    fn multiply_projections(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
+        let is_new = |&slice: &usize| self.states[slice].of_projected.is_none();
+        let slices: Vec<usize> = slices.iter().copied().filter(is_new).collect();
+        if slices.is_empty() {
+            return Ok(());
+        }
+        self.slices.set(&slices)?;
+        let Buffers { projected, residual, .. } = &self.buffers;
+        let sums = self.vectors.products(&self.slices, self.n_values, residual.address(), projected.address())?;
+        slices.into_iter().zip(sums).for_each(|(slice, sums)| self.states[slice].of_projected = Some(sums));
+        Ok(())
+    }
+
     /// Answers requests for `x <- x + step d`, `(slice, step)`.
-    ///
-    /// # Errors
-    /// When the device failed.
-    pub fn updates(&mut self, requests: &[(usize, f32)]) -> Result<(), DeviceError> {
+    pub(super) fn updates(&mut self, requests: &[(usize, f32)]) -> Result<Vec<Answer>, DeviceError> {
         let (slices, steps) = apart(requests);
         self.project_directions(&slices)?;
         self.slices.set(&slices)?;
@@ -213,7 +216,8 @@ impl CudaSlices {
         let (kept, lost): (Vec<_>, Vec<_>) = requests.iter().partition(is_held);
         lost.iter().for_each(|(slice, _)| self.states[*slice].held = Held::Other);
         slices.iter().for_each(|&slice| self.states[slice].has_previous = true);
-        self.keep_features(&apart(&kept).0)
+        self.keep_features(&apart(&kept).0)?;
+        Ok(vec![Answer::Ready; requests.len()])
     }
 
     /// r <- r + step A d.
@@ -245,7 +249,7 @@ fn apart(requests: &[(usize, f32)]) -> (Vec<usize>, Vec<f32>) {
     requests.iter().copied().unzip()
 }
 
-fn directional(sums: [f64; 5]) -> Directional {
+pub(super) fn directional(sums: [f64; 5]) -> Directional {
     let [gradient_norm_sq, slope, direction_norm_sq, previous_dot_difference, difference_norm_sq] =
         sums.map(|s| s as f32);
     Directional { gradient_norm_sq, slope, direction_norm_sq, previous_dot_difference, difference_norm_sq }

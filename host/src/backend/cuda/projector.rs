@@ -20,6 +20,9 @@ pub enum ProjectorError {
     /// The geometry makes no sense.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
+    /// The rays come from a point.
+    #[error("the CUDA backend projects parallel beams only, and this is a fan; use --device cpu")]
+    Fan,
     /// Rays pass so far from the image that their places have no number on the device.
     #[error(
         "the detector reaches {farthest:.0} pixels from the image, and the CUDA backend counts to {FARTHEST_PIXEL}; use --device cpu"
@@ -124,7 +127,7 @@ impl CudaProjector {
 
 /// The device's record of a segment, which is a whole view.
 fn record(geometry: &Geometry, segment: &Segment) -> Result<View, ProjectorError> {
-    let Rays::Parallel { first, per_line, step, length_mm } = segment.rays;
+    let Rays::Parallel { first, per_line, step, length_mm } = segment.rays else { return Err(ProjectorError::Fan) };
     let (_, n_lines) = geometry.line_length_and_count(segment.along_rows);
     let n_bins = geometry.n_bins as f64;
     let farthest = first.abs() + per_line.abs() * n_lines as f64 + step.abs() * n_bins;

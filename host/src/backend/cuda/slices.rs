@@ -1,28 +1,29 @@
 //! The CT problem behind the requests of several solvers, on the device: one slice per solver.
 
 use super::data_term::DataTerm;
-use super::device::{Device, Traffic};
+use super::device::Device;
 use super::error::DeviceError;
 use super::network::CudaNetwork;
-use super::slice::{Buffers, Held, Slice, SlicesError, State};
+use super::state::{Buffers, Held, LinearSystem, SlicesError, State};
 use super::vector::{Lanes, Vectors};
-use crate::backend::{Counters, View};
+use crate::backend::{Counters, Slice, Slices, Traffic, View};
 use crate::ct::{Geometry, ProjectionError};
 use crate::unet::Weights;
-use gradus_core::Level;
+use gradus_core::{Answer, Batch, Level, Request};
 use std::rc::Rc;
 
 /// The part of the free memory that slices may take; the rest is for the prior, and for what is small.
 const SHARE: (usize, usize) = (3, 4);
 
-/// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for several slices: the twin of [`crate::backend::cpu::CpuEvaluator`].
+/// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for several slices: the twin of
+/// [`crate::backend::cpu::CpuSlices`].
 ///
 /// Vectors never leave the device; what crosses in an iteration are scalars, which [`Device::traffic`] counts. The
 /// network has two lanes for each of the n slices: lane s for the objective, lane n + s for the level of the direction.
 /// Requests of one kind are answered together, for any of the slices, through one pass of the network.
 #[derive(Debug)]
 pub struct CudaSlices {
-    device: Rc<Device>,
+    pub(super) device: Rc<Device>,
     pub(super) data_term: DataTerm,
     pub(super) network: CudaNetwork,
     pub(super) vectors: Vectors,
@@ -35,10 +36,13 @@ pub struct CudaSlices {
     pub(super) n: usize,
     pub(super) n_values: usize,
     pub(super) buffers: Buffers,
+    /// Of the linear solves, where there are any.
+    pub(super) system: Option<LinearSystem>,
+    pub(super) mirrors: bool,
 }
 
 impl CudaSlices {
-    /// Puts the slices on the device; `objective` is the member of the homotopy that is `f`.
+    /// Puts the slices on the device, at their starting points.
     ///
     /// # Errors
     /// When the geometry, the sizes or the prior do not fit, or the device cannot hold it all.
@@ -47,10 +51,9 @@ impl CudaSlices {
         geometry: Geometry,
         prior: &Weights,
         slices: &[Slice],
-        objective: Level,
     ) -> Result<Self, SlicesError> {
         let (size, n, n_values) = ((geometry.height, geometry.width), geometry.image_len(), geometry.sinogram_len());
-        for Slice { data, start } in slices {
+        for Slice { data, start, .. } in slices {
             if data.len() != n_values {
                 return Err(ProjectionError::SinogramLength { expected: n_values, got: data.len() }.into());
             }
@@ -67,7 +70,9 @@ impl CudaSlices {
             lanes: Lanes::new(device, 2 * n_slices)?,
             buffers: Buffers::new(device, slices, n)?,
             device: Rc::clone(device),
-            states: vec![State::fresh(objective); n_slices],
+            states: slices.iter().map(|slice| State::fresh(slice.objective)).collect(),
+            system: None,
+            mirrors: true,
             size,
             n,
             n_values,
@@ -76,7 +81,7 @@ impl CudaSlices {
         Ok(made)
     }
 
-    /// How many slices the device's free memory holds, with the vectors of either solver.
+    /// The number of slices that the device's free memory holds, with the vectors of the linear solves.
     ///
     /// # Errors
     /// When the size does not fit the prior, or the device failed.
@@ -93,15 +98,11 @@ impl CudaSlices {
         Self { network: self.network.with_view(view), ..self }
     }
 
-    /// The same slices, each with an objective of its own.
-    ///
-    /// # Panics
-    /// When there are not as many as slices.
+    /// The same slices, which [`Request::Denoise`] looks at in a mirror from turn to turn, or does not; by default it
+    /// does.
     #[must_use]
-    pub fn with_objectives(mut self, objectives: &[Level]) -> Self {
-        assert_eq!(objectives.len(), self.n_slices(), "one objective per slice");
-        self.states.iter_mut().zip(objectives).for_each(|(state, objective)| state.objective = *objective);
-        self
+    pub fn with_mirrors(self, mirrors: bool) -> Self {
+        Self { mirrors, ..self }
     }
 
     /// The same slices with the data terms `1/2 sum_i w_i (A x - y)_i^2`: one weight `w_i >= 0` for each value of a
@@ -130,34 +131,80 @@ impl CudaSlices {
         self.states.len()
     }
 
-    /// Where all this is.
+    /// The device that all this is on.
     #[must_use]
     pub fn device(&self) -> &Rc<Device> {
         &self.device
     }
+}
 
-    /// What a slice has cost so far.
-    #[must_use]
-    pub fn counters(&self, slice: usize) -> Counters {
-        self.states[slice].counters
+/// Parts of requests that are all of one kind, which `pick` takes, with their slices.
+fn all<R>(requests: &[(usize, Request)], pick: impl Fn(Request) -> Option<R>) -> Vec<(usize, R)> {
+    requests.iter().filter_map(|&(slice, request)| Some((slice, pick(request)?))).collect()
+}
+
+/// A function that takes what it wants of a request of one kind.
+macro_rules! of {
+    ($kind:pat => $wanted:expr) => {
+        |request| if let $kind = request { Some($wanted) } else { None }
+    };
+}
+
+impl Batch for CudaSlices {
+    type Error = DeviceError;
+
+    fn answer(&mut self, requests: &[(usize, Request)], answers: &mut [Answer]) -> Result<(), DeviceError> {
+        use Request as Ask;
+        let Some((_, kind)) = requests.first() else { return Ok(()) };
+        let made = match kind {
+            Ask::Direction { .. } => {
+                self.directions(&all(requests, of!(Ask::Direction { level, new_iterate } => (level, new_iterate))))?
+            }
+            Ask::Denoise { .. } => {
+                let wanted = of!(Ask::Denoise { level, variance, turn } => (level, variance, turn));
+                self.denoises(&all(requests, wanted))?
+            }
+            Ask::Gradient { .. } => {
+                self.gradients(&all(requests, of!(Ask::Gradient { level, new_iterate } => (level, new_iterate))))?
+            }
+            Ask::Solve { .. } => {
+                self.solves(&all(requests, of!(Ask::Solve { damping, iterations } => (damping, iterations))))?
+            }
+            Ask::Products => self.products(&all(requests, of!(Ask::Products => ())))?,
+            Ask::Change { .. } => self.changes(&all(requests, of!(Ask::Change { step } => step)))?,
+            Ask::Update { .. } => self.updates(&all(requests, of!(Ask::Update { step } => step)))?,
+            Ask::Done(_) => Vec::new(),
+        };
+        answers.iter_mut().zip(made).for_each(|(answer, made)| *answer = made);
+        Ok(())
+    }
+}
+
+impl Slices for CudaSlices {
+    fn objectives(&mut self, slices: &[usize], values: &mut [f64]) -> Result<(), DeviceError> {
+        if slices.is_empty() {
+            return Ok(());
+        }
+        let is_stale = |slice: &usize| self.states[*slice].held == Held::Other;
+        let stale: Vec<usize> = slices.iter().copied().filter(is_stale).collect();
+        self.evaluate(&stale, &[])?;
+        self.slices.set(slices)?;
+        let Buffers { residual, features, .. } = &self.buffers;
+        let (residual, features) = (residual.address(), features.address());
+        let of_data = self.vectors.products(&self.slices, self.n_values, residual, residual)?;
+        let of_prior = self.vectors.products(&self.slices, self.n, features, features)?;
+        let sums = of_data.iter().zip(&of_prior).zip(slices);
+        for (value, (([_, data], [_, prior]), slice)) in values.iter_mut().zip(sums) {
+            *value = 0.5 * (data + f64::from(self.states[*slice].objective.prior_weight) * prior);
+        }
+        Ok(())
     }
 
-    /// Copies the current iterate of a slice to the host, `[row][col]`.
-    ///
-    /// # Errors
-    /// When the device failed.
-    pub fn iterate(&self, slice: usize, image: &mut [f32]) -> Result<(), DeviceError> {
+    fn copy_iterate(&self, slice: usize, image: &mut [f32]) -> Result<(), DeviceError> {
         self.buffers.iterate.download(slice * self.n, image)
     }
 
-    /// Goes on with a slice from another image, as at the start of a run on another objective.
-    ///
-    /// # Errors
-    /// When the device failed.
-    ///
-    /// # Panics
-    /// When the image has not the slice's length.
-    pub fn restart(&mut self, slice: usize, x: &[f32], objective: Level) -> Result<(), DeviceError> {
+    fn restart(&mut self, slice: usize, x: &[f32], objective: Level) -> Result<(), DeviceError> {
         assert_eq!(x.len(), self.n, "an image of another length");
         self.buffers.iterate.upload(slice * self.n, x)?;
         let state = &mut self.states[slice];
@@ -165,31 +212,11 @@ impl CudaSlices {
         self.refresh_residuals(&[slice])
     }
 
-    /// `f(x)` at the current iterates of slices, without the constants of the prior. Costs a forward pass after an untested
-    /// step, which the next gradient then need not make.
-    ///
-    /// # Errors
-    /// When the device failed.
-    pub fn objectives(&mut self, slices: &[usize]) -> Result<Vec<f64>, DeviceError> {
-        if slices.is_empty() {
-            return Ok(Vec::new());
-        }
-        let stale: Vec<usize> =
-            slices.iter().copied().filter(|&slice| self.states[slice].held == Held::Other).collect();
-        self.evaluate(&stale, &[])?;
-        self.slices.set(slices)?;
-        let Buffers { residual, features, .. } = &self.buffers;
-        let (residual, features) = (residual.address(), features.address());
-        let of_data = self.vectors.products(&self.slices, self.n_values, residual, residual)?;
-        let of_prior = self.vectors.products(&self.slices, self.n, features, features)?;
-        let weights = slices.iter().map(|&slice| f64::from(self.states[slice].objective.prior_weight));
-        let sums = of_data.iter().zip(&of_prior).zip(weights);
-        Ok(sums.map(|(([_, data], [_, prior]), weight)| 0.5 * (data + weight * prior)).collect())
+    fn counters(&self, slice: usize) -> Counters {
+        self.states[slice].counters
     }
 
-    /// What has crossed between host and device so far.
-    #[must_use]
-    pub fn traffic(&self) -> Traffic {
-        self.device.traffic()
+    fn traffic(&self) -> Option<Traffic> {
+        Some(self.device.traffic())
     }
 }

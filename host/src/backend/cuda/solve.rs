@@ -1,43 +1,13 @@
-//! Conjugate gradient steps on vectors `[lane][n]` of several lanes at once.
+//! Conjugate gradient steps and mirrors: more operations on vectors `[lane][n]` of several lanes at once.
 
-use super::buffer::Buffer;
-use super::device::Device;
 use super::error::DeviceError;
-use super::vector::{Lanes, MAX_BLOCKS, blocks};
+use super::vector::{Lanes, Vectors, blocks};
 use crate::backend::Mirror;
 use gradus_cuda_kernels::solve::{Advance, Clear, Conjugate, Mirror as MirrorEntry, MirrorScalars};
-use gradus_cuda_kernels::vector::{Finish, PRODUCT_SUMS, Products};
+use gradus_cuda_kernels::vector::{PRODUCT_SUMS, Products};
 use gradus_cuda_kernels::{Address, BLOCK};
-use std::rc::Rc;
 
-/// The operations, and room for their scalars and sums.
-#[derive(Debug)]
-pub struct Solve {
-    device: Rc<Device>,
-    momenta: Buffer<f32>,
-    scalars: Buffer<[f32; 2]>,
-    mirrors: Buffer<MirrorScalars>,
-    partial: Buffer<f64>,
-    /// Of each lane of the list one sum, then [`PRODUCT_SUMS`].
-    sums: Buffer<f64>,
-}
-
-impl Solve {
-    /// Room for `lanes` lanes.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn new(device: &Rc<Device>, lanes: usize) -> Result<Self, DeviceError> {
-        Ok(Self {
-            device: Rc::clone(device),
-            momenta: Buffer::new(device, lanes)?,
-            scalars: Buffer::new(device, lanes)?,
-            mirrors: Buffer::new(device, lanes)?,
-            partial: Buffer::new(device, lanes * PRODUCT_SUMS * MAX_BLOCKS)?,
-            sums: Buffer::new(device, lanes * (1 + PRODUCT_SUMS))?,
-        })
-    }
-
+impl Vectors {
     /// `p <- r + momentum p`, with one momentum per lane of the list; keeps `|p|^2`. Where the momentum is 0, `p` may
     /// hold anything.
     ///
@@ -50,11 +20,11 @@ impl Solve {
         n: usize,
         (r, p): (Address<f32>, Address<f32>),
     ) -> Result<(), DeviceError> {
-        self.momenta.upload(0, momenta)?;
-        let (list, momenta, partial) = (lanes.address(), self.momenta.address(), self.partial.address());
+        self.factors.upload(0, momenta)?;
+        let (list, momenta, partial) = (lanes.address(), self.factors.address(), self.partial.address());
         let conjugate = Conjugate { lanes: list, momenta, r, p, partial, n: n as i32 };
         self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &conjugate)?;
-        self.finish(n, 0, lanes.len())
+        self.add_up(n, 0, lanes.len())
     }
 
     /// `|s|^2` of vectors of `n` numbers, and what [`conjugate`](Self::conjugate) kept: `[|p|^2, |s|^2]`.
@@ -65,7 +35,7 @@ impl Solve {
         let products = Products { lanes: lanes.address(), a: s, b: s, partial: self.partial.address(), n: n as i32 };
         self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &products)?;
         let len = lanes.len();
-        self.finish(n, len, PRODUCT_SUMS * len)?;
+        self.add_up(n, len, PRODUCT_SUMS * len)?;
         let mut sums = vec![0.0; (1 + PRODUCT_SUMS) * len];
         self.sums.download(0, &mut sums)?;
         let (conjugate, products) = sums.split_at(len);
@@ -85,18 +55,15 @@ impl Solve {
         (p, normal): (Address<f32>, Address<f32>),
         (d, r): (Address<f32>, Address<f32>),
     ) -> Result<Vec<f64>, DeviceError> {
-        self.scalars.upload(0, scalars)?;
-        let (list, scalars, partial) = (lanes.address(), self.scalars.address(), self.partial.address());
+        self.pairs.upload(0, scalars)?;
+        let (list, scalars, partial) = (lanes.address(), self.pairs.address(), self.partial.address());
         let advance = Advance { lanes: list, scalars, p, normal, d, r, partial, n: n as i32 };
         self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &advance)?;
-        self.finish(n, 0, lanes.len())?;
-        let mut sums = vec![0.0; lanes.len()];
-        self.sums.download(0, &mut sums)?;
-        Ok(sums)
+        Ok(self.finish::<1>(n, lanes.len())?.into_iter().map(|[square]| square).collect())
     }
 
-    /// `out = M x`, or with `factors` `out <- out + factor M x`, of images of `(height, width)` pixels; one mirror and factor
-    /// per lane of the list.
+    /// `out = M x`, or with `factors` `out <- out + factor M x`, of images of `(height, width)` pixels; one mirror and
+    /// factor per lane of the list.
     ///
     /// # Errors
     /// When the device fails.
@@ -125,12 +92,5 @@ impl Solve {
     /// When the device fails.
     pub fn clear(&self, lanes: &Lanes, n: usize, out: Address<f32>) -> Result<(), DeviceError> {
         self.device.launch_over(n, lanes.len(), &Clear { lanes: lanes.address(), out, n: n as i32 })
-    }
-
-    /// Adds up what the blocks left of `count` sums, to the place `first`.
-    fn finish(&self, n: usize, first: usize, count: usize) -> Result<(), DeviceError> {
-        let sums = self.sums.address().offset(first);
-        let finish = Finish { partial: self.partial.address(), sums, n_blocks: blocks(n) as i32 };
-        self.device.launch([count, 1, 1], BLOCK, &finish)
     }
 }

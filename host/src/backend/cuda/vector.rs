@@ -3,6 +3,7 @@
 use super::buffer::Buffer;
 use super::device::Device;
 use super::error::{DeviceError, int};
+use gradus_cuda_kernels::solve::MirrorScalars;
 use gradus_cuda_kernels::vector::{
     AddScaled, Copy, DIRECTION_SUMS, Direction, DirectionScalars, Finish, HalfSquareChange, PRODUCT_SUMS, Products,
     Trial, Update,
@@ -11,7 +12,7 @@ use gradus_cuda_kernels::{Address, BLOCK};
 use std::rc::Rc;
 
 /// Blocks that share one lane's sums at most: enough to fill a device, few enough to add up.
-pub(super) const MAX_BLOCKS: usize = 256;
+const MAX_BLOCKS: usize = 256;
 
 /// The lanes that take part in a launch.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl Lanes {
         self.len
     }
 
-    /// Whether there is none.
+    /// True if there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -61,14 +62,16 @@ impl Lanes {
     }
 }
 
-/// Operations on vectors `[lane][n]`, and room for their sums.
+/// Operations on vectors `[lane][n]`, and room for their scalars and sums.
 #[derive(Debug)]
 pub struct Vectors {
-    device: Rc<Device>,
+    pub(super) device: Rc<Device>,
     scalars: Buffer<DirectionScalars>,
-    factors: Buffer<f32>,
-    partial: Buffer<f64>,
-    sums: Buffer<f64>,
+    pub(super) factors: Buffer<f32>,
+    pub(super) pairs: Buffer<[f32; 2]>,
+    pub(super) mirrors: Buffer<MirrorScalars>,
+    pub(super) partial: Buffer<f64>,
+    pub(super) sums: Buffer<f64>,
 }
 
 /// The vectors that a direction is made of and goes to, `[lane][n]`.
@@ -103,16 +106,22 @@ impl Vectors {
             device: Rc::clone(device),
             scalars: Buffer::new(device, lanes)?,
             factors: Buffer::new(device, lanes)?,
+            pairs: Buffer::new(device, lanes)?,
+            mirrors: Buffer::new(device, lanes)?,
             partial: Buffer::new(device, lanes * DIRECTION_SUMS * MAX_BLOCKS)?,
             sums: Buffer::new(device, lanes * DIRECTION_SUMS)?,
         })
     }
 
-    /// Adds up what the blocks left, for each lane `quantities` sums.
-    fn finish<const Q: usize>(&self, n: usize, lanes: usize) -> Result<Vec<[f64; Q]>, DeviceError> {
-        let n_blocks = blocks(n) as i32;
-        let finish = Finish { partial: self.partial.address(), sums: self.sums.address(), n_blocks };
-        self.device.launch([lanes * Q, 1, 1], BLOCK, &finish)?;
+    /// Adds up what the blocks left of `count` sums, to the place `first`.
+    pub(super) fn add_up(&self, n: usize, first: usize, count: usize) -> Result<(), DeviceError> {
+        let (partial, sums, n_blocks) = (self.partial.address(), self.sums.address().offset(first), blocks(n) as i32);
+        self.device.launch([count, 1, 1], BLOCK, &Finish { partial, sums, n_blocks })
+    }
+
+    /// Adds up what the blocks left, for each lane `Q` sums.
+    pub(super) fn finish<const Q: usize>(&self, n: usize, lanes: usize) -> Result<Vec<[f64; Q]>, DeviceError> {
+        self.add_up(n, 0, lanes * Q)?;
         let mut sums = vec![0.0; lanes * Q];
         self.sums.download(0, &mut sums)?;
         Ok(sums.as_chunks().0.to_vec())

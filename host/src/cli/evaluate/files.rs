@@ -1,9 +1,9 @@
 //! The files of an evaluation's folder, and what is printed.
 
-use crate::Failure;
+use crate::ending::Failure;
 use crate::terminal::Terminal;
 use gradus::data::write_atomically;
-use gradus::evaluate::{Evaluation, Figures, Published, Summary, TableKind};
+use gradus::paper::tables::{Evaluation, Figures, Published, Summary, TableKind};
 use gradus::report::{Figure, Report, Section, Status, Table, picture_strip};
 use miette::IntoDiagnostic;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Screen pixels a pixel in the strip of pictures.
 const MAGNIFICATION: usize = 2;
 
-/// What is to be written.
+/// Everything that is to be written.
 #[derive(Debug)]
 pub struct Output {
     folder: PathBuf,
@@ -25,7 +25,7 @@ pub struct Output {
     pub figures: Option<Figures>,
     /// Fig. 1.
     pub panels: Vec<Figure>,
-    /// What was left out, and why.
+    /// Parts that were left out, and why.
     pub left_out: Vec<String>,
     /// Seconds of the whole, for the page.
     pub seconds: Option<f64>,
@@ -101,13 +101,13 @@ impl Output {
             "status": if is_done { "done" } else { "stopped" },
             "tables": tables,
             "figures": figures,
-            "device": evaluation.protocol().reconstruction.device,
-            "precision": evaluation.protocol().reconstruction.precision,
+            "device": evaluation.protocol().device,
+            "precision": evaluation.protocol().precision,
             "alpha_per_std": evaluation.protocol().alpha_per_std,
             "alpha_source": evaluation.protocol().alpha_source,
             "left_out": self.left_out,
             "seconds": self.seconds,
-            "output": self.folder,
+            "output": self.folder.display().to_string(),
         })
     }
 
@@ -138,7 +138,7 @@ fn settings(evaluation: &Evaluation) -> Section {
         ("Views", p.views.to_string()),
         ("Noise over the mean line integral", p.noise.to_string()),
         ("Alpha over the noise", format!("{} ({:?})", p.alpha_per_std, p.alpha_source).to_lowercase()),
-        ("Iterations", p.reconstruction.steps.to_string()),
+        ("Iterations", p.steps.to_string()),
         ("Rows computed", evaluation.results().n_rows().to_string()),
     ];
     Section { title: "Evaluation".into(), rows: rows.map(|(name, value)| (name.to_owned(), value)).to_vec() }

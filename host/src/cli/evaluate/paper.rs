@@ -1,10 +1,12 @@
 //! `--paper`: everything that fits into the time there is, planned by measured first runs.
 
-use super::{Arguments, Session};
-use crate::{End, Failure, toy};
+use super::arguments::Arguments;
+use super::session::Session;
+use crate::ending::{End, Failure};
+use crate::toy;
 use gradus::data::write_atomically;
-use gradus::evaluate::{CONTENDERS, Costs, Job, RunEnd, TABLES, TableKind, jobs_of, plan, seconds_of};
-use gradus::toy::{N_T_MAX, by_iteration_csv, rates_csv};
+use gradus::paper::tables::{CONTENDERS, Costs, Job, RunEnd, TABLES, TableKind, jobs_of, plan, seconds_of};
+use gradus::paper::toy::{N_T_MAX, by_iteration_csv, rates_csv};
 use miette::IntoDiagnostic;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -52,8 +54,8 @@ pub fn run(arguments: &Arguments, mut session: Session<'_>) -> Result<End, Failu
     Ok(if is_done { End::Done } else { End::Unfinished })
 }
 
-/// Seconds of one reconstruction by each method; `None` when stopped. One that was made in an earlier run is made again,
-/// for its time.
+/// Seconds of one reconstruction by each method; `None` when stopped. One that was made in an earlier run is made
+/// again, for its time.
 fn measure(session: &mut Session<'_>) -> Result<Option<Costs>, Failure> {
     let mut costs = Costs::new();
     for contender in &CONTENDERS {

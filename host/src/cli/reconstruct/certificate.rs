@@ -1,14 +1,12 @@
-//! What a run showed of Theorem 3.2, in the words of the report, the summary and `--json`.
+//! The certificate of a run in the words of the report, the summary and `--json`.
 //!
-//! The theorem says that every limit point is stationary, if directions are bounded (Definition 3.1 (a)), descend on `f`
-//! (Definition 3.1 (b), eq. 13), and every step passes Armijo's test. A run shows these, step by step.
+//! The theorem says that every limit point is stationary, if directions are bounded (Definition 3.1 (a)), descend on
+//! `f` (Definition 3.1 (b), eq. 13), and every step passes Armijo's test. A run shows these, step by step.
 
-use super::files::section as table;
-use gradus::report::Section;
 use gradus_core::Certificate;
 use serde_json::{Value, json};
 
-/// What may not pass in silence.
+/// Findings that may not pass in silence.
 pub fn warnings(c: &Certificate) -> Vec<String> {
     let mut warnings = Vec::new();
     if c.failed_searches > 0 {
@@ -45,8 +43,8 @@ pub fn text(c: &Certificate) -> String {
     let approach =
         if c.approach_steps > 0 { format!("{} steps of approach, ", c.approach_steps) } else { String::new() };
     format!(
-        "{approach}{} steps, {} of them ascending; {} levels left without a step, {} failed line searches\n  at the end |grad f| = \
-         {:.3e}; largest |d| {:.3e}; least -<grad f, d> {:.3e}, least cosine {:.4}",
+        "{approach}{} steps, {} of them ascending; {} levels left without a step, {} failed line searches\n  \
+         at the end |grad f| = {:.3e}; largest |d| {:.3e}; least -<grad f, d> {:.3e}, least cosine {:.4}",
         c.steps,
         c.ascending_steps,
         c.skipped_levels,
@@ -58,25 +56,20 @@ pub fn text(c: &Certificate) -> String {
     )
 }
 
-/// The table of the page.
-pub fn section(certificate: Option<&Certificate>) -> Section {
-    let Some(c) = certificate else {
-        return table("Certificate", &[("None", "this method makes no claim of descent".into())]);
-    };
-    table(
-        "Certificate",
-        &[
-            ("|grad f| at the end", format!("{:.4e}", c.gradient_norm)),
-            ("Largest |d|, Definition 3.1 (a)", format!("{:.4e}", c.largest_direction)),
-            ("Least -<grad f, d>, Definition 3.1 (b)", format!("{:.4e}", c.least_descent)),
-            ("Least cosine between -grad f and d", format!("{:.4}", c.least_cosine)),
-            ("Levels left without a step, adaptive schedule", c.skipped_levels.to_string()),
-            ("Line searches without a passing trial", c.failed_searches.to_string()),
-            ("Untested steps of the approach", c.approach_steps.to_string()),
-            ("Steps", c.steps.to_string()),
-            ("Steps along ascending directions", c.ascending_steps.to_string()),
-        ],
-    )
+/// The rows of the page's table.
+pub fn rows(certificate: Option<&Certificate>) -> Vec<(&'static str, String)> {
+    let Some(c) = certificate else { return vec![("None", "this method makes no claim of descent".into())] };
+    vec![
+        ("|grad f| at the end", format!("{:.4e}", c.gradient_norm)),
+        ("Largest |d|, Definition 3.1 (a)", format!("{:.4e}", c.largest_direction)),
+        ("Least -<grad f, d>, Definition 3.1 (b)", format!("{:.4e}", c.least_descent)),
+        ("Least cosine between -grad f and d", format!("{:.4}", c.least_cosine)),
+        ("Levels left without a step, adaptive schedule", c.skipped_levels.to_string()),
+        ("Line searches without a passing trial", c.failed_searches.to_string()),
+        ("Untested steps of the approach", c.approach_steps.to_string()),
+        ("Steps", c.steps.to_string()),
+        ("Steps along ascending directions", c.ascending_steps.to_string()),
+    ]
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
+use super::super::geometry::{Detector, Fan};
+use super::super::rays::Segment;
 use super::super::test_support::*;
 use super::*;
-use crate::ct::geometry::Beam;
 use npyz::npz::NpzArchive;
 
 /// Every (ray, pixel, weight) of Joseph's sum; `places` says where the ray of a bin meets the lines.
@@ -15,7 +16,11 @@ fn weights(g: &Geometry, places: impl Fn(usize, &Segment, usize) -> Vec<f64>) ->
                     for (j, weight) in [(near, 1.0 - (p - near)), (near + 1.0, p - near)] {
                         if j >= 0.0 && j < length as f64 {
                             let (row, col) = if segment.along_rows { (line, j as usize) } else { (j as usize, line) };
-                            all.push((view * g.n_bins + k, row * g.width + col, weight * segment.rays.length_mm(k)));
+                            all.push((
+                                view * g.n_bins + k,
+                                row * g.width + col,
+                                weight * segment.crossing(k).length_mm,
+                            ));
                         }
                     }
                 }
@@ -28,7 +33,7 @@ fn weights(g: &Geometry, places: impl Fn(usize, &Segment, usize) -> Vec<f64>) ->
 /// Weights in f64 at the exact places.
 fn exact_weights(g: &Geometry) -> Vec<(usize, usize, f64)> {
     let n_lines = |segment: &Segment| g.line_length_and_count(segment.along_rows).1;
-    weights(g, |_, segment, k| (0..n_lines(segment)).map(|line| segment.rays.place(k, line)).collect())
+    weights(g, |_, segment, k| (0..n_lines(segment)).map(|line| segment.place(k, line)).collect())
 }
 
 fn apply(weights: &[(usize, usize, f64)], image: &[f32], n_rays: usize) -> Vec<f32> {
@@ -106,13 +111,22 @@ fn geometries() -> Vec<Geometry> {
     all
 }
 
-fn quarter(k: f64) -> f64 {
-    k * std::f64::consts::FRAC_PI_2
+/// Fans whose sources are far enough for windows of rays.
+fn larger_fans() -> Vec<Geometry> {
+    let of = |detector, n: usize, distance: f64| {
+        let source_to_axis_mm = distance * n as f64;
+        let fan = Fan { detector, source_to_axis_mm, source_to_detector_mm: 1.3 * source_to_axis_mm };
+        let g = Geometry::covering_by_fan(n, n + 3, 13, fan);
+        Geometry { detector_offset_mm: 1.7, ..g }
+    };
+    let sizes = [(90, 1.43), (100, 2.0), (65, 4.0), (64, 1e3)];
+    [Detector::Flat, Detector::Curved].into_iter().flat_map(|d| sizes.map(|(n, distance)| of(d, n, distance))).collect()
 }
 
 #[test]
 fn both_maps_are_joseph_in_f64() {
-    for g in geometries().into_iter().chain([Geometry::covering(100, 100, 17)]) {
+    let larger = larger_fans().into_iter().chain([Geometry::covering(100, 100, 17)]);
+    for g in geometries().into_iter().chain(fans()).chain(larger) {
         let (image, sinogram) = (signed(g.image_len(), 1), signed(g.sinogram_len(), 2));
         let (mut ax, mut aty) = (vec![f32::NAN; sinogram.len()], vec![f32::NAN; image.len()]);
         let mut projector = Projector::new(g.clone()).unwrap();
@@ -155,7 +169,8 @@ fn golden_vectors_of_astra() {
 #[test]
 fn adjoint_is_the_transpose() {
     let mut worst = (0.0f64, 0.0f64);
-    for (seed, g) in geometries().into_iter().chain([Geometry::covering(64, 64, 30)]).enumerate() {
+    let larger = larger_fans().into_iter().chain([Geometry::covering(64, 64, 30)]);
+    for (seed, g) in geometries().into_iter().chain(fans()).chain(larger).enumerate() {
         let mut projector = Projector::new(g.clone()).unwrap();
         let x = signed(g.image_len(), seed as u64);
         let mut ax = vec![0.0; g.sinogram_len()];
@@ -181,17 +196,22 @@ fn adjoint_is_the_transpose() {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let g = Geometry { detector_offset_mm: 0.3, ..Geometry::covering(61, 50, 19) };
-    let (x, y) = (signed(g.image_len(), 5), signed(g.sinogram_len(), 6));
-    let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let mut projector = Projector::new(g.clone()).unwrap();
-        let (mut ax, mut aty) = (vec![0.0; y.len()], vec![0.0; x.len()]);
-        pool.install(|| projector.forward_project(&x, &mut ax).and_then(|()| projector.adjoint(&y, &mut aty))).unwrap();
-        ax.iter().chain(&aty).map(|v| v.to_bits()).collect::<Vec<u32>>()
-    };
-    assert_eq!(run(1), run(2));
-    assert_eq!(run(1), run(3));
+    let parallel = Geometry { detector_offset_mm: 0.3, ..Geometry::covering(61, 50, 19) };
+    for g in [parallel, larger_fans()[0].clone(), larger_fans()[6].clone()] {
+        let (x, y) = (signed(g.image_len(), 5), signed(g.sinogram_len(), 6));
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (mut ax, mut aty) = (vec![0.0; y.len()], vec![0.0; x.len()]);
+            let projected = pool.install(|| {
+                let mut projector = Projector::new(g.clone()).unwrap();
+                projector.forward_project(&x, &mut ax).and_then(|()| projector.adjoint(&y, &mut aty))
+            });
+            projected.unwrap();
+            ax.iter().chain(&aty).map(|v| v.to_bits()).collect::<Vec<u32>>()
+        };
+        assert_eq!(run(1), run(2));
+        assert_eq!(run(1), run(3));
+    }
 }
 
 #[test]
@@ -216,16 +236,53 @@ fn discs_and_ellipses_come_near_their_line_integrals() {
             Ellipse { value: 0.8, half_axes: (0.3 * n, 0.12 * n), centre: (-0.1 * n, 0.07 * n), rotation_rad: 0.7 };
         [disc, ellipse]
     };
-    for which in 0..2 {
+    let fan = |detector, n: usize| {
+        let fan = Fan { detector, source_to_axis_mm: 2.5 * n as f64, source_to_detector_mm: 4.0 * n as f64 };
+        Geometry::covering_by_fan(n, n, 45, fan)
+    };
+    let beams: [&dyn Fn(usize) -> Geometry; 3] =
+        [&|n| Geometry::covering(n, n, 45), &|n| fan(Detector::Flat, n), &|n| fan(Detector::Curved, n)];
+    for (which, beam) in [0, 1].into_iter().flat_map(|which| beams.map(|beam| (which, beam))) {
         let errors = [64, 128, 256].map(|n| {
-            let g = Geometry::covering(n, n, 45);
+            let g = beam(n);
             let shape = [shapes(n as f64)[which]];
             let mut sinogram = vec![0.0; g.sinogram_len()];
             Projector::new(g.clone()).unwrap().forward_project(&draw(&g, &shape, 8), &mut sinogram).unwrap();
             relative_error(&sinogram, &analytic_sinogram(&g, &shape))
         });
         println!("shape {which}: errors at 64, 128, 256: {errors:?}");
-        assert!(errors[0] > errors[1] && errors[1] > errors[2] && errors[2] <= 0.01, "{errors:?}");
+        let bound = [0.005, 0.01][which];
+        assert!(errors[0] > errors[1] && errors[1] > errors[2] && errors[2] <= bound, "{errors:?}");
+    }
+}
+
+/// A source at distance D tilts the ray at s by s / D and moves it by s^3 / (2 D^2): to first order, the difference to the
+/// parallel beam falls as 1 / D.
+#[test]
+fn a_far_source_is_a_parallel_beam() {
+    let n = 48;
+    let parallel = Geometry { detector_offset_mm: 0.4, ..Geometry::covering(n, n, 20) };
+    let (x, y) = (signed(parallel.image_len(), 1), signed(parallel.sinogram_len(), 2));
+    let maps = |g: Geometry| {
+        let (mut ax, mut aty) = (vec![0.0; y.len()], vec![0.0; x.len()]);
+        let mut projector = Projector::new(g).unwrap();
+        projector.forward_project(&x, &mut ax).and_then(|()| projector.adjoint(&y, &mut aty)).unwrap();
+        (ax, aty)
+    };
+    let wanted = maps(parallel.clone());
+    for detector in [Detector::Flat, Detector::Curved] {
+        let errors = [1e3, 1e4, 1e5].map(|distance| {
+            let source_to_axis_mm = distance * n as f64;
+            let fan = Fan { detector, source_to_axis_mm, source_to_detector_mm: source_to_axis_mm };
+            let found = maps(Geometry { beam: Beam::Fan(fan), ..parallel.clone() });
+            [relative_error(&found.0, &wanted.0), relative_error(&found.1, &wanted.1)]
+        });
+        println!("{detector:?}: errors at 1e3, 1e4, 1e5 sides: {errors:?}");
+        for map in 0..2 {
+            assert!((errors[0][map] / errors[1][map] / 10.0 - 1.0).abs() < 0.1, "{errors:?}");
+            assert!((errors[1][map] / errors[2][map] / 10.0 - 1.0).abs() < 0.1, "{errors:?}");
+            assert!(errors[2][map] < 1e-4, "{errors:?}");
+        }
     }
 }
 

@@ -1,7 +1,8 @@
-use super::super::fbp::{FilteredBackprojector, Window};
+use super::super::fbp::FilteredBackprojector;
 use super::super::geometry::Geometry;
 use super::super::noise::relative_gaussian;
 use super::super::test_support::*;
+use super::super::window::Window;
 use super::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 /// One figure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Figure {
-    /// What is counted.
+    /// Its name.
     pub name: String,
-    /// How much.
+    /// The count.
     pub value: u32,
     /// `B` or `instructions`.
     pub unit: String,
@@ -70,9 +70,11 @@ pub fn measured() -> Vec<Figure> {
     assert_eq!(code, Some(0), "{lines:?}");
     let counts = |name: &str| lines.iter().filter(|line| line.name == name).map(Line::value).collect::<Vec<_>>();
     let count = |name: &str| counts(name).first().copied().unwrap_or_else(|| panic!("no {name} in {lines:?}"));
-    let iterations = counts("iteration");
-    let most = iterations.iter().copied().max().unwrap_or_default();
-    let mean = iterations.iter().sum::<u32>() / u32::try_from(iterations.len().max(1)).unwrap_or(1);
+    let most = |name: &str| counts(name).into_iter().max().unwrap_or_default();
+    let mean = |name: &str| {
+        let counts = counts(name);
+        counts.iter().sum::<u32>() / u32::try_from(counts.len().max(1)).unwrap_or(1)
+    };
     // Two runs of the same solver, with 1 and with 20 trials in each iteration.
     let trial = (count("trial-20") - count("trial-1")) / 19;
     let static_ram = sizes(&image("size_algorithm_2")).1 - sizes(&image("size_nothing")).1;
@@ -82,6 +84,7 @@ pub fn measured() -> Vec<Figure> {
     vec![
         bytes("flash: Algorithm 2, its schedules, weights and step sizes, with `libm`", flash("size_algorithm_2")),
         bytes("flash: Algorithm 1 instead, with its line search", flash("size_algorithm_1")),
+        bytes("flash: the default method, `Preconditioned`, instead", flash("size_default")),
         bytes("flash: more for `to_bytes` and `from_bytes`", flash("size_saved_state") - flash("size_algorithm_2")),
         bytes(
             "flash: `GaussianMixture` alone, 16 dimensions, with `libm` and 1.1 kB of test data",
@@ -91,6 +94,7 @@ pub fn measured() -> Vec<Figure> {
         bytes("flash: more for feature `defmt`, every record logged", defmt),
         bytes("RAM: `GradientLike`, all that Algorithm 2 keeps", static_ram),
         bytes("RAM: `GraduatedFlow`", count("ram-graduated-flow")),
+        bytes("RAM: `Preconditioned`", count("ram-preconditioned")),
         bytes("RAM: a `Record` in a ring", count("ram-record")),
         bytes("stack: Algorithm 2 alone, and what measures it", count("stack-solver")),
         bytes("stack: the reconstruction, its prior of 1.1 kB included", count("stack-reconstruction")),
@@ -101,7 +105,9 @@ pub fn measured() -> Vec<Figure> {
         instructions("`Buffers`, a pixel in an iteration", count("vectors-per-pixel")),
         instructions("`GaussianMixture::score`, 15 components in 16 dimensions", count("score-exact")),
         instructions("`Preview::score`, likewise", count("score-preview")),
-        instructions("reconstruction, mean iteration", mean),
-        instructions("reconstruction, longest iteration", most),
+        instructions("reconstruction, mean iteration", mean("iteration")),
+        instructions("reconstruction, longest iteration", most("iteration")),
+        instructions("reconstruction by the default method, mean iteration", mean("default-iteration")),
+        instructions("reconstruction by the default method, longest iteration", most("default-iteration")),
     ]
 }

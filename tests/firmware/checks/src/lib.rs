@@ -50,7 +50,7 @@ pub fn run(argument: &str) -> (Option<i32>, Vec<Line>) {
 /// A line of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// What it is.
+    /// The first word.
     pub name: String,
     /// Its words, any NaN with a positive sign.
     pub words: Vec<u32>,
@@ -97,12 +97,14 @@ pub fn run_here(name: &str) -> Vec<Line> {
 pub fn n_steps(lines: &[Line]) -> usize {
     // The tag at the start of a state, or for the toy each iterate of two numbers.
     lines.iter().filter(|line| line.name == "iterate" && line.words.len() == 2).count()
-        + lines.iter().filter(|line| line.name == "state" && line.words.first() == Some(&TAG)).count()
+        + lines.iter().filter(|line| line.name == "state" && line.words.first().is_some_and(is_tag)).count()
 }
 
-const TAG: u32 = u32::from_le_bytes(*b"GL02");
+fn is_tag(word: &u32) -> bool {
+    [*b"GL02", *b"PG04"].contains(&word.to_le_bytes())
+}
 
-/// What a tool of the Arm binutils prints about an image.
+/// The output of a tool of the Arm binutils about an image.
 pub fn binutils(tool: &str, arguments: &[&str], image: &PathBuf) -> String {
     let output = Command::new(format!("arm-none-eabi-{tool}")).args(arguments).arg(image).output();
     let output = output.expect("binutils-arm-none-eabi is installed");

@@ -19,22 +19,26 @@ fn compare(name: &str, least_steps: usize) {
 #[test]
 fn every_accepted_step_of_the_toy() {
     compare("toy", 900);
+    compare("default-toy", 50);
 }
 
 #[test]
 fn every_accepted_step_of_the_reconstruction() {
     compare("reconstruct", 60);
+    compare("default", 20);
 }
 
 /// Stopped at every request, resumed from bytes: the same steps as in one go, and as here.
 #[test]
 fn a_run_that_is_stopped_at_every_request() {
-    compare("restarts", 60);
-    let ((_, whole), (_, resumed)) = (run("reconstruct"), run("restarts"));
-    let steps = |lines: &[firmware_checks::Line], name: &str| {
-        lines.iter().filter(|line| line.name == name).cloned().collect::<Vec<_>>()
-    };
-    for name in ["state", "iterate", "record"] {
-        assert_eq!(steps(&whole, name), steps(&resumed, name), "{name}");
+    for (one_go, restarts, least_steps) in [("reconstruct", "restarts", 60), ("default", "default-restarts", 20)] {
+        compare(restarts, least_steps);
+        let ((_, whole), (_, resumed)) = (run(one_go), run(restarts));
+        let steps = |lines: &[firmware_checks::Line], name: &str| {
+            lines.iter().filter(|line| line.name == name).cloned().collect::<Vec<_>>()
+        };
+        for name in ["state", "iterate", "record"] {
+            assert_eq!(steps(&whole, name), steps(&resumed, name), "{restarts}: {name}");
+        }
     }
 }

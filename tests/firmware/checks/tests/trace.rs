@@ -44,7 +44,7 @@ fn parts(text: &str) -> (Vec<f32>, String) {
 
 #[test]
 fn every_record_is_drained_and_decoded() {
-    for name in ["toy", "reconstruct"] {
+    for name in ["toy", "reconstruct", "default"] {
         let mut here = Shown(Vec::new());
         let end = named_runs::run(name, &mut Buffers::new(), &mut here);
         here.0.push(format!("end {end:?}"));

@@ -4,7 +4,7 @@ use cortex_m_semihosting::nr;
 
 const LENGTH: usize = 64;
 
-/// What SYS_GET_CMDLINE of the Arm semihosting interface takes and fills in.
+/// The block that SYS_GET_CMDLINE of the Arm semihosting interface takes and fills in.
 #[repr(C)]
 struct Request {
     text: *mut u8,

@@ -7,7 +7,7 @@
 use crate::projector::{N_BINS, View};
 use core::task::Poll;
 
-/// What the accelerator does with image and sinogram.
+/// A job on image and sinogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Job {

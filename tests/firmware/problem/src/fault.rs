@@ -3,9 +3,9 @@
 use crate::scan::ScanError;
 use gradus_core::prior::MixtureError;
 use gradus_core::toy::NotPlanar;
-use gradus_core::{AnswerError, DriveError, ScheduleError, SettingsError, StateError, WrongLength};
+use gradus_core::{AnswerError, BuffersError, DriveError, ScheduleError, SettingsError, StateError, WrongLength};
 
-/// Why a run failed.
+/// Reasons for which a run fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Fault {
@@ -23,6 +23,8 @@ pub enum Fault {
     Length(WrongLength),
     /// The toy was given something other than points of the plane.
     Point(NotPlanar),
+    /// The plain evaluator was asked for what its problem or memory is not made for.
+    NotMadeFor,
     /// There is no run of that name.
     NoSuchRun,
     /// The run did not come to its end.
@@ -45,6 +47,7 @@ impl Fault {
             Self::Prior(_) => "prior",
             Self::Length(_) => "length",
             Self::Point(_) => "point",
+            Self::NotMadeFor => "not-made-for",
             Self::NoSuchRun => "no-such-run",
             Self::Unfinished => "unfinished",
         }
@@ -71,6 +74,15 @@ impl<E: Into<Self>> From<DriveError<E>> for Fault {
         match error {
             DriveError::Evaluator(error) => error.into(),
             DriveError::Answer(error) => Self::Answer(error),
+        }
+    }
+}
+
+impl<E: Into<Self>> From<BuffersError<E>> for Fault {
+    fn from(error: BuffersError<E>) -> Self {
+        match error {
+            BuffersError::Problem(error) => error.into(),
+            BuffersError::NoLinearModel | BuffersError::NoSolve => Self::NotMadeFor,
         }
     }
 }

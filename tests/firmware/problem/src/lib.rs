@@ -1,4 +1,4 @@
-//! What the firmware image computes, shared with the machine that checks it: the toy trajectory of the core, and a
+//! The work of the firmware image, shared with the machine that checks it: the toy trajectory of the core, and a
 //! small reconstruction whose projector is a device that answers later.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -6,6 +6,7 @@
 
 pub mod accelerator;
 pub mod fault;
+pub mod linear_solve;
 pub mod lines;
 pub mod named_runs;
 pub mod patch_prior;

@@ -6,7 +6,7 @@ use gradus_core::{Outcome, Record};
 /// Words on a line.
 pub const WORDS: usize = 32;
 
-/// Whoever takes lines.
+/// A taker of lines.
 pub trait Lines {
     /// One line: a name and at most [`WORDS`] words.
     fn line(&mut self, name: &str, words: &[u32]);

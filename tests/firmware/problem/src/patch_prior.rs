@@ -68,12 +68,12 @@ fn gather(image: &[f32; N_PIXELS], patch: usize) -> Patch {
 const N_PATCHES: usize = N_PIXELS / PATCH_PIXELS;
 
 impl PatchPrior {
-    /// The mixture of flat patches and edges under the kernel of the trained models.
+    /// The mixture of flat patches and edges under `kernel`.
     ///
     /// # Errors
     /// Never: the components are valid. The core checks them all the same.
-    pub fn new() -> Result<Self, MixtureError> {
-        GaussianMixture::new(COMPONENTS, PerturbationKernel::VP).map(|mixture| Self { mixture })
+    pub fn new(kernel: PerturbationKernel) -> Result<Self, MixtureError> {
+        GaussianMixture::new(COMPONENTS, kernel).map(|mixture| Self { mixture })
     }
 
     /// `out += alpha_t grad R(x, t)`.

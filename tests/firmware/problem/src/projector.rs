@@ -23,9 +23,9 @@ const ONE: f32 = (1 << FRACTION_BITS) as f32;
 /// One view of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct View {
-    /// Whether lines are rows and positions columns; else the other way round.
+    /// Set where lines are rows and positions columns; else it is the other way round.
     by_rows: bool,
-    /// Where bin 0 crosses line 0.
+    /// The place at which bin 0 crosses line 0.
     start: i32,
     per_bin: i32,
     per_line: i32,

@@ -8,11 +8,11 @@ use crate::trace_ring::TraceRing;
 use core::ops::ControlFlow;
 use core::task::Poll;
 use gradus_core::{
-    Backtracking, Buffers, GradientLike, Homotopy, Outcome, PerturbationKernel, Record, RegularisationWeight, Request,
-    Schedule, Solver, Spacing, Status, StepCandidate, drive, toy,
+    Backtracking, Buffers, GradientLike, Homotopy, PerturbationKernel, Preconditioned, Record, RegularisationWeight,
+    Request, Schedule, Solver, Spacing, StateError, Status, StepCandidate, drive, toy,
 };
 
-/// Whoever watches a run.
+/// A watcher of a run.
 pub trait Observer {
     /// A step was taken to `iterate`; `state` are the bytes of the solver.
     fn accepted(&mut self, state: &[u8], iterate: &[f32]);
@@ -20,19 +20,62 @@ pub trait Observer {
     fn record(&mut self, record: &Record);
 }
 
+/// A solver whose state can be bytes.
+pub trait Saved: Solver + Sized {
+    /// Shows the bytes to `observer`, with the iterate to which a step was taken.
+    fn accepted(&self, observer: &mut impl Observer, iterate: &[f32]);
+    /// The solver that the bytes give.
+    ///
+    /// # Errors
+    /// When they are refused.
+    fn resumed(&self) -> Result<Self, StateError>;
+}
+
+macro_rules! saved {
+    ($($solver:ty),+) => {
+        $(impl Saved for $solver {
+            fn accepted(&self, observer: &mut impl Observer, iterate: &[f32]) {
+                observer.accepted(&self.to_bytes(), iterate);
+            }
+
+            fn resumed(&self) -> Result<Self, StateError> {
+                Self::from_bytes(&self.to_bytes())
+            }
+        })+
+    };
+}
+saved!(GradientLike, Preconditioned);
+
 /// The toy trajectory by Algorithm 2 from (3, 7), through the plain driver.
 ///
 /// # Errors
 /// When settings or buffers are wrong, or a number is not finite.
 pub fn toy_trajectory(observer: &mut impl Observer) -> Result<Status, Fault> {
-    let mut solver = toy::gradient_like(1.2, 1300)?;
+    toy_by(toy::gradient_like(1.2, 1300)?, observer)
+}
+
+/// The same by the default method.
+///
+/// # Errors
+/// When settings or buffers are wrong, or a number is not finite.
+pub fn toy_by_default(observer: &mut impl Observer) -> Result<Status, Fault> {
+    let homotopy = Homotopy {
+        schedule: Schedule::new(Spacing::Logarithmic, 1.2, toy::T_MIN, 60)?,
+        weight: RegularisationWeight::Constant(toy::PRIOR_WEIGHT),
+    };
+    let solver = Preconditioned::new(homotopy, toy::KERNEL, 2, Backtracking::DEFAULT, 0.0)?;
+    toy_by(solver.with_approach(20), observer)
+}
+
+fn toy_by(mut solver: impl Solver, observer: &mut impl Observer) -> Result<Status, Fault> {
     let mut problem = toy::Toy::new();
     let mut memory = [0.0; Buffers::<toy::Toy>::floats(2)];
-    let mut buffers = Buffers::new(&mut problem, &mut memory, solver.objective())?;
+    let mut solve = [0.0; Buffers::<toy::Toy>::solve_floats(2)];
+    let mut buffers = Buffers::new(&mut problem, &mut memory, solver.objective())?.with_solve(&mut solve)?;
     buffers.set_iterate(&[3.0, 7.0])?;
     let status = drive(&mut solver, &mut buffers, |record, buffers| {
         observer.record(record);
-        if record.outcome == Outcome::Step {
+        if record.step > 0.0 {
             observer.accepted(&[], buffers.iterate());
         }
         ControlFlow::Continue(())
@@ -57,6 +100,24 @@ pub fn reconstruction_solver() -> Result<GradientLike, Fault> {
     Ok(GradientLike::new(homotopy, candidate, Backtracking::DEFAULT, 0.0)?)
 }
 
+/// Levels of the reconstruction by the default method.
+pub const N_DEFAULT_LEVELS: u32 = 24;
+
+/// Noise without drift, as the default method takes it; at its last level it is that of Algorithm 2.
+pub const DEFAULT_KERNEL: PerturbationKernel = PerturbationKernel::VarianceExploding { sigma: 2.0 };
+
+/// The default method for the reconstruction.
+///
+/// # Errors
+/// Never with these settings; the core checks them all the same.
+pub fn default_solver() -> Result<Preconditioned, Fault> {
+    let homotopy = Homotopy {
+        schedule: Schedule::new(Spacing::Logarithmic, 0.6, 0.006, N_DEFAULT_LEVELS)?,
+        weight: RegularisationWeight::NoiseToSignal { alpha: 2.0, early: 0.0, kernel: DEFAULT_KERNEL },
+    };
+    Ok(Preconditioned::new(homotopy, DEFAULT_KERNEL, 4, Backtracking::DEFAULT, 0.0)?.with_approach(16))
+}
+
 /// A reconstruction under way: everything that outlives a restart, and the ring.
 #[derive(Debug)]
 pub struct Reconstruction<'a> {
@@ -64,24 +125,29 @@ pub struct Reconstruction<'a> {
     pub views: &'a [View],
     /// Sinogram `[view][bin]`.
     pub measured: &'a [f32],
+    /// The diffusion of the prior.
+    pub kernel: PerturbationKernel,
     /// Vectors.
     pub memory: &'a mut Memory,
     /// Records not yet drained.
     pub ring: TraceRing,
 }
 
-impl Reconstruction<'_> {
+impl<'a> Reconstruction<'a> {
+    /// Under the kernel of the trained models.
+    pub fn new(views: &'a [View], measured: &'a [f32], memory: &'a mut Memory) -> Self {
+        Self { views, measured, kernel: PerturbationKernel::VP, memory, ring: TraceRing::default() }
+    }
+
     /// Answers at most `n_requests` requests of `solver`, and drains the ring whenever the accelerator is busy.
+    ///
+    /// Not inlined, so that the stack holds the prior of one run at a time.
     ///
     /// # Errors
     /// When the scan is wrong or a number is not finite.
-    pub fn run(
-        &mut self,
-        solver: &mut GradientLike,
-        n_requests: u32,
-        observer: &mut impl Observer,
-    ) -> Result<(), Fault> {
-        let prior = PatchPrior::new()?;
+    #[inline(never)]
+    pub fn run(&mut self, solver: &mut impl Saved, n_requests: u32, observer: &mut impl Observer) -> Result<(), Fault> {
+        let prior = PatchPrior::new(self.kernel)?;
         let mut scanner = Scanner::new(self.views, self.measured, &prior, solver.objective(), self.memory)?;
         for _ in 0..n_requests {
             let request = solver.request();
@@ -96,8 +162,8 @@ impl Reconstruction<'_> {
             };
             if let Some(record) = solver.answer(answer)? {
                 self.ring.push(record);
-                if record.outcome == Outcome::Step {
-                    observer.accepted(&solver.to_bytes(), scanner.iterate());
+                if record.step > 0.0 {
+                    solver.accepted(observer, scanner.iterate());
                 }
             }
         }
@@ -112,15 +178,11 @@ impl Reconstruction<'_> {
     ///
     /// # Errors
     /// As [`run`](Self::run), and when the bytes are refused.
-    pub fn run_with_restarts(
-        &mut self,
-        mut solver: GradientLike,
-        observer: &mut impl Observer,
-    ) -> Result<GradientLike, Fault> {
+    pub fn run_with_restarts<S: Saved>(&mut self, mut solver: S, observer: &mut impl Observer) -> Result<S, Fault> {
         while !matches!(solver.request(), Request::Done(_)) {
-            let bytes = solver.to_bytes();
+            let resumed = solver.resumed();
             self.memory.forget();
-            solver = GradientLike::from_bytes(&bytes)?;
+            solver = resumed?;
             self.run(&mut solver, 1, observer)?;
         }
         Ok(solver)

@@ -2,7 +2,7 @@
 
 use crate::projector::{N_BINS, N_PIXELS, N_RAYS, SIDE, VIEWS};
 
-/// Why a scan is refused.
+/// Reasons for which a scan is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ScanError {

@@ -5,14 +5,15 @@
 //! iterate and two directions.
 
 use crate::accelerator::{Accelerator, Job};
+use crate::linear_solve::{LinearSolve, SolveMemory, System};
 use crate::patch_prior::PatchPrior;
 use crate::projector::{N_BINS, N_PIXELS, N_RAYS, View};
 use crate::scan::ScanError;
 use core::task::{Poll, ready};
-use gradus_core::math::{self, Sum, dot};
+use gradus_core::math;
 use gradus_core::{Answer, Directional, Level, Request};
 
-/// All vectors of a reconstruction: 5 per image, 2 per sinogram.
+/// All vectors of a reconstruction: 5 per image, 2 per sinogram, and those of the linear systems.
 #[derive(Debug)]
 pub struct Memory {
     /// The part that must survive when a run is to be resumed.
@@ -21,18 +22,19 @@ pub struct Memory {
     data_gradient: [f32; N_PIXELS],
     residual: [f32; N_RAYS],
     projected: [f32; N_RAYS],
+    solve: SolveMemory,
 }
 
-/// What a resumed run needs beside the solver's state.
+/// The part that a resumed run needs beside the solver's state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
     /// `x`.
     pub iterate: [f32; N_PIXELS],
-    /// `d`.
+    /// `d`; before a linear solve, `r`.
     pub direction: [f32; N_PIXELS],
     /// `d'`, the direction of the last update.
     pub previous: [f32; N_PIXELS],
-    /// Whether there was an update.
+    /// Set once there was an update.
     pub has_previous: bool,
 }
 
@@ -46,6 +48,7 @@ impl Memory {
             data_gradient: zero,
             residual: [0.0; N_RAYS],
             projected: [0.0; N_RAYS],
+            solve: SolveMemory::new(),
         }
     }
 
@@ -57,6 +60,7 @@ impl Memory {
         for vector in [&mut self.residual, &mut self.projected] {
             vector.fill(f32::NAN);
         }
+        self.solve.forget();
     }
 }
 
@@ -74,9 +78,19 @@ pub struct Scanner<'a> {
     prior: &'a PatchPrior,
     objective: Level,
     memory: &'a mut Memory,
-    has_residual: bool,
-    has_gradient: bool,
-    has_projected: bool,
+    has: Has,
+    solve: LinearSolve,
+}
+
+/// The parts of the memory that belong to the current iterate and direction.
+#[derive(Debug, Clone, Copy, Default)]
+struct Has {
+    /// The iterate is the denoised image that was asked for.
+    denoised: bool,
+    residual: bool,
+    data_gradient: bool,
+    gradient: bool,
+    projected: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -101,8 +115,8 @@ impl<'a> Scanner<'a> {
             return Err(ScanError::NotFinite);
         }
         let accelerator = Accelerator::new(views);
-        let (has_residual, has_gradient, has_projected) = (false, false, false);
-        Ok(Self { accelerator, measured, prior, objective, memory, has_residual, has_gradient, has_projected })
+        let (has, solve) = (Has::default(), LinearSolve::default());
+        Ok(Self { accelerator, measured, prior, objective, memory, has, solve })
     }
 
     /// The current iterate `[row][col]`.
@@ -112,61 +126,107 @@ impl<'a> Scanner<'a> {
 
     /// Works on `request` until the accelerator has to be waited for, or the answer is there.
     pub fn poll(&mut self, request: Request) -> Poll<Answer> {
-        match request {
+        Poll::Ready(match request {
             Request::Direction { level, .. } => {
                 ready!(self.poll_gradient());
-                Poll::Ready(Answer::Direction(self.direction(level)))
+                Answer::Direction(self.direction(level))
+            }
+            Request::Denoise { level, variance, .. } => {
+                ready!(self.poll_denoised(level, variance));
+                Answer::Ready
+            }
+            Request::Gradient { level, .. } => {
+                ready!(self.poll_gradient());
+                self.set_direction(level, -1.0);
+                Answer::Ready
+            }
+            Request::Solve { damping, iterations } => {
+                let system = System { damping, iterations, n_rays: self.measured.len() };
+                let Memory { kept, solve, .. } = &mut *self.memory;
+                let solved = ready!(self.solve.poll(system, &mut self.accelerator, solve, &mut kept.direction));
+                self.has.projected = false;
+                Answer::Solved(solved)
+            }
+            Request::Products => {
+                ready!(self.poll_gradient());
+                Answer::Direction(Directional::of(&self.memory.gradient, &self.memory.kept.direction, None))
             }
             Request::Change { step } => {
                 ready!(self.poll_residual());
                 ready!(self.poll_projected());
-                Poll::Ready(Answer::Change(self.change(step)))
+                Answer::Change(self.change(step))
             }
             Request::Update { step } => {
                 self.update(step);
-                Poll::Ready(Answer::Updated)
+                Answer::Ready
             }
             // Nobody should ask after the end; the solver refuses this answer, and nothing waits for ever.
-            Request::Done(_) => Poll::Ready(Answer::Updated),
-        }
+            Request::Done(_) => Answer::Ready,
+        })
     }
 
     /// `r = A x - y`.
     fn poll_residual(&mut self) -> Poll<()> {
-        if !self.has_residual {
+        if !self.has.residual {
             let (image, sinogram) = (&mut self.memory.kept.iterate, &mut self.memory.residual);
             ready!(self.accelerator.poll(Job::ForwardProject, image, sinogram));
             sinogram.iter_mut().zip(self.measured).for_each(|(r, y)| *r -= y);
-            self.has_residual = true;
+            self.has.residual = true;
         }
         Poll::Ready(())
     }
 
-    /// `A^T r`, and `grad f = A^T r + alpha grad R(x, t_min)`.
-    fn poll_gradient(&mut self) -> Poll<()> {
+    /// `A^T r`.
+    fn poll_data_gradient(&mut self) -> Poll<()> {
         ready!(self.poll_residual());
-        if !self.has_gradient {
-            let Memory { kept, gradient, data_gradient, residual, .. } = &mut *self.memory;
+        if !self.has.data_gradient {
+            let Memory { data_gradient, residual, .. } = &mut *self.memory;
             ready!(self.accelerator.poll(Job::Adjoint, data_gradient, residual));
+            self.has.data_gradient = true;
+        }
+        Poll::Ready(())
+    }
+
+    /// `grad f = A^T r + alpha grad R(x, t_min)`.
+    fn poll_gradient(&mut self) -> Poll<()> {
+        ready!(self.poll_data_gradient());
+        if !self.has.gradient {
+            let Memory { kept, gradient, data_gradient, .. } = &mut *self.memory;
             *gradient = *data_gradient;
             self.prior.add_gradient(&kept.iterate, self.objective, gradient);
-            self.has_gradient = true;
+            self.has.gradient = true;
         }
+        Poll::Ready(())
+    }
+
+    /// `x <- x - variance grad R(x, t)`, then `-A^T r` in the direction's place. The prior is the same in its mirrors.
+    fn poll_denoised(&mut self, level: Level, variance: f32) -> Poll<()> {
+        if !self.has.denoised {
+            let Kept { iterate, direction, .. } = &mut self.memory.kept;
+            direction.fill(0.0);
+            self.prior.add_gradient(iterate, Level { prior_weight: 1.0, ..level }, direction);
+            iterate.iter_mut().zip(&*direction).for_each(|(x, gradient)| *x -= variance * gradient);
+            self.has = Has { denoised: true, ..Has::default() };
+        }
+        ready!(self.poll_data_gradient());
+        let Memory { kept, data_gradient, .. } = &mut *self.memory;
+        kept.direction.iter_mut().zip(&*data_gradient).for_each(|(r, gradient)| *r = -gradient);
+        self.has.denoised = false;
         Poll::Ready(())
     }
 
     /// `A d`, once for all trials of a line search.
     fn poll_projected(&mut self) -> Poll<()> {
-        if !self.has_projected {
+        if !self.has.projected {
             let (image, sinogram) = (&mut self.memory.kept.direction, &mut self.memory.projected);
             ready!(self.accelerator.poll(Job::ForwardProject, image, sinogram));
-            self.has_projected = true;
+            self.has.projected = true;
         }
         Poll::Ready(())
     }
 
-    /// `d = -t (A^T r + alpha_t grad R(x, t))` and its products.
-    fn direction(&mut self, level: Level) -> Directional {
+    /// `factor (A^T r + alpha_t grad R(x, t))` in the direction's place.
+    fn set_direction(&mut self, level: Level, factor: f32) {
         let Memory { kept, gradient, data_gradient, .. } = &mut *self.memory;
         if level == self.objective {
             kept.direction = *gradient;
@@ -174,22 +234,15 @@ impl<'a> Scanner<'a> {
             kept.direction = *data_gradient;
             self.prior.add_gradient(&kept.iterate, level, &mut kept.direction);
         }
-        kept.direction.iter_mut().for_each(|d| *d *= -level.t);
-        self.has_projected = false;
-        let (mut product, mut square) = (Sum::default(), Sum::default());
-        if kept.has_previous {
-            for (previous, d) in kept.previous.iter().zip(&kept.direction) {
-                product.add(previous * (previous - d));
-                square.add((previous - d) * (previous - d));
-            }
-        }
-        Directional {
-            gradient_norm_sq: dot(gradient, gradient),
-            slope: dot(gradient, &kept.direction),
-            direction_norm_sq: dot(&kept.direction, &kept.direction),
-            previous_dot_difference: product.value(),
-            difference_norm_sq: square.value(),
-        }
+        kept.direction.iter_mut().for_each(|d| *d *= factor);
+        self.has.projected = false;
+    }
+
+    /// `d = -t (A^T r + alpha_t grad R(x, t))` and its products.
+    fn direction(&mut self, level: Level) -> Directional {
+        self.set_direction(level, -level.t);
+        let Memory { kept, gradient, .. } = &*self.memory;
+        Directional::of(gradient, &kept.direction, kept.has_previous.then_some(&kept.previous))
     }
 
     /// `f(x + step d) - f(x)`, its data term `<step A d, r + step/2 A d>`.
@@ -205,6 +258,6 @@ impl<'a> Scanner<'a> {
         kept.iterate.iter_mut().zip(&kept.direction).for_each(|(x, d)| *x += step * d);
         kept.previous = kept.direction;
         kept.has_previous = true;
-        (self.has_residual, self.has_gradient, self.has_projected) = (false, false, false);
+        self.has = Has::default();
     }
 }

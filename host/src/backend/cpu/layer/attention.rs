@@ -4,14 +4,14 @@
 //! S[i][j] = q_i . k_j / sqrt(c),   P = softmax over j,   mixed_i = sum over j of P[i][j] v_j.
 //! ```
 //!
-//! Channels of qkv stand as `[head][q | k | v][c]`. A task takes a block of rows as queries, a few dozen pixels at a time;
-//! the forward pass keeps log sum exp S per pixel, from which the vjp recomputes P. In the vjp every block is
+//! Channels of qkv stand as `[head][q | k | v][c]`. A task takes a block of rows as queries, a few dozen pixels at a
+//! time; the forward pass keeps log sum exp S per pixel, from which the vjp recomputes P. In the vjp every block is
 //! taken once as queries and once as keys, by two tasks: one alone writes d_q of its pixels, the other d_k and d_v.
 
 use super::super::blocked::{Blocked, View};
 use super::super::engine::Engine;
 use super::super::simd::{exp, for_each_vector, load_first, store_first};
-use super::matmul::MatMul;
+use super::matmul::{MatMul, Matrix, Rows, RowsMut, Size};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -31,6 +31,14 @@ enum Part {
     Query = 0,
     Key = 1,
     Value = 2,
+}
+
+/// A few pixels of one head, from `first` on in a block.
+#[derive(Debug, Clone, Copy)]
+struct Pixels {
+    block: usize,
+    head: usize,
+    first: usize,
 }
 
 /// What the vjp reads.
@@ -104,11 +112,17 @@ impl Attention {
                 let n = PIXELS.min(pixels - first);
                 let scores = &mut scratch[..self.n_pixels() * n];
                 let keys = |block| self.part(qkv, block, head, Part::Key);
-                self.all_rows(engine, keys, (&queries[first..], pixels), n, scores);
+                self.all_rows(engine, keys, Rows { values: &queries[first..], stride: pixels }, n, scores);
                 let log_sums = &mut log_sums[head * pixels + first..][..n];
                 engine.arch.dispatch(Softmax { scores, n, scale: self.scale(), log_sums });
                 let values = |block| self.part(qkv, block, head, Part::Value);
-                self.sum_rows(engine, values, scores, n, (&mut mixed[head * c * pixels + first..], pixels));
+                self.sum_rows(
+                    engine,
+                    values,
+                    scores,
+                    n,
+                    RowsMut { values: &mut mixed[head * c * pixels + first..], stride: pixels },
+                );
             }
         }
     }
@@ -118,7 +132,7 @@ impl Attention {
         &self,
         engine: &Engine,
         rows: impl Fn(usize) -> &'a [f32],
-        (cols, stride): (&[f32], usize),
+        cols: Rows<'_>,
         n: usize,
         out: &mut [f32],
     ) {
@@ -126,15 +140,11 @@ impl Attention {
         for (block, out) in out.chunks_mut(per_block * n).enumerate() {
             let m = self.mixed.block_pixels(block);
             engine.arch.dispatch(MatMul {
-                a: rows(block),
-                row_step: 1,
-                k_step: m,
+                a: Matrix { values: rows(block), row_stride: 1, col_stride: m },
                 b: cols,
-                b_stride: stride,
-                size: (m, self.channels(), n),
+                size: Size { rows: m, sums: self.channels(), cols: n },
                 accumulate: false,
-                out,
-                out_stride: n,
+                out: RowsMut { values: out, stride: n },
             });
         }
     }
@@ -146,21 +156,17 @@ impl Attention {
         rows: impl Fn(usize) -> &'a [f32],
         matrix: &[f32],
         n: usize,
-        (out, stride): (&mut [f32], usize),
+        out: RowsMut<'_>,
     ) {
         let per_block = self.mixed.rows * self.mixed.width;
         for (block, b) in matrix.chunks(per_block * n).enumerate() {
             let pixels = self.mixed.block_pixels(block);
             engine.arch.dispatch(MatMul {
-                a: rows(block),
-                row_step: pixels,
-                k_step: 1,
-                b,
-                b_stride: n,
-                size: (self.channels(), pixels, n),
+                a: Matrix { values: rows(block), row_stride: pixels, col_stride: 1 },
+                b: Rows { values: b, stride: n },
+                size: Size { rows: self.channels(), sums: pixels, cols: n },
                 accumulate: block > 0,
-                out,
-                out_stride: stride,
+                out: RowsMut { values: out.values, stride: out.stride },
             });
         }
     }
@@ -190,10 +196,13 @@ impl Attention {
                 let (d_q, d_kv) = d_qkv.split_at_mut(part);
                 let firsts = || (0..pixels).step_by(PIXELS);
                 let mut queries = |scratch: &mut [f32]| {
-                    firsts().for_each(|first| self.vjp_queries(engine, inputs, (block, head, first), d_q, scratch));
+                    firsts().for_each(|first| {
+                        self.vjp_queries(engine, inputs, Pixels { block, head, first }, d_q, scratch)
+                    });
                 };
                 let mut keys = |scratch: &mut [f32]| {
-                    firsts().for_each(|first| self.vjp_keys(engine, inputs, (block, head, first), d_kv, scratch));
+                    firsts()
+                        .for_each(|first| self.vjp_keys(engine, inputs, Pixels { block, head, first }, d_kv, scratch));
                 };
                 rayon::join(|| engine.with_scratch(&mut queries), || engine.with_scratch(&mut keys));
             });
@@ -201,22 +210,16 @@ impl Attention {
     }
 
     /// d_q of a few pixels: rows are keys, columns these queries.
-    fn vjp_queries(
-        &self,
-        engine: &Engine,
-        inputs: VjpInputs<'_>,
-        (block, head, first): (usize, usize, usize),
-        d_q: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    fn vjp_queries(&self, engine: &Engine, inputs: VjpInputs<'_>, at: Pixels, d_q: &mut [f32], scratch: &mut [f32]) {
+        let Pixels { block, head, first } = at;
         let (c, pixels) = (self.channels(), self.mixed.block_pixels(block));
         let n = PIXELS.min(pixels - first);
         let (scores, d_scores) = scratch[..2 * self.n_pixels() * n].split_at_mut(self.n_pixels() * n);
         let part = |part| move |block| self.part(inputs.qkv, block, head, part);
         let queries = &self.part(inputs.qkv, block, head, Part::Query)[first..];
-        self.all_rows(engine, part(Part::Key), (queries, pixels), n, scores);
+        self.all_rows(engine, part(Part::Key), Rows { values: queries, stride: pixels }, n, scores);
         let d_mixed = &inputs.d_mixed.block_channels(block, head * c, c)[first..];
-        self.all_rows(engine, part(Part::Value), (d_mixed, pixels), n, d_scores);
+        self.all_rows(engine, part(Part::Value), Rows { values: d_mixed, stride: pixels }, n, d_scores);
         engine.arch.dispatch(SoftmaxVjp {
             scores,
             d_scores,
@@ -225,28 +228,28 @@ impl Attention {
             log_sums: PerPixel::Columns(&self.per_pixel(inputs.log_sums, block, head)[first..]),
             products: PerPixel::Columns(&self.per_pixel(inputs.products, block, head)[first..]),
         });
-        self.sum_rows(engine, part(Part::Key), d_scores, n, (&mut d_q[first..], pixels));
+        self.sum_rows(engine, part(Part::Key), d_scores, n, RowsMut { values: &mut d_q[first..], stride: pixels });
     }
 
     /// d_k and d_v of a few pixels: rows are queries, columns these keys.
-    fn vjp_keys(
-        &self,
-        engine: &Engine,
-        inputs: VjpInputs<'_>,
-        (block, head, first): (usize, usize, usize),
-        d_kv: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    fn vjp_keys(&self, engine: &Engine, inputs: VjpInputs<'_>, at: Pixels, d_kv: &mut [f32], scratch: &mut [f32]) {
+        let Pixels { block, head, first } = at;
         let (c, pixels) = (self.channels(), self.mixed.block_pixels(block));
         let n = PIXELS.min(pixels - first);
         let (scores, d_scores) = scratch[..2 * self.n_pixels() * n].split_at_mut(self.n_pixels() * n);
         let queries = |block| self.part(inputs.qkv, block, head, Part::Query);
         let d_mixed = |block| inputs.d_mixed.block_channels(block, head * c, c);
-        self.all_rows(engine, queries, (&self.part(inputs.qkv, block, head, Part::Key)[first..], pixels), n, scores);
+        self.all_rows(
+            engine,
+            queries,
+            Rows { values: &self.part(inputs.qkv, block, head, Part::Key)[first..], stride: pixels },
+            n,
+            scores,
+        );
         self.all_rows(
             engine,
             d_mixed,
-            (&self.part(inputs.qkv, block, head, Part::Value)[first..], pixels),
+            Rows { values: &self.part(inputs.qkv, block, head, Part::Value)[first..], stride: pixels },
             n,
             d_scores,
         );
@@ -262,8 +265,8 @@ impl Attention {
             });
         }
         let (d_k, d_v) = d_kv.split_at_mut(c * pixels);
-        self.sum_rows(engine, queries, d_scores, n, (&mut d_k[first..], pixels));
-        self.sum_rows(engine, d_mixed, scores, n, (&mut d_v[first..], pixels));
+        self.sum_rows(engine, queries, d_scores, n, RowsMut { values: &mut d_k[first..], stride: pixels });
+        self.sum_rows(engine, d_mixed, scores, n, RowsMut { values: &mut d_v[first..], stride: pixels });
     }
 }
 

@@ -3,16 +3,19 @@
 //! A task takes one block of output rows: it packs the input rows it needs (applying the norm and SiLU before the
 //! convolution), multiplies, and finishes its block while that is in cache (bias, residual, statistics; or, backwards,
 //! the slope of the SiLU and the sums of the norm). The vjp to the input is the same code with transposed weights.
-//! Where an image has more threads than blocks, several tasks share the output channels of a block; each packs for itself.
+//! Where an image has more threads than blocks, several tasks share the output channels of a block; each packs for
+//! itself.
 
 use super::super::blocked::{Blocked, Concat};
 use super::super::engine::Engine;
-use super::super::profile::Flop;
+use super::super::flop::Flop;
 use super::conv_kernel::{CHANNELS, Join, MOST_CHANNELS_AT_A_TIME, Sweep, TileTerm, channels_at_a_time};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::group_norm::{BlockMoments, BlockVjpSums, InputGradientBlock, Normalisation};
 use super::stencil::{MAX_TAPS, Stencil};
+use crate::unet::operation::Kernel;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Weights of one convolution in the order in which the inner loops read them.
 #[derive(Debug, Clone)]
@@ -25,24 +28,18 @@ pub(crate) struct PackedConv {
 }
 
 impl PackedConv {
-    /// Packs `weights[out][in][row][col]` with `side` x `side` kernels.
-    pub(crate) fn forward(stencil: Stencil, n_out: usize, n_in: usize, side: usize, weights: &[f32]) -> Self {
-        let mut packed = Self::zeros(stencil, n_out, n_in);
-        packed.repack_forward(side, weights);
+    /// Packs the weights of a kernel.
+    pub(crate) fn forward(stencil: Stencil, kernel: &Kernel, parameters: &[f32]) -> Self {
+        let mut packed = Self::zeros(stencil, kernel.n_out, kernel.n_in);
+        packed.repack_forward(kernel, parameters);
         packed
     }
 
-    /// The transpose of [`PackedConv::forward`] of the same `weights`, onto input channels `inputs` only;
-    /// `stencil` is the transposed one.
-    pub(crate) fn transposed(
-        stencil: Stencil,
-        inputs: std::ops::Range<usize>,
-        (n_out, n_in): (usize, usize),
-        side: usize,
-        weights: &[f32],
-    ) -> Self {
-        let mut packed = Self::zeros(stencil, inputs.len(), n_out);
-        packed.repack_transposed(inputs.start, n_in, side, weights);
+    /// The transpose of [`PackedConv::forward`] of the same kernel, onto its input channels `inputs` only; `stencil` is
+    /// the transposed one.
+    pub(crate) fn transposed(stencil: Stencil, inputs: Range<usize>, kernel: &Kernel, parameters: &[f32]) -> Self {
+        let mut packed = Self::zeros(stencil, inputs.len(), kernel.n_out);
+        packed.repack_transposed(inputs.start, kernel, parameters);
         packed
     }
 
@@ -53,13 +50,14 @@ impl PackedConv {
     }
 
     /// [`PackedConv::forward`] with other weights, in the same memory.
-    pub(crate) fn repack_forward(&mut self, side: usize, weights: &[f32]) {
-        let n_in = self.n_in;
+    pub(crate) fn repack_forward(&mut self, kernel: &Kernel, parameters: &[f32]) {
+        let (weights, n_in, side) = (&parameters[kernel.weight.clone()], kernel.n_in, kernel.sampling.side());
         self.pack(side, |o, i, row, col| weights[((o * n_in + i) * side + row) * side + col]);
     }
 
-    /// [`PackedConv::transposed`] onto the input channels from `first` on, of `n_in`, with other weights.
-    pub(crate) fn repack_transposed(&mut self, first: usize, n_in: usize, side: usize, weights: &[f32]) {
+    /// [`PackedConv::transposed`] onto the input channels from `first` on with other weights, in the same memory.
+    pub(crate) fn repack_transposed(&mut self, first: usize, kernel: &Kernel, parameters: &[f32]) {
+        let (weights, n_in, side) = (&parameters[kernel.weight.clone()], kernel.n_in, kernel.sampling.side());
         self.pack(side, |i, o, row, col| weights[((o * n_in + first + i) * side + row) * side + col]);
     }
 
@@ -127,10 +125,8 @@ pub(crate) enum Epilogue<'a> {
     Add,
     /// Adds bias, then shift, then residual; with the statistics of the result.
     Forward { bias: &'a [f32], shift: Option<&'a [f32]>, residual: Option<Concat<'a>> },
-    /// d_z = d_s s'(z) at z = norm(x), with the sums that the norm's vjp needs.
-    SiluVjp { norm: &'a Normalisation, normalised: Concat<'a> },
-    /// The sums that a norm's vjp needs.
-    NormSums { norm: &'a Normalisation, normalised: Concat<'a> },
+    /// The sums that a norm's vjp needs, of d_z; with `silu` that is d_s s'(z) at z = norm(x).
+    NormSums { norm: &'a Normalisation, normalised: Concat<'a>, silu: bool },
     /// Adds a norm's vjp d_x = p d_z + q x + r; with `+=` to what was there when `accumulate`.
     NormVjp { gradient: InputGradientBlock<'a>, accumulate: bool },
 }
@@ -148,6 +144,13 @@ pub(crate) struct Convolution<'a> {
     pub(crate) epilogue: Epilogue<'a>,
 }
 
+/// The output of one task: channels of a block, from `channel` on.
+#[derive(Clone, Copy)]
+struct Part {
+    block: usize,
+    channel: usize,
+}
+
 /// Most terms of one convolution: the 3x3 one and the 1x1 shortcut.
 const MAX_TERMS: usize = 2;
 /// Most phases.
@@ -157,10 +160,11 @@ const MAX_PRODUCTS: usize = 16;
 
 impl Convolution<'_> {
     /// Scratch values that a task needs.
-    pub(crate) fn scratch_len(weights: &[&PackedConv], output: Blocked) -> usize {
-        let of_term = |w: &&PackedConv| w.tile_len(output) + w.tile_shape(output).work_len();
-        let staging = weights.first().map_or(0, |w| w.staging_len(output));
-        weights.iter().map(of_term).sum::<usize>() + staging
+    pub(crate) fn scratch_len<'a>(weights: impl IntoIterator<Item = &'a PackedConv>, output: Blocked) -> usize {
+        let mut weights = weights.into_iter().peekable();
+        let staging = weights.peek().map_or(0, |first| first.staging_len(output));
+        let of_term = |w: &PackedConv| w.tile_len(output) + w.tile_shape(output).work_len();
+        staging + weights.map(of_term).sum::<usize>()
     }
 
     /// Output channels of a task: all of them, or as few as give every thread a part of a block.
@@ -182,47 +186,30 @@ impl Convolution<'_> {
                 let parts =
                     out.par_chunks_mut(channels * output.block_pixels(block)).zip(sums.par_chunks_mut(channels));
                 parts.enumerate().with_max_len(1).for_each(|(part, (out, sums))| {
-                    let first = part * channels;
-                    engine.with_scratch(|scratch| self.run_part(engine, (block, first), out, sums, scratch));
+                    let part = Part { block, channel: part * channels };
+                    engine.with_scratch(|scratch| self.run_part(engine, part, out, sums, scratch));
                 });
             });
     }
 
-    /// The output channels from `channel` on of a block, as many as `out` has room for.
-    fn run_part(
-        &self,
-        engine: &Engine,
-        (block, channel): (usize, usize),
-        out: &mut [f32],
-        sums: &mut [[f32; 2]],
-        scratch: &mut [f32],
-    ) {
+    /// The output channels of a part, as many as `out` has room for.
+    fn run_part(&self, engine: &Engine, part: Part, out: &mut [f32], sums: &mut [[f32; 2]], scratch: &mut [f32]) {
         let Some(first) = self.terms.first() else { return };
-        let (stencil, rows, pixels) =
-            (first.weights.stencil, self.output.block_rows(block), self.output.block_pixels(block));
+        let (stencil, rows) = (first.weights.stencil, self.output.block_rows(part.block));
         let (up_rows, up_cols) = (stencil.rows.upscale(), stencil.cols.upscale());
         let grid_rows = rows.start / up_rows..rows.end / up_rows;
         let grid_width = self.output.width / up_cols;
         let grid_pixels = grid_rows.len() * grid_width;
-
-        let (staging, mut rest) = scratch.split_at_mut(first.weights.staging_len(self.output));
-        let mut tiles: [&[f32]; MAX_TERMS] = [&[]; MAX_TERMS];
-        for (term, slot) in self.terms.iter().zip(&mut tiles) {
-            let (tile, behind) = rest.split_at_mut(term.weights.tile_len(self.output));
-            let (shape, rows) = (term.weights.tile_shape(self.output), grid_rows.clone());
-            let (work, behind) = behind.split_at_mut(shape.work_len());
-            rest = behind;
-            engine.arch.dispatch(Pack { shape, rows, input: term.input, prologue: term.prologue, tile, work });
-            *slot = tile;
-        }
+        let (staging, rest) = scratch.split_at_mut(first.weights.staging_len(self.output));
+        let tiles = self.pack(engine, grid_rows, rest);
 
         let accumulate = self.epilogue.accumulates();
         let staged = stencil.n_phases() > 1 || accumulate;
         let phases = Phases::new(self);
         // A few channels through all phases at a time: their sums are still near when they are joined.
         let n_channels = channels_at_a_time(grid_pixels);
-        for (chunk, out) in out.chunks_mut(n_channels * pixels).enumerate() {
-            let block = (channel + chunk * n_channels) / CHANNELS;
+        for (chunk, out) in out.chunks_mut(n_channels * self.output.block_pixels(part.block)).enumerate() {
+            let block = (part.channel + chunk * n_channels) / CHANNELS;
             let phase_len = out.len() / stencil.pixels_per_point();
             for phase in 0..stencil.n_phases() {
                 let target = if staged { &mut staging[phase * phase_len..][..phase_len] } else { &mut *out };
@@ -234,10 +221,26 @@ impl Convolution<'_> {
                 engine.arch.dispatch(Join { stencil, accumulate, width: grid_width, phase_len, staging, out });
             }
         }
-        self.finish(engine, (block, channel), out, sums);
+        self.finish(engine, part, out, sums);
     }
 
-    fn finish(&self, engine: &Engine, (block, first): (usize, usize), out: &mut [f32], sums: &mut [[f32; 2]]) {
+    /// The tile of every term.
+    fn pack<'s>(&self, engine: &Engine, rows: Range<usize>, mut rest: &'s mut [f32]) -> [&'s [f32]; MAX_TERMS] {
+        let mut tiles: [&[f32]; MAX_TERMS] = [&[]; MAX_TERMS];
+        for (term, slot) in self.terms.iter().zip(&mut tiles) {
+            let shape = term.weights.tile_shape(self.output);
+            let (tile, behind) = rest.split_at_mut(term.weights.tile_len(self.output));
+            let (work, behind) = behind.split_at_mut(shape.work_len());
+            rest = behind;
+            let (rows, input, prologue) = (rows.clone(), term.input, term.prologue);
+            engine.arch.dispatch(Pack { shape, rows, input, prologue, tile, work });
+            *slot = tile;
+        }
+        tiles
+    }
+
+    fn finish(&self, engine: &Engine, part: Part, out: &mut [f32], sums: &mut [[f32; 2]]) {
+        let Part { block, channel: first } = part;
         let pixels = self.output.block_pixels(block);
         let channels = first..first + out.len() / pixels;
         match self.epilogue {
@@ -247,20 +250,8 @@ impl Convolution<'_> {
                 let residual = residual.map(|residual| residual.window(first, channels.len()));
                 engine.arch.dispatch(BlockMoments { bias, shift, residual, block, pixels, out, moments: sums });
             }
-            Epilogue::SiluVjp { norm, normalised } => {
-                engine.arch.dispatch(BlockVjpSums { norm, first, normalised, silu: true, block, pixels, d: out, sums });
-            }
-            Epilogue::NormSums { norm, normalised } => {
-                engine.arch.dispatch(BlockVjpSums {
-                    norm,
-                    first,
-                    normalised,
-                    silu: false,
-                    block,
-                    pixels,
-                    d: out,
-                    sums,
-                });
+            Epilogue::NormSums { norm, normalised, silu } => {
+                engine.arch.dispatch(BlockVjpSums { norm, first, normalised, silu, block, pixels, d: out, sums });
             }
             Epilogue::NormVjp { gradient, .. } => {
                 gradient.window(first, channels.len()).add_to(engine, block, pixels, out);

@@ -63,17 +63,17 @@ impl WithSimd for Sweep<'_> {
 #[inline(always)]
 fn sweep<S: Simd, const N: usize, const BLOCKS: usize>(simd: S, task: Sweep<'_>) {
     let Sweep { terms, block, width, pixels, out } = task;
-    let lanes = S::F32_LANES;
-    let n_vectors = width.div_ceil(lanes) * (pixels / width);
+    let vector = S::F32_LANES;
+    let n_vectors = width.div_ceil(vector) * (pixels / width);
     for (chunk, out) in out.chunks_mut(BLOCKS * CHANNELS * pixels).enumerate() {
-        let is_whole = out.len() == BLOCKS * CHANNELS * pixels && width.is_multiple_of(lanes);
+        let is_whole = out.len() == BLOCKS * CHANNELS * pixels && width.is_multiple_of(vector);
         let mut next = (0, 0);
         for first in (0..n_vectors).step_by(N) {
             // The last group repeats its last vector where fewer than N are left.
             let at: [(usize, usize); N] = std::array::from_fn(|j| {
                 let (row, col) = next;
                 if first + j + 1 < n_vectors {
-                    next = if col + lanes < width { (row, col + lanes) } else { (row + 1, 0) };
+                    next = if col + vector < width { (row, col + vector) } else { (row + 1, 0) };
                 }
                 (row, col)
             });
@@ -82,7 +82,7 @@ fn sweep<S: Simd, const N: usize, const BLOCKS: usize>(simd: S, task: Sweep<'_>)
                 // Rows without rest make one row; loops of constant length leave the sums in registers.
                 for b in 0..BLOCKS {
                     for c in 0..CHANNELS {
-                        let out = &mut out[(b * CHANNELS + c) * pixels + first * lanes..][..N * lanes];
+                        let out = &mut out[(b * CHANNELS + c) * pixels + first * vector..][..N * vector];
                         let out = S::as_mut_simd_f32s(out).0;
                         for j in 0..N {
                             out[j] = sums[b][c][j];
@@ -93,7 +93,7 @@ fn sweep<S: Simd, const N: usize, const BLOCKS: usize>(simd: S, task: Sweep<'_>)
                 let in_memory = sums;
                 for (sums, out) in in_memory.iter().flatten().zip(out.chunks_mut(pixels)) {
                     for (sum, (row, col)) in sums.iter().zip(at) {
-                        store_first(simd, out, row * width + col, lanes.min(width - col), *sum);
+                        store_first(simd, out, row * width + col, vector.min(width - col), *sum);
                     }
                 }
             }

@@ -16,16 +16,14 @@ use std::ops::Range;
 pub(crate) enum Prologue<'a> {
     /// Nothing.
     Identity,
-    /// Group normalisation.
-    Norm(&'a Normalisation),
-    /// Group normalisation, then SiLU.
-    NormSilu(&'a Normalisation),
+    /// Group normalisation, with `silu` a SiLU behind it.
+    Norm { norm: &'a Normalisation, silu: bool },
     /// The vjp of a group normalisation of the activation named: d_x = p d_z + q x + r.
     NormVjp(&'a InputGradient, Concat<'a>),
 }
 
-/// Geometry of a tile: `[channel][plane][row][col]` with a halo, over the grid of a stencil. Rows begin at a cache line, and
-/// where there is a halo, one line of zeros stands before each row; its first value also ends the row before.
+/// Geometry of a tile: `[channel][plane][row][col]` with a halo, over the grid of a stencil. Rows begin at a cache
+/// line, and where there is a halo, one line of zeros stands before each row; its first value also ends the row before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TileShape {
     stencil: Stencil,
@@ -45,7 +43,7 @@ pub(crate) struct TileShape {
 }
 
 impl TileShape {
-    /// Values behind the last row of a plane that a vector may read; they only reach lanes that are not stored.
+    /// Values behind the last row of a plane that a vector may read; they only reach what is not stored.
     const SLACK: usize = LINE;
 
     /// Tiles of up to `rows` grid rows.
@@ -155,44 +153,68 @@ impl Pack<'_> {
         halo: usize,
         combine: impl Fn([S::f32s; N]) -> [S::f32s; P] + Copy,
     ) {
-        let Self { shape, ref rows, input, .. } = *self;
-        let (width, n_rows) = (shape.grid_width, rows.len());
-        let (zeros, work) = self.work.split_at_mut(width);
-        zeros.fill(0.0);
-        let first = ROWS * rows.start;
+        let (first, n_rows) = (ROWS * self.rows.start, ROWS * self.shape.grid_height);
         let input_row = |index: usize| {
             let row = (first + index).wrapping_sub(halo);
-            (row < ROWS * shape.grid_height).then_some(row)
+            (row < n_rows).then_some(row)
         };
-        if !matches!(self.prologue, Prologue::Identity) {
-            // The rows of a channel are first packed side by side.
-            let work = &mut work[..(ROWS * n_rows + 2 * halo) * width];
-            for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
-                pack_side_by_side(simd, work, input, self.prologue, channel, input_row);
-                for index in 0..n_rows {
-                    let mut sources = [&*zeros; N];
-                    for (source, row) in sources.iter_mut().zip(work[ROWS * index * width..].chunks_exact(width)) {
-                        *source = row;
-                    }
-                    combine_row(simd, shape, index, n_rows, sources, tile, combine);
-                }
-            }
-            return;
+        self.work[..self.shape.grid_width].fill(0.0);
+        if matches!(self.prologue, Prologue::Identity) {
+            self.combine_in_place(simd, input_row, combine);
+        } else {
+            self.combine_packed(simd, halo, input_row, combine);
         }
+    }
+
+    /// The rows of a channel are first packed side by side.
+    #[inline(always)]
+    fn combine_packed<S: Simd, const N: usize, const P: usize>(
+        &mut self,
+        simd: S,
+        halo: usize,
+        input_row: impl Fn(usize) -> Option<usize> + Copy,
+        combine: impl Fn([S::f32s; N]) -> [S::f32s; P] + Copy,
+    ) {
+        let Self { shape, ref rows, input, prologue, .. } = *self;
+        let (width, n_rows) = (shape.grid_width, rows.len());
+        let (zeros, work) = self.work.split_at_mut(width);
+        let work = &mut work[..(ROWS * n_rows + 2 * halo) * width];
+        for (channel, tile) in self.tile.chunks_exact_mut(shape.channel_stride).enumerate() {
+            pack_side_by_side(simd, work, input, prologue, channel, input_row);
+            for index in 0..n_rows {
+                let mut sources = [&*zeros; N];
+                for (source, row) in sources.iter_mut().zip(work[ROWS * index * width..].chunks_exact(width)) {
+                    *source = row;
+                }
+                combine_row(simd, shape, index, n_rows, sources, tile, combine);
+            }
+        }
+    }
+
+    /// The rows are combined where they stand.
+    #[inline(always)]
+    fn combine_in_place<S: Simd, const N: usize, const P: usize>(
+        &mut self,
+        simd: S,
+        input_row: impl Fn(usize) -> Option<usize>,
+        combine: impl Fn([S::f32s; N]) -> [S::f32s; P] + Copy,
+    ) {
+        let Self { shape, ref rows, input, .. } = *self;
+        let (zeros, n_rows) = (&self.work[..shape.grid_width], rows.len());
         for index in 0..n_rows {
             let mut tiles = self.tile.chunks_exact_mut(shape.channel_stride);
             for view in input.views() {
                 // Where the rows of the first channel are, and how far those of the next one.
-                let mut places = [(&*zeros, 0); N];
+                let mut places = [(zeros, 0); N];
                 for (i, place) in places.iter_mut().enumerate() {
                     if let Some(row) = input_row(ROWS * index + i) {
                         *place = view.row_on(row);
                     }
                 }
                 for (channel, tile) in tiles.by_ref().take(view.channels()).enumerate() {
-                    let mut sources = [&*zeros; N];
+                    let mut sources = [zeros; N];
                     for (source, (values, distance)) in sources.iter_mut().zip(places) {
-                        *source = &values[channel * distance..][..width];
+                        *source = &values[channel * distance..][..shape.grid_width];
                     }
                     combine_row(simd, shape, index, n_rows, sources, tile, combine);
                 }
@@ -281,13 +303,24 @@ fn take_phase(target: &mut [f32], source: &[f32], phase: usize) {
     }
 }
 
-/// A call to memcpy costs more than a row of a few vectors.
+/// to = f(from). A call to memcpy costs more than a row of a few vectors.
 #[inline(always)]
-fn copy<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
+fn map<S: Simd>(simd: S, to: &mut [f32], from: &[f32], f: impl Fn(S::f32s) -> S::f32s) {
     for_each_vector::<S>(
         to.len(),
         #[inline(always)]
-        |at, valid, _| store_first(simd, to, at, valid, load_first(simd, from, at, valid)),
+        |at, valid, _| store_first(simd, to, at, valid, f(load_first(simd, from, at, valid))),
+    );
+}
+
+#[inline(always)]
+fn copy<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
+    map(
+        simd,
+        to,
+        from,
+        #[inline(always)]
+        |x| x,
     );
 }
 
@@ -295,37 +328,35 @@ fn copy<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
 #[inline(always)]
 fn pack_rows<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prologue<'_>, channel: usize, row: usize) {
     let (view, view_channel) = input.channel(channel);
-    let (n, n_rows) = (to.len(), to.len() / view.layout().width);
+    let n_rows = to.len() / view.layout().width;
     let from = view.rows(view_channel, row, n_rows);
     match prologue {
         Prologue::Identity => copy(simd, to, from),
-        Prologue::Norm(norm) => {
+        Prologue::Norm { norm, silu: with_silu } => {
             let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
-            for_each_vector::<S>(
-                n,
-                #[inline(always)]
-                |at, valid, _| {
-                    let z = simd.mul_add_e_f32s(load_first(simd, from, at, valid), scale, shift);
-                    store_first(simd, to, at, valid, z);
-                },
-            );
-        }
-        Prologue::NormSilu(norm) => {
-            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
-            for_each_vector::<S>(
-                n,
-                #[inline(always)]
-                |at, valid, _| {
-                    let z = simd.mul_add_e_f32s(load_first(simd, from, at, valid), scale, shift);
-                    store_first(simd, to, at, valid, silu(simd, z));
-                },
-            );
+            if with_silu {
+                map(
+                    simd,
+                    to,
+                    from,
+                    #[inline(always)]
+                    |x| silu(simd, simd.mul_add_e_f32s(x, scale, shift)),
+                );
+            } else {
+                map(
+                    simd,
+                    to,
+                    from,
+                    #[inline(always)]
+                    |x| simd.mul_add_e_f32s(x, scale, shift),
+                );
+            }
         }
         Prologue::NormVjp(gradient, normalised) => {
             let (view, view_channel) = normalised.channel(channel);
             let x = view.rows(view_channel, row, n_rows);
             for_each_vector::<S>(
-                n,
+                to.len(),
                 #[inline(always)]
                 |at, valid, _| {
                     let (d_z, x) = (load_first(simd, from, at, valid), load_first(simd, x, at, valid));

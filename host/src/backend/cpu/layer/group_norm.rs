@@ -1,5 +1,6 @@
-//! Group normalisation: z = gain (x - mean)/sqrt(var + eps) + bias, with mean and variance over the pixels of a group of
-//! channels. As z = scale x + shift per channel it is applied by whoever reads x; here are its statistics and its vjp.
+//! Group normalisation: z = gain (x - mean)/sqrt(var + eps) + bias, with mean and variance over the pixels of a group
+//! of channels. As z = scale x + shift per channel it is applied by whoever reads x; here are its statistics and its
+//! vjp.
 //!
 //! With x^ = (x - mean) rstd, N values in the group and d = d_z gain:
 //!
@@ -7,8 +8,8 @@
 //! d_x = rstd (d - sum(d)/N - x^ sum(d x^)/N)  =  p d_z + q x + r,
 //! ```
 //!
-//! with p per channel and q, r per group. Each block of rows contributes partial sums in f32; they are added in f64, block
-//! by block.
+//! with p per channel and q, r per group. Each block of rows contributes partial sums in f32; they are added in f64,
+//! block by block.
 
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::engine::Engine;
@@ -43,14 +44,15 @@ pub(crate) struct InputGradient {
     r: Vec<f32>,
 }
 
-/// Mean and sum of squared deviations of each channel in each block, `[block][channel]`, with the layout they belong to.
+/// A pair for each channel in each block, `[block][channel]`, with the layout they belong to: its mean and sum of
+/// squared deviations, or the sums of a vjp.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moments<'a> {
+pub(crate) struct Pairs<'a> {
     pub(crate) layout: Blocked,
     pub(crate) values: &'a [[f32; 2]],
 }
 
-impl Moments<'_> {
+impl Pairs<'_> {
     /// Mean and sum of squared deviations of a channel over the image.
     fn channel(&self, channel: usize) -> (f64, f64) {
         let blocks = || {
@@ -71,8 +73,14 @@ impl Normalisation {
         Self { scale: zeros(), shift: zeros(), hat_scale: zeros(), hat_shift: zeros() }
     }
 
+    /// Scale, shift, hat_scale and hat_shift.
+    #[inline(always)]
+    pub(crate) fn of_channel(&self, channel: usize) -> [f32; 4] {
+        [self.scale[channel], self.shift[channel], self.hat_scale[channel], self.hat_shift[channel]]
+    }
+
     /// Takes the statistics of an image whose channels stand in one or two activations.
-    pub(crate) fn forward(&mut self, norm: &GroupNorm, first: Moments<'_>, second: Option<Moments<'_>>) {
+    pub(crate) fn forward(&mut self, norm: &GroupNorm, first: Pairs<'_>, second: Option<Pairs<'_>>) {
         let pixels = (first.layout.height * first.layout.width) as f64;
         let per_group = norm.gain.len() / norm.groups;
         let moments = |channel: usize| match second {
@@ -105,9 +113,10 @@ impl InputGradient {
         Self { p: vec![0.0; channels], q: vec![0.0; channels], r: vec![0.0; channels] }
     }
 
-    /// Closes the sums (d_z, d_z x^) per `[block][channel]`; `pixels` is the number of pixels of the image.
-    pub(crate) fn vjp(&mut self, norm: &GroupNorm, at: &Normalisation, pixels: usize, sums: &[[f32; 2]]) {
-        let channels = norm.gain.len();
+    /// Closes the sums (d_z, d_z x^) per `[block][channel]`.
+    pub(crate) fn vjp(&mut self, norm: &GroupNorm, at: &Normalisation, sums: Pairs<'_>) {
+        let (channels, pixels) = (norm.gain.len(), sums.layout.height * sums.layout.width);
+        let sums = &sums.values[..sums.layout.n_blocks() * channels];
         let per_group = channels / norm.groups;
         let n = (pixels * per_group) as f64;
         for group in 0..norm.groups {
@@ -190,7 +199,8 @@ impl WithSimd for BlockMoments<'_> {
     }
 }
 
-/// Finishes a block of a backward convolution: d becomes d_z (through the SiLU when `silu`), and the sums of d_z and d_z x^.
+/// Finishes a block of a backward convolution: d becomes d_z (through the SiLU when `silu`), and the sums of d_z and
+/// d_z x^.
 pub(crate) struct BlockVjpSums<'a> {
     pub(crate) norm: &'a Normalisation,
     /// Number, in the norm, of the first channel of `d`.
@@ -212,9 +222,7 @@ impl WithSimd for BlockVjpSums<'_> {
         for (channel, (d, sums)) in (self.first..).zip(self.d.chunks_exact_mut(self.pixels).zip(self.sums)) {
             let (view, view_channel) = self.normalised.channel(channel);
             let x = view.block(self.block, view_channel);
-            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
-            let hat_scale = simd.splat_f32s(norm.hat_scale[channel]);
-            let hat_shift = simd.splat_f32s(norm.hat_shift[channel]);
+            let [scale, shift, hat_scale, hat_shift] = norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let (mut plain, mut hat) = (Sum::zero(simd), Sum::zero(simd));
             for_each_vector::<S>(
                 self.pixels,

@@ -12,9 +12,13 @@ pub(crate) struct Linear {
 
 impl Linear {
     /// Stacks several layers `(weights[output][input], bias)` on the same input into one.
-    pub(crate) fn stacked<'a>(n_in: usize, layers: impl Iterator<Item = (&'a [f32], &'a [f32])> + Clone) -> Self {
-        let bias: Vec<f32> = layers.clone().flat_map(|(_, bias)| bias.iter().copied()).collect();
-        let rows: Vec<&[f32]> = layers.flat_map(|(weights, _)| weights.chunks_exact(n_in)).collect();
+    pub(crate) fn stacked<'a>(layers: impl IntoIterator<Item = (&'a [f32], &'a [f32])>) -> Self {
+        let (mut bias, mut rows) = (Vec::new(), Vec::new());
+        for (weights, of_layer) in layers {
+            rows.extend(weights.chunks_exact((weights.len() / of_layer.len()).max(1)));
+            bias.extend_from_slice(of_layer);
+        }
+        let n_in = rows.first().map_or(0, |row: &&[f32]| row.len());
         let weights = (0..n_in).flat_map(|input| rows.iter().map(move |row| row[input])).collect();
         Self { weights, bias }
     }

@@ -8,18 +8,42 @@ use pulp::{Simd, WithSimd};
 /// Rows summed at a time.
 const ROWS: usize = 6;
 
-/// out[m][n] (+)= sum over k of a[m row_step + k k_step] b[k][n], k ascending.
+/// A matrix whose value (row, col) stands at `row row_stride + col col_stride`.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) row_stride: usize,
+    pub(crate) col_stride: usize,
+}
+
+/// A matrix of contiguous rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) stride: usize,
+}
+
+/// A matrix of contiguous rows, to write.
+pub(crate) struct RowsMut<'a> {
+    pub(crate) values: &'a mut [f32],
+    pub(crate) stride: usize,
+}
+
+/// Rows and columns of a product, and the numbers that each of its values is a sum of.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) rows: usize,
+    pub(crate) sums: usize,
+    pub(crate) cols: usize,
+}
+
+/// out[row][col] (+)= sum over k of a[row][k] b[k][col], k ascending.
 pub(crate) struct MatMul<'a> {
-    pub(crate) a: &'a [f32],
-    pub(crate) row_step: usize,
-    pub(crate) k_step: usize,
-    pub(crate) b: &'a [f32],
-    pub(crate) b_stride: usize,
-    /// Rows, sums and columns.
-    pub(crate) size: (usize, usize, usize),
+    pub(crate) a: Matrix<'a>,
+    pub(crate) b: Rows<'a>,
+    pub(crate) size: Size,
     pub(crate) accumulate: bool,
-    pub(crate) out: &'a mut [f32],
-    pub(crate) out_stride: usize,
+    pub(crate) out: RowsMut<'a>,
 }
 
 impl WithSimd for MatMul<'_> {
@@ -33,36 +57,37 @@ impl WithSimd for MatMul<'_> {
 
 #[inline(always)]
 fn product<S: Simd, const N: usize>(simd: S, task: MatMul<'_>) {
-    let MatMul { a, row_step, k_step, b, b_stride, size: (m, k, n), accumulate, out, out_stride } = task;
+    let MatMul { a, b, size: Size { rows: m, sums: k, cols: n }, accumulate, out } = task;
     for row in (0..m).step_by(ROWS) {
         // Rows beyond the last repeat it, and are not stored.
         let mut starts = [0; ROWS];
         for (i, start) in starts.iter_mut().enumerate() {
-            *start = (row + i).min(m - 1) * row_step;
+            *start = (row + i).min(m - 1) * a.row_stride;
         }
         for col in (0..n).step_by(N * S::F32_LANES) {
             let mut valid = [0; N];
             for (j, valid) in valid.iter_mut().enumerate() {
                 *valid = n.saturating_sub(col + j * S::F32_LANES).min(S::F32_LANES);
             }
-            let rows = || (0..k).map(|k| (k * k_step, &b[k * b_stride + col..]));
+            let rows = || (0..k).map(|k| (k * a.col_stride, &b.values[k * b.stride + col..]));
             let sums = if n - col >= N * S::F32_LANES {
-                accumulate_rows::<S, N>(simd, a, &starts, rows(), &[S::F32_LANES; N])
+                accumulate_rows::<S, N>(simd, a.values, &starts, rows(), &[S::F32_LANES; N])
             } else {
-                accumulate_rows::<S, N>(simd, a, &starts, rows(), &valid)
+                accumulate_rows::<S, N>(simd, a.values, &starts, rows(), &valid)
             };
             for (i, sums) in sums.iter().enumerate().take(m - row) {
                 for (j, (&sum, &valid)) in sums.iter().zip(&valid).enumerate().filter(|(_, (_, valid))| **valid > 0) {
-                    let at = (row + i) * out_stride + col + j * S::F32_LANES;
-                    let before = if accumulate { load_first(simd, out, at, valid) } else { simd.splat_f32s(0.0) };
-                    store_first(simd, out, at, valid, simd.add_f32s(before, sum));
+                    let at = (row + i) * out.stride + col + j * S::F32_LANES;
+                    let before =
+                        if accumulate { load_first(simd, out.values, at, valid) } else { simd.splat_f32s(0.0) };
+                    store_first(simd, out.values, at, valid, simd.add_f32s(before, sum));
                 }
             }
         }
     }
 }
 
-/// Sums of a[start + offset] b[j] over the `(offset, b)` of `rows`; vectors of `b` without valid lanes are not read.
+/// Sums of a[start + offset] b[j] over the `(offset, b)` of `rows`; vectors of `b` without valid values are not read.
 #[inline(always)]
 fn accumulate_rows<'a, S: Simd, const N: usize>(
     simd: S,
@@ -99,24 +124,20 @@ mod tests {
     fn products_match_f64() {
         for arch in all_archs() {
             for (m, k, n) in [(1, 1, 1), (7, 5, 3), (6, 9, 64), (13, 4, 70), (12, 8, 33)] {
-                for (row_step, k_step) in [(k, 1), (1, m)] {
+                for (row_stride, col_stride) in [(k, 1), (1, m)] {
                     let a: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.37).sin()).collect();
                     let b: Vec<f32> = (0..k * n).map(|i| (i as f32 * 0.61).cos()).collect();
                     let mut out = vec![1.0; m * n];
-                    let (size, out_stride) = ((m, k, n), n);
                     arch.dispatch(MatMul {
-                        a: &a,
-                        row_step,
-                        k_step,
-                        b: &b,
-                        b_stride: n,
-                        size,
+                        a: Matrix { values: &a, row_stride, col_stride },
+                        b: Rows { values: &b, stride: n },
+                        size: Size { rows: m, sums: k, cols: n },
                         accumulate: true,
-                        out: &mut out,
-                        out_stride,
+                        out: RowsMut { values: &mut out, stride: n },
                     });
                     for (i, found) in out.iter().enumerate() {
-                        let product = |l| f64::from(a[i / n * row_step + l * k_step]) * f64::from(b[l * n + i % n]);
+                        let product =
+                            |l| f64::from(a[i / n * row_stride + l * col_stride]) * f64::from(b[l * n + i % n]);
                         let exact = 1.0 + (0..k).map(product).sum::<f64>();
                         assert!((f64::from(*found) - exact).abs() < 1e-5, "{arch:?} {m} {k} {n}");
                     }

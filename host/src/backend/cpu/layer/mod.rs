@@ -8,7 +8,6 @@ pub(crate) mod group_norm;
 pub(crate) mod linear;
 pub(crate) mod matmul;
 pub(crate) mod pixel_shuffle;
-pub(crate) mod resample;
 pub(crate) mod silu;
 pub(crate) mod stencil;
 pub(crate) mod time_embedding;
@@ -16,5 +15,7 @@ pub(crate) mod weight_gradient;
 mod weight_phases;
 mod winograd;
 
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod tests;

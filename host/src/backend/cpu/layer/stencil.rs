@@ -1,15 +1,19 @@
 //! What a convolution reads and multiplies, along rows and along columns.
 //!
-//! A convolution runs on a grid. Along each axis the input may be cut into planes, and the output is made of phases; each
-//! phase is a sum of products of a plane, shifted on the grid, with a combination of the kernel's weights.
+//! A convolution runs on a grid. Along each axis the input may be cut into planes, and the output is made of phases;
+//! each phase is a sum of products of a plane, shifted on the grid, with a combination of the kernel's weights.
 //!
-//! - Stride 2 and nearest-neighbour doubling change the sampling rate by two. With the finer side split into even and odd,
-//!   nothing is multiplied by inserted zeros, and pixels that doubling made equal are multiplied once, by the sum of their
-//!   weights: a 3x3 convolution after doubling takes 16 products for 4 pixels in place of 36.
-//! - Winograd's F(4, 3) gets four outputs of a 3-tap kernel from six products in place of twelve. Used along rows only, it
-//!   keeps the columns contiguous for the vectors, and hardly adds to the rounding.
+//! - Stride 2 and nearest-neighbour doubling change the sampling rate by two. With the finer side split into even and
+//!   odd, nothing is multiplied by inserted zeros, and pixels that doubling made equal are multiplied once, by the sum
+//!   of their weights: a 3x3 convolution after doubling takes 16 products for 4 pixels in place of 36.
+//! - Winograd's F(4, 3) gets four outputs of a 3-tap kernel from six products in place of twelve. Used along rows only,
+//!   it keeps the columns contiguous for the vectors, and hardly adds to the rounding.
+//!
+//! `host/docs/convolution.md` follows one of 4 x 4 pixels through all of this.
 
+use super::super::blocked::Blocked;
 use super::winograd::{A, B, PLANES, POINT_PLANES, ROWS};
+use crate::unet::operation::Sampling;
 
 /// Most values of a kernel: 3 x 3.
 pub(crate) const MAX_TAPS: usize = 9;
@@ -193,6 +197,22 @@ impl Stencil {
     pub(crate) const UP: Self = Self::square(Axis::UP);
     pub(crate) const UP_TRANSPOSED: Self = Self::square(Axis::UP_TRANSPOSED);
 
+    /// A convolution with output of this layout, and the transpose of one with input of this layout.
+    pub(crate) fn pair(sampling: Sampling, layout: Blocked) -> (Self, Self) {
+        match sampling {
+            Sampling::Point => (Self::POINT, Self::POINT),
+            Sampling::Down => (Self::DOWN, Self::DOWN_TRANSPOSED),
+            Sampling::Up => (Self::UP, Self::UP_TRANSPOSED),
+            Sampling::Same if takes_rows_in_fours(layout) => (Self::WINOGRAD, Self::WINOGRAD_TRANSPOSED),
+            Sampling::Same => (Self::SAME, Self::SAME_TRANSPOSED),
+        }
+    }
+
+    /// A 1x1 convolution that is added to a 3x3 one with output of this layout.
+    pub(crate) fn shortcut(output: Blocked) -> Self {
+        if takes_rows_in_fours(output) { Self::POINT_WINOGRAD } else { Self::POINT }
+    }
+
     /// Planes of both axes together.
     pub(crate) fn n_planes(&self) -> usize {
         self.rows.n_planes() * self.cols.n_planes()
@@ -231,6 +251,11 @@ impl Stencil {
             })
         })
     }
+}
+
+/// Whether 3x3 convolutions at this layout can compute rows four by four.
+fn takes_rows_in_fours(layout: Blocked) -> bool {
+    layout.rows.is_multiple_of(ROWS) && layout.height.is_multiple_of(ROWS)
 }
 
 /// One product: an input plane, its shift on the grid, and the combination of kernel weights it is multiplied by.

@@ -6,11 +6,10 @@ use super::super::simd::tests::all_archs;
 use super::attention::{Attention, VjpInputs};
 use super::conv::{Convolution, Epilogue, PackedConv, Term};
 use super::conv_tile::Prologue;
-use super::group_norm::{GroupNorm, InputGradient, InputGradientBlock, Moments, Normalisation};
-use super::linear::Linear;
-use super::resample::{ConvPair, shortcut_stencil};
+use super::group_norm::{GroupNorm, InputGradient, InputGradientBlock, Normalisation, Pairs};
+use super::stencil::Stencil;
 use super::time_embedding::TimeEmbedding;
-use crate::unet::layers::LayerKind;
+use crate::unet::operation::{self, Kernel, Sampling};
 
 /// Numbers in [-1, 1) from a fixed sequence.
 fn signed(n: usize, seed: u64) -> Vec<f32> {
@@ -37,48 +36,69 @@ fn get(data: &[f32], layout: Blocked, channel: usize, row: isize, col: isize) ->
     f64::from(View::new(data, layout).row(channel, row as usize)[col as usize])
 }
 
-fn engine(arch: pulp::Arch, terms: &[&PackedConv], output: Blocked) -> Engine {
+fn engine<const N: usize>(arch: pulp::Arch, terms: [&PackedConv; N], output: Blocked) -> Engine {
     Engine::new(arch, Convolution::scratch_len(terms, output))
 }
 
-fn convolve(arch: pulp::Arch, weights: &PackedConv, input: Blocked, x: &[f32], output: Blocked) -> Vec<f32> {
+pub(super) fn convolve(arch: pulp::Arch, weights: &PackedConv, input: Blocked, x: &[f32], output: Blocked) -> Vec<f32> {
     let mut out = vec![f32::NAN; output.len()];
     let mut sums = vec![[0.0; 2]; output.n_blocks() * output.channels];
     let terms = [Term { weights, input: Concat::one(View::new(x, input)), prologue: Prologue::Identity }];
     let convolution = Convolution { terms: &terms, output, epilogue: Epilogue::Store };
-    convolution.run(&engine(arch, &[weights], output), &mut out, &mut sums);
+    convolution.run(&engine(arch, [weights], output), &mut out, &mut sums);
     out
 }
 
-/// Layouts of input and output of a convolution of kind `kind` whose coarser side is `height` x `width`.
-fn ends(kind: LayerKind, n_in: usize, n_out: usize, (height, width): (usize, usize)) -> (Blocked, Blocked) {
+/// A convolution and its transpose.
+pub(super) struct Pair {
+    pub(super) forward: PackedConv,
+    transposed: PackedConv,
+}
+
+impl Pair {
+    pub(super) fn new(sampling: Sampling, output: Blocked, n_in: usize, weights: &[f32]) -> Self {
+        let (kernel, stencils) = (kernel(sampling, output.channels, n_in), Stencil::pair(sampling, output));
+        Self {
+            forward: PackedConv::forward(stencils.0, &kernel, weights),
+            transposed: PackedConv::transposed(stencils.1, 0..n_in, &kernel, weights),
+        }
+    }
+}
+
+/// A kernel whose weights are all parameters.
+fn kernel(sampling: Sampling, n_out: usize, n_in: usize) -> Kernel {
+    Kernel { sampling, n_out, n_in, weight: 0..n_out * n_in * sampling.side().pow(2), bias: 0..0 }
+}
+
+/// Layouts of input and output of a convolution whose coarser side is `height` x `width`.
+fn ends(sampling: Sampling, n_in: usize, n_out: usize, (height, width): (usize, usize)) -> (Blocked, Blocked) {
     let fine = |channels| layout(channels, 2 * height, 2 * width, 4);
     let coarse = |channels| layout(channels, height, width, 4);
-    match kind {
-        LayerKind::Down => (fine(n_in), coarse(n_out)),
-        LayerKind::Up => (coarse(n_in), fine(n_out)),
+    match sampling {
+        Sampling::Down => (fine(n_in), coarse(n_out)),
+        Sampling::Up => (coarse(n_in), fine(n_out)),
         _ => (coarse(n_in), coarse(n_out)),
     }
 }
 
 const SIZES: [(usize, usize); 8] = [(1, 1), (2, 3), (3, 5), (5, 17), (7, 16), (4, 37), (8, 16), (12, 9)];
-const KINDS: [LayerKind; 3] = [LayerKind::Residual, LayerKind::Down, LayerKind::Up];
+const SAMPLINGS: [Sampling; 3] = [Sampling::Same, Sampling::Down, Sampling::Up];
 
 #[test]
 fn convolutions_match_f64_at_odd_sizes() {
     let (n_in, n_out) = (3, 7);
     let weights = signed(n_out * n_in * 9, 1);
-    for (kind, size) in KINDS.into_iter().flat_map(|kind| SIZES.map(|size| (kind, size))) {
-        let (input, output) = ends(kind, n_in, n_out, size);
+    for (sampling, size) in SAMPLINGS.into_iter().flat_map(|sampling| SIZES.map(|size| (sampling, size))) {
+        let (input, output) = ends(sampling, n_in, n_out, size);
         let x = signed(input.len(), 2);
-        let pair = ConvPair::new(kind, output, n_in, &weights);
+        let pair = Pair::new(sampling, output, n_in, &weights);
         let exact = |o: usize, row: usize, col: usize| {
             let mut sum = 0.0;
             for (i, k) in (0..n_in).flat_map(|i| (0..9).map(move |k| (i, k))) {
                 let (dy, dx) = ((k / 3) as isize - 1, (k % 3) as isize - 1);
-                let (row, col) = match kind {
-                    LayerKind::Down => (2 * row as isize + dy, 2 * col as isize + dx),
-                    LayerKind::Up => ((row as isize + dy).div_euclid(2), (col as isize + dx).div_euclid(2)),
+                let (row, col) = match sampling {
+                    Sampling::Down => (2 * row as isize + dy, 2 * col as isize + dx),
+                    Sampling::Up => ((row as isize + dy).div_euclid(2), (col as isize + dx).div_euclid(2)),
                     _ => (row as isize + dy, col as isize + dx),
                 };
                 sum += f64::from(weights[(o * n_in + i) * 9 + k]) * get(&x, input, i, row, col);
@@ -90,7 +110,7 @@ fn convolutions_match_f64_at_odd_sizes() {
             for (o, row) in (0..n_out).flat_map(|o| (0..output.height).map(move |row| (o, row))) {
                 for (col, &found) in View::new(&out, output).row(o, row).iter().enumerate() {
                     let error = (f64::from(found) - exact(o, row, col)).abs();
-                    assert!(error < 5e-6, "{kind:?} {size:?} {arch:?}: {error:e} at {o} {row} {col}");
+                    assert!(error < 5e-6, "{sampling:?} {size:?} {arch:?}: {error:e} at {o} {row} {col}");
                 }
             }
         }
@@ -101,16 +121,16 @@ fn convolutions_match_f64_at_odd_sizes() {
 fn transposed_convolutions_are_adjoint() {
     let (n_in, n_out) = (5, 9);
     let weights = signed(n_out * n_in * 9, 3);
-    for (kind, size) in KINDS.into_iter().flat_map(|kind| SIZES.map(|size| (kind, size))) {
-        let (input, output) = ends(kind, n_in, n_out, size);
-        let pair = ConvPair::new(kind, output, n_in, &weights);
+    for (sampling, size) in SAMPLINGS.into_iter().flat_map(|sampling| SIZES.map(|size| (sampling, size))) {
+        let (input, output) = ends(sampling, n_in, n_out, size);
+        let pair = Pair::new(sampling, output, n_in, &weights);
         let (x, y) = (signed(input.len(), 4), signed(output.len(), 5));
         for arch in all_archs() {
             let a_x = convolve(arch, &pair.forward, input, &x, output);
             let at_y = convolve(arch, &pair.transposed, output, &y, input);
             let norms = (dot(&a_x, &a_x) * dot(&y, &y)).sqrt();
             let error = (dot(&a_x, &y) - dot(&x, &at_y)).abs() / norms;
-            assert!(error < 1e-6, "{kind:?} {size:?} {arch:?}: {error:e}");
+            assert!(error < 1e-6, "{sampling:?} {size:?} {arch:?}: {error:e}");
         }
     }
 }
@@ -124,11 +144,12 @@ fn terms_and_epilogues_add_up() {
 
 fn terms_and_epilogues(size: (usize, usize)) {
     let (n_in, n_out) = (4, 6);
-    let (input, output) = ends(LayerKind::Residual, n_in, n_out, size);
-    let conv = ConvPair::new(LayerKind::Residual, output, n_in, &signed(n_out * n_in * 9, 6));
+    let (input, output) = ends(Sampling::Same, n_in, n_out, size);
+    let conv = Pair::new(Sampling::Same, output, n_in, &signed(n_out * n_in * 9, 6));
     let point_weights = signed(n_out * n_in, 7);
-    let point = ConvPair::point(n_out, n_in, &point_weights);
-    let shortcut = PackedConv::forward(shortcut_stencil(output), n_out, n_in, 1, &point_weights);
+    let point = Pair::new(Sampling::Point, output, n_in, &point_weights);
+    let shortcut =
+        PackedConv::forward(Stencil::shortcut(output), &kernel(Sampling::Point, n_out, n_in), &point_weights);
     let (x, residual) = (signed(input.len(), 8), signed(output.len(), 9));
     let (bias, shift) = (signed(n_out, 10), signed(n_out, 11));
     for arch in all_archs() {
@@ -138,7 +159,7 @@ fn terms_and_epilogues(size: (usize, usize)) {
         let residual_view = Some(Concat::one(View::new(&residual, output)));
         let epilogue = Epilogue::Forward { bias: &bias, shift: Some(&shift), residual: residual_view };
         let (mut out, mut moments) = (vec![0.0; output.len()], vec![[0.0; 2]; output.n_blocks() * n_out]);
-        let engine = engine(arch, &[&conv.forward, &shortcut], output);
+        let engine = engine(arch, [&conv.forward, &shortcut], output);
         Convolution { terms: &terms, output, epilogue }.run(&engine, &mut out, &mut moments);
         let first = convolve(arch, &conv.forward, input, &x, output);
         let second = convolve(arch, &point.forward, input, &x, output);
@@ -205,8 +226,8 @@ fn group_norm_and_silu_match_f64_and_central_differences() {
     let f = |x: &[f64]| norm_f64(&norm, x).into_iter().map(silu_f64).collect::<Vec<_>>();
     let (exact, exact_vjp) = (f(&x_f64), central_differences(&x_f64, &v, f));
     for arch in all_archs() {
-        let point = ConvPair::point(6, 6, &identity);
-        let engine = engine(arch, &[&point.forward], both);
+        let point = Pair::new(Sampling::Point, both, 6, &identity);
+        let engine = engine(arch, [&point.forward], both);
         // The moments come from the epilogue of a convolution, here the identity.
         let mut moments = vec![[0.0; 2]; 6];
         let mut copy = vec![0.0; both.len()];
@@ -217,11 +238,11 @@ fn group_norm_and_silu_match_f64_and_central_differences() {
         assert_eq!(copy, x);
 
         let mut state = Normalisation::new(6);
-        let of = |layout, values| Moments { layout, values };
+        let of = |layout, values| Pairs { layout, values };
         state.forward(&norm, of(first, &moments[..3]), Some(of(second, &moments[3..])));
         let (x_first, x_second) = x.split_at(first.len());
         let input = Concat { first: View::new(x_first, first), second: Some(View::new(x_second, second)) };
-        let terms = [Term { weights: &point.forward, input, prologue: Prologue::NormSilu(&state) }];
+        let terms = [Term { weights: &point.forward, input, prologue: Prologue::Norm { norm: &state, silu: true } }];
         let mut out = vec![0.0; both.len()];
         Convolution { terms: &terms, output: both, epilogue: Epilogue::Store }.run(&engine, &mut out, &mut moments);
         for (found, exact) in out.iter().zip(&exact) {
@@ -230,11 +251,11 @@ fn group_norm_and_silu_match_f64_and_central_differences() {
 
         let d_out = Concat::one(View::new(&v, both));
         let terms = [Term { weights: &point.transposed, input: d_out, prologue: Prologue::Identity }];
-        let epilogue = Epilogue::SiluVjp { norm: &state, normalised: input };
+        let epilogue = Epilogue::NormSums { norm: &state, normalised: input, silu: true };
         let (mut d_z, mut sums) = (vec![0.0; both.len()], vec![[0.0; 2]; 6]);
         Convolution { terms: &terms, output: both, epilogue }.run(&engine, &mut d_z, &mut sums);
         let mut gradient = InputGradient::new(6);
-        gradient.vjp(&norm, &state, 35, &sums);
+        gradient.vjp(&norm, &state, Pairs { layout: both, values: &sums });
         for (from, (view, x_len)) in [(0, (input.first, first.len())), (3, (View::new(x_second, second), second.len()))]
         {
             let mut d_x = vec![1.0; x_len];
@@ -274,7 +295,7 @@ fn unblock(data: &[f32], layout: Blocked) -> Vec<f32> {
 #[test]
 fn attention_matches_f64_and_central_differences() {
     let (heads, c, mixed_layout) = (2, 3, layout(6, 5, 3, 2));
-    let (qkv_layout, pixels) = (mixed_layout.with_channels(18), 15);
+    let (qkv_layout, pixels) = (Blocked { channels: 18, ..mixed_layout }, 15);
     let qkv: Vec<f32> = signed(qkv_layout.len(), 16).iter().map(|v| 2.0 * v).collect();
     let d_mixed = signed(mixed_layout.len(), 17);
     let plain: Vec<f64> = unblock(&qkv, qkv_layout).iter().map(|&v| f64::from(v)).collect();
@@ -305,14 +326,17 @@ fn time_embedding_matches_f64() {
     let (model, embedding, shifts) = (6, 20, 21);
     let w = [signed(embedding * model, 18), signed(embedding * embedding, 19), signed(shifts * embedding, 20)];
     let b = [signed(embedding, 21), signed(embedding, 22), signed(shifts, 23)];
-    let linear =
-        |layer: usize, n_in| Linear::stacked(n_in, std::iter::once((w[layer].as_slice(), b[layer].as_slice())));
-    let time = TimeEmbedding {
-        frequencies: TimeEmbedding::frequencies(model, 0.005),
-        first: linear(0, model),
-        second: linear(1, embedding),
-        shifts: linear(2, embedding),
-    };
+    let parameters: Vec<f32> = w.iter().zip(&b).flat_map(|(w, b)| w.iter().chain(b)).copied().collect();
+    let mut end = 0;
+    let places: [operation::Linear; 3] = std::array::from_fn(|layer| {
+        let weight = end..end + w[layer].len();
+        end = weight.end + b[layer].len();
+        operation::Linear { bias: weight.end..end, weight }
+    });
+    let [first, second, shift] = places;
+    let frequencies = (0..3).map(|k| 200_f64.powf(f64::from(k) / 3.0)).collect();
+    let places = operation::TimeEmbedding { frequencies, first, second, shifts: vec![shift] };
+    let time = TimeEmbedding::new(places, &parameters);
     let exact = |t: f64| {
         let angles = (0..3).map(|k| t * 200_f64.powf(f64::from(k) / 3.0));
         let mut x: Vec<f64> = angles.clone().map(f64::cos).chain(angles.map(f64::sin)).collect();

@@ -2,16 +2,16 @@
 //! between, and from the SiLU of that one shift per channel for every residual block.
 
 use super::linear::Linear;
+use crate::unet::operation;
 use pulp::Arch;
 
 /// Weights of the embedding and of all shifts that are read from it.
 #[derive(Debug, Clone)]
 pub(crate) struct TimeEmbedding {
-    /// `max_period^(-k/half)` for k in 0..half.
-    pub(crate) frequencies: Vec<f64>,
-    pub(crate) first: Linear,
-    pub(crate) second: Linear,
-    pub(crate) shifts: Linear,
+    places: operation::TimeEmbedding,
+    first: Linear,
+    second: Linear,
+    shifts: Linear,
 }
 
 /// Buffers of one image.
@@ -25,14 +25,15 @@ pub(crate) struct Embedded {
 }
 
 impl TimeEmbedding {
-    pub(crate) fn frequencies(model_channels: usize, max_period: f64) -> Vec<f64> {
-        let half = model_channels / 2;
-        (0..half).map(|k| (-max_period.ln() * k as f64 / half as f64).exp()).collect()
+    pub(crate) fn new(places: operation::TimeEmbedding, parameters: &[f32]) -> Self {
+        let layer = |place: &operation::Linear| (&parameters[place.weight.clone()], &parameters[place.bias.clone()]);
+        let [first, second] = [&places.first, &places.second].map(|place| Linear::stacked([layer(place)]));
+        Self { first, second, shifts: Linear::stacked(places.shifts.iter().map(layer)), places }
     }
 
     pub(crate) fn buffers(&self) -> Embedded {
         Embedded {
-            waves: vec![0.0; 2 * self.frequencies.len()],
+            waves: vec![0.0; 2 * self.places.frequencies.len()],
             hidden: vec![0.0; self.first.n_out()],
             embedding: vec![0.0; self.second.n_out()],
             shifts: vec![0.0; self.shifts.n_out()],
@@ -41,11 +42,7 @@ impl TimeEmbedding {
 
     /// Fills `at.shifts` for smoothing level `t`.
     pub(crate) fn forward(&self, arch: Arch, t: f64, at: &mut Embedded) {
-        let (cosines, sines) = at.waves.split_at_mut(self.frequencies.len());
-        for ((cosine, sine), frequency) in cosines.iter_mut().zip(sines).zip(&self.frequencies) {
-            *cosine = (t * frequency).cos() as f32;
-            *sine = (t * frequency).sin() as f32;
-        }
+        self.places.waves(t, &mut at.waves);
         self.first.forward(arch, &at.waves, &mut at.hidden);
         at.hidden.iter_mut().for_each(silu);
         self.second.forward(arch, &at.hidden, &mut at.embedding);

@@ -1,22 +1,23 @@
 //! The gradient of a convolution's weights: d_w[o][i][k] = sum over pixels of d_out[o][p] in[i][p + k], summed over one
 //! or two pairs (d_out, in).
 //!
-//! It is the transpose of [`super::conv`] in the weights, so it multiplies what that multiplies: d_out is split into the
-//! phases whose sums the convolution joins, and meets the same planes of the input. What comes out is the gradient of the
-//! weights as they are packed, `[input][product][output]`; [`fold`] takes it to the kernels.
+//! It is the transpose of [`super::conv`] in the weights, so it multiplies what that multiplies: d_out is split into
+//! the phases whose sums the convolution joins, and meets the same planes of the input. What comes out is the gradient
+//! of the weights as they are packed, `[input][product][output]`; [`fold`] takes it to the kernels.
 //!
-//! Vectors run over outputs, so that nothing is ever summed across a vector: the phases have their outputs innermost, and
-//! every value of the input meets all of them. With the columns turned round, last first, what a value meets at
-//! neighbouring columns is contiguous and in the order of the products, which makes one long row of 2 or 3 times as many
-//! values as there are outputs. A task owns a few input channels and walks over the whole image, so sums do not depend on
-//! threads.
+//! Vectors run over outputs, so that nothing is ever summed across a vector: the phases have their outputs innermost,
+//! and every value of the input meets all of them. With the columns turned round, last first, what a value meets at
+//! neighbouring columns is contiguous and in the order of the products, which makes one long row of 2 or 3 times as
+//! many values as there are outputs. A task owns a few input channels and walks over the whole image, so sums do not
+//! depend on threads.
 
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::engine::Engine;
 use super::super::simd::{load, load_first, store_first};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::stencil::{MAX_TAPS, Product, Stencil};
-use super::weight_phases::{Shape, SplitRow};
+use super::weight_phases::{Shape, SplitRow, VECTORS};
+use crate::unet::operation::Kernel;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -25,8 +26,6 @@ use std::ops::Range;
 const INPUTS: usize = 4;
 /// Grid pixels whose products are summed in one chain of additions, about.
 const PIXELS: usize = 1024;
-/// Most vectors of outputs at a time.
-pub(super) const VECTORS: usize = 5;
 
 /// The weight gradient of one convolution.
 #[derive(Clone, Copy)]
@@ -172,17 +171,17 @@ impl Correlate<'_> {
     #[inline(always)]
     fn correlate<S: Simd, const N: usize>(&mut self, simd: S, run: &Run) {
         let Shape { n_out, height, width, .. } = self.shape;
-        let (lanes, len) = (S::F32_LANES, run.n_products * n_out);
+        let (vector, len) = (S::F32_LANES, run.n_products * n_out);
         let per_input = self.out.len() / self.n_in;
         let n_rows = (PIXELS / width).max(1);
-        for start in (0..len).step_by(N * lanes) {
+        for start in (0..len).step_by(N * vector) {
             for first in (0..height).step_by(n_rows) {
                 // Vectors and inputs beyond the last are not stored.
                 let sums = self.sums::<S, N>(simd, run, first..(first + n_rows).min(height), start);
                 for (input, sums) in sums.iter().enumerate().take(self.n_in) {
                     let out = &mut self.out[input * per_input + run.before * n_out..][..len];
-                    for (&sum, at) in sums.iter().zip((start..len).step_by(lanes)) {
-                        let valid = lanes.min(len - at);
+                    for (&sum, at) in sums.iter().zip((start..len).step_by(vector)) {
+                        let valid = vector.min(len - at);
                         let before = if first > 0 { load_first(simd, out, at, valid) } else { simd.splat_f32s(0.0) };
                         store_first(simd, out, at, valid, simd.add_f32s(before, sum));
                     }
@@ -230,19 +229,14 @@ impl Correlate<'_> {
     }
 }
 
-/// d_w `[output][input][row][col]` = `factor` times the gradient `[input][product][output]` of packed weights.
-pub(crate) fn fold(
-    stencil: Stencil,
-    (n_out, n_in): (usize, usize),
-    side: usize,
-    factor: f32,
-    d_packed: &[f32],
-    d_w: &mut [f32],
-) {
+/// The gradient of a kernel's weights, in its place in that of all parameters: `factor` times the gradient
+/// `[input][product][output]` of packed ones.
+pub(crate) fn fold(stencil: Stencil, kernel: &Kernel, factor: f32, d_packed: &[f32], gradient: &mut [f32]) {
     /// Outputs of one task.
     const OUTPUTS: usize = 8;
+    let (side, &Kernel { n_out, n_in, .. }) = (kernel.sampling.side(), kernel);
     let (n_products, per_output) = (n_products(stencil), n_in * side * side);
-    d_w.par_chunks_mut(OUTPUTS * per_output).enumerate().for_each(|(chunk, d_w)| {
+    gradient[kernel.weight.clone()].par_chunks_mut(OUTPUTS * per_output).enumerate().for_each(|(chunk, d_w)| {
         let n = d_w.len() / per_output;
         for i in 0..n_in {
             let mut kernels = [[0.0; OUTPUTS]; MAX_TAPS];

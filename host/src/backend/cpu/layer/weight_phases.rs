@@ -6,13 +6,15 @@ use super::super::blocked::{Blocked, View};
 use super::super::simd::{for_each_vector, load_first, store_first};
 use super::conv_tile::TileShape;
 use super::stencil::{Merge, Stencil};
-use super::weight_gradient::VECTORS;
 use super::winograd;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// How a d_out stands when split: `[grid row][phase][column, last first][output]`, with a column of zeros at either end;
-/// behind the phases of a row, the sums of its pixels.
+/// Most vectors of outputs that are multiplied at a time.
+pub(super) const VECTORS: usize = 5;
+
+/// How a d_out stands when split: `[grid row][phase][column, last first][output]`, with a column of zeros at either
+/// end; behind the phases of a row, the sums of its pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub(super) n_phases: usize,

@@ -1,8 +1,8 @@
 //! Winograd's F(4, 3) along rows: four outputs of a 3-tap kernel from six products in place of twelve.
 //!
-//! Output and kernel are polynomials in a variable that stands for a shift by one row, multiplied by their values at six
-//! points: 0, -a, a, -b, b and infinity. With a^2 = 1/2 and b^2 = 2 the rounding error stays within twice that of the
-//! twelve products; the customary 1 and 2 cost twice as much again. The kernel's side is in [`super::stencil`].
+//! Output and kernel are polynomials in a variable that stands for a shift by one row, multiplied by their values at
+//! six points: 0, -a, a, -b, b and infinity. With a^2 = 1/2 and b^2 = 2 the rounding error stays within twice that of
+//! the twelve products; the customary 1 and 2 cost twice as much again. The kernel's side is in [`super::stencil`].
 
 use pulp::Simd;
 

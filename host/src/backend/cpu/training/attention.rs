@@ -15,12 +15,11 @@
 //!
 //! P and its kin are whole matrices here, recomputed in every pass and shared by all heads.
 
-use super::super::blocked::{Blocked, View};
 use super::super::layer::attention::Softmax;
-use super::super::layer::matmul::MatMul;
-use super::lane::{Context, Lane, Quantity};
-use crate::unet::plan::TensorId;
-use pulp::Arch;
+use super::head::{AttentionScratch, Head, column_sums, gather, scatter, softmax_slope};
+use super::lane::{Context, Lane};
+use crate::unet::operation::TensorId;
+use crate::unet::tape::Quantity;
 use std::mem::take;
 
 /// One attention with its place on the tape.
@@ -29,125 +28,6 @@ pub(super) struct AttentionLayer {
     pub(super) heads: usize,
     pub(super) qkv: TensorId,
     pub(super) mixed: TensorId,
-}
-
-/// The matrices of one head.
-#[derive(Debug, Default)]
-pub(super) struct AttentionScratch {
-    /// `[key][query]`.
-    p: Vec<f32>,
-    dot_s: Vec<f32>,
-    d_dot_s: Vec<f32>,
-    d_s: Vec<f32>,
-    /// `[q | k | v | mixed][channel][pixel]` of each [`Quantity`].
-    channels: [Vec<f32>; 4],
-    turned: [Vec<f32>; 2],
-    columns: [Vec<f32>; 2],
-}
-
-impl AttentionScratch {
-    pub(super) fn new(channels: usize, pixels: usize) -> Self {
-        let zeros = |n: usize| vec![0.0; n];
-        let (matrix, vector) = (pixels * pixels, channels * pixels);
-        Self {
-            p: zeros(matrix),
-            dot_s: zeros(matrix),
-            d_dot_s: zeros(matrix),
-            d_s: zeros(matrix),
-            channels: std::array::from_fn(|_| zeros(4 * vector)),
-            turned: std::array::from_fn(|_| zeros(vector)),
-            columns: std::array::from_fn(|_| zeros(pixels)),
-        }
-    }
-}
-
-/// Products with one head's shape.
-#[derive(Clone, Copy)]
-struct Head {
-    arch: Arch,
-    c: usize,
-    n: usize,
-    scale: f32,
-}
-
-impl Head {
-    fn multiply(&self, a: (&[f32], usize, usize), b: &[f32], size: (usize, usize, usize), add: bool, out: &mut [f32]) {
-        let (a, row_step, k_step) = a;
-        let n = size.2;
-        self.arch.dispatch(MatMul { a, row_step, k_step, b, b_stride: n, size, accumulate: add, out, out_stride: n });
-    }
-
-    /// out[row][col] (+)= sum over channels of rows[channel][row] cols[channel][col].
-    fn outer(&self, rows: &[f32], cols: &[f32], add: bool, out: &mut [f32]) {
-        self.multiply((rows, 1, self.n), cols, (self.n, self.c, self.n), add, out);
-    }
-
-    /// out[channel][col] (+)= sum over rows of x[channel][row] matrix[row][col].
-    fn inner(&self, x: &[f32], matrix: &[f32], add: bool, out: &mut [f32]) {
-        self.multiply((x, self.n, 1), matrix, (self.c, self.n, self.n), add, out);
-    }
-
-    /// out[channel][row] (+)= sum over columns of matrix[row][col] x[channel][col].
-    fn inner_transposed(&self, matrix: &[f32], x: &[f32], add: bool, out: &mut [f32], turned: &mut [Vec<f32>; 2]) {
-        let (n, c) = (self.n, self.c);
-        let [x_turned, sum] = turned;
-        let (x_turned, sum) = (&mut x_turned[..n * c], &mut sum[..n * c]);
-        transpose(&x[..n * c], n, x_turned);
-        self.multiply((matrix, n, 1), x_turned, (n, n, c), false, sum);
-        for (channel, out) in out.chunks_exact_mut(n).take(c).enumerate() {
-            for (out, row) in out.iter_mut().zip(sum.chunks_exact(c)) {
-                *out = if add { *out + row[channel] } else { row[channel] };
-            }
-        }
-    }
-
-    fn scale(&self, matrix: &mut [f32]) {
-        matrix.iter_mut().for_each(|value| *value *= self.scale);
-    }
-}
-
-/// `[channel][pixel]` to `[pixel][channel]`.
-fn transpose(x: &[f32], n: usize, out: &mut [f32]) {
-    let c = x.len() / n;
-    for (pixel, out) in out.chunks_exact_mut(c).enumerate() {
-        out.iter_mut().enumerate().for_each(|(channel, out)| *out = x[channel * n + pixel]);
-    }
-}
-
-/// sums[col] = sum down the column of a b.
-fn column_sums(a: &[f32], b: &[f32], sums: &mut [f32]) {
-    sums.fill(0.0);
-    for (a, b) in a.chunks_exact(sums.len()).zip(b.chunks_exact(sums.len())) {
-        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
-    }
-}
-
-/// matrix = p (matrix - column).
-fn softmax_slope(p: &[f32], column: &[f32], matrix: &mut [f32]) {
-    for (matrix, p) in matrix.chunks_exact_mut(column.len()).zip(p.chunks_exact(column.len())) {
-        matrix.iter_mut().zip(p.iter().zip(column)).for_each(|(value, (p, column))| *value = p * (*value - column));
-    }
-}
-
-/// Copies `c` channels from `first` on to `[channel][pixel]`.
-fn gather(view: View<'_>, first: usize, c: usize, out: &mut [f32]) {
-    let layout = view.layout();
-    for (channel, out) in out.chunks_exact_mut(layout.height * layout.width).take(c).enumerate() {
-        for (row, out) in out.chunks_exact_mut(layout.width).enumerate() {
-            out.copy_from_slice(view.row(first + channel, row));
-        }
-    }
-}
-
-/// The way back from [`gather`].
-fn scatter(x: &[f32], layout: Blocked, first: usize, c: usize, out: &mut [f32]) {
-    let pixels = layout.height * layout.width;
-    for (channel, x) in x.chunks_exact(pixels).take(c).enumerate() {
-        for block in 0..layout.n_blocks() {
-            let (from, n) = (block * layout.rows * layout.width, layout.block_pixels(block));
-            out[layout.start(block, first + channel)..][..n].copy_from_slice(&x[from..from + n]);
-        }
-    }
 }
 
 impl AttentionLayer {

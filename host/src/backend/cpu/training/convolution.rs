@@ -6,9 +6,9 @@ use super::super::layer::conv::{Convolution, Epilogue, PackedConv, Term};
 use super::super::layer::conv_tile::Prologue;
 use super::super::layer::stencil::Stencil;
 use super::super::layer::weight_gradient::{self, WeightGradient, fold};
-use super::lane::{Context, Inputs, Lane, Quantity};
-use crate::unet::plan::TensorId;
-use crate::unet::tape;
+use super::lane::{Context, Lane};
+use crate::unet::operation::{Kernel, TensorId};
+use crate::unet::tape::{self, Input, Inputs, Quantity};
 use std::mem::take;
 use std::ops::Range;
 
@@ -24,29 +24,21 @@ pub(super) struct ConvLayer {
     pub(super) shift: Option<usize>,
     /// Whether anybody wants the gradients of the inputs.
     pub(super) goes_back: bool,
-    pub(super) side: usize,
+    pub(super) kernel: Kernel,
     pub(super) forward: PackedConv,
     /// One for each input.
     pub(super) transposed: Vec<PackedConv>,
-    /// In the parameters.
-    pub(super) weight: Range<usize>,
-    pub(super) bias: Range<usize>,
     /// In the lane's gradient: `[input][product][output]`, then the bias.
     pub(super) gradient: Range<usize>,
 }
 
 impl ConvLayer {
-    /// `n_inputs` are the channels of the inputs; `gradient` is where the lane's gradient has room.
-    pub(super) fn new(
-        tape: tape::Convolution,
-        (stencil, transposed): (Stencil, Stencil),
-        (n_inputs, n_out): (&[usize], usize),
-        residual_goes_back: bool,
-        gradient: usize,
-    ) -> Self {
-        let (n_in, side) = (n_inputs.iter().sum(), tape.side());
-        let len = n_in * weight_gradient::n_products(stencil) * n_out + n_out;
-        let tape::Convolution { inputs, output, residual, shift, goes_back, weight, bias, .. } = tape;
+    /// `layouts` are those of all activations; `gradient` is where the lane's gradient has room.
+    pub(super) fn new(tape: tape::Convolution, layouts: &[Blocked], residual_goes_back: bool, gradient: usize) -> Self {
+        let tape::Convolution { kernel, inputs, output, residual, shift, goes_back } = tape;
+        let (stencil, transposed) = Stencil::pair(kernel.sampling, layouts[output]);
+        let transposed = |input: Input| PackedConv::zeros(transposed, layouts[input.tensor].channels, kernel.n_out);
+        let len = (kernel.n_in * weight_gradient::n_products(stencil) + 1) * kernel.n_out;
         Self {
             inputs,
             output,
@@ -54,11 +46,9 @@ impl ConvLayer {
             residual_goes_back,
             shift,
             goes_back,
-            side,
-            forward: PackedConv::zeros(stencil, n_out, n_in),
-            transposed: n_inputs.iter().map(|&n| PackedConv::zeros(transposed, n, n_out)).collect(),
-            weight,
-            bias,
+            forward: PackedConv::zeros(stencil, kernel.n_out, kernel.n_in),
+            transposed: inputs.each().map(transposed).collect(),
+            kernel,
             gradient: gradient..gradient + len,
         }
     }
@@ -71,19 +61,18 @@ impl ConvLayer {
     pub(super) fn room(&self, layouts: &[Blocked]) -> (usize, usize) {
         let (output, stencil) = (layouts[self.output], self.forward.stencil);
         let inputs = self.inputs.each().zip(&self.transposed);
-        let back = inputs.map(|(input, conv)| Convolution::scratch_len(&[conv], layouts[input.tensor])).max();
-        let forward = Convolution::scratch_len(&[&self.forward], output);
+        let back = inputs.map(|(input, conv)| Convolution::scratch_len([conv], layouts[input.tensor])).max();
+        let forward = Convolution::scratch_len([&self.forward], output);
         let weights = weight_gradient::scratch_len(stencil, output, 2);
         (forward.max(back.unwrap_or(0)).max(weights), weight_gradient::room(stencil, output, 2))
     }
 
     /// Takes over new weights.
     pub(super) fn repack(&mut self, parameters: &[f32]) {
-        let weights = &parameters[self.weight.clone()];
-        self.forward.repack_forward(self.side, weights);
+        self.forward.repack_forward(&self.kernel, parameters);
         let mut first = 0;
         for transposed in &mut self.transposed {
-            transposed.repack_transposed(first, self.forward.n_in, self.side, weights);
+            transposed.repack_transposed(first, &self.kernel, parameters);
             first += transposed.n_out;
         }
     }
@@ -95,7 +84,7 @@ impl ConvLayer {
         let mut sums = take(sums);
         let mut out = lane.take(quantity, self.output);
         let n_out = self.forward.n_out;
-        let bias = if is_value { &context.parameters[self.bias.clone()] } else { &context.zeros[..n_out] };
+        let bias = if is_value { &context.parameters[self.kernel.bias.clone()] } else { &context.zeros[..n_out] };
         let shift = self.shift.filter(|_| is_value).map(|first| &lane.embedding.shifts[first..first + n_out]);
         let residual = self.residual.map(|inputs| lane.inputs(context, quantity, inputs));
         let input = lane.inputs(context, quantity, self.inputs);
@@ -167,9 +156,8 @@ impl ConvLayer {
 
     /// The gradient of the parameters from that of what the lanes keep.
     pub(super) fn collect(&self, of_lanes: &[f32], factor: f32, gradient: &mut [f32]) {
-        let (n_out, n_in) = (self.forward.n_out, self.forward.n_in);
-        let (d_packed, d_bias) = of_lanes[self.gradient.clone()].split_at(self.gradient.len() - n_out);
-        fold(self.forward.stencil, (n_out, n_in), self.side, factor, d_packed, &mut gradient[self.weight.clone()]);
-        gradient[self.bias.clone()].iter_mut().zip(d_bias).for_each(|(to, from)| *to = factor * from);
+        let (d_packed, d_bias) = of_lanes[self.gradient.clone()].split_at(self.gradient.len() - self.kernel.n_out);
+        fold(self.forward.stencil, &self.kernel, factor, d_packed, gradient);
+        gradient[self.kernel.bias.clone()].iter_mut().zip(d_bias).for_each(|(to, from)| *to = factor * from);
     }
 }

@@ -1,7 +1,7 @@
 //! The time embedding in training: cosines and sines of t, linear, SiLU, linear, SiLU, and a linear layer to the shifts
 //! of each residual block. It does not depend on the image, so it has no tangent.
 
-use crate::unet::tape::{Linear, TimeEmbedding};
+use crate::unet::operation::{Linear, TimeEmbedding};
 
 /// The embedding's layers.
 #[derive(Debug)]
@@ -71,11 +71,7 @@ impl Embedding {
 
     /// Fills `at.shifts` for smoothing level `t`.
     pub(super) fn forward(&self, parameters: &[f32], t: f64, at: &mut EmbeddingState) {
-        let (cosines, sines) = at.waves.split_at_mut(self.0.frequencies.len());
-        for ((cosine, sine), frequency) in cosines.iter_mut().zip(sines).zip(&self.0.frequencies) {
-            *cosine = (t * frequency).cos() as f32;
-            *sine = (t * frequency).sin() as f32;
-        }
+        self.0.waves(t, &mut at.waves);
         self.0.first.forward(parameters, &at.waves, &mut at.z_hidden);
         at.hidden.iter_mut().zip(&at.z_hidden).for_each(|(s, &z)| *s = silu(z));
         self.0.second.forward(parameters, &at.hidden, &mut at.z_embedding);

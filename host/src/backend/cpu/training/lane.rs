@@ -3,12 +3,13 @@
 use super::super::aligned::Aligned;
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::engine::Engine;
-use super::attention::AttentionScratch;
 use super::embedding::EmbeddingState;
+use super::head::AttentionScratch;
 use super::memory::Memory;
-use super::norm::NormState;
-use crate::unet::plan::TensorId;
-pub(super) use crate::unet::tape::{Input, Inputs, Quantity};
+use super::norm_kernels::NormState;
+use crate::unet::EnergyScales;
+use crate::unet::operation::TensorId;
+use crate::unet::tape::{Input, Inputs, Quantity};
 
 /// What a layer reads besides the buffers of its lane.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +21,7 @@ pub(super) struct Context<'a> {
     pub(super) zeros: &'a [f32],
 }
 
-/// Everything that a training step of one image reads and writes.
+/// Everything that the passes over one image read and write.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) memory: Memory,
@@ -40,6 +41,8 @@ pub(super) struct Lane {
     pub(super) dot_h: Vec<f32>,
     pub(super) d_image: Vec<f32>,
     pub(super) v: Vec<f32>,
+    /// What the smoothing level makes of images.
+    pub(super) scales: EnergyScales,
     pub(super) loss: f64,
 }
 

@@ -1,14 +1,14 @@
 //! Where a lane keeps the four numbers of every activation.
 //!
-//! Values, tangents and gradients of tangents are wanted until a step ends, so each has memory of its own. The gradient of
-//! a value is dead once the operation that made the value has gone back: its memory, which is then in a cache, serves the
-//! next ones. And what is only ever added to something else, a projected shortcut, has the gradients of the sum.
+//! Values, tangents and gradients of tangents are wanted until the last pass ends, so each has memory of its own. The
+//! gradient of a value is dead once the operation that made the value has gone back: its memory, which is then in a
+//! cache, serves the next ones. And what is only ever added to something else, a projected shortcut, has the gradients
+//! of the sum.
 
 use super::super::aligned::Aligned;
 use super::super::blocked::Blocked;
-use super::lane::{Inputs, Quantity};
-use crate::unet::plan::TensorId;
-use crate::unet::tape::{Operation, Tape};
+use crate::unet::operation::TensorId;
+use crate::unet::tape::{Inputs, Operation, Quantity, Tape};
 use std::mem::take;
 use std::sync::Arc;
 
@@ -146,13 +146,12 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::unet::architecture::tests::small;
-    use crate::unet::plan::Plan;
+    use crate::unet::program::Program;
 
     /// Goes back through the tape and writes into each buffer whose gradient it holds: nobody finds another's.
     #[test]
     fn no_gradient_is_overwritten_before_it_was_read() {
-        let plan = Plan::new(&small(), 16, 16).unwrap();
-        let tape = Tape::new(&small(), &plan);
+        let tape = Tape::new(&Program::new(&small(), 16, 16).unwrap());
         let layouts: Vec<Blocked> = tape.tensors.iter().map(|&shape| Blocked::new(shape, 4)).collect();
         let places = Places::new(&tape, &layouts);
         let [_, _, d_dots, d_values] = &places.buffers;

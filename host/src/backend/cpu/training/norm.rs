@@ -1,27 +1,29 @@
 //! Group normalisation, with SiLU behind it or without: value, tangent, and the gradients of both.
 //!
-//! In a group of N values, with x^ = (x - mean) r, z = g x^ + b and y = s(z):
+//! In a group of N values, with x^ = (x - mean) rstd, z = g x^ + b and y = s(z):
 //!
 //! ```text
-//! dot_x^ = r (dot_x - mean(dot_x) - x^ A),          A = mean(x^ dot_x),      dot_y = s' g dot_x^.
+//! dot_x^ = rstd (dot_x - mean(dot_x) - x^ A),          A = mean(x^ dot_x),      dot_y = s' g dot_x^.
 //! ```
 //!
 //! Given d_dot_y and d_y, with d = g d_dot_z, e = g d_z, B = mean(x^ d), M = mean(dot_x), D = mean(d):
 //!
 //! ```text
-//! d_dot_z = s' d_dot_y,                             d_dot_x = r (d - D - x^ B),
+//! d_dot_z = s' d_dot_y,                             d_dot_x = rstd (d - D - x^ B),
 //! d_z = s' d_y + s'' dot_z d_dot_y,                 d_g = sum(d_z x^ + d_dot_z dot_x^),   d_b = sum(d_z),
-//! d_x = r (e + w - mean(e + w) - x^ mean(x^ (e + w))) - r x^ mean(d dot_x^),
-//! w = -r (A d + B dot_x),  mean(w) = -r (A D + B M),  mean(x^ w) = -2 r A B.
+//! d_x = rstd (e + w - mean(e + w) - x^ mean(x^ (e + w))) - rstd x^ mean(d dot_x^),
+//! w = -rstd (A d + B dot_x),  mean(w) = -rstd (A D + B M),  mean(x^ w) = -2 rstd A B.
 //! ```
 //!
-//! (x^ varies with x as dot_x^ does with dot_x, which gives e + w its first factor; the last term is that of r.)
+//! (x^ varies with x as dot_x^ does with dot_x, which gives e + w its first factor; the last term is that of rstd.)
 
 use super::super::blocked::Blocked;
-use super::super::layer::group_norm::{GroupNorm, Moments, Normalisation};
-use super::lane::{Context, Input, Inputs, Lane, Quantity};
-use super::norm_kernels::{Activate, InputGradient, TangentSums, ValueGradient, nothing, run_blocks};
-use crate::unet::plan::TensorId;
+use super::super::layer::group_norm::{GroupNorm, Pairs};
+use super::lane::{Context, Lane};
+use super::norm_kernels::GroupMeans;
+use super::norm_kernels::{Activate, InputGradient, NormState, TangentSums, ValueGradient, nothing, run_blocks};
+use crate::unet::operation::TensorId;
+use crate::unet::tape::{Input, Inputs, Quantity};
 use rayon::prelude::*;
 use std::mem::take;
 use std::ops::Range;
@@ -43,41 +45,9 @@ pub(super) struct NormLayer {
     pub(super) gradient: Range<usize>,
 }
 
-/// Means over a group.
-#[derive(Debug, Clone, Copy, Default)]
-struct GroupMeans {
-    /// M and A of the tangent.
-    dot: f64,
-    dot_hat: f64,
-    /// D and B of the tangent's gradient.
-    d: f64,
-    d_hat: f64,
-}
-
-/// What one image leaves at a normalisation.
-#[derive(Debug, Default)]
-pub(super) struct NormState {
-    pub(super) value: Normalisation,
-    /// dot_x^ = p dot_x + q x + r, per channel.
-    pub(super) dot_hat: Vec<[f32; 3]>,
-    means: Vec<GroupMeans>,
-    /// d_x = r g d_z + s d_dot_z + t dot_x + q x + p: (s, t) and (q, p), per channel.
-    on_tangents: Vec<[f32; 2]>,
-    on_x: Vec<[f32; 2]>,
-    sums: Vec<[f32; 3]>,
-}
-
 impl NormLayer {
     pub(super) fn state(&self, layouts: &[Blocked]) -> NormState {
-        let (layout, channels) = (layouts[self.output], self.gain.len());
-        NormState {
-            value: Normalisation::new(channels),
-            dot_hat: vec![[0.0; 3]; channels],
-            means: vec![GroupMeans::default(); self.norm.groups],
-            on_tangents: vec![[0.0; 2]; channels],
-            on_x: vec![[0.0; 2]; channels],
-            sums: vec![[0.0; 3]; layout.n_blocks() * channels],
-        }
+        NormState::new(self.gain.len(), self.norm.groups, layouts[self.output].n_blocks())
     }
 
     /// Takes over new weights.
@@ -104,7 +74,7 @@ impl NormLayer {
         let x = lane.inputs(context, Quantity::Value, self.inputs);
         let moments = |input: Input| {
             let (layout, values) = (context.layouts[input.tensor], &lane.moments[input.tensor][..]);
-            Moments { layout, values }
+            Pairs { layout, values }
         };
         state.value.forward(&self.norm, moments(self.inputs.first), self.inputs.second.map(moments));
         let NormState { value, dot_hat, .. } = &state;
@@ -133,11 +103,11 @@ impl NormLayer {
             let [dot, hat, _] = total(sums, channels, self.channels(group), |_| 1.0);
             (means.dot, means.dot_hat) = (dot / n, hat / n);
             for channel in self.channels(group) {
-                let (r, offset) = (f64::from(value.hat_scale[channel]), f64::from(value.hat_shift[channel]));
-                let constant = -r * (means.dot + offset * means.dot_hat);
-                dot_hat[channel] = [r as f32, (-r * r * means.dot_hat) as f32, constant as f32];
-                let on_d_dot_z = -r * r * means.dot_hat * f64::from(self.norm.gain[channel]);
-                on_tangents[channel] = [on_d_dot_z as f32, (-r * r * means.d_hat) as f32];
+                let (rstd, offset) = (f64::from(value.hat_scale[channel]), f64::from(value.hat_shift[channel]));
+                let constant = -rstd * (means.dot + offset * means.dot_hat);
+                dot_hat[channel] = [rstd as f32, (-rstd * rstd * means.dot_hat) as f32, constant as f32];
+                let on_d_dot_z = -rstd * rstd * means.dot_hat * f64::from(self.norm.gain[channel]);
+                on_tangents[channel] = [on_d_dot_z as f32, (-rstd * rstd * means.d_hat) as f32];
             }
         }
         run_blocks(layout, &mut dot_y, nothing(layout), |block, pixels, dot_y, ()| {
@@ -150,7 +120,8 @@ impl NormLayer {
         lane.put(Quantity::Dot, self.output, dot_y);
     }
 
-    /// d_dot_x from d_dot_y. What [`ValueGradient`] leaves stands in the memory of d_y, which is free until that arises.
+    /// d_dot_x from d_dot_y. What [`ValueGradient`] leaves stands in the memory of d_y, which is free until that
+    /// arises.
     pub(super) fn backward_tangent(&self, context: &Context<'_>, lane: &mut Lane) {
         let layout = context.layouts[self.output];
         let (mut state, mut d) = (take(&mut lane.norms[self.number]), lane.take(Quantity::DValue, self.output));
@@ -169,9 +140,9 @@ impl NormLayer {
             let [d, hat, _] = total(sums, channels, self.channels(group), gain);
             (means.d, means.d_hat) = (d / n, hat / n);
             for c in self.channels(group) {
-                let (r, offset) = (f64::from(value.hat_scale[c]), f64::from(value.hat_shift[c]));
-                let constant = -r * (means.d + offset * means.d_hat);
-                on_x[c] = [(-r * r * means.d_hat) as f32, constant as f32];
+                let (rstd, offset) = (f64::from(value.hat_scale[c]), f64::from(value.hat_shift[c]));
+                let constant = -rstd * (means.d + offset * means.d_hat);
+                on_x[c] = [(-rstd * rstd * means.d_hat) as f32, constant as f32];
             }
         }
         lane.norms[self.number] = state;
@@ -199,10 +170,10 @@ impl NormLayer {
             let [e, e_hat, d_dot] = total(sums, channels, self.channels(group), gain).map(|sum| sum / n);
             let GroupMeans { dot, dot_hat, d, d_hat } = if with_tangents { *means } else { GroupMeans::default() };
             for c in self.channels(group) {
-                let (r, offset) = (f64::from(value.hat_scale[c]), f64::from(value.hat_shift[c]));
-                let on_hat = r * (e_hat - 2.0 * r * dot_hat * d_hat + d_dot);
-                let constant = -on_hat * offset - r * (e - r * (dot_hat * d + d_hat * dot));
-                on_x[c] = [(-on_hat * r) as f32, constant as f32];
+                let (rstd, offset) = (f64::from(value.hat_scale[c]), f64::from(value.hat_shift[c]));
+                let on_hat = rstd * (e_hat - 2.0 * rstd * dot_hat * d_hat + d_dot);
+                let constant = -on_hat * offset - rstd * (e - rstd * (dot_hat * d + d_hat * dot));
+                on_x[c] = [(-on_hat * rstd) as f32, constant as f32];
             }
         }
         let (d_gain, d_bias) = lane.gradient[self.gradient.clone()].split_at_mut(channels);
@@ -215,7 +186,7 @@ impl NormLayer {
         self.backward_inputs(context, lane, Quantity::DValue);
     }
 
-    /// d_x = or += what [`ValueGradient`] left, + q x + p, input by input.
+    /// d_x = or += what [`ValueGradient`] left, + q x + r, input by input.
     fn backward_inputs(&self, context: &Context<'_>, lane: &mut Lane, quantity: Quantity) {
         let mut first = 0;
         for input in self.inputs.each() {

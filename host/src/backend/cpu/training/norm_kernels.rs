@@ -1,4 +1,4 @@
-//! The elementwise loops of a normalisation in training, one block of rows at a time.
+//! What one image leaves at a normalisation in training, and the elementwise loops, one block of rows at a time.
 
 use super::super::blocked::{Blocked, Concat, View};
 use super::super::layer::group_norm::Normalisation;
@@ -7,8 +7,45 @@ use super::super::simd::{Sum, for_each_vector, load_first, store_first};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Calls `task(block, pixels, values, beside)` for every block of an activation, which may be in longer memory; `beside`
-/// has one item for each block.
+/// Means over a group.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct GroupMeans {
+    /// M and A of the tangent.
+    pub(super) dot: f64,
+    pub(super) dot_hat: f64,
+    /// D and B of the tangent's gradient.
+    pub(super) d: f64,
+    pub(super) d_hat: f64,
+}
+
+/// What one image leaves at a normalisation.
+#[derive(Debug, Default)]
+pub(super) struct NormState {
+    pub(super) value: Normalisation,
+    /// dot_x^ = p dot_x + q x + r, per channel.
+    pub(super) dot_hat: Vec<[f32; 3]>,
+    pub(super) means: Vec<GroupMeans>,
+    /// d_x = rstd g d_z + s d_dot_z + t dot_x + q x + r: (s, t) and (q, r), per channel.
+    pub(super) on_tangents: Vec<[f32; 2]>,
+    pub(super) on_x: Vec<[f32; 2]>,
+    pub(super) sums: Vec<[f32; 3]>,
+}
+
+impl NormState {
+    pub(super) fn new(channels: usize, groups: usize, blocks: usize) -> Self {
+        Self {
+            value: Normalisation::new(channels),
+            dot_hat: vec![[0.0; 3]; channels],
+            means: vec![GroupMeans::default(); groups],
+            on_tangents: vec![[0.0; 2]; channels],
+            on_x: vec![[0.0; 2]; channels],
+            sums: vec![[0.0; 3]; blocks * channels],
+        }
+    }
+}
+
+/// Calls `task(block, pixels, values, beside)` for every block of an activation, which may be in longer memory;
+/// `beside` has one item for each block.
 pub(super) fn run_blocks<T: Send>(
     layout: Blocked,
     values: &mut [f32],
@@ -48,8 +85,7 @@ impl WithSimd for TangentSums<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         for (channel, sums) in self.sums.iter_mut().enumerate() {
             let (x, dot_x) = (plane(self.x, self.block, channel), plane(self.dot_x, self.block, channel));
-            let scale = simd.splat_f32s(self.norm.hat_scale[channel]);
-            let shift = simd.splat_f32s(self.norm.hat_shift[channel]);
+            let [_, _, scale, shift] = self.norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let (mut plain, mut hat) = (Sum::zero(simd), Sum::zero(simd));
             for_each_vector::<S>(
                 self.pixels,
@@ -87,7 +123,7 @@ impl WithSimd for Activate<'_> {
         let Self { norm, silu: with_silu, .. } = self;
         for (channel, out) in self.out.chunks_exact_mut(self.pixels).enumerate() {
             let x = plane(self.x, self.block, channel);
-            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
+            let [scale, shift, ..] = norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let Some(dot_x) = self.dot_x else {
                 for_each_vector::<S>(
                     self.pixels,
@@ -117,9 +153,9 @@ impl WithSimd for Activate<'_> {
     }
 }
 
-/// d_z = s'(z) d_y, where d_y is given or stands where the result will; with `second` = (dot_x, d_dot_y) also + s''(z) dot_z d_dot_y.
-/// Sums of d_z, d_z x^ and d_dot_z dot_x^. What is kept is the part of d_x that does not depend on them,
-/// r g d_z, and with `second` also + on_tangents . (d_dot_z, dot_x).
+/// d_z = s'(z) d_y, where d_y is given or stands where the result will; with `second` = (dot_x, d_dot_y) also + s''(z)
+/// dot_z d_dot_y. Sums of d_z, d_z x^ and d_dot_z dot_x^. What is kept is the part of d_x that does not depend on them,
+/// rstd g d_z, and with `second` also + on_tangents . (d_dot_z, dot_x).
 pub(super) struct ValueGradient<'a> {
     pub(super) norm: &'a Normalisation,
     pub(super) dot_hat: &'a [[f32; 3]],
@@ -143,9 +179,7 @@ impl WithSimd for ValueGradient<'_> {
         let Self { norm, silu, block, pixels, .. } = self;
         for (channel, (d, sums)) in self.d.chunks_exact_mut(pixels).zip(self.sums).enumerate() {
             let x = plane(self.x, block, channel);
-            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
-            let hat_scale = simd.splat_f32s(norm.hat_scale[channel]);
-            let hat_shift = simd.splat_f32s(norm.hat_shift[channel]);
+            let [scale, shift, hat_scale, hat_shift] = norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let [p, q, r] = self.dot_hat[channel].map(|v| simd.splat_f32s(v));
             let gain = simd.splat_f32s(self.gain[channel]);
             let [on_d_dot_z, on_dot_x] = self.on_tangents[channel].map(|v| simd.splat_f32s(v));

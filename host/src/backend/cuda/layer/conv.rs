@@ -206,13 +206,10 @@ impl Pass<'_> {
 
     fn run_tf32(&self, device: &Device, lanes: &Lanes, at: Convolution) -> Result<(), DeviceError> {
         let tiles = self.sizes[1].0.div_ceil(conv_tf32::TILE.0) * self.sizes[1].1.div_ceil(conv_tf32::TILE.1);
-        // As many pairs of warps as there are shares of outputs; where that is more than a block holds, blocks of equal size.
-        let shares = self.weights.n_out.div_ceil(conv_tf32::OUTPUTS);
-        let blocks = shares.div_ceil(conv_tf32::MAX_THREADS as usize / 64);
-        let (grid, threads) = ([tiles, blocks, lanes.len()], 64 * shares.div_ceil(blocks) as u32);
+        let grid = [tiles, self.weights.n_out.div_ceil(conv_tf32::OUTPUTS), lanes.len()];
         match self.weights.stencil {
-            Stencil::Point => device.launch(grid, threads, &conv_tf32::Point { at }),
-            _ => device.launch(grid, threads, &conv_tf32::Same { at }),
+            Stencil::Point => device.launch(grid, conv_tf32::THREADS, &conv_tf32::Point { at }),
+            _ => device.launch(grid, conv_tf32::THREADS, &conv_tf32::Same { at }),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
+pub use crate::unet::Direction;
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::{self, LaneScalars, Shuffle, Unshuffle};
 
@@ -19,24 +20,11 @@ pub struct PixelShuffle {
     pub side: usize,
 }
 
-/// The forward pass, its tangent, or the vjp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// x_in = input_scale x + input_shift, and h = output U + skip x_in.
-    Forward,
-    /// output v, and input_scale (J_U^T (output v) + skip v).
-    Vjp,
-    /// dot_x_in = input_scale dot_x, and dot_h = output dot_U + skip dot_x_in.
-    Tangent,
-}
-
-impl Direction {
-    fn code(self) -> i32 {
-        match self {
-            Self::Forward => pixel_shuffle::direction::FORWARD,
-            Self::Vjp => pixel_shuffle::direction::VJP,
-            Self::Tangent => pixel_shuffle::direction::TANGENT,
-        }
+fn code(direction: Direction) -> i32 {
+    match direction {
+        Direction::Forward => pixel_shuffle::direction::FORWARD,
+        Direction::Vjp => pixel_shuffle::direction::VJP,
+        Direction::Tangent => pixel_shuffle::direction::TANGENT,
     }
 }
 
@@ -66,7 +54,7 @@ impl PixelShuffle {
             height: int(self.height)?,
             width: int(self.width)?,
             side: int(self.side)?,
-            direction: direction.code(),
+            direction: code(direction),
         };
         device.launch_over(self.len(), lanes.len(), &entry)
     }
@@ -93,7 +81,7 @@ impl PixelShuffle {
             height: int(self.height)?,
             width: int(self.width)?,
             side: int(self.side)?,
-            direction: direction.code(),
+            direction: code(direction),
         };
         device.launch_over(self.len(), lanes.len(), &entry)
     }

@@ -7,7 +7,7 @@ use crate::backend::cuda::layer::Concat;
 use crate::backend::cuda::layer::conv::{Epilogue, PackedConv, Pass, Prologue, Stencil};
 use crate::backend::cuda::layer::conv_weights::{WeightPass, WeightScratch, WeightShape};
 use crate::backend::cuda::layer::residual::{ResidualTarget, backward};
-use crate::unet::layers::LayerKind;
+use crate::backend::cuda::model::stencils;
 use crate::unet::tape::{Convolution, Inputs, Quantity};
 use gradus_cuda_kernels::Address;
 use std::rc::Rc;
@@ -23,29 +23,19 @@ pub(super) struct ConvLayer {
     sizes: [(usize, usize); 2],
 }
 
-/// The stencil of a convolution, and its transpose.
-fn stencils(tape: &Convolution) -> (Stencil, Stencil) {
-    match tape.kind {
-        None => (Stencil::Point, Stencil::Point),
-        Some(LayerKind::Down) => (Stencil::Down, Stencil::DownTransposed),
-        Some(LayerKind::Up) => (Stencil::Up, Stencil::UpTransposed),
-        Some(_) => (Stencil::Same, Stencil::SameTransposed),
-    }
-}
-
 impl ConvLayer {
     pub(super) fn new(device: &Rc<Device>, tape: &Convolution, memory: &Memory) -> Result<Self, DeviceError> {
-        let (stencil, transposed) = stencils(tape);
+        let (stencil, transposed) = stencils(tape.kernel.sampling);
         let n_inputs: Vec<usize> = tape.inputs.each().map(|input| memory.channels(input.tensor)).collect();
         let shape = (memory.channels(tape.output), n_inputs.iter().sum());
         let mut first = 0;
         let of_input = |n: usize| {
             first += n;
-            PackedConv::transposed_at(device, transposed, first - n..first, shape, tape.weight.start)
+            PackedConv::transposed_at(device, transposed, first - n..first, shape, tape.kernel.weight.start)
         };
         Ok(Self {
             stencil,
-            forward: PackedConv::forward_at(device, stencil, shape, tape.weight.start)?,
+            forward: PackedConv::forward_at(device, stencil, shape, tape.kernel.weight.start)?,
             transposed: n_inputs.into_iter().map(of_input).collect::<Result<_, _>>()?,
             sizes: [memory.size(tape.inputs.first.tensor), memory.size(tape.output)],
             tape: tape.clone(),
@@ -68,7 +58,7 @@ impl ConvLayer {
         let side = tape.residual.map_or(Concat::NONE, |inputs| memory.concat(quantity, inputs));
         let mut epilogue = Epilogue { side, ..Epilogue::STORE };
         if quantity == Quantity::Value {
-            epilogue.bias = site.parameters.offset(tape.bias.start);
+            epilogue.bias = site.parameters.offset(tape.kernel.bias.start);
             if let Some(shift) = tape.shift {
                 epilogue.lane_shift = (site.shifts.0.offset(shift), site.shifts.1);
             }
@@ -134,8 +124,8 @@ impl ConvLayer {
             pairs: &pairs[..1 + usize::from(with_tangents)],
             factor: site.factor,
             lane_sums: tape.shift.map_or((Address::NULL, 0), |n| (site.d_shifts.0.offset(n), site.d_shifts.1)),
-            d_weight: site.gradient.offset(tape.weight.start),
-            d_bias: site.gradient.offset(tape.bias.start),
+            d_weight: site.gradient.offset(tape.kernel.weight.start),
+            d_bias: site.gradient.offset(tape.kernel.bias.start),
         };
         pass.run(site.device, site.lanes, scratch)
     }

@@ -6,7 +6,7 @@ use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::layer::Concat;
 use crate::backend::cuda::layer::group_norm::n_shares;
 use crate::backend::cuda::vector::Lanes;
-use crate::unet::plan::{ActivationShape, TensorId};
+use crate::unet::operation::{TensorId, TensorShape};
 use crate::unet::tape::{Input, Inputs, Operation, Quantity, Tape};
 use gradus_cuda_kernels::Address;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 /// All activations, `[quantity][tensor]`, each `[lane][channel][row][col]`.
 #[derive(Debug)]
 pub(super) struct Memory {
-    shapes: Vec<ActivationShape>,
+    shapes: Vec<TensorShape>,
     values: [Vec<Buffer<f32>>; 4],
 }
 
@@ -57,15 +57,15 @@ impl Memory {
 
 /// Bytes of the activations and of what norms and attentions keep, for `lanes` lanes; the rest is small.
 pub(super) fn bytes(tape: &Tape, lanes: usize) -> usize {
-    let activations: usize = tape.tensors.iter().map(ActivationShape::len).sum();
+    let activations: usize = tape.tensors.iter().map(TensorShape::len).sum();
     let kept = tape.operations.iter().map(|operation| match operation {
         // d_dot_z; mean and deviation of two inputs and four sums of each share of a channel.
         Operation::Norm(norm) => {
-            let ActivationShape { channels, height, width, .. } = tape.tensors[norm.output];
+            let TensorShape { channels, height, width, .. } = tape.tensors[norm.output];
             channels * (height * width + 8 * n_shares(height * width))
         }
         Operation::Attention(attention) => {
-            let ActivationShape { height, width, .. } = tape.tensors[attention.mixed];
+            let TensorShape { height, width, .. } = tape.tensors[attention.mixed];
             4 * attention.heads * (height * width).pow(2)
         }
         Operation::Convolution(_) => 0,

@@ -7,7 +7,8 @@ use crate::backend::cuda::error::DeviceError;
 use crate::backend::cuda::layer::attention_training::TrainingAttention;
 use crate::backend::cuda::layer::conv_weights::WeightScratch;
 use crate::backend::cuda::layer::norm_training::{NormGradient, NormTarget, TrainingNorm};
-use crate::unet::tape::{self, Attention, Norm, Quantity};
+use crate::unet::operation::Attention;
+use crate::unet::tape::{self, Norm, Quantity};
 use std::rc::Rc;
 
 /// One operation.
@@ -40,14 +41,15 @@ impl Operation {
         Ok(match tape {
             tape::Operation::Convolution(tape) => Self::Convolution(Box::new(ConvLayer::new(device, tape, memory)?)),
             tape::Operation::Norm(tape) => {
-                let (sizes, n_pixels) = ((tape.gain.len(), tape.groups, tape.eps), memory.n_pixels(tape.output));
+                let (sizes, n_pixels) =
+                    ((tape.norm.gain.len(), tape.norm.groups, tape.norm.eps), memory.n_pixels(tape.output));
                 let norm = TrainingNorm::new(device, sizes, tape.silu, n_pixels, lanes)?;
                 Self::Norm(Box::new(NormLayer { tape: tape.clone(), norm }))
             }
             tape::Operation::Attention(tape) => {
                 let (channels, n_pixels) = (memory.channels(tape.mixed), memory.n_pixels(tape.mixed));
                 let attention = TrainingAttention::new(device, tape.heads, channels, n_pixels, lanes)?;
-                Self::Attention(Box::new(AttentionLayer { tape: tape.clone(), attention }))
+                Self::Attention(Box::new(AttentionLayer { tape: *tape, attention }))
             }
         })
     }
@@ -59,7 +61,7 @@ impl Operation {
             Self::Convolution(layer) => layer.forward(site, Quantity::Value),
             Self::Norm(layer) => {
                 let NormLayer { tape, norm } = &**layer;
-                let weights = (parameters.offset(tape.gain.start), parameters.offset(tape.bias.start));
+                let weights = (parameters.offset(tape.norm.gain.start), parameters.offset(tape.norm.bias.start));
                 let x = memory.concat(Quantity::Value, tape.inputs);
                 norm.forward(device, lanes, weights, x, memory.at(Quantity::Value, tape.output))
             }
@@ -79,7 +81,7 @@ impl Operation {
             Self::Norm(layer) => {
                 let NormLayer { tape, norm } = &**layer;
                 let of = |quantity| memory.concat(quantity, tape.inputs);
-                let (x, gain) = ((of(Quantity::Value), of(Quantity::Dot)), parameters.offset(tape.gain.start));
+                let (x, gain) = ((of(Quantity::Value), of(Quantity::Dot)), parameters.offset(tape.norm.gain.start));
                 norm.tangent(device, lanes, gain, x, memory.at(Quantity::Dot, tape.output))
             }
             Self::Attention(layer) => {
@@ -99,7 +101,7 @@ impl Operation {
                 let NormLayer { tape, norm } = &**layer;
                 let x = memory.concat(Quantity::Value, tape.inputs);
                 let d_dot_y = memory.at(Quantity::DDot, tape.output);
-                let (gain, targets) = (parameters.offset(tape.gain.start), layer.targets(memory, Quantity::DDot));
+                let (gain, targets) = (parameters.offset(tape.norm.gain.start), layer.targets(memory, Quantity::DDot));
                 norm.backward_tangent(device, lanes, gain, x, d_dot_y, targets)
             }
             Self::Attention(layer) => {
@@ -148,11 +150,11 @@ impl NormLayer {
         let x = memory.concat(Quantity::Value, tape.inputs);
         let tangents = (memory.concat(Quantity::Dot, tape.inputs), memory.at(Quantity::DDot, tape.output));
         let d_y = memory.at(Quantity::DValue, tape.output);
-        let (d_gain, d_bias) = (gradient.offset(tape.gain.start), gradient.offset(tape.bias.start));
+        let (d_gain, d_bias) = (gradient.offset(tape.norm.gain.start), gradient.offset(tape.norm.bias.start));
         self.norm.backward_value(
             device,
             lanes,
-            parameters.offset(tape.gain.start),
+            parameters.offset(tape.norm.gain.start),
             x,
             with_tangents.then_some(tangents),
             d_y,

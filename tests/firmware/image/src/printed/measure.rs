@@ -1,4 +1,4 @@
-//! What the docs state, measured: instructions, bytes of memory, depth of the stack.
+//! The figures of the docs, measured: instructions, bytes of memory, depth of the stack.
 
 use super::clock::Clock;
 use super::stack;
@@ -8,11 +8,12 @@ use core::ops::ControlFlow;
 use firmware_image::{NoProblem, settings};
 use firmware_problem::fault::Fault;
 use firmware_problem::lines::Lines;
-use firmware_problem::named_runs::{self, Buffers};
+use firmware_problem::named_runs::Buffers;
 use firmware_problem::run::Observer;
 use gradus_core::prior::{Component, GaussianMixture};
 use gradus_core::{
-    GradientLike, GraduatedFlow, Level, PerturbationKernel, Problem, Record, Request, Solver, Status, drive,
+    GradientLike, GraduatedFlow, Level, PerturbationKernel, Preconditioned, Problem, Record, Request, Solver, Status,
+    drive,
 };
 
 const REPEATS: u32 = 200;
@@ -36,15 +37,16 @@ pub fn all(clock: Clock, buffers: &mut Buffers, lines: &mut impl Lines) -> Resul
     put("ram-gradient-like", size_of::<GradientLike>() as u32);
     put("ram-graduated-flow", size_of::<GraduatedFlow>() as u32);
     put("ram-record", size_of::<Record>() as u32);
+    put("ram-preconditioned", size_of::<Preconditioned>() as u32);
     let mut counter = Counter { clock, last: clock.now(), counts: [0; 64], n: 0 };
-    let status = named_runs::run("reconstruct", buffers, &mut counter)?;
+    buffers.reconstruct(&mut counter)?;
     put("stack-reconstruction", stack::depth());
+    counter.take(|count| put("iteration", count));
+    let status = buffers.reconstruct_by_default(&mut counter)?;
+    counter.take(|count| put("default-iteration", count));
     let (exact, preview) = scores(clock)?;
     put("score-exact", exact / REPEATS);
     put("score-preview", preview / REPEATS);
-    for count in counter.counts.iter().take(counter.n) {
-        put("iteration", *count);
-    }
     Ok(status)
 }
 
@@ -54,6 +56,14 @@ struct Counter {
     last: u32,
     counts: [u32; 64],
     n: usize,
+}
+
+impl Counter {
+    /// Hands on the counts so far; the next run starts anew.
+    fn take(&mut self, put: impl FnMut(u32)) {
+        self.counts.iter().copied().take(self.n).for_each(put);
+        (self.n, self.last) = (0, self.clock.now());
+    }
 }
 
 impl Observer for Counter {

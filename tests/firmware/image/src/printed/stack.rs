@@ -1,4 +1,4 @@
-//! How deep the stack has been.
+//! The depth of the stack.
 
 use cortex_m_rt::STACK_PAINT_VALUE;
 

@@ -1,0 +1,80 @@
+//! The flags of `gradus reconstruct`, and the run that they describe together with a file.
+
+use super::settings::GivenFields;
+use crate::config::RunConfig;
+use crate::ending::Failure;
+use crate::flags::{by_name, replace};
+use crate::simulate::SimulationArguments;
+use gradus::backend::{DeviceChoice, Precision};
+use gradus::data::units::StatedUnit;
+use gradus::reconstruct::Method;
+use std::path::PathBuf;
+
+/// Every flag has a field in the TOML file of a run; flags win.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A scan (npz, or a folder with scan.toml), a sample (ellipses:SEED, spine) or an image (npy, npz, DICOM, PNG,
+    /// TIFF); samples and images are scanned first [default: ellipses:1]
+    #[arg(value_name = "SCAN")]
+    input: Option<String>,
+    /// The unit of an image whose file does not say it: hu, 1/mm, 1/cm or network [default: network, 0 to 1]
+    #[arg(long)]
+    unit: Option<StatedUnit>,
+    /// A run described by a TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the results, new or empty [default: runs/INPUT-METHOD]
+    #[arg(long, short, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Method: preconditioned (Algorithm 2 along directions for which the data term is solved: the first of its few
+    /// steps choose where the descent starts, the last ones are certified to descend), gradient-like (Algorithm 2:
+    /// every step certified to descend), flow (Algorithm 1), gradient-descent (on the objective itself, with the same
+    /// line search), fbp (filtered backprojection) or tv (total variation) [default: preconditioned]. Another one than
+    /// that of --config starts from its own defaults
+    #[arg(long, value_parser = by_name::<Method>)]
+    method: Option<Method>,
+    /// Device of learned methods: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks]
+    #[arg(long)]
+    device: Option<DeviceChoice>,
+    /// Factors of a GPU's convolutions: full (f32) or tf32 (rounded to 10 bits after the point, on tensor
+    /// cores; a network's result differs by 2e-3 at most, whole runs with it have been made on no GPU yet, and the
+    /// tests of descent judge f as computed with it) [default: full]
+    #[arg(long, value_parser = by_name::<Precision>)]
+    precision: Option<Precision>,
+    /// Prior: the name of an embedded one (ellipses, ct) or a weights file [default: ct for images in HU and for scans
+    /// that do not say what suits them, ellipses otherwise]
+    #[arg(long, value_name = "NAME|FILE")]
+    prior: Option<String>,
+    #[command(flatten)]
+    settings: GivenFields,
+    /// Use every N-th view of the scan [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Scan")]
+    every_view: Option<usize>,
+    /// Place where the rotation axis meets the detector, from its middle [default: what the scan says]
+    #[arg(long, value_name = "MM", help_heading = "Scan")]
+    detector_offset_mm: Option<f64>,
+    /// An image to compare with, in the unit of the result, such as the image.npy of another run
+    #[arg(long, value_name = "IMAGE", help_heading = "Scan")]
+    truth: Option<PathBuf>,
+    #[command(flatten)]
+    simulation: SimulationArguments,
+}
+
+impl Arguments {
+    /// The run that the file and the flags describe together.
+    pub fn run_config(&self) -> Result<RunConfig, Failure> {
+        let mut run = self.config.as_deref().map_or_else(|| Ok(RunConfig::default()), RunConfig::read)?;
+        run.reconstruction = self.settings.set(self.method, run.reconstruction)?;
+        replace(&mut run.input, &self.input);
+        run.unit = self.unit.or(run.unit);
+        replace(&mut run.every_view, &self.every_view);
+        run.prior = self.prior.clone().or(run.prior);
+        run.device = self.device.or(run.device);
+        run.precision = self.precision.or(run.precision);
+        run.detector_offset_mm = self.detector_offset_mm.or(run.detector_offset_mm);
+        run.truth = self.truth.clone().or(run.truth);
+        self.simulation.apply(&mut run.simulation);
+        run.check()?;
+        Ok(run)
+    }
+}

@@ -1,0 +1,302 @@
+//! Both maps of a fan, whose rays meet a line at distances that change from ray to ray.
+
+use super::fan_lookup::{Gathered, RayBlock, SPREAD};
+use super::geometry::{Fan, Geometry};
+use super::lines::Lines;
+use super::rays::{Crossing, Rays, Segment};
+use super::resample::{LANES, Machine, PAD, WINDOW};
+use super::sight::Sight;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Pixels of a block on either side of its middle.
+const HALF: f64 = LANES as f64 / 2.0;
+
+/// The views of a fan, with room for a sinogram.
+#[derive(Debug, Clone)]
+pub(super) struct FanViews {
+    machine: Machine,
+    n_bins: usize,
+    /// Segments of all views in order, and where each view's begin.
+    segments: Vec<FanSegment>,
+    starts: Vec<usize>,
+    /// Bounds, over a block, of what a pixel covers on the detector; see [`Margins`].
+    margins: Margins,
+    /// The sinogram times lengths of ray, a line for each segment with zeros on either side.
+    padded: Vec<Vec<f32>>,
+}
+
+/// Neighbouring rays of a view that cross the same kind of lines most steeply.
+#[derive(Debug, Clone)]
+struct FanSegment {
+    view: usize,
+    bins: Range<usize>,
+    along_rows: bool,
+    /// The lines in front of the source.
+    lines: Range<usize>,
+    middle_line: f64,
+    /// Where rays meet lines; for the zeros on either side as for the nearest ray.
+    firsts: Vec<f64>,
+    per_lines: Vec<f64>,
+    blocks: Vec<(RayBlock, Reach)>,
+    sight: Sight,
+}
+
+/// The lines that a block of rays reaches, and whether their places fit a window on all of them.
+#[derive(Debug, Clone)]
+struct Reach {
+    lines: Range<usize>,
+    fits: bool,
+}
+
+/// How far the second order in [`super::sight::Seen`] is from the truth over a block.
+///
+/// With r pixels from the source to the circle around the image, what a pixel covers on the detector grows by at most
+/// (1 - (HALF + 1) / r)^-2 <= 1 + 22 / r from the middle of a block to a pixel's width beyond its ends, for r >= 64, and
+/// the third order is at most HALF^3 / r^2 times it.
+#[derive(Debug, Clone, Copy)]
+struct Margins {
+    growth: f64,
+    remainder: f64,
+    /// Whether the source is far enough for windows.
+    far: bool,
+}
+
+impl Margins {
+    fn new(geometry: &Geometry, fan: &Fan) -> Self {
+        let distance = (fan.source_to_axis_mm - geometry.radius_mm()) / geometry.pixel_mm;
+        Self { growth: 1.0 + 22.0 / distance, remainder: (HALF / distance).powi(2) * HALF, far: distance >= 64.0 }
+    }
+}
+
+impl FanViews {
+    pub(super) fn new(geometry: &Geometry, fan: &Fan) -> Self {
+        let per_view = |view| {
+            let segments = geometry.rays(view).into_iter();
+            segments.filter_map(|segment| FanSegment::new(geometry, fan, view, segment)).collect::<Vec<_>>()
+        };
+        let views: Vec<Vec<FanSegment>> = (0..geometry.angles_rad.len()).into_par_iter().map(per_view).collect();
+        let starts =
+            views.iter().scan(0, |end, segments| Some(std::mem::replace(end, *end + segments.len()))).collect();
+        let segments: Vec<FanSegment> = views.into_iter().flatten().collect();
+        Self {
+            machine: Machine::detect(),
+            n_bins: geometry.n_bins,
+            padded: segments.iter().map(|segment| vec![0.0; segment.bins.len() + 2 * PAD]).collect(),
+            segments,
+            starts,
+            margins: Margins::new(geometry, fan),
+        }
+    }
+
+    /// Line integrals of one view (overwrites `bins`).
+    pub(super) fn project(&self, view: usize, lines: &Lines, bins: &mut [f32]) {
+        for segment in self.segments[self.starts[view]..].iter().take_while(|segment| segment.view == view) {
+            let (values, stride) = lines.along(segment.along_rows);
+            let bins = bins[segment.bins.clone()].chunks_mut(LANES);
+            for (index, (bins, (block, reach))) in bins.zip(&segment.blocks).enumerate() {
+                let lines = reach.lines.clone();
+                let values = values[lines.start * stride..lines.end * stride].chunks_exact(stride).zip(lines);
+                let sum = if reach.fits {
+                    self.machine.sample_rays(block, segment.middle_line, values)
+                } else {
+                    segment.sample_apart(index * LANES, bins.len(), values)
+                };
+                bins.iter_mut().zip(sum.iter().zip(block.lengths_mm)).for_each(|(bin, (sum, mm))| *bin = sum * mm);
+            }
+        }
+    }
+
+    /// Takes over the sinogram that [`FanViews::gather`] smears.
+    pub(super) fn load(&mut self, sinogram: &[f32]) {
+        let n_bins = self.n_bins;
+        self.padded.par_iter_mut().zip(&self.segments).for_each(|(padded, segment)| {
+            let bins = &sinogram[segment.view * n_bins..][segment.bins.clone()];
+            let lengths = segment.blocks.iter().flat_map(|(block, _)| block.lengths_mm);
+            padded[PAD..].iter_mut().zip(bins).zip(lengths).for_each(|((to, bin), mm)| *to = bin * mm);
+        });
+    }
+
+    /// What the views along rows, or along columns, contribute to the transpose on one line (overwrites `pixels`).
+    pub(super) fn gather(&self, along_rows: bool, line: usize, pixels: &mut [f32]) {
+        for (block, pixels) in pixels.chunks_mut(LANES).enumerate() {
+            let mut apart = [0.0f32; LANES];
+            let sum = self.machine.gather_rays(
+                self.padded.iter().zip(&self.segments),
+                #[inline(always)]
+                |(values, segment)| {
+                    let sees = segment.along_rows == along_rows && segment.lines.contains(&line);
+                    if sees { segment.near(values, line, block * LANES, &self.margins, &mut apart) } else { None }
+                },
+            );
+            pixels.iter_mut().zip(sum.iter().zip(apart)).for_each(|(pixel, (sum, apart))| *pixel = sum + apart);
+        }
+    }
+}
+
+impl FanSegment {
+    /// `None` for the rays of a parallel beam.
+    fn new(geometry: &Geometry, fan: &Fan, view: usize, segment: Segment) -> Option<Self> {
+        let Segment { bins, along_rows, lines, rays: Rays::Fan(crossings) } = segment else { return None };
+        let (length, n_lines) = geometry.line_length_and_count(along_rows);
+        let middle_line = (n_lines as f64 - 1.0) / 2.0;
+        let blocks = crossings.chunks(LANES).map(|block| {
+            let reach = reach(block, &lines, length, middle_line);
+            (RayBlock::new(block, middle_line), reach)
+        });
+        let blocks = blocks.collect();
+        let padded = |of: fn(&Crossing) -> f64| -> Vec<f64> {
+            let (left, right) = (&crossings[0], &crossings[crossings.len() - 1]);
+            let around = |edge| std::iter::repeat_n(edge, PAD);
+            around(left).chain(&crossings).chain(around(right)).map(of).collect()
+        };
+        Some(Self {
+            view,
+            along_rows,
+            lines,
+            middle_line,
+            firsts: padded(|crossing| crossing.first),
+            per_lines: padded(|crossing| crossing.per_line),
+            blocks,
+            sight: Sight::new(geometry, fan, view, along_rows),
+            bins,
+        })
+    }
+
+    /// The window of rays that may be near sixteen pixels of a line from `first_pixel` on. Where they do not fit, adds
+    /// their sums to `apart` instead; `None`, too, where no ray is near.
+    #[inline(always)]
+    fn near<'a>(
+        &'a self,
+        values: &'a [f32],
+        line: usize,
+        first_pixel: usize,
+        margins: &Margins,
+        apart: &mut [f32; LANES],
+    ) -> Option<Gathered<'a>> {
+        let (line_f64, middle) = (line as f64, first_pixel as f64 + HALF);
+        let seen = self.sight.of(line_f64, middle);
+        let covered = seen.per_pixel.abs();
+        let reach = covered * (margins.growth + margins.remainder) + 1e-3;
+        let around = covered * (HALF * margins.growth) + reach;
+        let bin = seen.bin - self.bins.start as f64 + PAD as f64;
+        let (low, high) = (bin - around, bin + around);
+        if !margins.far || high - low > (WINDOW - 2) as f64 {
+            self.gather_apart(values, line, first_pixel, apart);
+            return None;
+        }
+        // Negative starts and starts beyond the last zeros have no ray nearby; `as` takes both out of range.
+        let start = low.floor();
+        let range = start as i32 as u32 as usize..;
+        Some(Gathered {
+            values: values.get(range.clone())?.first_chunk()?,
+            firsts: self.firsts.get(range.clone())?.first_chunk()?,
+            per_lines: self.per_lines.get(range)?.first_chunk()?,
+            line: line_f64,
+            middle,
+            before: (bin - reach - start) as f32,
+            per_pixel: seen.per_pixel as f32,
+            bend: seen.bend as f32,
+            n_near: (2.0 * reach).ceil() as usize,
+        })
+    }
+
+    /// The sums of up to sixteen rays, one by one: for blocks whose places are far apart.
+    #[cold]
+    fn sample_apart<'a>(
+        &self,
+        first_ray: usize,
+        n_rays: usize,
+        lines: impl Iterator<Item = (&'a [f32], usize)>,
+    ) -> [f32; LANES] {
+        let mut sums = [0.0f64; LANES];
+        for (values, line) in lines {
+            for (lane, sum) in sums.iter_mut().enumerate().take(n_rays) {
+                let place = self.place(PAD + first_ray + lane, line);
+                let floor = place.floor();
+                let start = (floor as i32).saturating_add(PAD as i32);
+                if let Some([here, next]) = values.get(start as u32 as usize..).and_then(|rest| rest.first_chunk()) {
+                    let f = place - floor;
+                    *sum += (1.0 - f) * f64::from(*here) + f * f64::from(*next);
+                }
+            }
+        }
+        sums.map(|sum| sum as f32)
+    }
+
+    /// Adds, pixel by pixel, the rays near sixteen pixels: for windows that would not hold them.
+    #[cold]
+    fn gather_apart(&self, values: &[f32], line: usize, first_pixel: usize, sums: &mut [f32; LANES]) {
+        let rays = PAD..PAD + self.bins.len();
+        let rising = self.place(rays.start, line) <= self.place(rays.end - 1, line);
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            let pixel = (first_pixel + lane) as f64;
+            let is_before = |ray: usize| {
+                let place = self.place(ray, line);
+                if rising { place <= pixel - 1.0 } else { place >= pixel + 1.0 }
+            };
+            let (mut low, mut high) = (rays.start, rays.end);
+            while low < high {
+                let middle = low.midpoint(high);
+                if is_before(middle) { low = middle + 1 } else { high = middle }
+            }
+            let weights = (low..rays.end).map(|ray| (ray, 1.0 - (self.place(ray, line) - pixel).abs()));
+            let near = weights.take_while(|&(_, weight)| weight > 0.0);
+            *sum += near.map(|(ray, weight)| weight * f64::from(values[ray])).sum::<f64>() as f32;
+        }
+    }
+
+    /// The place at which a ray, counted with the zeros before the first, meets a line.
+    fn place(&self, ray: usize, line: usize) -> f64 {
+        self.firsts[ray] + self.per_lines[ray] * line as f64
+    }
+}
+
+impl RayBlock {
+    /// Of up to sixteen rays; the last stands for those that lack.
+    fn new(rays: &[Crossing], middle_line: f64) -> Self {
+        let own = own(rays, middle_line);
+        let lane = |of: fn(&Crossing, f64) -> f64| {
+            let last = rays.len() - 1;
+            std::array::from_fn(|lane| (of(&rays[lane.min(last)], middle_line) - of(&own, middle_line)) as f32)
+        };
+        Self {
+            first: own.first,
+            per_line: own.per_line,
+            offsets: lane(|ray, line| ray.first + line * ray.per_line),
+            per_line_offsets: lane(|ray, _| ray.per_line),
+            lengths_mm: std::array::from_fn(|lane| rays[lane.min(rays.len() - 1)].length_mm as f32),
+        }
+    }
+}
+
+/// The ray whose place is the block's own: one of the two in the middle, the one with more rays to its left.
+fn own(rays: &[Crossing], middle_line: f64) -> Crossing {
+    let place = |ray: &Crossing| ray.first + middle_line * ray.per_line;
+    let (first, last) = (&rays[0], &rays[rays.len() - 1]);
+    if place(first) <= place(last) { rays[rays.len() / 2] } else { rays[(rays.len() - 1) / 2] }
+}
+
+/// The lines out of `in_front` on which neighbouring rays can touch any of `length` pixels.
+///
+/// They are next to each other, as rays are a wedge and the image is convex.
+fn reach(rays: &[Crossing], in_front: &Range<usize>, length: usize, middle_line: f64) -> Reach {
+    let own = own(rays, middle_line);
+    let ends = [rays[0], rays[rays.len() - 1]];
+    let places = |line: usize| ends.map(|ray| ray.first + line as f64 * ray.per_line);
+    let is_reached = |&line: &usize| {
+        let [a, b] = places(line);
+        a.max(b) > -1.0 && a.min(b) < length as f64
+    };
+    let (mut lines, mut from_end) = (in_front.clone(), in_front.clone().rev());
+    let lines = match (lines.find(is_reached), from_end.find(is_reached)) {
+        (Some(first), Some(last)) => first..last + 1,
+        _ => 0..0,
+    };
+    // Places are affine in the line, so that they are farthest apart on the first or the last one.
+    let fits = [lines.start, lines.end.saturating_sub(1)].into_iter().all(|line| {
+        let place = own.first + line as f64 * own.per_line;
+        places(line).iter().all(|end| SPREAD.contains(&(end - place)))
+    });
+    Reach { lines, fits }
+}

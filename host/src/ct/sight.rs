@@ -1,0 +1,112 @@
+//! Where the pixels of an image lie on the detector of a fan.
+
+use super::geometry::{Detector, Fan, Geometry};
+use super::resample::PAD;
+
+/// A view from the source: pixel j of line l is (`across`, `depth`) away from it, across and along the ray through the
+/// axis, in pixels; both are affine in l and j.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sight {
+    detector: Detector,
+    /// Bins per unit of across / depth, or of its angle.
+    bins_per_unit: f64,
+    /// Which bin, as a fraction, the ray through the axis meets.
+    centre: f64,
+    source_to_axis: f64,
+    across: Affine,
+    depth: Affine,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Affine {
+    at_origin: f64,
+    per_line: f64,
+    per_pixel: f64,
+}
+
+impl Affine {
+    #[inline(always)]
+    fn at(&self, line: f64, pixel: f64) -> f64 {
+        self.at_origin + line * self.per_line + pixel * self.per_pixel
+    }
+}
+
+/// The bin, as a fraction, that sees a pixel, and how it changes along the line: at pixel j + e it is about
+/// `bin` + e (`per_pixel` + e `bend`).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) bin: f64,
+    pub(super) per_pixel: f64,
+    pub(super) bend: f64,
+}
+
+impl Sight {
+    pub(super) fn new(g: &Geometry, fan: &Fan, view: usize, along_rows: bool) -> Self {
+        let (sin, cos) = g.angles_rad[view].sin_cos();
+        let source_to_axis = fan.source_to_axis_mm / g.pixel_mm;
+        let (x, y) = (g.column_x_mm(0.0) / g.pixel_mm, g.row_y_mm(0.0) / g.pixel_mm);
+        // x grows by 1 from column to column, y falls by 1 from row to row.
+        let affine = |at_origin: f64, of_x: f64, of_y: f64| {
+            let (per_line, per_pixel) = if along_rows { (-of_y, of_x) } else { (of_x, -of_y) };
+            Affine { at_origin: at_origin + x * of_x + y * of_y, per_line, per_pixel }
+        };
+        Self {
+            detector: fan.detector,
+            bins_per_unit: fan.source_to_detector_mm / g.bin_width_mm,
+            centre: g.bin_at(0.0),
+            source_to_axis,
+            across: affine(0.0, cos, sin),
+            depth: affine(source_to_axis, -sin, cos),
+        }
+    }
+
+    /// The value at a pixel of a view whose bins lie after [`PAD`] zeros, between bins by linear interpolation, times the
+    /// square of the distance from the source to the axis over that from the source to the pixel: along the ray through
+    /// the axis for a flat detector, straight for a curved one.
+    #[inline(always)]
+    pub(super) fn sample(&self, bins: &[f32], line: f64, pixel: f64) -> f32 {
+        let (t, d) = (self.across.at(line, pixel), self.depth.at(line, pixel));
+        let (towards, distance_squared) = match self.detector {
+            Detector::Flat => (t / d, d * d),
+            Detector::Curved => ((t / d).atan(), t * t + d * d),
+        };
+        let place = self.centre + self.bins_per_unit * towards;
+        let floor = place.floor();
+        let start = (floor as i32).saturating_add(PAD as i32);
+        match bins.get(start as u32 as usize..).and_then(|rest| rest.first_chunk()) {
+            Some(&[here, next]) => {
+                let value = f64::from(here) + (place - floor) * f64::from(next - here);
+                (value * self.source_to_axis * self.source_to_axis / distance_squared) as f32
+            }
+            None => 0.0,
+        }
+    }
+
+    /// The bin that sees a pixel.
+    ///
+    /// **Equation.** With t = across and d = depth at pixel j of line l, and derivatives along the line t', d':
+    ///
+    /// ```text
+    /// flat:    k = c + F t / d,            k' = F (t' d - t d') / d^2,            k'' / 2 = -k' d' / d
+    /// curved:  k = c + F atan(t / d),      k' = F (t' d - t d') / (t^2 + d^2),    k'' / 2 = -k' (t t' + d d') / (t^2 + d^2).
+    /// ```
+    #[inline(always)]
+    pub(super) fn of(&self, line: f64, pixel: f64) -> Seen {
+        let (t, d) = (self.across.at(line, pixel), self.depth.at(line, pixel));
+        let (dt, dd) = (self.across.per_pixel, self.depth.per_pixel);
+        let turned = self.bins_per_unit * (dt * d - t * dd);
+        match self.detector {
+            Detector::Flat => {
+                let inverse = 1.0 / d;
+                let per_pixel = turned * (inverse * inverse);
+                Seen { bin: self.centre + self.bins_per_unit * t * inverse, per_pixel, bend: -per_pixel * dd * inverse }
+            }
+            Detector::Curved => {
+                let inverse = 1.0 / (t * t + d * d);
+                let per_pixel = turned * inverse;
+                let bend = -per_pixel * (t * dt + d * dd) * inverse;
+                Seen { bin: self.centre + self.bins_per_unit * (t / d).atan(), per_pixel, bend }
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What each view, and in a fan each ray, counts for in the sum over views.
+
+use super::geometry::{Fan, Geometry};
+use std::f64::consts::{FRAC_PI_2, PI, TAU};
+
+/// A gap between neighbouring angles counts as a wedge nobody measured when it is this many times the mean gap.
+const WEDGE: f64 = 8.0;
+
+/// In a fan, where a wedge may be most of the turn: when it is this many times the mean of the other gaps.
+const FAN_WEDGE: f64 = 4.0;
+
+/// Rays at the ends of an arc of views fade over at least this angle into those that see the same line from behind.
+const FADE_RAD: f64 = PI / 18.0;
+
+/// The share of the half circle that each view of a parallel beam stands for; adds up to pi unless a wedge is missing.
+pub(super) fn angle_weights(angles_rad: &[f64]) -> Vec<f64> {
+    let n = angles_rad.len() as f64;
+    Shares::new(angles_rad, PI, |gap| gap > WEDGE * PI / n).weights
+}
+
+/// What each ray of a fan stands for, `[angle][bin]`: the share of the turn that its view stands for, times the share of
+/// its line.
+///
+/// **Equation.** The ray of angle a that leaves the middle by g runs along the same line as that of angle a + pi - 2 g that
+/// leaves it by -g. With c the fade of the views towards wedges nobody measured, times that of the bins towards the
+/// detector's ends, a ray counts c / (c + c of the other) (Noo, Defrise, Clackdoyle and Kudo 2002, Phys. Med. Biol. 47,
+/// 2525, eq. 34): 1/2 in a full turn, 1 where no other ray sees the line, and in between without a step.
+pub(super) fn ray_weights(geometry: &Geometry, fan: &Fan) -> Vec<f64> {
+    let n = geometry.angles_rad.len() as f64;
+    let shares = Shares::new(&geometry.angles_rad, TAU, |gap| gap > FAN_WEDGE * (TAU - gap) / (n - 1.0));
+    let bins: Vec<[f64; 3]> = (0..geometry.n_bins).map(|k| bin_fades(geometry, fan, k)).collect();
+    let views = geometry.angles_rad.iter().zip(&shares.weights);
+    let rays = views.flat_map(|(&angle, share)| bins.iter().map(move |&bin| (angle, share, bin)));
+    rays.map(|(angle, share, [leaving, own, opposite])| {
+        let own = own * shares.fade(angle);
+        share * own / (own + opposite * shares.fade(angle + PI - 2.0 * leaving))
+    })
+    .collect()
+}
+
+/// The angle at which the ray of bin k leaves the middle, and the fades of that bin and of the one opposite.
+fn bin_fades(geometry: &Geometry, fan: &Fan, k: usize) -> [f64; 3] {
+    let ends = [geometry.bin_position_mm(-0.5), geometry.bin_position_mm(geometry.n_bins as f64 - 0.5)];
+    let s = geometry.bin_position_mm(k as f64);
+    // The part of the detector that sees lines from both sides is as wide as twice its shorter half.
+    let both = 2.0 * ends[1].min(-ends[0]).max(geometry.bin_width_mm);
+    let fade = |s: f64| fade((s - ends[0]).min(ends[1] - s) / both);
+    let (sin, cos) = fan.sin_cos(s);
+    [sin.atan2(cos), fade(s), fade(-s)]
+}
+
+/// From 0 at 0 to 1 at 1, smooth at both ends.
+fn fade(x: f64) -> f64 {
+    (FRAC_PI_2 * x.clamp(0.0, 1.0)).sin().powi(2)
+}
+
+/// How the views share a circle of angles.
+struct Shares {
+    period: f64,
+    weights: Vec<f64>,
+    /// What no view stands for: beginning and length.
+    wedges: Vec<(f64, f64)>,
+}
+
+impl Shares {
+    fn new(angles_rad: &[f64], period: f64, is_wedge: impl Fn(f64) -> bool) -> Self {
+        let n = angles_rad.len();
+        let mut order: Vec<(f64, usize)> = angles_rad.iter().map(|a| a.rem_euclid(period)).zip(0..).collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let gap = |i: usize| if i + 1 < n { order[i + 1].0 - order[i].0 } else { order[0].0 + period - order[i].0 };
+        let missing: Vec<f64> = (0..n).map(gap).filter(|&g| is_wedge(g)).collect();
+        let typical = (period - missing.iter().sum::<f64>()) / (n - missing.len()).max(1) as f64;
+        let gaps: Vec<f64> = (0..n).map(gap).map(|g| if is_wedge(g) { typical } else { g }).collect();
+        let mut weights = vec![0.0; n];
+        for (i, &(_, view)) in order.iter().enumerate() {
+            weights[view] = 0.5 * (gaps[i] + gaps[(i + n - 1) % n]);
+        }
+        let wedges = (0..n).filter(|&i| is_wedge(gap(i)));
+        let wedges = wedges.map(|i| (order[i].0 + 0.5 * typical, (gap(i) - typical).max(0.0))).collect();
+        Self { period, weights, wedges }
+    }
+
+    /// 1 on what views stand for, falling to 0 towards wedges.
+    fn fade(&self, angle: f64) -> f64 {
+        let measured = self.period - self.wedges.iter().map(|(_, length)| length).sum::<f64>();
+        let over = (0.5 * (measured - PI)).max(FADE_RAD);
+        let of_wedge = |&(begin, length): &(f64, f64)| {
+            let past_begin = (angle - begin).rem_euclid(self.period);
+            fade((past_begin - length).min(self.period - past_begin) / over)
+        };
+        self.wedges.iter().map(of_wedge).fold(1.0, f64::min)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::geometry::Detector;
+    use super::*;
+
+    #[test]
+    fn weights_add_up_to_the_half_circle_and_skip_a_wedge() {
+        let even: Vec<f64> = (0..60).map(|k| (f64::from(k) + 0.5) * PI / 60.0).collect();
+        assert!(angle_weights(&even).iter().all(|w| (w - PI / 60.0).abs() < 1e-12));
+        let wedge = angle_weights(&even[..40]);
+        assert!(wedge.iter().all(|w| (w - PI / 60.0).abs() < 1e-12), "{wedge:?}");
+        let golden: Vec<f64> = (0..50).map(|k| f64::from(k) * 1.941_611).collect();
+        assert!((angle_weights(&golden).iter().sum::<f64>() - PI).abs() < 1e-12);
+        assert_eq!(angle_weights(&[0.4]), [PI]);
+        assert!((angle_weights(&[0.4, 0.4]).iter().sum::<f64>() - PI).abs() < 1e-12);
+    }
+
+    fn fan(n_views: usize, turn: f64) -> (Geometry, Fan) {
+        let fan = Fan { detector: Detector::Flat, source_to_axis_mm: 150.0, source_to_detector_mm: 250.0 };
+        let angles_rad = (0..n_views).map(|k| 0.3 - k as f64 * turn / n_views as f64).collect();
+        (Geometry { angles_rad, ..Geometry::covering_by_fan(64, 64, 1, fan) }, fan)
+    }
+
+    #[test]
+    fn a_full_turn_shares_every_line_between_two_rays() {
+        let (g, fan) = fan(90, TAU);
+        assert!(ray_weights(&g, &fan).iter().all(|w| (w - PI / 90.0).abs() < 1e-12));
+    }
+
+    /// On part of a half turn no line is seen from both sides: every ray counts as its view.
+    #[test]
+    fn lines_seen_once_count_once() {
+        let (g, fan) = fan(40, 1.0);
+        let share = 1.0 / 40.0;
+        assert!(ray_weights(&g, &fan).iter().all(|w| (w - share).abs() < 1e-12), "{:?}", ray_weights(&g, &fan));
+    }
+
+    /// Every line of the object is seen once in all: the weights of both its rays add up to one share.
+    #[test]
+    fn a_short_scan_counts_every_line_once() {
+        let n_views = 1200;
+        let turn = 4.1; // pi and the fan of 0.62, and some more
+        let (g, fan) = fan(n_views, turn);
+        let (weights, share) = (ray_weights(&g, &fan), turn / n_views as f64);
+        let mut n_twice = 0;
+        for (view, &angle) in g.angles_rad.iter().enumerate() {
+            for k in 0..g.n_bins {
+                let leaving = (g.bin_position_mm(k as f64) / fan.source_to_detector_mm).atan();
+                let other = (0.3 - (angle + PI - 2.0 * leaving)).rem_euclid(TAU) / share;
+                let own = weights[view * g.n_bins + k] / share;
+                if other < n_views as f64 - 1.0 {
+                    let opposite = weights[other.round() as usize * g.n_bins + (g.n_bins - 1 - k)] / share;
+                    assert!((own + opposite - 1.0).abs() < 0.02, "view {view}, bin {k}: {own} + {opposite}");
+                    n_twice += 1;
+                } else if other > n_views as f64 && other < TAU / share - 1.0 {
+                    assert!((own - 1.0).abs() < 1e-9, "view {view}, bin {k}: {own}");
+                }
+            }
+        }
+        assert!(n_twice > n_views * g.n_bins / 4);
+    }
+}

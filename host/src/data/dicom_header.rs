@@ -1,0 +1,172 @@
+//! From the bytes of a DICOM file to its attributes, of whatever is met in archives: with and without preamble, mark, group
+//! lengths or file meta information.
+//!
+//! Values are read by dicom-object, which takes memory for as much as a header promises. So the headers are walked through
+//! before: none may promise more than there is.
+use super::file_error::ImageProblem;
+use dicom_core::Tag;
+use dicom_dictionary_std::uids;
+use dicom_encoding::TransferSyntax;
+use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
+use dicom_object::InMemDicomObject;
+use dicom_parser::StatefulDecode;
+use dicom_parser::dataset::LazyDataToken;
+use dicom_parser::dataset::lazy_read::LazyDataSetReader;
+use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
+use flate2::read::DeflateDecoder;
+use std::borrow::Cow;
+use std::io::{Cursor, Read};
+
+const PREAMBLE: usize = 128;
+const MARK: &[u8] = b"DICM";
+/// Bytes that a deflated data set may unpack to: these, and so many times the file's.
+const UNPACKED: usize = 64 << 20;
+const UNPACKED_TIMES: usize = 8;
+/// Sequences within sequences; honest files have a few.
+const DEEPEST: usize = 32;
+/// Value representations whose length takes four bytes behind two that are not used.
+const LONG: [&[u8]; 13] = [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"];
+
+/// How the pixels lie in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    Plain,
+    RunLengths,
+}
+
+/// Whether the bytes carry DICOM's mark, behind the preamble or without it.
+pub(super) fn has_mark(bytes: &[u8]) -> bool {
+    bytes.get(PREAMBLE..PREAMBLE + MARK.len()) == Some(MARK) || bytes.starts_with(MARK)
+}
+
+/// All attributes, and how the pixels are packed.
+pub(super) fn read(bytes: &[u8]) -> Result<(InMemDicomObject, Packing), ImageProblem> {
+    let begin = match bytes.get(PREAMBLE..) {
+        Some(rest) if rest.starts_with(MARK) => PREAMBLE + MARK.len(),
+        _ if bytes.starts_with(MARK) => MARK.len(),
+        _ => 0,
+    };
+    let (syntax, begin) = meta_information(bytes, begin)?;
+    let data = &bytes[begin..];
+    let syntax = syntax.unwrap_or_else(|| guessed_syntax(data).to_owned());
+    if let Some(name) = compression(&syntax) {
+        let found = format!("pixels compressed with {name}");
+        return Err(ImageProblem::unsupported(found, "unpack it first: gdcmconv --raw IN.dcm OUT.dcm"));
+    }
+    let data = if syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN { inflated(data)? } else { Cow::Borrowed(data) };
+    let packing = if syntax == uids::RLE_LOSSLESS { Packing::RunLengths } else { Packing::Plain };
+    // What is deflated or encapsulated is otherwise explicit and little endian.
+    let encoding = match syntax.as_str() {
+        uids::IMPLICIT_VR_LITTLE_ENDIAN | EXPLICIT_VR_BIG_ENDIAN => syntax.as_str(),
+        _ => uids::EXPLICIT_VR_LITTLE_ENDIAN,
+    };
+    let encoding = TransferSyntaxRegistry.get(encoding).ok_or_else(|| damaged("its transfer syntax is unknown"))?;
+    check_lengths(&data, encoding)?;
+    let object = InMemDicomObject::read_dataset_with_ts(&*data, encoding)
+        .map_err(|cause| ImageProblem::damaged("DICOM", cause))?;
+    Ok((object, packing))
+}
+
+/// Retired, and still met.
+const EXPLICIT_VR_BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
+
+/// The transfer syntax of the file meta information (group 0002), if that is there, and where the data set begins. The
+/// information is explicit and little endian; its own length, often missing or wrong, is not believed.
+fn meta_information(bytes: &[u8], begin: usize) -> Result<(Option<String>, usize), ImageProblem> {
+    let (mut at, mut syntax) = (begin, None);
+    while let Some(&[2, 0, low, high, a, b, c, d]) = bytes.get(at..at + 8) {
+        let vr = [a, b];
+        let (length, value) = if LONG.contains(&&vr[..]) {
+            let length = bytes.get(at + 8..at + 12).ok_or_else(|| damaged("it ends in its header"))?;
+            (u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize, at + 12)
+        } else if vr.iter().all(u8::is_ascii_uppercase) {
+            (usize::from(u16::from_le_bytes([c, d])), at + 8)
+        } else {
+            (u32::from_le_bytes([a, b, c, d]) as usize, at + 8)
+        };
+        let text = value.checked_add(length).and_then(|end| bytes.get(value..end));
+        let text =
+            text.ok_or_else(|| promises(Tag(2, u16::from_le_bytes([low, high])), length, bytes.len() - value))?;
+        if (low, high) == (0x10, 0) {
+            let text = String::from_utf8_lossy(text);
+            syntax = Some(text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned());
+        }
+        at = value + length;
+    }
+    Ok((syntax, at))
+}
+
+/// A data set without information begins with a tag of a low group and, if it is explicit, the letters of a VR.
+fn guessed_syntax(data: &[u8]) -> &'static str {
+    let is_explicit = data.get(4..6).is_some_and(|vr| vr.iter().all(u8::is_ascii_uppercase));
+    if is_explicit { uids::EXPLICIT_VR_LITTLE_ENDIAN } else { uids::IMPLICIT_VR_LITTLE_ENDIAN }
+}
+
+/// The compression that a transfer syntax stands for, where it is not read here.
+fn compression(syntax: &str) -> Option<&'static str> {
+    let number = syntax.strip_prefix("1.2.840.10008.1.2.4.")?;
+    Some(match number {
+        "50" | "51" => "JPEG",
+        "57" | "70" => "lossless JPEG",
+        "80" | "81" => "JPEG-LS",
+        "90" | "91" | "92" | "93" => "JPEG 2000",
+        "201" | "202" | "203" => "high-throughput JPEG 2000",
+        "110" | "111" | "112" => "JPEG XL",
+        _ => "a video or JPEG format",
+    })
+}
+
+fn inflated(data: &[u8]) -> Result<Cow<'_, [u8]>, ImageProblem> {
+    let most = data.len().saturating_mul(UNPACKED_TIMES).saturating_add(UNPACKED);
+    let mut unpacked = Vec::new();
+    let mut decoder = DeflateDecoder::new(data).take(most as u64 + 1);
+    decoder.read_to_end(&mut unpacked).map_err(|cause| ImageProblem::damaged("deflated DICOM", cause))?;
+    if unpacked.len() > most {
+        return Err(ImageProblem::unsupported(
+            format!("more than {most} bytes, deflated into {}", data.len()),
+            "unpack it first: gdcmconv --raw IN.dcm OUT.dcm",
+        ));
+    }
+    Ok(Cow::Owned(unpacked))
+}
+
+/// Walks through the headers of all attributes without reading their values.
+fn check_lengths(data: &[u8], encoding: &TransferSyntax) -> Result<(), ImageProblem> {
+    let broken = |cause: Box<dyn std::error::Error + Send + Sync>| ImageProblem::damaged("DICOM", cause);
+    let mut reader =
+        LazyDataSetReader::new_with_ts(Cursor::new(data), encoding).map_err(|cause| broken(cause.into()))?;
+    let mut depth = 0_usize;
+    while let Some(token) = reader.advance() {
+        match token.map_err(|cause| broken(cause.into()))? {
+            LazyDataToken::SequenceStart { .. } if depth == DEEPEST => {
+                return Err(damaged("its sequences are nested too deeply"));
+            }
+            LazyDataToken::SequenceStart { .. } => depth += 1,
+            LazyDataToken::SequenceEnd => depth = depth.saturating_sub(1),
+            LazyDataToken::LazyValue { header, decoder } => {
+                let left = data.len().saturating_sub(decoder.position() as usize);
+                if header.len.0 as usize > left {
+                    return Err(promises(header.tag, header.len.0 as usize, left));
+                }
+                decoder.skip_bytes(header.len.0).map_err(|cause| broken(cause.into()))?;
+            }
+            LazyDataToken::LazyItemValue { len, decoder } => {
+                let left = data.len().saturating_sub(decoder.position() as usize);
+                if len as usize > left {
+                    return Err(promises(Tag(0xFFFE, 0xE000), len as usize, left));
+                }
+                decoder.skip_bytes(len).map_err(|cause| broken(cause.into()))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn promises(tag: Tag, length: usize, left: usize) -> ImageProblem {
+    ImageProblem::damaged("DICOM", format!("element {tag} promises {length} bytes, {left} are there"))
+}
+
+fn damaged(what: &'static str) -> ImageProblem {
+    ImageProblem::damaged("DICOM", what)
+}

@@ -1,0 +1,4 @@
+//! The experiments of \[FKD24\]: the plane, and images.
+
+pub mod tables;
+pub mod toy;

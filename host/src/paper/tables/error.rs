@@ -1,0 +1,56 @@
+//! Errors of an evaluation.
+
+use super::DatasetError;
+use crate::metrics::MetricError;
+use crate::reconstruct::ReconstructError;
+use crate::simulate::SimulateError;
+use std::path::PathBuf;
+
+/// Reasons why an evaluation cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// The images cannot be had.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// An image cannot be scanned.
+    #[error(transparent)]
+    Simulate(#[from] SimulateError),
+    /// An image cannot be reconstructed.
+    #[error(transparent)]
+    Reconstruct(#[from] ReconstructError),
+    /// A result cannot be compared with the truth.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    /// The folder holds an evaluation with other settings.
+    #[error("{} holds an evaluation with other settings: {}; name another folder, or give the same settings",
+            folder.display(), differences.join("; "))]
+    OtherSettings {
+        /// The folder.
+        folder: PathBuf,
+        /// The differences.
+        differences: Vec<String>,
+    },
+    /// The folder holds something else.
+    #[error("{} holds files, but no evaluation.toml; name a new folder or that of an evaluation", .0.display())]
+    NotAnEvaluation(PathBuf),
+    /// A file of the folder cannot be read.
+    #[error("{} cannot be understood: {what}; mend it, or name another folder with --output", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The fault.
+        what: String,
+    },
+    /// The settings of a contender are not there.
+    #[error("the evaluation has no settings for {0}; name another folder")]
+    NoSettings(String),
+    /// The file system refuses.
+    #[error("{}: cannot be read or written; check the folder and the room on the disk", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The word of the file system.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,50 @@
+//! Errors of a reconstruction.
+
+use super::Method;
+use crate::backend::cpu::NetworkError;
+use crate::backend::cuda::{DeviceError, SlicesError};
+use crate::ct::{GeometryError, ProjectionError, TvError};
+use gradus_core::SettingsError;
+
+/// Reasons why nothing could be reconstructed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconstructError {
+    /// The geometry makes no sense.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    /// The sinogram does not fit its geometry.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
+    /// The settings of total variation make no sense.
+    #[error(transparent)]
+    Tv(#[from] TvError),
+    /// The settings contradict themselves.
+    #[error("the settings make no sense")]
+    Settings(#[from] SettingsError),
+    /// The prior cannot be used on this image.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The scale of the image cannot be found.
+    #[error("nothing in the sinogram attenuates; it must hold line integrals, -log(counts/I0), not counts")]
+    NothingAttenuates,
+    /// The device cannot be used, or stopped working.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The device cannot hold the problem.
+    #[error(transparent)]
+    Slices(#[from] SlicesError),
+    /// The mean of no runs.
+    #[error("the number of runs to average is 0; give 1 for a single run")]
+    NoRuns,
+    /// The method needs a prior.
+    #[error("method {0} needs a prior; name one")]
+    NoPrior(Method),
+    /// A number that is not finite came up.
+    #[error("after {iterations} iterations {cause}; lower alpha or the first step")]
+    Broke {
+        /// Iterations made.
+        iterations: usize,
+        /// The refused answer.
+        cause: gradus_core::AnswerError,
+    },
+}

@@ -1,0 +1,137 @@
+//! The entrance: jobs of any method, each alone or together with those like it.
+
+use super::course::Results;
+use super::run::run;
+use super::task::Task;
+use super::{
+    Measurement, Observer, PlacedPrior, ReconstructError, Reconstruction, Settings, denoise, discrepancy,
+    total_variation,
+};
+
+/// A measurement, and how to reconstruct it.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The measurement.
+    pub measurement: &'a Measurement,
+    /// The method with its settings.
+    pub settings: &'a Settings,
+}
+
+/// Reconstructs `measurement` with `settings`; learned methods need a `prior`.
+///
+/// # Errors
+/// See [`ReconstructError`].
+pub fn reconstruct(
+    measurement: &Measurement,
+    settings: &Settings,
+    prior: Option<&PlacedPrior<'_>>,
+    observer: Observer<'_>,
+) -> Result<Reconstruction, ReconstructError> {
+    reconstruct_all(&[Job { measurement, settings }], prior, observer)?.swap_remove(0)
+}
+
+/// Makes each of `jobs`. Those of learned methods that are alike and of one size are made together, as many at a time
+/// as [`PlacedPrior::at_once`] says; each has the result that it would have alone, but that its `traffic` is that of
+/// all.
+///
+/// # Errors
+/// When settings make no sense, or the device fails. A run that meets a number that is not finite is an error of its
+/// own.
+pub fn reconstruct_all(jobs: &[Job<'_>], prior: Option<&PlacedPrior<'_>>, observer: Observer<'_>) -> Results {
+    let mut results: Vec<Option<Result<Reconstruction, ReconstructError>>> = jobs.iter().map(|_| None).collect();
+    let mut waiting = Vec::new();
+    for (job, Job { measurement, settings }) in jobs.iter().enumerate() {
+        match settings {
+            Settings::Fbp(own) => {
+                results[job] = Some(measurement.filtered_backprojection(own.window).map(Reconstruction::of));
+            }
+            Settings::Tv(own) => {
+                results[job] = Some(total_variation::reconstruct(job, measurement, own, &mut *observer));
+            }
+            learned => {
+                let prior = prior.ok_or_else(|| ReconstructError::NoPrior(learned.method()))?;
+                let recipe = settings.recipe(measurement, prior.weights, None)?;
+                waiting.extend(recipe.map(|recipe| Task { job, measurement, recipe }));
+            }
+        }
+    }
+    while let (Some(first), Some(prior)) = (waiting.first(), prior) {
+        let most = prior.at_once(&first.measurement.geometry)?;
+        let (batch, rest) = split(waiting, most);
+        waiting = rest;
+        let made = match &batch[..] {
+            [task] if task.recipe.searches => {
+                vec![discrepancy::with_searched_weight(task, jobs[task.job].settings, prior, &mut *observer)]
+            }
+            tasks => run(tasks, prior, &mut *observer)?,
+        };
+        for (task, result) in batch.iter().zip(made) {
+            results[task.job] = Some(result.and_then(|result| completed(result, task, prior)));
+        }
+    }
+    Ok(results.into_iter().flatten().collect())
+}
+
+/// The first task with those like it, `most` in all, and the rest. A search of the weight is made alone.
+fn split<'a>(tasks: Vec<Task<'a>>, most: usize) -> (Vec<Task<'a>>, Vec<Task<'a>>) {
+    let (mut batch, mut rest) = (Vec::<Task<'a>>::new(), Vec::new());
+    for task in tasks {
+        let suits = batch.first().is_none_or(|first| first.is_like(&task) && !first.recipe.searches);
+        if suits && batch.len() < most { batch.push(task) } else { rest.push(task) }
+    }
+    (batch, rest)
+}
+
+/// The same reconstruction with its image denoised, where that is wanted. On the CPU whatever the device: it is one
+/// pass.
+fn completed(
+    result: Reconstruction,
+    task: &Task<'_>,
+    prior: &PlacedPrior<'_>,
+) -> Result<Reconstruction, ReconstructError> {
+    let Some(t) = task.recipe.denoised_at else { return Ok(result) };
+    let (image, mut counters) = (denoise(prior.weights, &result.image, t)?, result.counters);
+    counters.network_forwards += 1;
+    counters.network_vjps += 1;
+    Ok(Reconstruction { image, counters, ..result })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{GradientLikeSettings, GraduatedSettings};
+    use super::*;
+    use crate::data::ellipses::ellipses;
+    use crate::metrics::rmse;
+    use crate::simulate::{Simulation, simulate};
+    use crate::unet::Weights;
+    use std::ops::ControlFlow;
+
+    /// Root mean square between the results of Algorithm 2 from two starts.
+    fn between_starts(early_weight: f64) -> f64 {
+        let weights = Weights::from_bytes(crate::prior::embedded("ellipses").unwrap().bytes).unwrap();
+        let measurement = Measurement::new(&simulate(&ellipses(3, 64), 1.0, &Simulation::default()).unwrap()).unwrap();
+        let settings = [1, 2].map(|seed| {
+            let graduated = GraduatedSettings { seed, early_weight, steps: 100, ..GraduatedSettings::default() };
+            Settings::GradientLike(GradientLikeSettings { graduated, ..GradientLikeSettings::default() })
+        });
+        let jobs = settings.each_ref().map(|settings| Job { measurement: &measurement, settings });
+        let prior = PlacedPrior::on_cpu(&weights);
+        let runs = reconstruct_all(&jobs, Some(&prior), &mut |_| ControlFlow::Continue(())).unwrap();
+        let images: Vec<_> = runs.into_iter().map(|run| run.unwrap().image).collect();
+        rmse(&images[0], &images[1]).unwrap()
+    }
+
+    #[test]
+    fn a_prior_that_weighs_more_at_first_forgets_the_start() {
+        let (with, without) = (between_starts(8.0), between_starts(0.0));
+        assert!(4.0 * with < without, "{with} {without}");
+    }
+
+    #[test]
+    fn a_learned_method_needs_a_prior() {
+        let measurement = Measurement::new(&simulate(&ellipses(3, 16), 1.0, &Simulation::default()).unwrap()).unwrap();
+        let go_on = &mut |_: super::super::Progress<'_>| ControlFlow::Continue(());
+        let error = reconstruct(&measurement, &Settings::default(), None, go_on).unwrap_err();
+        assert!(matches!(error, ReconstructError::NoPrior(_)), "{error}");
+    }
+}

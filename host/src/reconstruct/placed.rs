@@ -1,0 +1,52 @@
+//! A prior on a device.
+
+use super::ReconstructError;
+use crate::backend::choice::Opened;
+use crate::backend::cuda::{CudaSlices, DeviceError};
+use crate::backend::{DeviceChoice, Precision};
+use crate::ct::Geometry;
+use crate::doctor;
+use crate::unet::Weights;
+
+/// Runs in a batch at most.
+pub(super) const MOST: usize = 32;
+
+/// A prior, and what it is computed on.
+#[derive(Debug, Clone)]
+pub struct PlacedPrior<'a> {
+    /// The prior.
+    pub weights: &'a Weights,
+    /// The device.
+    pub opened: Opened,
+}
+
+impl<'a> PlacedPrior<'a> {
+    /// The prior on the device of a choice, set to a precision; `auto` takes a GPU only if it passes its checks with
+    /// this prior.
+    ///
+    /// # Errors
+    /// When the GPU that was asked for cannot be used, and when the CPU is asked for TF32.
+    pub fn open(weights: &'a Weights, choice: DeviceChoice, precision: Precision) -> Result<Self, DeviceError> {
+        let opened = choice.open(precision, |device| doctor::cuda::distrust(device, weights))?;
+        Ok(Self { weights, opened })
+    }
+
+    /// The prior on the CPU.
+    #[must_use]
+    pub fn on_cpu(weights: &'a Weights) -> Self {
+        Self { weights, opened: Opened::Cpu(None) }
+    }
+
+    /// The number of images of this size that are well made together: on a GPU as many as its free memory holds, on the
+    /// CPU one for each thread; 1 to 32.
+    ///
+    /// # Errors
+    /// When the size does not fit the prior, or the device fails.
+    pub fn at_once(&self, geometry: &Geometry) -> Result<usize, ReconstructError> {
+        let fitting = match &self.opened {
+            Opened::Cpu(_) => rayon::current_num_threads(),
+            Opened::Cuda(device) => CudaSlices::that_fit(device, geometry, self.weights)?,
+        };
+        Ok(fitting.clamp(1, MOST))
+    }
+}

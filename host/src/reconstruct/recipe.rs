@@ -1,0 +1,205 @@
+//! From the settings of a learned method to what a run needs to know, whatever the method.
+
+use super::settings::{BacktrackingSettings, GraduatedSettings, Settings, SolvedSettings, Start, WeightRule};
+use super::{Measurement, ReconstructError};
+use crate::backend::View;
+use crate::unet::Weights;
+use gradus_core::{
+    Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel, Preconditioned,
+    RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
+};
+
+/// A fresh solver, as often as one is asked for.
+pub(super) type Solvers = Box<dyn Fn() -> Box<dyn Solver>>;
+
+/// The way of a learned method from a measurement to an image.
+pub(super) struct Recipe {
+    pub(super) solver: Solvers,
+    /// Levels at most, one iteration each.
+    pub(super) steps: u32,
+    pub(super) seed: u64,
+    pub(super) start: Start,
+    /// The weight of the prior, `alpha`.
+    pub(super) alpha: f64,
+    /// `alpha` is to be searched for, by the discrepancy principle.
+    pub(super) searches: bool,
+    pub(super) view: View,
+    pub(super) mirrors: bool,
+    /// Line integrals count by their photons, where the scan says how many there were.
+    pub(super) weighted: bool,
+    /// Runs after the first one, for the mean of all.
+    pub(super) restarts: Option<Restarts>,
+    /// The level at which the last iterate is denoised.
+    pub(super) denoised_at: Option<f64>,
+}
+
+/// Runs that start from the first result under new noise.
+pub(super) struct Restarts {
+    pub(super) solver: Solvers,
+    pub(super) steps: u32,
+    pub(super) count: u32,
+    /// Standard deviation of the noise.
+    pub(super) noise_std: f32,
+}
+
+impl Recipe {
+    /// Iterations of all runs together.
+    pub(super) fn total_steps(&self) -> u64 {
+        let again = self.restarts.as_ref().map_or(0, |again| again.count.saturating_mul(again.steps));
+        self.steps.saturating_add(again).into()
+    }
+}
+
+impl Settings {
+    /// The same settings, with those that are left to the prior.
+    #[must_use]
+    pub fn with_prior(self, prior: &Weights) -> Self {
+        match self {
+            Self::Preconditioned(own) => {
+                let steps = own.steps.or(prior.preconditioned_steps()).unwrap_or(SolvedSettings::STEPS);
+                Self::Preconditioned(SolvedSettings { steps: Some(steps), ..own })
+            }
+            other => other,
+        }
+    }
+
+    /// The recipe of a learned method; `alpha` takes the place of any rule for the weight of the prior.
+    pub(super) fn recipe(
+        &self,
+        measurement: &Measurement,
+        prior: &Weights,
+        alpha: Option<f64>,
+    ) -> Result<Option<Recipe>, ReconstructError> {
+        let problem = Problem { noise_std: measurement.noise_std, prior, alpha };
+        Ok(Some(match self.clone().with_prior(prior) {
+            Self::Preconditioned(own) => solved(&own, &problem)?,
+            Self::GradientLike(own) => graduated(&own.graduated, own.t_max, &problem, |homotopy, (first, search)| {
+                GradientLike::new(homotopy, first, search, own.tolerance as f32).map(fresh)
+            })?,
+            Self::GradientDescent(own) => {
+                graduated(&own.graduated, own.graduated.t_min, &problem, |homotopy, (first, search)| {
+                    GradientLike::new(homotopy, first, search, own.tolerance as f32).map(fresh)
+                })?
+            }
+            Self::Flow(own) => graduated(&own.graduated, own.t_max, &problem, |homotopy, (first, search)| {
+                let constant = own.constant_step.map(|step| FlowStep::Constant(step as f32));
+                GraduatedFlow::new(homotopy, constant.unwrap_or(FlowStep::LineSearch(first, search))).map(fresh)
+            })?,
+            Self::Fbp(_) | Self::Tv(_) => return Ok(None),
+        }))
+    }
+}
+
+/// The circumstances of settings.
+struct Problem<'a> {
+    /// Of a line integral.
+    noise_std: f64,
+    prior: &'a Weights,
+    /// In place of any rule for it.
+    alpha: Option<f64>,
+}
+
+impl Problem<'_> {
+    fn kernel(&self) -> PerturbationKernel {
+        self.prior.perturbation_kernel().for_solver()
+    }
+
+    /// The weight of the posterior density.
+    fn variance(&self) -> f64 {
+        self.noise_std * self.noise_std
+    }
+}
+
+fn fresh<S: Solver + Copy + 'static>(solver: S) -> Solvers {
+    Box::new(move || Box::new(solver))
+}
+
+impl BacktrackingSettings {
+    fn rule(&self) -> Backtracking {
+        Backtracking {
+            sufficient_decrease: self.sufficient_decrease as f32,
+            shrink: self.shrink as f32,
+            max_trials: self.max_trials,
+        }
+    }
+}
+
+/// Levels from `t_max` to `t_min`.
+fn schedule(t_max: f64, t_min: f64, steps: u32) -> Result<Schedule, SettingsError> {
+    Ok(Schedule::new(Spacing::Logarithmic, t_max as f32, t_min as f32, steps)?)
+}
+
+/// A method that steps along gradients, by the solver for a homotopy, a candidate step and a line search.
+fn graduated(
+    own: &GraduatedSettings,
+    t_max: f64,
+    problem: &Problem<'_>,
+    solver: impl FnOnce(Homotopy, (StepCandidate, Backtracking)) -> Result<Solvers, SettingsError>,
+) -> Result<Recipe, SettingsError> {
+    let is_diffused = own.view == View::Diffused;
+    let usual = if is_diffused { GraduatedSettings::ALPHA_PER_STD * problem.noise_std } else { problem.variance() };
+    let alpha = problem.alpha.or(own.alpha).unwrap_or(usual);
+    let weight = match own.view {
+        View::Diffused => RegularisationWeight::NoiseToSignal {
+            alpha: alpha as f32,
+            early: own.early_weight as f32,
+            kernel: problem.kernel(),
+        },
+        View::DriftFree => RegularisationWeight::Constant(alpha as f32),
+    };
+    let search = &own.line_search;
+    let (first, factor) = (search.first as f32, search.factor as f32);
+    let candidate = StepCandidate::BarzilaiBorwein { first, factor, least: 1e-6, most: 1e6 };
+    let homotopy = Homotopy { schedule: schedule(t_max, own.t_min, own.steps)?, weight };
+    Ok(Recipe {
+        solver: solver(homotopy, (candidate, search.backtracking.rule()))?,
+        steps: own.steps,
+        seed: own.seed,
+        start: own.start,
+        alpha,
+        searches: false,
+        view: own.view,
+        mirrors: false,
+        weighted: false,
+        restarts: None,
+        denoised_at: (own.denoise && is_diffused).then_some(own.t_min),
+    })
+}
+
+/// The method that solves for its directions.
+fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, ReconstructError> {
+    if own.average == 0 {
+        return Err(ReconstructError::NoRuns);
+    }
+    let alpha = problem.alpha.or(own.alpha);
+    let weight = RegularisationWeight::Constant(alpha.unwrap_or(problem.variance()) as f32);
+    let solver = |t_max, steps: u32| -> Result<Solvers, SettingsError> {
+        let homotopy = Homotopy { schedule: schedule(t_max, own.t_min, steps)?, weight };
+        let (search, tolerance) = (own.line_search.rule(), own.tolerance as f32);
+        let solver = Preconditioned::new(homotopy, problem.kernel(), own.solve_steps, search, tolerance)?;
+        Ok(fresh(solver.with_approach(steps.saturating_sub(own.tested_steps))))
+    };
+    let steps = own.steps.unwrap_or(SolvedSettings::STEPS);
+    let noise = problem.prior.perturbation_kernel().at(own.restart_t);
+    let restarts = (own.average > 1).then(|| {
+        Ok(Restarts {
+            solver: solver(own.restart_t, own.restart_steps)?,
+            steps: own.restart_steps,
+            count: own.average - 1,
+            noise_std: (noise.std / noise.mean_scale) as f32,
+        })
+    });
+    Ok(Recipe {
+        solver: solver(own.t_max, steps)?,
+        steps,
+        seed: own.seed,
+        start: own.start,
+        alpha: alpha.unwrap_or(problem.variance()),
+        searches: alpha.is_none() && own.weight == WeightRule::Discrepancy,
+        view: View::DriftFree,
+        mirrors: own.mirrors,
+        weighted: own.weighted,
+        restarts: restarts.transpose().map_err(|error: SettingsError| error)?,
+        denoised_at: None,
+    })
+}

@@ -1,0 +1,40 @@
+//! Runs of learned methods on a backend.
+
+use super::average;
+use super::course::{Course, Results};
+use super::task::Task;
+use super::{Observer, PlacedPrior, ReconstructError, Reconstruction};
+use crate::backend::Slice;
+use crate::backend::choice::Opened;
+use crate::backend::cpu::{CpuSlices, Network};
+use crate::backend::cuda::CudaSlices;
+use crate::ct::Projector;
+
+/// Makes tasks that are alike, in lockstep; each has the result that it would have alone, but for its `traffic`.
+pub(super) fn run(tasks: &[Task<'_>], prior: &PlacedPrior<'_>, observer: Observer<'_>) -> Results {
+    let Some(first) = tasks.first() else { return Ok(Vec::new()) };
+    let (geometry, recipe) = (first.measurement.geometry.clone(), &first.recipe);
+    let slices: Vec<Slice> = tasks.iter().map(Task::slice).collect::<Result<_, _>>()?;
+    let weights: Vec<Option<&[f32]>> = tasks.iter().map(Task::weights).collect();
+    let (view, mirrors) = (recipe.view, recipe.mirrors);
+    let results = match &prior.opened {
+        Opened::Cpu(_) => {
+            let lanes = CpuSlices::LANES * slices.len();
+            let network = Network::new(prior.weights, geometry.height, geometry.width, lanes)?;
+            let slices = CpuSlices::new(Projector::new(geometry)?, network, slices)?;
+            let slices = slices.with_view(view).with_mirrors(mirrors).with_weights(&weights)?;
+            average::run(Course::new(tasks, slices, observer))?
+        }
+        Opened::Cuda(device) => {
+            let slices = CudaSlices::new(device, geometry, prior.weights, &slices)?;
+            let slices = slices.with_view(view).with_mirrors(mirrors).with_weights(&weights)?;
+            average::run(Course::new(tasks, slices, observer))?
+        }
+    };
+    let placed = |(result, task): (Result<Reconstruction, ReconstructError>, &Task<'_>)| {
+        let (device, precision) = (prior.opened.choice(), prior.opened.precision());
+        let (weight, warning) = (Some(task.recipe.alpha), prior.opened.warning().map(str::to_owned));
+        result.map(|result| Reconstruction { weight, device, precision, warning, ..result })
+    };
+    Ok(results.into_iter().zip(tasks).map(placed).collect())
+}

@@ -1,0 +1,47 @@
+//! A measurement with its recipe: what a run is given.
+
+use super::recipe::Recipe;
+use super::settings::Start;
+use super::{Measurement, ReconstructError};
+use crate::backend::Slice;
+use crate::ct::Window;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+/// A measurement, and how it is to be reconstructed.
+pub(super) struct Task<'a> {
+    /// Number of the job, of those that were given.
+    pub(super) job: usize,
+    pub(super) measurement: &'a Measurement,
+    pub(super) recipe: Recipe,
+}
+
+impl Task<'_> {
+    /// True if two tasks can be in one batch.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let restarts = |recipe: &Recipe| recipe.restarts.as_ref().map(|again| again.count);
+        let kind = |recipe: &Recipe| (recipe.view, recipe.mirrors, recipe.searches, restarts(recipe));
+        kind(&self.recipe) == kind(&other.recipe) && self.measurement.geometry == other.measurement.geometry
+    }
+
+    /// Weights of the data term, where they are wanted and the scan has them.
+    pub(super) fn weights(&self) -> Option<&[f32]> {
+        self.measurement.weights.as_deref().filter(|_| self.recipe.weighted)
+    }
+
+    /// The slice at its start.
+    pub(super) fn slice(&self) -> Result<Slice, ReconstructError> {
+        let pixels = self.measurement.geometry.image_len();
+        let start = match self.recipe.start {
+            Start::Noise => {
+                let generator = ChaCha8Rng::seed_from_u64(self.recipe.seed);
+                StandardNormal.sample_iter(generator).take(pixels).collect()
+            }
+            Start::Fbp => self.measurement.filtered_backprojection(Window::Hann)?.pixels,
+            Start::Zeros => vec![0.0; pixels],
+        };
+        let objective = (self.recipe.solver)().objective();
+        Ok(Slice { data: self.measurement.sinogram.clone(), start, objective })
+    }
+}
