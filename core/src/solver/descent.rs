@@ -111,8 +111,8 @@ impl Descent {
         }
     }
 
-    /// `|grad f(x_i)| <= eps`: the run ends.
-    pub(super) fn is_stationary(&mut self, direction: Directional, tolerance: f32) -> bool {
+    /// Ends the run where `|grad f(x_i)| <= eps`; true then.
+    pub(super) fn end_where_stationary(&mut self, direction: Directional, tolerance: f32) -> bool {
         let stationary = direction.gradient_norm() <= tolerance;
         if stationary {
             self.state = State::Done(Status::Stationary);
@@ -120,8 +120,8 @@ impl Descent {
         stationary
     }
 
-    /// `<grad f(x_i), d_i> >= 0`, so that eq. 13 fails: this level is left.
-    pub(super) fn ascends(&mut self, direction: Directional) -> Option<Record> {
+    /// Leaves the level where `<grad f(x_i), d_i> >= 0`, so that eq. 13 fails; the record then.
+    pub(super) fn leave_where_ascending(&mut self, direction: Directional) -> Option<Record> {
         (direction.slope >= 0.0).then(|| self.leave_level(self.record(direction, Outcome::NotDescent, 0)))
     }
 
@@ -130,8 +130,8 @@ impl Descent {
         self.state = State::LineSearch { search: LineSearch::new(candidate, direction.slope), direction };
     }
 
-    /// Takes a step without a test.
-    pub(super) fn step(&mut self, direction: Directional, outcome: Outcome, step: f32) {
+    /// Goes on to `x_i + step d_i` without a test.
+    pub(super) fn take_untested(&mut self, direction: Directional, outcome: Outcome, step: f32) {
         self.state = State::Update(Record { step, ..self.record(direction, outcome, 0) });
     }
 

@@ -68,10 +68,10 @@ impl GradientLike {
     /// `d_i` is known: stops, leaves this level, or searches along it.
     fn follow(&mut self, direction: Directional) -> Option<Record> {
         self.descent.new_iterate = false;
-        if self.descent.is_stationary(direction, self.tolerance) {
+        if self.descent.end_where_stationary(direction, self.tolerance) {
             return None;
         }
-        if let Some(record) = self.descent.ascends(direction) {
+        if let Some(record) = self.descent.leave_where_ascending(direction) {
             return Some(record);
         }
         let length = self.candidate.length(&direction, self.descent.last_step);

@@ -58,7 +58,7 @@ impl GraduatedFlow {
         if self.searches {
             self.descent.search(direction, length);
         } else {
-            self.descent.step(direction, Outcome::Step, length);
+            self.descent.take_untested(direction, Outcome::Step, length);
         }
         None
     }

@@ -142,17 +142,17 @@ impl Preconditioned {
     fn solved(&mut self) {
         self.making = if self.is_approaching() { Making::Gradient } else { Making::Products };
         if self.making == Making::Gradient {
-            self.descent.step(Directional::default(), Outcome::Approach, 1.0);
+            self.descent.take_untested(Directional::default(), Outcome::Approach, 1.0);
         }
     }
 
     /// `d_i` is known: stops, leaves this level, or searches along it.
     fn follow(&mut self, direction: Directional) -> Option<Record> {
         self.making = Making::Gradient;
-        if self.descent.is_stationary(direction, self.tolerance) {
+        if self.descent.end_where_stationary(direction, self.tolerance) {
             return None;
         }
-        if let Some(record) = self.descent.ascends(direction) {
+        if let Some(record) = self.descent.leave_where_ascending(direction) {
             return Some(record);
         }
         self.descent.search(direction, 1.0);
