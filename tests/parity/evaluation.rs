@@ -25,7 +25,7 @@ const VIEWS: usize = 3;
 fn short_methods() -> BTreeMap<String, Settings> {
     let scale = Scale::of(&Dataset::open("ellipses").unwrap(), VIEWS, 2, 3).unwrap();
     let mut methods = methods(&scale);
-    methods.insert("preconditioned".into(), Settings::Preconditioned(solved()));
+    methods.insert("preconditioned".into(), Settings::Solved(solved()));
     methods
 }
 
@@ -114,11 +114,11 @@ pub fn together(device: &Rc<Device>) {
     broken.graduated_mut().unwrap().alpha = Some(1e30);
     let settings = [
         plain("gradient-like"),
-        Settings::Preconditioned(mean(1)),
+        Settings::Solved(mean(1)),
         broken,
         plain("preconditioned"),
         plain("gradient-descent"),
-        Settings::Preconditioned(mean(2)),
+        Settings::Solved(mean(2)),
         Method::Fbp.into(),
     ];
     let scan = simulate(&ellipses(3, 32), 1.0, &Simulation { angles: VIEWS, ..Simulation::default() }).unwrap();

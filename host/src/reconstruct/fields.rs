@@ -8,7 +8,7 @@ use toml::{Table, Value};
 const MOVED: [(&str, &str); 3] = [
     ("device", "write it beside `input`, before the tables"),
     ("precision", "write it beside `input`, before the tables"),
-    ("preconditioned", "write its fields beside `method`"),
+    (Method::Solved.name(), "write its fields beside `method`"),
 ];
 
 /// Reasons to refuse a field.
@@ -102,7 +102,7 @@ fn parsed<T: DeserializeOwned>(value: impl Into<Value>) -> Result<T, FieldError>
 /// The settings of a method, whatever else the table holds.
 fn read(method: Method, table: Table) -> Result<Settings, FieldError> {
     Ok(match method {
-        Method::Preconditioned => Settings::Preconditioned(parsed(table)?),
+        Method::Solved => Settings::Solved(parsed(table)?),
         Method::GradientLike => Settings::GradientLike(parsed(table)?),
         Method::Flow => Settings::Flow(parsed(table)?),
         Method::GradientDescent => Settings::GradientDescent(parsed(table)?),
@@ -167,8 +167,9 @@ mod tests {
 
     #[test]
     fn older_fields_are_refused_with_what_to_write() {
-        for (text, word) in [("[preconditioned]\nsteps = 3", "beside `method`"), ("device = \"cpu\"", "`input`")] {
-            let error = toml::from_str::<Settings>(text).unwrap_err();
+        let table = format!("[{}]\nsteps = 3", Method::Solved);
+        for (text, word) in [(table, "beside `method`"), ("device = \"cpu\"".to_owned(), "`input`")] {
+            let error = toml::from_str::<Settings>(&text).unwrap_err();
             assert!(error.message().contains(word), "{error}");
         }
     }

@@ -9,7 +9,7 @@ mod error;
 mod fields;
 mod jobs;
 mod measurement;
-mod method;
+mod method_settings;
 mod observer;
 mod placed;
 mod recipe;
@@ -25,11 +25,11 @@ pub use error::ReconstructError;
 pub use fields::FieldError;
 pub use jobs::{Job, reconstruct, reconstruct_all};
 pub use measurement::{Measurement, NoiseSource};
-pub use method::Method;
+pub use method_settings::{
+    BacktrackingSettings, FbpSettings, FlowSettings, GradientDescentSettings, GradientLikeSettings, GraduatedSettings,
+    LineSearchSettings, SolvedSettings, Start, TvSettings, WeightRule,
+};
 pub use observer::{Observer, Progress};
 pub use placed::PlacedPrior;
 pub use result::{Reconstruction, TraceRow};
-pub use settings::{
-    BacktrackingSettings, FbpSettings, FlowSettings, GradientDescentSettings, GradientLikeSettings, GraduatedSettings,
-    LineSearchSettings, Settings, SolvedSettings, Start, TvSettings, WeightRule,
-};
+pub use settings::{Method, Settings};

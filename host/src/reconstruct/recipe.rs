@@ -1,6 +1,7 @@
 //! From the settings of a learned method to what a run needs to know, whatever the method.
 
-use super::settings::{BacktrackingSettings, GraduatedSettings, Settings, SolvedSettings, Start, WeightRule};
+use super::method_settings::{BacktrackingSettings, GraduatedSettings, SolvedSettings, Start, WeightRule};
+use super::settings::Settings;
 use super::{Measurement, ReconstructError};
 use crate::backend::View;
 use crate::unet::Weights;
@@ -55,9 +56,9 @@ impl Settings {
     #[must_use]
     pub fn with_prior(self, prior: &Weights) -> Self {
         match self {
-            Self::Preconditioned(own) => {
+            Self::Solved(own) => {
                 let steps = own.steps.or(prior.preconditioned_steps()).unwrap_or(SolvedSettings::STEPS);
-                Self::Preconditioned(SolvedSettings { steps: Some(steps), ..own })
+                Self::Solved(SolvedSettings { steps: Some(steps), ..own })
             }
             other => other,
         }
@@ -72,7 +73,7 @@ impl Settings {
     ) -> Result<Option<Recipe>, ReconstructError> {
         let problem = Problem { noise_std: measurement.noise_std, prior, alpha };
         Ok(Some(match self.clone().with_prior(prior) {
-            Self::Preconditioned(own) => solved(&own, &problem)?,
+            Self::Solved(own) => solved(&own, &problem)?,
             Self::GradientLike(own) => graduated(&own.graduated, own.t_max, &problem, |homotopy, (first, search)| {
                 GradientLike::new(homotopy, first, search, own.tolerance as f32).map(fresh)
             })?,

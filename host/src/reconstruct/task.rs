@@ -1,7 +1,7 @@
 //! A measurement with its recipe: what a run is given.
 
+use super::method_settings::Start;
 use super::recipe::Recipe;
-use super::settings::Start;
 use super::{Measurement, ReconstructError};
 use crate::backend::Slice;
 use crate::ct::Window;

@@ -26,12 +26,7 @@ pub struct Arguments {
     /// Folder of the results, new or empty [default: runs/INPUT-METHOD]
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Method: preconditioned (Algorithm 2 along directions for which the data term is solved: the first of its few
-    /// steps choose where the descent starts, the last ones are certified to descend), gradient-like (Algorithm 2:
-    /// every step certified to descend), flow (Algorithm 1), gradient-descent (on the objective itself, with the same
-    /// line search), fbp (filtered backprojection) or tv (total variation) [default: preconditioned]. Another one than
-    /// that of --config starts from its own defaults
-    #[arg(long, value_parser = by_name::<Method>)]
+    #[arg(long, value_parser = by_name::<Method>, help = methods())]
     method: Option<Method>,
     /// Device of learned methods: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks]
     #[arg(long)]
@@ -58,6 +53,13 @@ pub struct Arguments {
     truth: Option<PathBuf>,
     #[command(flatten)]
     simulation: SimulationArguments,
+}
+
+/// The help of `--method`.
+fn methods() -> String {
+    let rows = Method::ALL.map(|method| format!("{method} ({})", method.summary())).join("; ");
+    let default = Method::default();
+    format!("Method: {rows} [default: {default}]. Another one than that of --config starts from its own defaults")
 }
 
 impl Arguments {

@@ -3,8 +3,8 @@
 use super::{Dataset, EvaluateError};
 use crate::ct::{Geometry, Projector};
 use crate::reconstruct::{
-    FbpSettings, FlowSettings, GradientDescentSettings, GradientLikeSettings, GraduatedSettings, ReconstructError,
-    Settings, SolvedSettings, TvSettings,
+    FbpSettings, FlowSettings, GradientDescentSettings, GradientLikeSettings, GraduatedSettings, Method,
+    ReconstructError, Settings, SolvedSettings, TvSettings,
 };
 use std::collections::BTreeMap;
 
@@ -95,10 +95,10 @@ pub const CONTENDERS: [Contender; 7] = [
         },
     },
     Contender {
-        key: "preconditioned",
-        title: "preconditioned gradient-like",
+        key: Method::Solved.name(),
+        title: Method::Solved.name(),
         has_starts: true,
-        settings: |_| Settings::Preconditioned(SolvedSettings::default()),
+        settings: |_| Settings::Solved(SolvedSettings::default()),
     },
     Contender {
         key: "tv",

@@ -4,6 +4,7 @@ use super::{EvaluateError, Evaluation, Job, contender};
 use crate::ct::Window;
 use crate::image::{GreyWindow, Image};
 use crate::metrics::psnr;
+use crate::reconstruct::TraceRow;
 use crate::report::{Curve, Picture};
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -43,8 +44,20 @@ pub fn figures(
     if is_stopped {
         return Ok(None);
     }
+    let window = GreyWindow::of(&truth);
+    let fbp = measurement.filtered_backprojection(Window::Hann)?;
+    let mut pictures = vec![
+        Picture::new("Truth", truth.clone(), window),
+        Picture::new("Filtered backprojection", fbp, window).compared_with(&truth, 1.0),
+        Picture::new("Algorithm 2, gradient-like", result.image.clone(), window).compared_with(&truth, 1.0),
+    ];
+    pictures.extend(Picture::error_of(&result.image, &truth));
+    Ok(Some(Figures { curves: result.course(&psnrs), pictures, csv: csv(&result.trace, &psnrs) }))
+}
+
+fn csv(trace: &[TraceRow], psnrs: &[f64]) -> String {
     let mut csv = String::from("iteration,psnr_db,objective,descent_cosine,step\n");
-    for (row, psnr) in result.trace.iter().zip(&psnrs) {
+    for (row, psnr) in trace.iter().zip(psnrs) {
         let r = &row.record;
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -56,13 +69,5 @@ pub fn figures(
             r.step
         );
     }
-    let window = GreyWindow::of(&truth);
-    let fbp = measurement.filtered_backprojection(Window::Hann)?;
-    let mut pictures = vec![
-        Picture::new("Truth", truth.clone(), window),
-        Picture::new("Filtered backprojection", fbp, window).compared_with(&truth, 1.0),
-        Picture::new("Algorithm 2, gradient-like", result.image.clone(), window).compared_with(&truth, 1.0),
-    ];
-    pictures.extend(Picture::error_of(&result.image, &truth));
-    Ok(Some(Figures { curves: result.course(&psnrs), pictures, csv }))
+    csv
 }

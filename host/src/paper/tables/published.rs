@@ -1,5 +1,7 @@
 //! The two tables, and what the paper has in them.
 
+use crate::reconstruct::Method;
+
 /// Numbers of the paper: means, and means of the standard deviations over starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Published {
@@ -50,7 +52,7 @@ pub const TABLES: [TableKind; 2] = [
             ("gradient-descent", over_starts(28.96, 0.43, 0.771, 0.019), over_starts(35.89, 0.032, 0.899, 0.032)),
             ("flow", over_starts(32.93, 0.10, 0.933, 0.001), over_starts(37.33, 0.028, 0.913, 0.0004)),
             ("gradient-like", None, None),
-            ("preconditioned", None, None),
+            (Method::Solved.name(), None, None),
             ("tv", None, None),
             ("fbp", None, None),
         ],
@@ -64,7 +66,7 @@ pub const TABLES: [TableKind; 2] = [
             ("flow-constant", means(30.82, 0.742), means(32.93, 0.748)),
             ("flow", means(33.21, 0.935), means(37.08, 0.896)),
             ("gradient-like", None, None),
-            ("preconditioned", None, None),
+            (Method::Solved.name(), None, None),
             ("tv", None, None),
             ("fbp", None, None),
         ],

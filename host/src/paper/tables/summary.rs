@@ -166,6 +166,7 @@ mod tests {
     use super::super::results::tests::row;
     use super::super::table;
     use super::*;
+    use crate::reconstruct::Method;
 
     /// Table 1 with two images of two starts; image 3 is not complete.
     fn results() -> (tempfile::TempDir, Results) {
@@ -177,7 +178,7 @@ mod tests {
                 ("gradient-descent", 10.0, 20.0),
                 ("flow", 30.0, 31.0),
                 ("gradient-like", 31.0, 31.0),
-                ("preconditioned", 32.0, 32.0),
+                (Method::Solved.name(), 32.0, 32.0),
             ] {
                 results.add(row(image, 1, method, first + image as f64)).unwrap();
                 if image < 3 {
