@@ -9,93 +9,73 @@ use super::operation::{
     Attention, Convolution, Epilogue, Inputs, Kernel, Linear, Norm, NormId, Operation, Sampling, Target, TensorId,
     TensorShape, Term, TimeEmbedding,
 };
+use super::program::Program;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// A list of operations under construction.
+/// A program under construction.
 pub(super) struct Lowering<'a> {
     architecture: &'a Architecture,
     /// Rows and columns at level 0.
     height: usize,
     width: usize,
-    /// Place in the parameters and shape of every weight.
-    places: HashMap<String, (Range<usize>, Vec<usize>)>,
-    pub(super) n_parameters: usize,
-    pub(super) shapes: Vec<TensorShape>,
-    /// The buffer of each tensor.
-    pub(super) buffers: Vec<usize>,
-    /// Values in each buffer.
-    pub(super) buffer_lens: Vec<usize>,
+    /// Where every weight stands in the parameters.
+    places: HashMap<String, Range<usize>>,
     free: Vec<usize>,
     /// The gradient of each activation, while it is alive.
     gradients: HashMap<TensorId, TensorId>,
-    pub(super) norms: Vec<Norm>,
-    pub(super) attentions: Vec<Attention>,
     n_convolutions: usize,
-    shifts: Vec<Linear>,
     n_shifts: usize,
+    /// Of the pass under way.
     pub(super) operations: Vec<Operation>,
+    pub(super) program: Program,
 }
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(architecture: &'a Architecture, height: usize, width: usize) -> Self {
-        let (mut places, mut n_parameters) = (HashMap::new(), 0);
-        for (name, shape) in layers::tensors(architecture) {
-            let first = n_parameters;
-            n_parameters += shape.iter().product::<usize>();
-            places.insert(name, (first..n_parameters, shape));
-        }
-        Self {
-            architecture,
-            height,
-            width,
-            places,
-            n_parameters,
-            shapes: Vec::new(),
-            buffers: Vec::new(),
-            buffer_lens: Vec::new(),
-            free: Vec::new(),
-            gradients: HashMap::new(),
-            norms: Vec::new(),
-            attentions: Vec::new(),
-            n_convolutions: 0,
-            shifts: Vec::new(),
-            n_shifts: 0,
-            operations: Vec::new(),
-        }
+        let mut program = Program::default();
+        let place = |(name, shape): (String, Vec<usize>)| {
+            let first = program.n_parameters;
+            program.n_parameters += shape.iter().product::<usize>();
+            (name, first..program.n_parameters)
+        };
+        let places = layers::tensors(architecture).into_iter().map(place).collect();
+        let (free, gradients, operations) = (Vec::new(), HashMap::new(), Vec::new());
+        let (n_convolutions, n_shifts) = (0, 0);
+        Self { architecture, height, width, places, free, gradients, n_convolutions, n_shifts, operations, program }
     }
 
     /// A new activation.
     pub(super) fn activation(&mut self, channels: usize, level: usize) -> TensorId {
         let shape = TensorShape { channels, height: self.height >> level, width: self.width >> level, level };
-        self.buffer_lens.push(shape.len());
-        self.tensor(shape, self.buffer_lens.len() - 1)
+        self.program.buffer_lens.push(shape.len());
+        self.tensor(shape, self.program.buffer_lens.len() - 1)
     }
 
     fn tensor(&mut self, shape: TensorShape, buffer: usize) -> TensorId {
-        self.shapes.push(shape);
-        self.buffers.push(buffer);
-        self.shapes.len() - 1
+        self.program.shapes.push(shape);
+        self.program.buffers.push(buffer);
+        self.program.shapes.len() - 1
     }
 
     /// A new gradient, shaped like `x`; to be released. Its buffer is the smallest free one that is large enough, else
     /// the largest free one, grown, else a new one.
     pub(super) fn gradient(&mut self, x: Inputs) -> TensorId {
-        let channels = x.each().map(|tensor| self.shapes[tensor].channels).sum();
-        let shape = TensorShape { channels, ..self.shapes[x.first] };
-        let lens = &self.buffer_lens;
+        let channels = x.each().map(|tensor| self.program.shapes[tensor].channels).sum();
+        let shape = TensorShape { channels, ..self.program.shapes[x.first] };
+        let lens = &self.program.buffer_lens;
         let fits = self.free.iter().filter(|&&buffer| lens[buffer] >= shape.len()).min_by_key(|&&buffer| lens[buffer]);
         let best = fits.or_else(|| self.free.iter().max_by_key(|&&buffer| lens[buffer])).copied();
         let buffer = best.unwrap_or(lens.len());
         self.free.retain(|&free| free != buffer);
-        self.buffer_lens.resize(self.buffer_lens.len().max(buffer + 1), 0);
-        self.buffer_lens[buffer] = self.buffer_lens[buffer].max(shape.len());
+        self.program.buffer_lens.resize(self.program.buffer_lens.len().max(buffer + 1), 0);
+        self.program.buffer_lens[buffer] = self.program.buffer_lens[buffer].max(shape.len());
         self.tensor(shape, buffer)
     }
 
     /// The buffer of a gradient that was read last.
     pub(super) fn release(&mut self, gradient: TensorId) {
-        self.free.push(self.buffers[gradient]);
+        self.free.push(self.program.buffers[gradient]);
     }
 
     /// The gradient of an activation, to be written: the first time `=`, then `+=`.
@@ -123,7 +103,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn linear(&self, name: &str) -> Linear {
-        let place = |part: &str| self.places.get(&format!("{name}.{part}")).map_or(0..0, |(place, _)| place.clone());
+        let place = |part: &str| self.places.get(&format!("{name}.{part}")).cloned().unwrap_or(0..0);
         Linear { weight: place("weight"), bias: place("bias") }
     }
 
@@ -131,15 +111,15 @@ impl<'a> Lowering<'a> {
     pub(super) fn norm(&mut self, name: &str) -> NormId {
         let Linear { weight: gain, bias } = self.linear(name);
         let Architecture { norm_groups: groups, norm_eps: eps, .. } = *self.architecture;
-        self.norms.push(Norm { groups, eps, gain, bias });
-        self.norms.len() - 1
+        self.program.norms.push(Norm { groups, eps, gain, bias });
+        self.program.norms.len() - 1
     }
 
     /// A new self-attention.
     pub(super) fn attention(&mut self, qkv: TensorId, mixed: TensorId) -> Attention {
-        let (number, heads) = (self.attentions.len(), self.architecture.num_heads);
+        let (number, heads) = (self.program.attentions.len(), self.architecture.num_heads);
         let attention = Attention { number, heads, qkv, mixed };
-        self.attentions.push(attention);
+        self.program.attentions.push(attention);
         attention
     }
 
@@ -147,20 +127,21 @@ impl<'a> Lowering<'a> {
     pub(super) fn shift(&mut self, name: &str) -> usize {
         let (layer, first) = (self.linear(name), self.n_shifts);
         self.n_shifts += layer.bias.len();
-        self.shifts.push(layer);
+        self.program.time_embedding.shifts.push(layer);
         first
     }
 
-    pub(super) fn time_embedding(&self) -> TimeEmbedding {
+    /// The layers before the shifts.
+    pub(super) fn time_embedding(&mut self) {
         let Architecture { model_channels, max_period, .. } = *self.architecture;
         let half = model_channels / 2;
         let frequency = |k: usize| (-max_period.ln() * k as f64 / half as f64).exp();
-        TimeEmbedding {
+        self.program.time_embedding = TimeEmbedding {
             frequencies: (0..half).map(frequency).collect(),
             first: self.linear("time_embed.0"),
             second: self.linear("time_embed.2"),
-            shifts: self.shifts.clone(),
-        }
+            shifts: Vec::new(),
+        };
     }
 
     pub(super) fn push(&mut self, operation: Operation) {

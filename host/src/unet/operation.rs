@@ -211,14 +211,14 @@ pub(crate) struct Norm {
 }
 
 /// A linear layer's place in the parameters: weights `[output][input]`, then the bias.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Linear {
     pub(crate) weight: Range<usize>,
     pub(crate) bias: Range<usize>,
 }
 
 /// Waves of t, linear, SiLU, linear, SiLU, and a linear layer to the shifts of each residual block.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct TimeEmbedding {
     /// `max_period^(-k/half)` for k in 0..half.
     pub(crate) frequencies: Vec<f64>,

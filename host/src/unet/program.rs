@@ -1,13 +1,8 @@
 //! A network for images of one size, lowered once: the operations of a forward pass and of a vjp, and the buffers that
 //! they need. Backends execute it, and know nothing else of the network.
 
-use super::architecture::{Architecture, ArchitectureError};
-use super::layers;
-use super::lowering::Lowering;
-use super::operation::{Attention, Inputs, Norm, Operation, TensorId, TensorShape, TimeEmbedding};
-use super::perturbation::Direction;
-use super::stages::Stage;
-use std::mem::take;
+use super::architecture::ArchitectureError;
+use super::operation::{Attention, Norm, Operation, TensorShape, TimeEmbedding};
 use std::ops::Range;
 use thiserror::Error;
 
@@ -34,7 +29,7 @@ pub enum NetworkError {
 }
 
 /// Operations and buffers for one architecture and image size.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Program {
     /// From an image x and t to h.
     pub(crate) forward: Vec<Operation>,
@@ -71,90 +66,16 @@ pub(crate) struct StageSpan {
 }
 
 impl Program {
-    /// Passes over images of `height` x `width` pixels.
-    ///
-    /// # Errors
-    /// `Size` when a side is no multiple of [`Architecture::size_multiple`], `Architecture` for an impossible network.
-    pub(crate) fn new(architecture: &Architecture, height: usize, width: usize) -> Result<Self, NetworkError> {
-        architecture.validate()?;
-        let multiple = architecture.size_multiple();
-        if height == 0 || width == 0 || !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
-            return Err(NetworkError::Size { height, width, multiple });
-        }
-        let side = architecture.pixel_unshuffle;
-        let mut to = Lowering::new(architecture, height / side, width / side);
-        let (stages, mut spans) = forward(&mut to, architecture);
-        let (forward, n_activations) = (take(&mut to.operations), to.shapes.len());
-        backward(&mut to, &stages, &mut spans);
-        Ok(Self {
-            time_embedding: to.time_embedding(),
-            widest: widest(architecture),
-            image_len: architecture.in_channels * height * width,
-            pixel_unshuffle: side,
-            stages: spans,
-            forward,
-            n_activations,
-            vjp: to.operations,
-            shapes: to.shapes,
-            buffers: to.buffers,
-            buffer_lens: to.buffer_lens,
-            norms: to.norms,
-            attentions: to.attentions,
-            n_parameters: to.n_parameters,
-        })
-    }
-
     /// Of both passes; convolutions come in the order of their numbers.
     pub(crate) fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.forward.iter().chain(&self.vjp)
     }
 }
 
-fn forward(to: &mut Lowering<'_>, architecture: &Architecture) -> (Vec<Stage>, Vec<StageSpan>) {
-    let mut newest = to.activation(architecture.in_channels * architecture.pixel_unshuffle.pow(2), 0);
-    to.push(Operation::Embed);
-    to.push(Operation::Enter { direction: Direction::Forward, output: newest });
-    let (mut kept, mut stages, mut spans) = (Vec::new(), Vec::new(), Vec::new());
-    for layer in layers::layers(architecture) {
-        let second = if layer.skip > 0 { kept.pop() } else { None };
-        let first = to.operations.len();
-        let stage = Stage::new(to, &layer, Inputs { first: newest, second });
-        newest = stage.output;
-        if layer.pushed {
-            kept.push(newest);
-        }
-        stages.push(stage);
-        spans.push(StageSpan { name: layer.name, forward: first..to.operations.len(), vjp: 0..0 });
-    }
-    to.push(Operation::Leave { direction: Direction::Forward, input: newest });
-    (stages, spans)
-}
-
-fn backward(to: &mut Lowering<'_>, stages: &[Stage], spans: &mut [StageSpan]) {
-    const INPUT: TensorId = 0;
-    let output = to.target(stages.last().map_or(INPUT, |stage| stage.output)).tensor;
-    to.push(Operation::Enter { direction: Direction::Vjp, output });
-    for (stage, span) in stages.iter().zip(spans).rev() {
-        let first = to.operations.len();
-        stage.vjp(to);
-        span.vjp = first..to.operations.len();
-    }
-    let input = to.complete(INPUT);
-    to.push(Operation::Leave { direction: Direction::Vjp, input });
-}
-
-fn widest(architecture: &Architecture) -> Vec<usize> {
-    let mut widest = vec![1; architecture.levels()];
-    for layer in layers::layers(architecture) {
-        widest[layer.level] = widest[layer.level].max(layer.total_input()).max(layer.output);
-    }
-    widest
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::architecture::tests::small;
-    use super::super::operation::{Epilogue, Prologue, Target};
+    use super::super::operation::{Epilogue, Inputs, Prologue, Target, TensorId};
     use super::*;
 
     #[test]

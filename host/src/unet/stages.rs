@@ -10,12 +10,80 @@
 //! with x one activation or two side by side, and skip the identity or a 1x1 convolution. Norms, activations and sums
 //! are never written out: who reads x normalises it.
 
-use super::layers::{Layer, LayerKind};
+use super::architecture::Architecture;
+use super::layers::{self, Layer, LayerKind};
 use super::lowering::Lowering;
 use super::operation::{
     Attention, Epilogue, Inputs, Kernel, NormId, NormVjp, Operation, Prologue, Sampling, TensorId, Term,
 };
+use super::perturbation::Direction;
+use super::program::{NetworkError, Program, StageSpan};
+use std::mem::take;
 use std::ops::Range;
+
+impl Program {
+    /// Passes over images of `height` x `width` pixels.
+    ///
+    /// # Errors
+    /// `Size` when a side is no multiple of [`Architecture::size_multiple`], `Architecture` for an impossible network.
+    pub(crate) fn new(architecture: &Architecture, height: usize, width: usize) -> Result<Self, NetworkError> {
+        architecture.validate()?;
+        let multiple = architecture.size_multiple();
+        if height == 0 || width == 0 || !height.is_multiple_of(multiple) || !width.is_multiple_of(multiple) {
+            return Err(NetworkError::Size { height, width, multiple });
+        }
+        let side = architecture.pixel_unshuffle;
+        let mut to = Lowering::new(architecture, height / side, width / side);
+        let stages = forward(&mut to, architecture);
+        to.program.forward = take(&mut to.operations);
+        to.program.n_activations = to.program.shapes.len();
+        backward(&mut to, &stages);
+        let image_len = architecture.in_channels * height * width;
+        Ok(Self { vjp: to.operations, widest: widest(architecture), pixel_unshuffle: side, image_len, ..to.program })
+    }
+}
+
+fn forward(to: &mut Lowering<'_>, architecture: &Architecture) -> Vec<Stage> {
+    let mut newest = to.activation(architecture.in_channels * architecture.pixel_unshuffle.pow(2), 0);
+    to.time_embedding();
+    to.push(Operation::Embed);
+    to.push(Operation::Enter { direction: Direction::Forward, output: newest });
+    let (mut kept, mut stages) = (Vec::new(), Vec::new());
+    for layer in layers::layers(architecture) {
+        let second = if layer.skip > 0 { kept.pop() } else { None };
+        let first = to.operations.len();
+        let stage = Stage::new(to, &layer, Inputs { first: newest, second });
+        newest = stage.output;
+        if layer.pushed {
+            kept.push(newest);
+        }
+        stages.push(stage);
+        to.program.stages.push(StageSpan { name: layer.name, forward: first..to.operations.len(), vjp: 0..0 });
+    }
+    to.push(Operation::Leave { direction: Direction::Forward, input: newest });
+    stages
+}
+
+fn backward(to: &mut Lowering<'_>, stages: &[Stage]) {
+    const INPUT: TensorId = 0;
+    let output = to.target(stages.last().map_or(INPUT, |stage| stage.output)).tensor;
+    to.push(Operation::Enter { direction: Direction::Vjp, output });
+    for (index, stage) in stages.iter().enumerate().rev() {
+        let first = to.operations.len();
+        stage.vjp(to);
+        to.program.stages[index].vjp = first..to.operations.len();
+    }
+    let input = to.complete(INPUT);
+    to.push(Operation::Leave { direction: Direction::Vjp, input });
+}
+
+fn widest(architecture: &Architecture) -> Vec<usize> {
+    let mut widest = vec![1; architecture.levels()];
+    for layer in layers::layers(architecture) {
+        widest[layer.level] = widest[layer.level].max(layer.total_input()).max(layer.output);
+    }
+    widest
+}
 
 /// A stage whose forward pass stands, with what its vjp needs to know.
 pub(super) struct Stage {
@@ -177,7 +245,7 @@ fn norm_inputs(to: &mut Lowering<'_>, norm: NormId, x: Inputs, d_z: TensorId, be
     let mut first = 0;
     for x in x.each() {
         let (vjp, d_x) = (NormVjp { norm, d_z, x, first }, to.target(x));
-        let channels = first..first + to.shapes[x].channels;
+        let channels = first..first + to.program.shapes[x].channels;
         first = channels.end;
         match beside {
             Beside::Nothing => to.push(Operation::NormInput { vjp, base: None, d_x }),

@@ -62,6 +62,21 @@ pub(crate) enum Operation {
     Attention(Attention),
 }
 
+impl Operation {
+    /// The activations that it reads, and the one that it makes.
+    pub(crate) fn ends(&self) -> (Vec<TensorId>, TensorId) {
+        let tensors = |inputs: &Inputs| inputs.each().map(|input| input.tensor).collect::<Vec<_>>();
+        match self {
+            Self::Convolution(conv) => {
+                let residual = conv.residual.iter().flat_map(tensors);
+                (tensors(&conv.inputs).into_iter().chain(residual).collect(), conv.output)
+            }
+            Self::Norm(norm) => (tensors(&norm.inputs), norm.output),
+            Self::Attention(attention) => (vec![attention.qkv], attention.mixed),
+        }
+    }
+}
+
 /// out = conv(inputs) + bias + time shift + residual.
 #[derive(Debug, Clone)]
 pub(crate) struct Convolution {

@@ -23,19 +23,6 @@ pub(super) struct Places {
     gradient_of: Vec<TensorId>,
 }
 
-/// What an operation reads, and what it makes.
-fn ends(operation: &Operation) -> (Vec<TensorId>, TensorId) {
-    let tensors = |inputs: &Inputs| inputs.each().map(|input| input.tensor).collect::<Vec<_>>();
-    match operation {
-        Operation::Convolution(conv) => {
-            let residual = conv.residual.iter().flat_map(tensors);
-            (tensors(&conv.inputs).into_iter().chain(residual).collect(), conv.output)
-        }
-        Operation::Norm(norm) => (tensors(&norm.inputs), norm.output),
-        Operation::Attention(attention) => (vec![attention.qkv], attention.mixed),
-    }
-}
-
 impl Places {
     pub(super) fn new(tape: &Tape, layouts: &[Blocked]) -> Self {
         let own: Vec<usize> = (0..layouts.len()).collect();
@@ -59,7 +46,7 @@ impl Places {
 fn gradients(tape: &Tape) -> Vec<TensorId> {
     let n = tape.tensors.len();
     let mut n_readers = vec![0; n];
-    tape.operations.iter().flat_map(|operation| ends(operation).0).for_each(|tensor| n_readers[tensor] += 1);
+    tape.operations.iter().flat_map(|operation| operation.ends().0).for_each(|tensor| n_readers[tensor] += 1);
     let mut gradient_of: Vec<TensorId> = (0..n).collect();
     for operation in &tape.operations {
         if let Operation::Convolution(conv) = operation
@@ -76,7 +63,7 @@ fn gradients(tape: &Tape) -> Vec<TensorId> {
 fn reuse(tape: &Tape, lens: &[usize], gradient_of: &[TensorId]) -> (Vec<usize>, Vec<usize>) {
     let mut first_makers = vec![usize::MAX; lens.len()];
     for (index, operation) in tape.operations.iter().enumerate() {
-        let first = &mut first_makers[gradient_of[ends(operation).1]];
+        let first = &mut first_makers[gradient_of[operation.ends().1]];
         *first = index.min(*first);
     }
     let (mut places, mut buffers, mut free) = (vec![None; lens.len()], Vec::<usize>::new(), Vec::<usize>::new());
@@ -95,7 +82,7 @@ fn reuse(tape: &Tape, lens: &[usize], gradient_of: &[TensorId]) -> (Vec<usize>, 
         })
     };
     for (index, operation) in tape.operations.iter().enumerate().rev() {
-        let (inputs, output) = ends(operation);
+        let (inputs, output) = operation.ends();
         let output = gradient_of[output];
         let of_output = claim(output, &mut free);
         inputs.into_iter().for_each(|input| {
@@ -158,7 +145,7 @@ mod tests {
         let mut holds = vec![None; places.lens[3].len()];
         holds[d_values[tape.output]] = Some(tape.output);
         for operation in tape.operations.iter().rev() {
-            let (inputs, output) = ends(operation);
+            let (inputs, output) = operation.ends();
             assert_eq!(holds[d_values[output]], Some(places.gradient_of[output]), "{operation:?}");
             for input in inputs {
                 assert!(layouts[input].len() <= places.lens[3][d_values[input]]);

@@ -320,23 +320,10 @@ fn new_lane(layers: &Layers, image_len: usize) -> Lane {
 mod tests {
     use super::*;
     use crate::unet::architecture::tests::small;
-    use crate::unet::tape::{Input, Inputs};
     use crate::unet::weights::tests::random;
 
     fn dot(a: &[f32], b: &[f32]) -> f64 {
         a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-    }
-
-    /// Activations that an operation reads, and the one it writes.
-    fn ends(operation: &Operation) -> (Vec<TensorId>, TensorId) {
-        let of = |inputs: Inputs| inputs.each().map(|input: Input| input.tensor).collect::<Vec<_>>();
-        match operation {
-            Operation::Convolution(layer) => {
-                (layer.residual.into_iter().flat_map(of).chain(of(layer.inputs)).collect(), layer.output)
-            }
-            Operation::Norm(layer) => (of(layer.inputs), layer.output),
-            Operation::Attention(layer) => (vec![layer.qkv], layer.mixed),
-        }
     }
 
     /// <J u, v> = <u, J^T v> for every operation of a network.
@@ -354,8 +341,9 @@ mod tests {
         network.score_matching_loss(&parameters, batch, &mut gradient);
         let TrainingNetwork { operations, shared, lanes } = &mut network;
         let (context, lane) = (shared.context(&parameters), &mut lanes[0]);
-        for operation in operations.iter() {
-            let (mut inputs, output) = ends(operation);
+        let tape = Tape::new(&Program::new(&small(), 20, 28).unwrap());
+        for (operation, on_tape) in operations.iter().zip(&tape.operations) {
+            let (mut inputs, output) = on_tape.ends();
             inputs.sort_unstable();
             inputs.dedup();
             for &input in &inputs {
