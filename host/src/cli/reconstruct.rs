@@ -233,7 +233,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     finished.result.warning.iter().for_each(|warning| terminal.warn(warning));
     let certificate = finished.result.certificate();
     certificate.into_iter().flat_map(certificate::warnings).for_each(|warning| terminal.warn(&warning));
-    let folder = files::write(&finished, folder)?;
+    let folder = match files::write(&finished, &folder) {
+        Ok(()) => folder.finish()?,
+        Err(failure) => {
+            return Err(match folder.keep("image.npy") {
+                Some(kept) => failure.wrap_err(format!("not all can be written; the image is in {}", kept.display())),
+                None => failure,
+            });
+        }
+    };
     let quality = finished.quality(&finished.result.image);
     terminal.report(&files::summary_json(&finished, quality, &folder))?;
     terminal.say(&files::summary_text(&finished, quality, &folder))?;
