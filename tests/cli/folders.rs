@@ -168,6 +168,26 @@ fn places_that_cannot_be_written_are_found_before_the_work() {
     assert_eq!(listing(dir.path()), before);
 }
 
+/// No file may grow beyond 20 kB: the picture's, of 17 kB, can be written, the page's cannot.
+#[test]
+fn the_image_is_kept_where_the_rest_cannot_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..64 * 64).flat_map(|k| (k as f32 / 4096.0).to_le_bytes()).collect();
+    super::bad_input::npy(&dir.path().join("small.npy"), "<f4", "(64, 64)", &bytes);
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 40; exec {} reconstruct small.npy --method fbp --angles 8 -o out",
+        env!("CARGO_BIN_EXE_gradus")
+    );
+    let output = Command::new("sh").current_dir(dir.path()).args(["-c", &script]).output().unwrap();
+    let said = message(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let kept: String =
+        said.split("the image is in").nth(1).unwrap().split("├─▶").next().unwrap().split_whitespace().collect();
+    let files = listing(Path::new(kept.split('╰').next().unwrap()));
+    assert!(files.contains(&"image.npy".to_owned()) && !files.contains(&"report.html".to_owned()), "{files:?}");
+    assert!(!dir.path().join("out").exists());
+}
+
 /// Names of what runs hide in a folder.
 fn hidden(folder: &Path) -> Vec<String> {
     let names = if folder.exists() { listing(folder) } else { Vec::new() };

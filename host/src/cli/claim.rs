@@ -77,6 +77,14 @@ impl Claim {
     }
 
     fn at(shown: &Path) -> Result<Self, Refusal> {
+        match Self::once(shown) {
+            // Another run has just taken its own empty folder away.
+            Err(Refusal::Refused(error)) if error.kind() == ErrorKind::NotFound => Self::once(shown),
+            claimed => claimed,
+        }
+    }
+
+    fn once(shown: &Path) -> Result<Self, Refusal> {
         // Without a dot at its end, which names no new folder.
         let path: PathBuf = shown.components().collect();
         let made = match make_folder(&path) {

@@ -106,7 +106,7 @@ impl RunConfig {
 fn counts(settings: &Settings) -> Vec<(&'static str, u32)> {
     let trials = |count| ("line_search.max_trials", count);
     match settings {
-        Settings::Preconditioned(own) => vec![
+        Settings::Solved(own) => vec![
             ("steps", own.steps.unwrap_or(1)),
             ("solve_steps", own.solve_steps),
             ("average", own.average.saturating_mul(own.restart_steps.max(1))),

@@ -36,7 +36,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let folder = RunFolder::claim(arguments.output.as_deref(), &name)?;
     let finished = compute(run, problem, terminal)?;
     finished.own_warnings().for_each(|warning| terminal.warn(&warning));
-    let folder = files::write(&finished, folder)?;
+    let folder = match files::write(&finished, &folder) {
+        Ok(()) => folder.finish()?,
+        Err(failure) => {
+            return Err(match folder.keep("image.npy") {
+                Some(kept) => failure.wrap_err(format!("not all can be written; the image is in {}", kept.display())),
+                None => failure,
+            });
+        }
+    };
     let quality = finished.quality(&finished.result.image);
     terminal.report(&files::summary_json(&finished, quality, &folder))?;
     terminal.say(&files::summary_text(&finished, quality, &folder))?;

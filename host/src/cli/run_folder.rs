@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 /// that was there before, and may be a mount point or a link's end, is filled instead.
 #[derive(Debug)]
 pub struct RunFolder {
-    claim: Claim,
+    /// Dropped first: the folder around it may be one that goes with the claim.
     staging: Hidden,
+    claim: Claim,
     is_named: bool,
 }
 
@@ -63,6 +64,12 @@ impl RunFolder {
                 ))
             }
         }
+    }
+
+    /// Leaves what has been written for people to find, where the rest cannot be: the result of a long run is not thrown
+    /// away for its page. `None` where `what` is not there.
+    pub fn keep(self, what: &str) -> Option<PathBuf> {
+        self.file(what).exists().then(|| self.staging.show())
     }
 
     fn name(&self) -> io::Result<()> {

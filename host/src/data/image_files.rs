@@ -255,7 +255,11 @@ fn decode(
         |image| LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None, warnings: Vec::new() };
     let is_fraction = unit.is_none_or(|unit| unit == StatedUnit::Network);
     let grey = |grey: Grey| relative(if is_fraction { grey.fractions() } else { grey.image });
-    let loaded = match Format::of(path, &bytes).ok_or(ImageProblem::UnknownFormat)? {
+    let unknown = || match foreign(&bytes) {
+        Some(name) => ImageProblem::unsupported(name, "save its array by numpy.savez, or its picture as PNG or TIFF"),
+        None => ImageProblem::UnknownFormat,
+    };
+    let loaded = match Format::of(path, &bytes).ok_or_else(unknown)? {
         Format::Npy => {
             let array = Array::parse(bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
             relative(plane(&array, selection.slice, "npy")?)
@@ -269,6 +273,23 @@ fn decode(
         Format::Dicom => dicom_file::decode(&bytes)?,
     };
     checked(loaded)
+}
+
+/// What a file of another program is, by its mark.
+fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    const MARKS: [(usize, &[u8], &str); 9] = [
+        (0, b"\x89HDF\r\n", "HDF5 (h5py reads it)"),
+        (0, b"MATLAB 5.0", "MATLAB arrays (scipy.io.loadmat reads them)"),
+        (344, b"n+1\0", "NIfTI (nibabel reads it)"),
+        (344, b"ni1\0", "NIfTI (nibabel reads it)"),
+        (0, b"ObjectType = Image", "MetaImage (SimpleITK reads it)"),
+        (0, b"NRRD", "NRRD (pynrrd reads it)"),
+        (0, b"\xFF\xD8\xFF", "JPEG, whose losses make streaks"),
+        (0, b"BM", "a bitmap"),
+        (0, b"\x1F\x8B", "a file compressed by gzip: unpack it"),
+    ];
+    let found = MARKS.into_iter().find(|(at, mark, _)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(mark)));
+    found.map(|(_, _, name)| name)
 }
 
 /// The array of an archive that is meant, and what is said about it.

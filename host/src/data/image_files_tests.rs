@@ -143,6 +143,8 @@ fn colour_and_missing_files_get_advice() {
     let error = read_image("nowhere/a.png").unwrap_err();
     assert!(error.to_string().starts_with("nowhere/a.png: cannot be read"), "{error}");
     assert!(matches!(decode_named("a.txt", b"hello"), Err(ImageProblem::UnknownFormat)));
+    let hdf5 = decode_named("a.h5", b"\x89HDF\r\n\x1a\n").unwrap_err().to_string();
+    assert!(hdf5.contains("HDF5") && hdf5.contains("numpy.savez"), "{hdf5}");
     assert!(write_npy("nowhere/a.npy", &gradient(1, 1)).is_err());
 }
 

@@ -285,6 +285,7 @@ impl ArchiveWriter {
     }
 
     fn add(&mut self, name: &str, bytes: &[u8]) -> Result<(), Cause> {
+        // Deflated, an image of zeros would unpack to more than a reader takes.
         let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
         self.zip.start_file(format!("{name}{ENDING}"), stored.last_modified_time(DateTime::default()))?;
         Ok(self.zip.write_all(bytes)?)

@@ -133,7 +133,8 @@ impl LoadedImage {
             && least > -LEAST_SPAN_HU
             && largest > least;
         if is_flat || least < lo || largest > hi {
-            let why = self.warnings.pop().map(|why| format!("; {why}")).unwrap_or_default();
+            let flat = is_flat.then(|| format!("and span more than {LEAST_SPAN_HU} HU"));
+            let why = flat.or(self.warnings.pop()).map(|why| format!("; {why}")).unwrap_or_default();
             return Err(ImageProblem::Implausible { least, largest, unit: name(self.unit), lo, hi, why });
         }
         if self.unit == PixelUnit::Relative && largest > least && largest < LEAST_NETWORK {

@@ -12,13 +12,13 @@ use gradus_core::Outcome;
 use miette::IntoDiagnostic;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Screen pixels a pixel in the strip of pictures.
 const MAGNIFICATION: usize = 2;
 
-/// Writes everything; returns the folder.
-pub fn write(finished: &Finished, folder: RunFolder) -> Result<PathBuf, Failure> {
+/// Writes everything.
+pub fn write(finished: &Finished, folder: &RunFolder) -> Result<(), Failure> {
     let image = finished.unit.express(&finished.result.image);
     let window = window(finished);
     write_npy(folder.file("image.npy"), &image).into_diagnostic()?;
@@ -41,8 +41,7 @@ pub fn write(finished: &Finished, folder: RunFolder) -> Result<PathBuf, Failure>
     let report = page::report(finished, window)?;
     report.write(folder.file("report.html")).into_diagnostic()?;
     let strip = picture_strip(&report.pictures, MAGNIFICATION).into_diagnostic()?;
-    write_atomically(&folder.file("pictures.png"), &strip).into_diagnostic()?;
-    folder.finish()
+    write_atomically(&folder.file("pictures.png"), &strip).into_diagnostic()
 }
 
 /// The grey window of every picture: that of the truth where it is known, else of the result.
