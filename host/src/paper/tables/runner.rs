@@ -170,5 +170,4 @@ impl Evaluation {
 }
 
 #[cfg(test)]
-#[path = "runner_tests.rs"]
 mod tests;
