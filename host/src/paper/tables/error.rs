@@ -34,7 +34,7 @@ pub enum EvaluateError {
     #[error("{} holds files, but no evaluation.toml; name a new folder or that of an evaluation", .0.display())]
     NotAnEvaluation(PathBuf),
     /// A file of the folder cannot be read.
-    #[error("{} cannot be understood: {what}; mend it, or name another folder with --output", path.display())]
+    #[error("{} cannot be understood: {what}; mend it, or name another folder", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -173,5 +173,4 @@ impl Evaluation {
 }
 
 #[cfg(test)]
-#[path = "runner_tests.rs"]
 mod tests;

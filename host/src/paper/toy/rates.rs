@@ -214,5 +214,4 @@ impl Block<'_> {
 }
 
 #[cfg(test)]
-#[path = "rates_tests.rs"]
 mod tests;
