@@ -388,7 +388,9 @@ mod tests {
         };
         let most = |c: &mut TrainingConfig| c.phase.iter_mut().for_each(|phase| phase.steps = u64::MAX);
         assert!(refused(most).contains("`the steps of all phases`"), "{}", refused(most));
-        let wraps = |c: &mut TrainingConfig| (c.phase[0].steps, c.phase[1].steps) = (u64::MAX, 5);
+        let wraps = |c: &mut TrainingConfig| {
+            (c.phase[0].steps, c.phase[1].steps, c.phase[1].warm_up) = (u64::MAX, 5, 0);
+        };
         assert!(refused(wraps).contains("at most 1000000000"), "{}", refused(wraps));
         let cases: [(fn(&mut TrainingConfig), [&str; 2]); 7] = [
             (|c| c.data = DataConfig::Ellipses { size: 1_000_000_000 }, ["data.size", "4096"]),
