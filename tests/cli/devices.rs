@@ -1,7 +1,7 @@
 //! `--device` and `doctor`, with the stand-in driver in the place of a GPU's, and without any.
 
-use super::stand_in::{Watch, library};
-use super::{json, message, text};
+use super::{json, text};
+use gradus_tests::stand_in::{Watch, library};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};

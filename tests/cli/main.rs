@@ -9,9 +9,6 @@ mod folders;
 mod honest;
 mod hostile;
 mod runs;
-#[path = "../src/stand_in.rs"]
-#[allow(dead_code)] // the other tests load it; here its folder is what is wanted
-mod stand_in;
 mod toy;
 mod training;
 

@@ -1,9 +1,9 @@
 //! That `cuda-kernels/ROOFLINE.md` is what its program prints: of its sides the smallest, whose buffers are small.
 
-use crate::table::{SIDES, markdown};
 use gradus::backend::cuda::Device;
 use gradus::prior::embedded;
 use gradus::unet::Weights;
+use gradus_tests::roofline::table::{SIDES, markdown};
 use std::rc::Rc;
 
 const TABLE: &str = include_str!("../../cuda-kernels/ROOFLINE.md");

@@ -13,9 +13,6 @@
 mod conv_weights;
 mod estimates;
 mod evaluation;
-#[path = "../../host/examples/cuda_roofline/gpu.rs"]
-#[allow(dead_code)] // what only the example uses
-mod gpu;
 mod layer;
 mod mistakes;
 mod network;
@@ -23,14 +20,9 @@ mod projector;
 mod run;
 mod solve;
 mod support;
-#[path = "../../host/examples/cuda_roofline/table.rs"]
-mod table;
 mod training;
 mod training_layer;
 mod vector;
-#[path = "../../host/examples/cuda_roofline/work.rs"]
-#[allow(dead_code)]
-mod work;
 
 use gradus::backend::cuda::Device;
 use gradus_cuda_kernels::SOURCES;

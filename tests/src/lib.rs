@@ -1,4 +1,5 @@
 //! Tests that cross crates; this library is what they share.
 
 pub mod reference_network;
+pub mod roofline;
 pub mod stand_in;

@@ -178,8 +178,8 @@ impl Build {
         fs::write(&generated, format!("#include \"{}\"\n{kernels}", path.display()))
             .map_err(|error| format!("cannot write {}: {error}", generated.display()))?;
         let include = format!("-I{}", root().join("cuda-kernels").display());
-        // Of the unrolled convolutions more optimisation costs a minute of compiling, and saves seconds: most of a test is
-        // switching between CUDA threads.
+        // Of the unrolled convolutions more optimisation costs a minute of compiling, and saves seconds: most of a test
+        // is switching between CUDA threads.
         let level = if source.name.starts_with("conv") { "-O1" } else { "-O2" };
         let flags = [level, "-include", "device.h", "-Wno-maybe-uninitialized", &include]
             .into_iter()

@@ -5,19 +5,18 @@
 //! cargo run --release --example cuda_roofline -- PART...    measures: start, costs, passes, kernels, training; or all
 //! ```
 //!
-//! `gpu.rs` says how it estimates, `measure.rs` what is measured: one JSON line as each thing is known. `SIDES`, `LANES` and
-//! `IMAGES` in the environment are lists of numbers in place of the usual ones, `REPEATS` how often each thing is measured.
-//! Either needs a driver; the tests' stand-in will do (`tests/cuda-stand-in`), whose times say nothing.
+//! `gpu.rs` (in `tests/src/roofline`) says how it estimates, `measure.rs` what is measured: one JSON line as each thing
+//! is known. `SIDES`, `LANES` and `IMAGES` in the environment are lists of numbers in place of the usual ones,
+//! `REPEATS` how often each thing is measured. Either needs a driver; the tests' stand-in will do
+//! (`tests/cuda-stand-in`), whose times say nothing.
 #![allow(missing_docs)]
 
-mod gpu;
 mod measure;
-mod table;
-mod work;
 
 use gradus::backend::cuda::Device;
 use gradus::prior::Prior;
-use work::Outcome;
+use gradus_tests::roofline::table;
+use gradus_tests::roofline::work::Outcome;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,12 +1,12 @@
-//! What is measured on a GPU: JSON lines, the most telling first. Times are of the host's clock, from asking to having, and
-//! medians; only those of single kernels are the device's.
+//! What is measured on a GPU: JSON lines, the most telling first. Times are of the host's clock, from asking to having,
+//! and medians; only those of single kernels are the device's.
 
-use crate::gpu::{Gpu, Total, totals};
-use crate::work::{Outcome, TIME, Training};
 use gradus::backend::cuda::vector::{Lanes, Vectors};
 use gradus::backend::cuda::{Buffer, CudaNetwork, Device, DeviceError, Launched, Precision, devices};
 use gradus::prior::Prior;
 use gradus::unet::Weights;
+use gradus_tests::roofline::gpu::{Gpu, Total, totals};
+use gradus_tests::roofline::work::{Outcome, TIME, Training};
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 use crate::config::RunConfig;
 use crate::ending::Failure;
 use gradus::ct::{ATTENUATION_PER_UNIT, hu_to_network, network_to_hu};
-use gradus::data::dicom_file::DicomSource;
+use gradus::data::dicom_source::DicomSource;
 use gradus::data::image_files::{LoadedImage, PixelUnit, read_image, read_image_in};
 use gradus::data::samples::Sample;
 use gradus::data::scan::Scan;

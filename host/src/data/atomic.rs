@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Writes `contents` to a new file beside `path`, flushes it to the disk and renames it to `path`.
 ///
-/// Whoever opens `path` sees the old contents or the new, never a part, even if the program is killed or the power fails.
+/// Whoever opens `path` sees the old contents or the new, never a part, even if the program is killed or the power
+/// fails.
 ///
 /// # Errors
 /// Those of the file system; then `path` is as it was and the new file beside it is gone.
@@ -49,8 +50,8 @@ fn folder_of(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Makes a folder that must not be there yet, and those above it that are missing, to last; returns all that it made, the
-/// outermost first.
+/// Makes a folder that must not be there yet, and those above it that are missing, to last; returns all that it made,
+/// the outermost first.
 ///
 /// # Errors
 /// Those of the file system; `AlreadyExists` when something of that name is there.

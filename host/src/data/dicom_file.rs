@@ -1,90 +1,24 @@
 //! DICOM slices that come in: CT images in Hounsfield units, others in whatever they say.
 use super::dicom_header::{self, Packing};
 use super::dicom_pixels::{Stored, stored};
+use super::dicom_source::{DicomSource, text_of};
 use super::file_error::{ImageProblem, list};
-use super::image_files::{LoadedImage, PixelUnit};
+use super::loaded_image::{LoadedImage, PixelUnit};
 use crate::image::Image;
-use dicom_core::Tag;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
-use dicom_object::mem::InMemElement;
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 
 const AIR_HU: f32 = -1000.0;
-/// Below this nothing is measured: scanners mark by such values, often -2000 or -3024, what is outside the field of view.
+/// Below this nothing is measured: scanners mark by such values, often -2000 or -3024, what is outside the field of
+/// view.
 const BELOW_AIR_HU: f32 = -1200.0;
 /// Values that say of an image that it is in HU: so many of a hundred pixels are within these bounds.
 const AIR_BOUNDS_HU: RangeInclusive<f32> = -1050.0..=-950.0;
 const AIR_SHARE: f64 = 0.01;
 /// Relative difference of row and column spacing below which pixels count as square.
 const SQUARE_TOLERANCE: f64 = 1e-3;
-
-/// A DICOM file without its pixels: patient, study, series, geometry.
-#[derive(Debug, Clone)]
-pub struct DicomSource {
-    pub(super) object: InMemDicomObject,
-    /// Whether its values are HU: the file says so, or the user.
-    pub(super) is_hu: bool,
-}
-
-/// The attribute's text without padding; `None` if it is empty or no text.
-fn text_of(element: &InMemElement) -> Option<String> {
-    let text = element.to_str().ok()?;
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-impl DicomSource {
-    /// The attribute's text without padding; `None` if absent or empty.
-    pub(super) fn text(&self, tag: Tag) -> Option<String> {
-        text_of(self.object.get(tag)?)
-    }
-
-    fn numbers<const N: usize>(&self, tag: Tag) -> Option<[f64; N]> {
-        let numbers = self.object.get(tag)?.to_multi_float64().ok()?;
-        numbers.iter().all(|number| number.is_finite()).then_some(numbers)?.try_into().ok()
-    }
-
-    /// A whole number.
-    pub(super) fn integer(&self, tag: Tag) -> Option<i64> {
-        self.object.get(tag)?.to_int().ok()
-    }
-
-    /// An attribute as it is.
-    pub(super) fn element(&self, tag: Tag) -> Option<&InMemElement> {
-        self.object.get(tag).map(|element| element as &InMemElement)
-    }
-
-    /// An attribute, or that of the first frame, which is in the first item of sequence `group` of the functional groups.
-    pub(super) fn of_frame(&self, group: Tag, tag: Tag) -> Option<&InMemElement> {
-        let in_groups = |groups: Tag| {
-            let groups = self.object.get(groups)?.items()?.first()?;
-            groups.get(group)?.items()?.first()?.get(tag)
-        };
-        let groups = [tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE];
-        self.object.get(tag).or_else(|| groups.into_iter().find_map(in_groups))
-    }
-
-    /// Identifier of the series.
-    #[must_use]
-    pub fn series_uid(&self) -> String {
-        self.text(tags::SERIES_INSTANCE_UID).unwrap_or_default()
-    }
-
-    /// Identifier of the patient.
-    #[must_use]
-    pub fn patient_id(&self) -> Option<String> {
-        self.text(tags::PATIENT_ID)
-    }
-
-    /// Place of the slice along the normal of its plane in mm: Image Position times (row direction x column direction).
-    pub(super) fn place_mm(&self) -> Option<f64> {
-        let [x, y, z] = self.numbers(tags::IMAGE_POSITION_PATIENT)?;
-        let [rx, ry, rz, cx, cy, cz] = self.numbers(tags::IMAGE_ORIENTATION_PATIENT)?;
-        Some(x * (ry * cz - rz * cy) + y * (rz * cx - rx * cz) + z * (rx * cy - ry * cx))
-    }
-}
 
 /// Whether the bytes carry DICOM's mark.
 pub(crate) fn has_mark(bytes: &[u8]) -> bool {
@@ -195,8 +129,8 @@ impl Rescale {
     }
 }
 
-/// Whether the values are in HU, and what is doubtful about it. A CT says so by its Rescale Type, or by none; where it says
-/// something else, or nothing at all, air near -1000 does.
+/// Whether the values are in HU, and what is doubtful about it. A CT says so by its Rescale Type, or by none; where it
+/// says something else, or nothing at all, air near -1000 does.
 fn unit(source: &DicomSource, rescale: &Rescale, values: &[f32]) -> (PixelUnit, Option<String>) {
     let class = source.text(tags::SOP_CLASS_UID).unwrap_or_default();
     let is_ct_class = [uids::CT_IMAGE_STORAGE, uids::ENHANCED_CT_IMAGE_STORAGE].contains(&class.as_str());
@@ -266,7 +200,7 @@ pub(crate) fn in_order(mut slices: Vec<LoadedImage>) -> Result<Vec<LoadedImage>,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dicom_core::{DataElement, PrimitiveValue, VR};
+    use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 
     const SPINE: &[u8] = include_bytes!("../../samples/spine.dcm");
 

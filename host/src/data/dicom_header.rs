@@ -1,8 +1,8 @@
-//! From the bytes of a DICOM file to its attributes, of whatever is met in archives: with and without preamble, mark, group
-//! lengths or file meta information.
+//! From the bytes of a DICOM file to its attributes, of whatever is met in archives: with and without preamble, mark,
+//! group lengths or file meta information.
 //!
-//! Values are read by dicom-object, which takes memory for as much as a header promises. So the headers are walked through
-//! before: none may promise more than there is.
+//! Values are read by dicom-object, which takes memory for as much as a header promises. So the headers are walked
+//! through before: none may promise more than there is.
 use super::file_error::ImageProblem;
 use dicom_core::Tag;
 use dicom_dictionary_std::uids;

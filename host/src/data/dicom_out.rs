@@ -1,7 +1,8 @@
 //! DICOM slices that go out: an image in the place of the one that it was made from.
-use super::dicom_file::{DicomSource, decode};
+use super::dicom_file::decode;
+use super::dicom_source::DicomSource;
 use super::file_error::ImageProblem;
-use super::image_files::check_image;
+use super::loaded_image::check_image;
 use crate::image::Image;
 use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
@@ -130,8 +131,8 @@ const OF_FRAME: [(Tag, Tag); 4] = [
 
 /// Whether an attribute of the source holds for an image derived from it.
 ///
-/// Vendors' private attributes (odd groups), overlays (60xx), signatures and statistics of the old pixels do not; marks of
-/// items (group FFFE) are no attributes, and got there by a sequence that was none.
+/// Vendors' private attributes (odd groups), overlays (60xx), signatures and statistics of the old pixels do not; marks
+/// of items (group FFFE) are no attributes, and got there by a sequence that was none.
 fn still_true(tag: Tag) -> bool {
     let about_old_pixels = [
         tags::INSTANCE_CREATOR_UID,
@@ -181,7 +182,7 @@ fn derived_uid(parts: &[&[u8]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::image_files::LoadedImage;
+    use crate::data::loaded_image::LoadedImage;
 
     const SPINE: &[u8] = include_bytes!("../../samples/spine.dcm");
 

@@ -1,6 +1,6 @@
 //! The stored numbers of a DICOM image.
-use super::dicom_file::DicomSource;
 use super::dicom_header::Packing;
+use super::dicom_source::DicomSource;
 use super::file_error::ImageProblem;
 use dicom_core::DicomValue;
 use dicom_dictionary_std::tags;
@@ -69,8 +69,8 @@ fn pixel_bytes(source: &DicomSource, packing: Packing, n: usize, sample: usize) 
     }
 }
 
-/// Undoes run lengths (PS3.5, annex G): the header has the number of segments and where they begin; segment k holds byte k of
-/// every sample, the most significant one first.
+/// Undoes run lengths (PS3.5, annex G): the header has the number of segments and where they begin; segment k holds
+/// byte k of every sample, the most significant one first.
 fn unpacked(fragment: &[u8], n: usize, sample: usize) -> Option<Vec<u8>> {
     let word = |k: usize| -> Option<usize> {
         let bytes = fragment.get(4 * k..4 * k + 4)?;
@@ -94,8 +94,8 @@ fn unpacked(fragment: &[u8], n: usize, sample: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The first `n` bytes of PackBits: a count below 128 and as many bytes and one more, or 257 less a count and the byte that
-/// is repeated as often; 128 means nothing.
+/// The first `n` bytes of PackBits: a count below 128 and as many bytes and one more, or 257 less a count and the byte
+/// that is repeated as often; 128 means nothing.
 fn runs(mut packed: &[u8], n: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(n);
     while bytes.len() < n {

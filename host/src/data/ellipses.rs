@@ -76,12 +76,13 @@ impl Ellipse {
         let (sine, cosine) = libm::sincos(self.rotation_rad);
         let [a2, b2] = self.half_axes.map(|half_axis| half_axis * half_axis);
         let coordinate = |k: usize| -1.0 + 2.0 * k as f64 / (size - 1) as f64;
-        // No pixel farther from the centre than the longer half axis belongs; one pixel more at both ends covers rounding.
+        // No pixel farther from the centre than the longer half axis belongs; one pixel more at both ends covers
+        // rounding.
         let reach = self.half_axes[0].abs().max(self.half_axes[1].abs());
         let pixel = |x: f64| ((x + 1.0) / 2.0 * (size - 1) as f64).max(0.0) as usize;
         let from_to = |low: f64, high: f64| pixel(low).saturating_sub(1)..(pixel(high) + 3).min(size);
-        // In a row, the sum is A v^2 + 2 B u v + C u^2 with A C - B^2 = 1/(a b)^2: at most 1 for |v + (B/A) u| <= sqrt(D)/A,
-        // D = A - (u/(a b))^2. Both ends are looked for around there.
+        // In a row, the sum is A v^2 + 2 B u v + C u^2 with A C - B^2 = 1/(a b)^2: at most 1 for |v + (B/A) u| <=
+        // sqrt(D)/A, D = A - (u/(a b))^2. Both ends are looked for around there.
         let square = sine * sine / a2 + cosine * cosine / b2;
         let slope = cosine * sine * (1.0 / a2 - 1.0 / b2) / square;
         for i in from_to(self.centre[0] - reach, self.centre[0] + reach) {

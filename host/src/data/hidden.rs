@@ -1,7 +1,7 @@
 //! Hidden files and folders under which results are made before they get their names.
 //!
-//! A name is random and made exclusively, so nobody's is ever taken over. Its maker holds a lock on it for as long as it
-//! lives, which the system lets go when the maker is killed: what [`sweep`] can lock belongs to nobody any more.
+//! A name is random and made exclusively, so nobody's is ever taken over. Its maker holds a lock on it for as long as
+//! it lives, which the system lets go when the maker is killed: what [`sweep`] can lock belongs to nobody any more.
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind};
@@ -16,8 +16,8 @@ const TRIES: usize = 16;
 #[derive(Debug)]
 pub struct Hidden {
     path: PathBuf,
-    /// Open and locked. Locks are what files are swept by, not what keeps them apart: where a file system has none, nothing
-    /// is swept.
+    /// Open and locked. Locks are what files are swept by, not what keeps them apart: where a file system has none,
+    /// nothing is swept.
     handle: File,
 }
 

@@ -1,58 +1,17 @@
 //! Image files: reading whatever they are, and writing.
 use super::atomic::write_atomically;
-use super::dicom_file::{self, DicomSource};
-use super::dicom_out;
+use super::dicom_source::DicomSource;
 use super::file_error::{AtPath, Cause, ImageError, ImageProblem};
+use super::loaded_image::{Grey, check_image};
+pub use super::loaded_image::{LoadedImage, PixelUnit};
 use super::npy::{Archive, Array, encode_npy};
 use super::units::{StatedUnit, is_per_mm};
-use super::{png_file, tiff_file};
+use super::{dicom_file, dicom_out, png_file, tiff_file};
 use crate::image::{GreyWindow, Image};
 use crate::read::read_file;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// What a pixel value of 1 means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PixelUnit {
-    /// Hounsfield units: water 0, air -1000.
-    HounsfieldUnits,
-    /// Linear attenuation in 1/mm.
-    AttenuationPerMm,
-    /// The file does not say. PNG and unsigned TIFF pixels are fractions of white, others as stored.
-    Relative,
-}
-
-/// An image and what its file says about it.
-#[derive(Debug, Clone)]
-pub struct LoadedImage {
-    /// The pixels: at least one, all finite.
-    pub image: Image,
-    /// Their unit.
-    pub unit: PixelUnit,
-    /// Side of a pixel in mm, if the file says.
-    pub pixel_mm: Option<f64>,
-    /// Patient, study and the rest of a DICOM file, to write a result back to; `None` for other formats.
-    pub dicom: Option<Box<DicomSource>>,
-    /// What had to be assumed in reading.
-    pub warnings: Vec<String>,
-}
-
-/// A grey picture as stored, and the value that its type calls white.
-pub(crate) struct Grey {
-    /// The stored numbers, unscaled.
-    pub(super) image: Image,
-    /// Largest value of an unsigned type; 1 for signed integers and floats, which mean what they say.
-    pub(super) white: f32,
-}
-
-impl Grey {
-    /// The numbers as fractions of white.
-    pub(crate) fn fractions(mut self) -> Image {
-        self.image.pixels.iter_mut().for_each(|pixel| *pixel /= self.white);
-        self.image
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -66,7 +25,8 @@ enum Format {
 impl Format {
     /// The format by the mark at the file's start, else by its name's ending.
     fn of(path: &Path, bytes: &[u8]) -> Option<Self> {
-        // Before TIFF: the preamble of a DICOM file may hold the start of a TIFF file, so that both kinds of reader open it.
+        // Before TIFF: the preamble of a DICOM file may hold the start of a TIFF file, so that both kinds of reader
+        // open it.
         if dicom_file::has_mark(bytes) {
             return Some(Self::Dicom);
         }
@@ -92,9 +52,9 @@ impl Format {
 /// Reads one image: `.npy`, `.npz`, `.png`, `.tif(f)` or DICOM.
 ///
 /// In an npz, the array is the only one with two or more axes, or the one named by `FILE.npz:NAME`; a slice of a stack
-/// `[slice][row][col]` is `FILE.npz:NAME[INDEX]`, or `FILE.npz:[INDEX]` for the only array, as in an npy. Its unit is what a
-/// text named `unit` says, or the array's name: `hu`, `mu_per_mm`, `mu_per_cm` and the like, with a number behind it or
-/// without; a scalar named `pixel_mm` gives the pixel's side.
+/// `[slice][row][col]` is `FILE.npz:NAME[INDEX]`, or `FILE.npz:[INDEX]` for the only array, as in an npy. Its unit is
+/// what a text named `unit` says, or the array's name: `hu`, `mu_per_mm`, `mu_per_cm` and the like, with a number
+/// behind it or without; a scalar named `pixel_mm` gives the pixel's side.
 ///
 /// # Errors
 /// [`ImageError`] names the file, what is wrong and what to do. Files cut short, NaN and infinite pixels are errors.
@@ -105,8 +65,8 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<LoadedImage, ImageError> {
     decode(path, bytes, &selection, None).at(path)
 }
 
-/// Reads one image, as [`read_image`], whose unit is stated where the file cannot say it; the numbers of PNG and TIFF are then
-/// taken as stored. Its values must be plausible in their unit.
+/// Reads one image, as [`read_image`], whose unit is stated where the file cannot say it; the numbers of PNG and TIFF
+/// are then taken as stored. Its values must be plausible in their unit.
 ///
 /// # Errors
 /// As [`read_image`], and [`ImageProblem::Implausible`]; a file that says another unit.
@@ -118,8 +78,8 @@ pub fn read_image_in(path: impl AsRef<Path>, unit: Option<StatedUnit>) -> Result
     loaded.stated(unit).and_then(LoadedImage::plausible).at(path)
 }
 
-/// Reads all slices of a file: those of a stack `[slice][row][col]` in npy or npz, named as for [`read_image`], or its one
-/// image. Pixels may be NaN or infinite, so that a slice can be left out and the others used.
+/// Reads all slices of a file: those of a stack `[slice][row][col]` in npy or npz, named as for [`read_image`], or its
+/// one image. Pixels may be NaN or infinite, so that a slice can be left out and the others used.
 ///
 /// # Errors
 /// As [`read_image`].
@@ -165,8 +125,8 @@ pub fn read_series(folder: impl AsRef<Path>) -> Result<Vec<LoadedImage>, ImageEr
 /// Writes `image` as float32 `.npy`.
 ///
 /// # Errors
-/// [`ImageProblem::Write`], and [`ImageProblem::NotFinite`], for NaN and infinity are no results; then no file is left behind,
-/// as for every writer here.
+/// [`ImageProblem::Write`], and [`ImageProblem::NotFinite`], for NaN and infinity are no results; then no file is left
+/// behind, as for every writer here.
 pub fn write_npy(path: impl AsRef<Path>, image: &Image) -> Result<(), ImageError> {
     let path = path.as_ref();
     check_image(image).at(path)?;
@@ -193,14 +153,16 @@ pub fn write_tiff_f32(path: impl AsRef<Path>, image: &Image) -> Result<(), Image
     write(path, tiff_file::encode_f32(image))
 }
 
-/// Writes an image in the unit of `source`, most often HU, as a DICOM file derived from it: same patient and study, new series.
+/// Writes an image in the unit of `source`, most often HU, as a DICOM file derived from it: same patient and study, new
+/// series.
 ///
 /// `derivation` says in a few words how the image was made; same source, words and pixels give the same file, and
 /// slices with the same source series and words belong to one new series. Stored values are 16 bits with a slope that
 /// keeps every pixel to 0.05 HU within +-3276 HU, to 0.5 HU within +-32767 HU, and to half of a coarser slope beyond.
 ///
 /// # Errors
-/// As [`write_npy`], and [`ImageProblem::Unsupported`] if the size differs from the source's or values exceed the range.
+/// As [`write_npy`], and [`ImageProblem::Unsupported`] if the size differs from the source's or values exceed the
+/// range.
 pub fn write_dicom(
     path: impl AsRef<Path>,
     image_hu: &Image,
@@ -227,7 +189,8 @@ struct Selection {
 }
 
 impl Selection {
-    /// Takes `FILE.npz:NAME[INDEX]` or `FILE.npy:[INDEX]` apart. A path without `.npz:` or `.npy:` in it is a path and no more.
+    /// Takes `FILE.npz:NAME[INDEX]` or `FILE.npy:[INDEX]` apart. A path without `.npz:` or `.npy:` in it is a path and
+    /// no more.
     fn parse(path: &Path) -> Self {
         let whole = Self { path: path.to_owned(), array: None, slice: None };
         let parts = |ending: &str| {
@@ -415,20 +378,5 @@ fn checked(loaded: LoadedImage) -> Result<LoadedImage, ImageProblem> {
     check_image(&loaded.image).map(|()| loaded)
 }
 
-/// At least one pixel, as many as rows and columns say, none of them NaN or infinite.
-pub(crate) fn check_image(image: &Image) -> Result<(), ImageProblem> {
-    if image.pixels.is_empty() || Some(image.pixels.len()) != image.height.checked_mul(image.width) {
-        return Err(ImageProblem::Shape { found: vec![image.height, image.width] });
-    }
-    match image.pixels.iter().position(|pixel| !pixel.is_finite()) {
-        None => Ok(()),
-        Some(at) => {
-            let (row, col) = (at / image.width, at % image.width);
-            Err(ImageProblem::NotFinite { row, col, value: image.pixels[at] })
-        }
-    }
-}
-
 #[cfg(test)]
-#[path = "image_files_tests.rs"]
 mod tests;

@@ -1,17 +1,20 @@
 //! Data in and out: file formats of images and scans, embedded samples, generated images.
 mod atomic;
-pub mod dicom_file;
+mod dicom_file;
 mod dicom_header;
 mod dicom_out;
 mod dicom_pixels;
+pub mod dicom_source;
 pub mod ellipses;
 pub mod file_error;
 pub mod hidden;
 pub mod image_files;
+mod loaded_image;
 mod npy;
 pub(crate) mod png_file;
 pub mod samples;
 pub mod scan;
+mod scan_files;
 mod scan_npz;
 mod scan_toml;
 mod tiff_file;

@@ -1,7 +1,7 @@
 //! NumPy's array files (`.npy`) and archives of them (`.npz`), over byte buffers.
 //!
-//! Headers are parsed by npyz, after they have been looked over (deep nesting and huge sizes would end its parser); archives
-//! are unpacked by zip. Numbers are decoded here, those that are asked for only: of a stack, the slice.
+//! Headers are parsed by npyz, after they have been looked over (deep nesting and huge sizes would end its parser);
+//! archives are unpacked by zip. Numbers are decoded here, those that are asked for only: of a stack, the slice.
 use super::file_error::Cause;
 use npyz::{DType, Endianness, NpyFile, NpyHeader, Order, TypeChar, TypeStr, WriterBuilder};
 use std::io::{Cursor, Read, Write};

@@ -1,6 +1,6 @@
 //! PNG pictures: grey ones of 8 and 16 bits, and figures in colour.
 use super::file_error::{Cause, ImageProblem};
-use super::image_files::Grey;
+use super::loaded_image::Grey;
 use crate::image::{GreyWindow, Image};
 use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 use std::io::Cursor;

@@ -2,7 +2,7 @@
 use super::dicom_file;
 use super::ellipses::ellipses;
 use super::file_error::{AtPath, ImageError};
-use super::image_files::{LoadedImage, PixelUnit};
+use super::loaded_image::{LoadedImage, PixelUnit};
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 

@@ -1,14 +1,11 @@
 //! A scan: a measured sinogram with its geometry.
-use super::atomic::write_atomically;
-use super::file_error::{AtPath, FileError, ImageProblem, list};
-use super::{scan_npz, scan_toml};
+use super::file_error::{FileError, ImageProblem, list};
+use super::loaded_image::check_image;
 use crate::ct::{Geometry, GeometryError};
 use crate::image::Image;
 use crate::limits::{ATTENUATION_PER_MM, LINE_INTEGRAL, PHOTONS};
-use crate::read::read_file;
 use std::f64::consts::PI;
 use std::ops::RangeInclusive;
-use std::path::Path;
 
 /// Largest angle of a view: two turns.
 const LARGEST_ANGLE_RAD: f64 = 4.0 * PI;
@@ -136,59 +133,6 @@ pub enum ScanProblem {
 }
 
 impl Scan {
-    /// Reads a scan from an npz file, or from a folder with a `scan.toml`.
-    ///
-    /// An npz has the fields of [`Scan`] and [`Geometry`] by name. `sinogram` `[angle][bin]` and `angles_rad`
-    /// are needed; whatever else is missing is assumed and said so in [`Scan::warnings`]. Names of other programs are
-    /// understood for three fields: `sino`, `theta` (in degrees, as those programs have it, unless it is within a turn in
-    /// radians), and `centre_px` (the bin in which the rotation axis is seen). A text `unit` is that of `truth`: `hu`, `1/mm`,
-    /// `1/cm` or `network`.
-    ///
-    /// A `scan.toml` has the same fields; `sinogram` and `truth` name files beside it (`angles_rad` may, too). With
-    /// `counts = true` the sinogram's file holds photon counts, of which -log(counts / photons) is taken.
-    ///
-    /// # Errors
-    /// [`ScanError`] names file and field.
-    pub fn read(path: impl AsRef<Path>) -> Result<Self, ScanError> {
-        let path = path.as_ref();
-        if path.is_dir() {
-            return scan_toml::read(path);
-        }
-        if path.file_name().is_some_and(|name| name == SCAN_TOML) {
-            return scan_toml::read(path.parent().unwrap_or(Path::new("")));
-        }
-        let bytes = read_file(path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(path)?;
-        scan_npz::decode(bytes).at(path)
-    }
-
-    /// Writes the scan as an npz file. Reading it back gives the same bits; the warnings are not kept.
-    ///
-    /// # Errors
-    /// Those of [`Scan::validate`] and of the file system; then no file is left behind.
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), ScanError> {
-        let path = path.as_ref();
-        self.validate().at(path)?;
-        let bytes = scan_npz::encode(self).at(path)?;
-        write_atomically(path, &bytes).map_err(|e| ScanProblem::from(ImageProblem::Write(e))).at(path)
-    }
-
-    /// Whether `path` is a folder, a `scan.toml`, or an npz archive with a sinogram or angles in it; an archive without
-    /// either is an image, and so is an array of one that is named by `FILE.npz:NAME`.
-    ///
-    /// # Errors
-    /// [`ScanError`] when the file cannot be read.
-    pub fn is_at(path: impl AsRef<Path>) -> Result<bool, ScanError> {
-        let path = path.as_ref();
-        if path.is_dir() || path.file_name().is_some_and(|name| name == SCAN_TOML) {
-            return Ok(true);
-        }
-        if !path.exists() {
-            return Ok(false);
-        }
-        let bytes = read_file(path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(path)?;
-        Ok(scan_npz::holds_scan(bytes))
-    }
-
     /// The sinogram as an image: one row a view.
     #[must_use]
     pub fn sinogram_image(&self) -> Image {
@@ -215,7 +159,7 @@ impl Scan {
             return Err(ScanProblem::Degrees { index, value: self.geometry.angles_rad[index] });
         }
         if let Some(truth) = &self.truth {
-            super::image_files::check_image(truth)?;
+            check_image(truth)?;
             let (height, width) = (self.geometry.height, self.geometry.width);
             if (truth.height, truth.width) != (height, width) {
                 let expected = format!("[{height}, {width}] like the image grid");
@@ -249,8 +193,8 @@ impl Scan {
         }
     }
 
-    /// What else is doubtful, for a reader to look at: rays at the detector's ends that are much larger than those through the
-    /// middle, where an object is thickest, are counts or transmissions.
+    /// What else is doubtful, for a reader to look at: rays at the detector's ends that are much larger than those
+    /// through the middle, where an object is thickest, are counts or transmissions.
     pub(super) fn doubts(&self) -> Option<String> {
         let n = self.geometry.n_bins;
         if n < LEAST_BINS {
@@ -293,5 +237,4 @@ pub(super) fn positive(field: &'static str, value: f64) -> Result<(), ScanProble
 }
 
 #[cfg(test)]
-#[path = "scan_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! Scans as npz archives.
 use super::file_error::{Cause, ImageProblem};
-use super::image_files::{LoadedImage, PixelUnit};
+use super::loaded_image::{LoadedImage, PixelUnit};
 use super::npy::{Archive, ArchiveWriter, Array};
 use super::scan::{Scan, ScanProblem, positive};
 use super::units::StatedUnit;
@@ -162,8 +162,8 @@ fn unstated(image: Image) -> LoadedImage {
     LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None, warnings: Vec::new() }
 }
 
-/// The truth of a scan in the units of its image: those of the network, 1 being the attenuation that the scan says. Where it
-/// does not, and the truth has a unit, 1 is the attenuation of 3071 HU from here on.
+/// The truth of a scan in the units of its image: those of the network, 1 being the attenuation that the scan says.
+/// Where it does not, and the truth has a unit, 1 is the attenuation of 3071 HU from here on.
 pub(super) fn truth_in_network_units(
     truth: LoadedImage,
     unit: Option<StatedUnit>,

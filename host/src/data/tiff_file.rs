@@ -1,6 +1,6 @@
 //! Grey TIFF images: integers and floats.
 use super::file_error::{Cause, ImageProblem};
-use super::image_files::Grey;
+use super::loaded_image::Grey;
 use crate::image::Image;
 use std::io::Cursor;
 use tiff::decoder::{Decoder, DecodingResult, Limits};

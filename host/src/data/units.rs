@@ -1,13 +1,14 @@
 //! Units of images: said by the file or by the user, never guessed, and looked at before they are believed.
 use super::file_error::ImageProblem;
-use super::image_files::{LoadedImage, PixelUnit};
+use super::loaded_image::{LoadedImage, PixelUnit};
 use crate::image::Image;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-const MM_PER_CM: f32 = 10.0;
-/// Values of images in HU: air is -1000, and metal has some ten thousand. What is not measured is marked by -4096 at most.
+const PER_CM_IN_PER_MM: f32 = 0.1;
+/// Values of images in HU: air is -1000, and metal has some ten thousand. What is not measured is marked by -4096 at
+/// most.
 const HU: [f32; 2] = [-4096.0, 200_000.0];
 /// An image in HU spans more than this; one from 0 to 1 does not.
 const LEAST_SPAN_HU: f32 = 20.0;
@@ -147,8 +148,8 @@ impl LoadedImage {
     }
 }
 
-/// Of an array called `mu` or `attenuation`, which may be in 1/mm or 1/cm: whether it is 1/mm, in which a body is much below
-/// 0.1.
+/// Of an array called `mu` or `attenuation`, which may be in 1/mm or 1/cm: whether it is 1/mm, in which a body is much
+/// below 0.1.
 pub(super) fn is_per_mm(image: &Image) -> bool {
     let dense = image.pixels.iter().filter(|pixel| **pixel > BODY_PER_MM).count();
     dense * 100 <= image.pixels.len()

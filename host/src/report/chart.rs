@@ -1,5 +1,5 @@
 //! Curves as inline SVG: axes with round ticks, and a label that follows the pointer, all without a script.
-use super::page::escape;
+use super::escape::escape;
 use std::fmt::Write;
 
 const WIDTH: f64 = 460.0;

@@ -1,4 +1,5 @@
 //! The report's HTML.
+use super::escape::escape;
 use super::{Curve, Figure, Picture, Report, ReportError, Section, Table};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -49,22 +50,6 @@ pub(super) fn html(report: &Report) -> Result<String, ReportError> {
         toml = run_description(&report.toml),
         versions = escape(&versions.join(" \u{b7} ")),
     ))
-}
-
-/// Text for HTML, inside elements and quoted attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 fn section(title: &str, class: &str, content: &str) -> String {
@@ -191,5 +176,4 @@ fn run_description(toml: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "page_tests.rs"]
 mod tests;

@@ -10,9 +10,10 @@ use std::rc::Rc;
 
 /// One self-attention and its matrices, `[lane][head][query][key]`, which its passes leave for each other.
 ///
-/// `qkv` and its kin are `[lane][head][q | k | v][channel][pixel]`, `mixed` and its kin `[lane][head][channel][pixel]`; all
-/// results overwrite. Passes come in the order [`forward`](Self::forward), [`backward_tangent`](Self::backward_tangent) and
-/// [`tangent`](Self::tangent) in either order, [`backward_value`](Self::backward_value).
+/// `qkv` and its kin are `[lane][head][q | k | v][channel][pixel]`, `mixed` and its kin `[lane][head][channel][pixel]`;
+/// all results overwrite. Passes come in the order [`forward`](Self::forward),
+/// [`backward_tangent`](Self::backward_tangent) and [`tangent`](Self::tangent) in either order,
+/// [`backward_value`](Self::backward_value).
 #[derive(Debug)]
 pub struct TrainingAttention {
     heads: usize,

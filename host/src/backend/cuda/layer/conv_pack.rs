@@ -1,6 +1,6 @@
 //! Weights of convolutions as conv.cu reads them, packed on the device by conv_pack.cu.
 
-use super::conv::Stencil;
+use super::stencil::Stencil;
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::{DeviceError, int};
@@ -50,8 +50,8 @@ impl PackedConv {
         Self::transposed_at(device, stencil, inputs, shape, 0)?.packed_from(device, weights)
     }
 
-    /// Room for a forward convolution whose weights `[n_out][n_in][side][side]` begin at `first` in the parameters. Nothing
-    /// is in it before [`PackedConv::repack`].
+    /// Room for a forward convolution whose weights `[n_out][n_in][side][side]` begin at `first` in the parameters.
+    /// Nothing is in it before [`PackedConv::repack`].
     ///
     /// # Errors
     /// When the device fails.

@@ -51,7 +51,8 @@ pub struct WeightShape {
 /// How the kernels share the work.
 #[derive(Debug, Clone, Copy)]
 struct Split {
-    /// Of a block: eights of steady channels, moving channels (of 1x1 eights of them); on tensor cores sixteens and eights.
+    /// Of a block: eights of steady channels, moving channels (of 1x1 eights of them); on tensor cores sixteens and
+    /// eights.
     groups: usize,
     columns: usize,
     threads: u32,
@@ -183,8 +184,8 @@ pub struct WeightPass<'a> {
     pub pairs: &'a [(Address<f32>, Concat)],
     /// On the sums over lanes.
     pub factor: f32,
-    /// Where the sums of the first pair's gradient over pixels go, `[lane][o]` without the factor, with the distance from
-    /// lane to lane: the time shifts' gradients. Null for none.
+    /// Where the sums of the first pair's gradient over pixels go, `[lane][o]` without the factor, with the distance
+    /// from lane to lane: the time shifts' gradients. Null for none.
     pub lane_sums: (Address<f32>, usize),
     /// Written: `[n_out][n_in][side][side]`.
     pub d_weight: Address<f32>,
@@ -199,8 +200,8 @@ impl WeightPass<'_> {
     /// When the device fails.
     ///
     /// # Panics
-    /// When there are not one or two pairs, when an input has not the channels of the shape, when the stencil is a transposed
-    /// one, or when the scratch is too small.
+    /// When there are not one or two pairs, when an input has not the channels of the shape, when the stencil is a
+    /// transposed one, or when the scratch is too small.
     pub fn run(&self, device: &Device, lanes: &Lanes, scratch: &WeightScratch) -> Result<(), DeviceError> {
         let Self { shape, pairs, .. } = *self;
         let has_weights = matches!(shape.stencil, Stencil::Same | Stencil::Point | Stencil::Down | Stencil::Up);

@@ -1,5 +1,5 @@
-//! The time embedding in training: its weights stay where the parameters are. It does not depend on the image, so it has no
-//! tangent. The sums are in linear_training.cu.
+//! The time embedding in training: its weights stay where the parameters are. It does not depend on the image, so it
+//! has no tangent. The sums are in linear_training.cu.
 
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
@@ -54,7 +54,8 @@ impl Linear {
 }
 
 impl TrainingEmbedding {
-    /// The two layers of the embedding and those of the shifts of every residual block, at `frequencies`, for `lanes` images.
+    /// The two layers of the embedding and those of the shifts of every residual block, at `frequencies`, for `lanes`
+    /// images.
     ///
     /// # Errors
     /// When the device fails.

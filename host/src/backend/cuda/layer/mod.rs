@@ -10,6 +10,7 @@ pub mod linear_training;
 pub mod norm_training;
 pub mod pixel_shuffle;
 pub mod residual;
+mod stencil;
 pub mod time_embedding;
 pub mod training_loss;
 

@@ -42,8 +42,8 @@ impl TrainingLoss {
         })
     }
 
-    /// Takes (std, weight) of every lane, from lane 0 on: std as the perturbation kernel has it, weight the factor on the
-    /// lane's sum of squares.
+    /// Takes (std, weight) of every lane, from lane 0 on: std as the perturbation kernel has it, weight the factor on
+    /// the lane's sum of squares.
     ///
     /// # Errors
     /// When the device fails.
@@ -61,7 +61,8 @@ impl TrainingLoss {
         self.scalars.upload(0, &lanes.iter().map(scalars).collect::<Vec<_>>())
     }
 
-    /// v = 2 std weight (z - std a), or 2 weight (a - z), of images `[lane][n]`, and the losses, which stay on the device.
+    /// v = 2 std weight (z - std a), or 2 weight (a - z), of images `[lane][n]`, and the losses, which stay on the
+    /// device.
     ///
     /// # Errors
     /// When the device fails.

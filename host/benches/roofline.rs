@@ -2,7 +2,6 @@
 //! `cargo run --release --example roofline`.
 #![allow(missing_docs)]
 
-#[path = "../benches/common/mod.rs"]
 mod common;
 
 use common::{Outcome, Passes, Projections, algorithm_2, measurement, pool, prior, time};

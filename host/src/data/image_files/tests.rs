@@ -3,7 +3,7 @@ use super::*;
 use npyz::WriterBuilder;
 use proptest::prelude::*;
 
-const SPINE: &[u8] = include_bytes!("../../samples/spine.dcm");
+const SPINE: &[u8] = include_bytes!("../../../samples/spine.dcm");
 
 fn gradient(height: usize, width: usize) -> Image {
     let pixels = (0..height * width).map(|k| (k as f32 * 0.37).sin()).collect();

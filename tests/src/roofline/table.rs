@@ -1,7 +1,7 @@
 //! `cuda-kernels/ROOFLINE.md`: estimates for three cards, of every kernel in what it is launched for.
 
-use crate::gpu::{Gpu, totals, with_lanes};
-use crate::work::{Outcome, Passes, SOLVE_STEPS, Training, VIEWS, algorithm_2, approach, solved};
+use super::gpu::{Gpu, totals, with_lanes};
+use super::work::{Outcome, Passes, SOLVE_STEPS, Training, VIEWS, algorithm_2, approach, solved};
 use gradus::backend::cuda::{Device, Launched, Precision};
 use gradus::unet::Weights;
 use std::fmt::Write as _;

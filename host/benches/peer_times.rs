@@ -4,7 +4,6 @@
 //! run on, as raw little-endian `f32` files and `problem.json`, so that both sides solve the same one.
 #![allow(missing_docs)]
 
-#[path = "../benches/common/mod.rs"]
 mod common;
 
 use common::{Outcome, Passes, Projections, Training, algorithm_2, measurement, pool, prior, time};

@@ -1,8 +1,7 @@
-//! Speed of a training step on this machine: `cargo run --release --example training_speed [size] [batch]`; and, first, of
-//! what the host does in a step whatever the network runs on.
+//! Speed of a training step on this machine: `cargo run --release --example training_speed [size] [batch]`; and, first,
+//! of what the host does in a step whatever the network runs on.
 #![allow(missing_docs)]
 
-#[path = "../benches/common/mod.rs"]
 mod common;
 
 use common::{Outcome, Training, pool, time};
