@@ -1,5 +1,5 @@
-// Copies from device to shared memory that go on while their thread does something else. What they write may be read after
-// wait_for_copies(), by other threads of the block after a barrier that follows it.
+// Copies from device to shared memory that go on while their thread does something else. What they write may be read
+// after wait_for_copies(), by other threads of the block after a barrier that follows it.
 #pragma once
 #include "common.cuh"
 

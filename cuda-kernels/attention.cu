@@ -6,23 +6,24 @@
 //
 //     d_v_j = sum_i P[i][j] d_mixed_i,   d_k_j = sum_i dS[i][j] q_i,   d_q_i = sum_j dS[i][j] k_j.
 //
-// All four sums are one, out_a = sum_b M[a][b] X_b, with M from P or dS or their transposes; they differ in what M and X
-// are. S is never stored: P = exp(S - log sum exp S) is computed again wherever it is needed, tile by tile.
+// All four sums are one, out_a = sum_b M[a][b] X_b, with M from P or dS or their transposes; they differ in what M and
+// X are. S is never stored: P = exp(S - log sum exp S) is computed again wherever it is needed, tile by tile.
 //
 // Shapes: qkv and its gradient [lane][head][q | k | v][C][n], mixed and its gradient [lane][head][C][n], log_sums and
 // products [lane][head][n]. Everything is overwritten.
-// Index map: blockIdx.x -> 32 pixels a, blockIdx.y -> head, blockIdx.z -> lane. A block walks over all b, 64 at a time; while
-// it works on these the next are on their way, in registers. Of the tile of M a thread computes two rows a and four columns
-// b, channel by channel; then of the result three channels at two a, 48 channels in a block. More channels are other blocks,
-// blockIdx.x -> (pixels, channels), which compute M again. Rows in shared memory are four longer than their values, so that
-// what a warp reads at a time lies in different banks.
+// Index map: blockIdx.x -> 32 pixels a, blockIdx.y -> head, blockIdx.z -> lane. A block walks over all b, 64 at a time;
+// while it works on these the next are on their way, in registers. Of the tile of M a thread computes two rows a and
+// four columns b, channel by channel; then of the result three channels at two a, 48 channels in a block. More channels
+// are other blocks, blockIdx.x -> (pixels, channels), which compute M again. Rows in shared memory are four longer than
+// their values, so that what a warp reads at a time lies in different banks.
 // Sums are f32, in the order of b.
 #include "common.cuh"
 
 constexpr int A = 32, B = 64, CHANNELS = 48;
 constexpr int A_OF_M = 2, B_OF_M = 4, ACROSS = B / B_OF_M;                   // of a thread; threads along b
 constexpr int A_OF_SUM = 2, CHANNELS_OF_SUM = 3, A_APART = A / A_OF_SUM;     // of a thread; between its a
-static_assert(A / A_OF_M * ACROSS == BLOCK && A_APART * CHANNELS / CHANNELS_OF_SUM == BLOCK, "all threads, and each once");
+static_assert(A / A_OF_M * ACROSS == BLOCK && A_APART * CHANNELS / CHANNELS_OF_SUM == BLOCK,
+              "all threads, and each once");
 
 template <int WIDTH>
 struct alignas(16) Rows {
@@ -60,7 +61,8 @@ struct Fetched {
     static constexpr int N = CHANNELS * WIDTH / BLOCK, STEP = BLOCK / WIDTH;
     float value[N];
 
-    __device__ __forceinline__ void load(const Attention& at, const float* __restrict__ values, int channel, int pixel) {
+    __device__ __forceinline__ void load(const Attention& at, const float* __restrict__ values, int channel,
+                                         int pixel) {
         const int i = pixel + threadIdx.x % WIDTH, first = channel + threadIdx.x / WIDTH;
         const float* from = values + static_cast<long long>(first) * at.n_pixels + i;
         UNROLL(32)
@@ -84,7 +86,8 @@ __device__ __forceinline__ void stage(const Attention& at, const float* __restri
 }
 
 // product[a][b] += sum over n channels of left[c][a] right[c][b], with the thread's a and b.
-__device__ __forceinline__ void multiply(const Rows<A>& left, const Rows<B>& right, int n, float (&product)[A_OF_M][B_OF_M]) {
+__device__ __forceinline__ void multiply(const Rows<A>& left, const Rows<B>& right, int n,
+                                         float (&product)[A_OF_M][B_OF_M]) {
     const int a = threadIdx.x / ACROSS * A_OF_M, b = threadIdx.x % ACROSS * B_OF_M;
     UNROLL(4)
     for (int c = 0; c < n; ++c) {
@@ -98,8 +101,8 @@ __device__ __forceinline__ void multiply(const Rows<A>& left, const Rows<B>& rig
     }
 }
 
-// log_sums_i = log sum_j exp S[i][j]. A thread keeps the largest score of its own j, and the sum of exponentials below it; the
-// threads of a row come together at the end.
+// log_sums_i = log sum_j exp S[i][j]. A thread keeps the largest score of its own j, and the sum of exponentials below
+// it; the threads of a row come together at the end.
 extern "C" __global__ void __launch_bounds__(BLOCK) attention_log_sums(const Attention at) {
     __shared__ Rows<A> queries;
     __shared__ Rows<B> keys;
@@ -171,11 +174,13 @@ __device__ __forceinline__ void mix(const Attention& at) {
     __shared__ Rows<A> of_a, second_of_a;
     __shared__ Rows<B> of_b, second_of_b;
     __shared__ float4 entries[A][B / 4 + 1];
-    const float *query = at.qkv + part_at(at, QUERY), *key = at.qkv + part_at(at, KEY), *value = at.qkv + part_at(at, VALUE);
+    const float *query = at.qkv + part_at(at, QUERY), *key = at.qkv + part_at(at, KEY);
+    const float* value = at.qkv + part_at(at, VALUE);
     const float* d_mixed = at.d_mixed + head_at(at);
     const float *left = QUERIES ? query : key, *second_left = QUERIES ? d_mixed : value;
     const float *right = QUERIES ? key : query, *second_right = QUERIES ? value : d_mixed;
-    float* out = at.out + (SUM == MIXED ? head_at(at) : part_at(at, SUM == D_QUERY ? QUERY : SUM == D_KEY ? KEY : VALUE));
+    float* out = at.out + (SUM == MIXED ? head_at(at)
+                                   : part_at(at, SUM == D_QUERY ? QUERY : SUM == D_KEY ? KEY : VALUE));
     const float *log_sums = at.log_sums + pixels_at(at), *products = at.products + pixels_at(at);
     const int n_tiles = (at.n_pixels + A - 1) / A, first = blockIdx.x % n_tiles * A;
     const int first_channel = blockIdx.x / n_tiles * CHANNELS, n_chunks = (at.n_channels + CHANNELS - 1) / CHANNELS;

@@ -5,12 +5,12 @@
 //     D = d_dot_mixed^T v,   D' = D - rows(P D),             d_dot_S = P D',
 //     E = d_mixed^T v + d_dot_mixed^T dot_v + T D',   E' = E - rows(P E),   d_S = P E'
 //
-// (products of matrices of one shape are elementwise, `rows` sums along them). What E lacks of the derivative is the same
-// along each row, and E' is without it.
+// (products of matrices of one shape are elementwise, `rows` sums along them). What E lacks of the derivative is the
+// same along each row, and E' is without it.
 //
-// Two kernels do it: products with matrices as factors, C = alpha sum over up to two pairs of A B, where B may be weighted by
-// another matrix; and rows. Shapes: channels [lane][part][pixel], matrices [lane][head][n][n]. Overwrite, deterministic: sums
-// are f32, over the inner index in order.
+// Two kernels do it: products with matrices as factors, C = alpha sum over up to two pairs of A B, where B may be
+// weighted by another matrix; and rows. Shapes: channels [lane][part][pixel], matrices [lane][head][n][n]. Overwrite,
+// deterministic: sums are f32, over the inner index in order.
 #include "common.cuh"
 
 constexpr int SIDE = 64, DEPTH = 16, PER_THREAD = 4;  // 16 x 16 threads with 4 x 4 results each
@@ -70,7 +70,10 @@ extern "C" __global__ void __launch_bounds__(BLOCK) attention_training_product(c
             for (int k = 0; k < DEPTH; ++k) {
                 float a_row[PER_THREAD], b_col[PER_THREAD];
                 UNROLL(4)
-                for (int i = 0; i < PER_THREAD; ++i) a_row[i] = left[k][row + 16 * i], b_col[i] = right[k][col + 16 * i];
+                for (int i = 0; i < PER_THREAD; ++i) {
+                    a_row[i] = left[k][row + 16 * i];
+                    b_col[i] = right[k][col + 16 * i];
+                }
                 UNROLL(4)
                 for (int i = 0; i < PER_THREAD; ++i)
                     UNROLL(4)

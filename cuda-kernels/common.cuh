@@ -1,8 +1,8 @@
 // What the kernels share: which image a block works on, its elements, and sums in a fixed order.
 //
 // Images that are computed together are called lanes, as in the CPU backend. Every buffer holds all lanes one after the
-// other; a launch names the lanes that take part in a list, one per blockIdx.z, so that lanes may rest while others go on.
-// No kernel adds floats atomically: the same launch gives the same bits.
+// other; a launch names the lanes that take part in a list, one per blockIdx.z, so that lanes may rest while others go
+// on. No kernel adds floats atomically: the same launch gives the same bits.
 #pragma once
 
 // Threads of a block, unless a kernel says otherwise; `BLOCK` in src/entry.rs.
@@ -22,7 +22,8 @@ constexpr unsigned WHOLE_WARP = 0xffffffffu;
 // The lane of this block.
 __device__ __forceinline__ int this_lane(const int* __restrict__ lanes) { return lanes[blockIdx.z]; }
 
-// Where plane `channel` of an image begins in [lane][channel][pixel]: in 64 bits, because a batch may have more than 2^31 values.
+// Where plane `channel` of an image begins in [lane][channel][pixel]: in 64 bits, because a batch may have more than
+// 2^31 values.
 __device__ __forceinline__ long long plane_at(int lane, int n_channels, int channel, int n_pixels) {
     return (static_cast<long long>(lane) * n_channels + channel) * n_pixels;
 }

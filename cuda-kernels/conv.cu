@@ -2,30 +2,33 @@
 //
 //     out[o][PHASES g + phase] = sum_c sum_tap W[phase][c][tap][o] in[c][STRIDE g + first + tap],
 //
-// over input channels c and a square of SIDE x SIDE taps; g, phase, first and tap are (row, col) pairs, and in is 0 outside.
+// over input channels c and a square of SIDE x SIDE taps; g, phase, first and tap are (row, col) pairs, and in is 0
+// outside.
 //
 //     layer                          STRIDE SIDE PHASES  first
 //     3x3, and its vjp                  1     3     1     -1      the vjp with turned taps and transposed channels
 //     1x1, and its vjp                  1     1     1      0
 //     3x3 stride 2                      2     3     1     -1
 //       its vjp                         1     2     2      0      an even row meets one tap of three, an odd row two
-//     nearest doubling, then 3x3        1     2     2   phase-1   taps that fall on one coarse pixel are added up before
+//     nearest doubling, then 3x3        1     2     2   phase-1   taps on one coarse pixel are added up before
 //       its vjp                         2     4     1     -1
 //
-// The host lays the taps out (`layer/conv.rs`). What surrounds a convolution is fused with it: its input may be two tensors
-// side by side and pass a normalisation, a SiLU or the vjp of a normalisation on its way in; its output gains bias, time
-// shift and residual, or passes the vjp of a SiLU. So none of these costs a pass over memory of its own.
+// The host lays the taps out (`layer/conv.rs`). What surrounds a convolution is fused with it: its input may be two
+// tensors side by side and pass a normalisation, a SiLU or the vjp of a normalisation on its way in; its output gains
+// bias, time shift and residual, or passes the vjp of a SiLU. So none of these costs a pass over memory of its own.
 //
 // Shapes: tensors [lane][c][row][col]; weights [phase][c][tap][o], o padded with zeros to multiples of 8.
-// Index map: blockIdx.x -> tile of 8 x COLS places g; blockIdx.y -> (EIGHTS times 8 outputs, phase); blockIdx.z -> lane.
-// A thread computes 8 outputs of one column and four rows: 32 sums in registers; weights are the same for all threads of a
-// warp with one channel (broadcasts of 16 bytes), inputs are neighbours in a row. Few outputs and small tiles make many
-// blocks, which the channels of the input then have to themselves: a split is the threads that take channels
-// c = split modulo SPLITS, a warp, or half of one where the tile is 8 wide. Per channel and thread of a 3x3 layer: 288
-// multiply-adds, 18 + 18 loads from shared memory.
-// Channels come in chunks. While one is computed the next is on its way: weights as asynchronous copies, inputs in registers.
-// Sums are f32: of a split over its channels in order, taps column by column; then over the splits in order. No atomics, and
-// the same order whatever the lanes. `layer/conv.rs` chooses among the kernels by the size of the layer alone.
+// Index map: blockIdx.x -> tile of 8 x COLS places g; blockIdx.y -> (EIGHTS times 8 outputs, phase); blockIdx.z ->
+// lane. A thread computes 8 outputs of one column and four rows: 32 sums in registers; weights are the same for all
+// threads of a warp with one channel (broadcasts of 16 bytes), inputs are neighbours in a row. Few outputs and small
+// tiles make many blocks, which the channels of the input then have to themselves: a split is the threads that take
+// channels c = split modulo SPLITS, a warp, or half of one where the tile is 8 wide. Per channel and thread of a 3x3
+// layer: 288 multiply-adds, 18 + 18 loads from shared memory.
+// Channels come in chunks. While one is computed the next is on its way: weights as asynchronous copies, inputs in
+// registers.
+// Sums are f32: of a split over its channels in order, taps column by column; then over the splits in order. No
+// atomics, and the same order whatever the lanes. `layer/conv.rs` chooses among the kernels by the size of the layer
+// alone.
 #include "async_copy.cuh"
 #include "conv.cuh"
 
@@ -37,20 +40,22 @@ constexpr int largest_power_of_2(int n) { return n < 2 ? 1 : 2 * largest_power_o
 // How a block shares its work, and what it keeps in shared memory.
 template <int STRIDE_, int SIDE_, int PHASES_, int COLS_, int EIGHTS_, int CHUNK_>
 struct Layout {
-    static constexpr int STRIDE = STRIDE_, SIDE = SIDE_, PHASES = PHASES_, COLS = COLS_, EIGHTS = EIGHTS_, CHUNK = CHUNK_;
+    static constexpr int STRIDE = STRIDE_, SIDE = SIDE_, PHASES = PHASES_, COLS = COLS_;
+    static constexpr int EIGHTS = EIGHTS_, CHUNK = CHUNK_;
     static constexpr int TAPS = SIDE * SIDE;
     static constexpr int WARPS = MAX_WARPS / EIGHTS * EIGHTS, THREADS = WARPS * WARP;
     static constexpr int PLACES = COLS * TILE_ROWS / ROWS;  // threads of a split
     static constexpr int SPLITS = WARPS / EIGHTS * (WARP / PLACES);
     static constexpr int IN_ROWS = (TILE_ROWS - 1) * STRIDE + SIDE, IN_COLS = (COLS - 1) * STRIDE + SIDE;
-    // At stride 1 the threads of a warp read different banks: four rows are 16 banks apart or, where two splits share the
-    // warp, 8, and two channels 16.
+    // At stride 1 the threads of a warp read different banks: four rows are 16 banks apart or, where two splits share
+    // the warp, 8, and two channels 16.
     static constexpr int PITCH = STRIDE > 1 ? IN_COLS : COLS == 16 ? 20 : 10;
     static constexpr int CHANNEL = COLS == 16 ? IN_ROWS * PITCH : (IN_ROWS * PITCH + 15) / 32 * 32 + 16;
     // Each thread stages the same places of the tile for every channel, or for every GROUPS-th.
     static constexpr int N = IN_ROWS * IN_COLS, GROUPS = largest_power_of_2(THREADS / N);
     static constexpr int ROUNDS = (N + THREADS - 1) / THREADS, STEPS = CHUNK / GROUPS;
-    static_assert(CHUNK % GROUPS == 0 && (PLACES == WARP || 2 * PLACES == WARP), "whole steps, a split or two to a warp");
+    static_assert(CHUNK % GROUPS == 0 && (PLACES == WARP || 2 * PLACES == WARP),
+                  "whole steps, a split or two to a warp");
     static_assert(CHANNEL >= IN_ROWS * PITCH, "room for a channel");
 
     struct Stage {
@@ -114,7 +119,8 @@ struct Inputs {
     }
 
     // Writes what was loaded, after its prologue.
-    __device__ __forceinline__ void store(int chunk, const float4 (&affine)[L::CHUNK], float (&tile)[L::CHUNK][L::CHANNEL]) const {
+    __device__ __forceinline__ void store(int chunk, const float4 (&affine)[L::CHUNK],
+                                          float (&tile)[L::CHUNK][L::CHANNEL]) const {
         for_each([&](int round, int step, int c) {
             float out = value[round][step];
             if (at.prologue != IDENTITY && is_inside(round, chunk * L::CHUNK + c)) {
@@ -133,7 +139,8 @@ template <class L>
 __device__ __forceinline__ void copy_taps(const Convolution& at, int chunk, long long first_plane, int first_output,
                                           typename L::Stage& stage) {
     constexpr int FOURS = L::EIGHTS * OUTPUTS / 4, N = L::CHUNK * L::TAPS * FOURS;
-    const float* const from = at.weights + (first_plane + static_cast<long long>(chunk) * L::CHUNK * L::TAPS) * at.n_padded;
+    const long long plane = first_plane + static_cast<long long>(chunk) * L::CHUNK * L::TAPS;
+    const float* const from = at.weights + plane * at.n_padded;
     for (int i = threadIdx.x; i < N; i += L::THREADS) {
         const int plane = i / FOURS, four = i % FOURS, c = plane / L::TAPS;
         const bool inside = chunk * L::CHUNK + c < at.n_in;
@@ -200,7 +207,8 @@ __device__ __forceinline__ void finish(const Convolution& at, int lane, int firs
         UNROLL(32)
         for (int k = 0; k < BATCH; ++k) {
             const int i = begin + k * STEP, eight = i / (OUTPUTS * ROWS), own = i % (OUTPUTS * ROWS);
-            const int o = first_output + eight * OUTPUTS + own / ROWS, out_row = (own_row + own % ROWS) * L::PHASES + row_phase;
+            const int o = first_output + eight * OUTPUTS + own / ROWS;
+            const int out_row = (own_row + own % ROWS) * L::PHASES + row_phase;
             to[k] = -1;
             if (o >= at.n_out || out_row >= at.out_height || out_col >= at.out_width) continue;
             float sum = 0;

@@ -2,10 +2,10 @@
 //
 //     packed[phase][input][tap][output] = sum over rows and columns of the tap of w[output][input][row][col],
 //
-// with zeros for outputs beyond the last. A transposed convolution has the same with inputs and outputs exchanged, that is
-// with other strides; which rows and columns a tap adds up is in the record (`layer/conv.rs`).
-// Index map: blockIdx.y -> convolution, so that one launch packs a whole network; thread -> packed value, strided by the
-// grid. Overwrites.
+// with zeros for outputs beyond the last. A transposed convolution has the same with inputs and outputs exchanged, that
+// is with other strides; which rows and columns a tap adds up is in the record (`layer/conv.rs`).
+// Index map: blockIdx.y -> convolution, so that one launch packs a whole network; thread -> packed value, strided by
+// the grid. Overwrites.
 #include "common.cuh"
 
 // `PackRecord` in src/conv_pack.rs.
@@ -14,7 +14,8 @@ struct PackRecord {
     int first, output_stride, input_stride;  // in the parameters
     int n_out, n_in, n_padded;
     int phases, taps, side;          // phases and taps along one axis; columns of the kernel
-    unsigned char spans[2][4][2];    // of phase and tap along one axis: first row of the kernel, and the one behind the last
+    // of phase and tap along one axis: first row of the kernel, and the one behind the last
+    unsigned char spans[2][4][2];
     int unused;
 };
 static_assert(sizeof(PackRecord) == 8 + 10 * 4 + 16, "src/conv_pack.rs has the same record");

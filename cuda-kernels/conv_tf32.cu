@@ -1,12 +1,12 @@
-// The convolutions 3x3 and 1x1, and their vjps, on tensor cores: the sums of conv.cu with inputs and weights rounded to TF32
-// and f32 sums. Every product has a relative error of 2^-10 at most; a result differs by about 5e-4 of its norm.
+// The convolutions 3x3 and 1x1, and their vjps, on tensor cores: the sums of conv.cu with inputs and weights rounded to
+// TF32 and f32 sums. Every product has a relative error of 2^-10 at most; a result differs by about 5e-4 of its norm.
 //
 // Shapes, prologues and epilogues: conv.cuh. Index map: blockIdx.x -> tile of 8 x 16 pixels; blockIdx.y -> 24 outputs;
 // blockIdx.z -> lane. A warp computes the outputs of half a tile from a third of the channels, those c with
 // c / 8 = split modulo SPLITS: for every tap and 8 channels, four products of 16 pixels of a row with 3 times 8 outputs
 // (mma.cuh). A channel of the tile and of the weights takes 8 modulo 32 values, so that the 8 pixels or outputs times 4
-// channels that a warp reads at a time lie in different banks. Rows of the input stay in registers for all taps of a column:
-// of a 3x3 layer 42 loads from shared memory go with 36 products.
+// channels that a warp reads at a time lie in different banks. Rows of the input stay in registers for all taps of a
+// column: of a 3x3 layer 42 loads from shared memory go with 36 products.
 // Sums: of a split over its channels in eights, taps column by column; then over the splits in order.
 #include "conv.cuh"
 #include "mma.cuh"
@@ -35,8 +35,8 @@ struct Layout {
     };
 };
 
-// The input's tile of CHUNK channels from `chunk` on; each thread has one place of it. All loads of a batch begin before the
-// first is used: one takes as long as hundreds of multiply-adds.
+// The input's tile of CHUNK channels from `chunk` on; each thread has one place of it. All loads of a batch begin
+// before the first is used: one takes as long as hundreds of multiply-adds.
 template <class L>
 __device__ __forceinline__ void stage_input(const Convolution& at, int lane, int chunk, int top, int left,
                                             float (&tile)[L::CHUNK][L::CHANNEL]) {
@@ -52,7 +52,8 @@ __device__ __forceinline__ void stage_input(const Convolution& at, int lane, int
             const int channel = chunk + first + k;
             if (!in_image || channel >= at.n_in) continue;
             value[k] = side_by_side(at.input, at.second, at.n_first, at.n_in, lane, channel, n_pixels, pixel);
-            if (at.prologue == NORM_VJP) normalised[k] = at.normalised[plane_at(lane, at.n_in, channel, n_pixels) + pixel];
+            if (at.prologue == NORM_VJP)
+                normalised[k] = at.normalised[plane_at(lane, at.n_in, channel, n_pixels) + pixel];
         }
         UNROLL(32)
         for (int k = 0; k < BATCH; ++k) {
@@ -76,13 +77,15 @@ __device__ __forceinline__ void stage_weights(const Convolution& at, int chunk, 
         const bool inside = chunk + c < at.n_in && o < at.n_padded;
         const float* from = at.weights + (static_cast<long long>(chunk) * L::TAPS + plane) * at.n_padded + o;
         const float4 w = inside ? *reinterpret_cast<const float4*>(from) : make_float4(0, 0, 0, 0);
-        weights[c][plane % L::TAPS * FOURS + i % FOURS] = make_float4(to_tf32(w.x), to_tf32(w.y), to_tf32(w.z), to_tf32(w.w));
+        weights[c][plane % L::TAPS * FOURS + i % FOURS] =
+            make_float4(to_tf32(w.x), to_tf32(w.y), to_tf32(w.z), to_tf32(w.w));
     }
 }
 
 // Adds the products of the warp's half of the tile and its split of the channels.
 template <class L>
-__device__ __forceinline__ void multiply(const typename L::Stage& stage, int row, int split, float (&sum)[ROWS][EIGHTS][4]) {
+__device__ __forceinline__ void multiply(const typename L::Stage& stage, int row, int split,
+                                         float (&sum)[ROWS][EIGHTS][4]) {
     const int g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
     UNROLL(1)
     for (int c = 8 * split + t; c < L::CHUNK; c += 8 * SPLITS) {
@@ -161,12 +164,17 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
     for (int r = 0; r < ROWS; ++r)
         UNROLL(32)
         for (int i = 0; i < 4 * EIGHTS; ++i)
-            shared.sums[split][i / 4 * 8 + 2 * t + i % 2][(row + r) * TILE_COLS + g + i % 4 / 2 * 8] = sum[r][i / 4][i % 4];
+            shared.sums[split][i / 4 * 8 + 2 * t + i % 2][(row + r) * TILE_COLS + g + i % 4 / 2 * 8] =
+                sum[r][i / 4][i % 4];
     __syncthreads();
     finish(at, lane, first_output, top, left, shared.sums);
 }
 
 // 3x3, and its vjp.
-extern "C" __global__ void __launch_bounds__(THREADS, 2) conv_same_tf32(const Convolution at) { convolve<Layout<3, 24>>(at); }
+extern "C" __global__ void __launch_bounds__(THREADS, 2) conv_same_tf32(const Convolution at) {
+    convolve<Layout<3, 24>>(at);
+}
 // 1x1, and its vjp.
-extern "C" __global__ void __launch_bounds__(THREADS, 2) conv_point_tf32(const Convolution at) { convolve<Layout<1, 48>>(at); }
+extern "C" __global__ void __launch_bounds__(THREADS, 2) conv_point_tf32(const Convolution at) {
+    convolve<Layout<1, 48>>(at);
+}

@@ -3,8 +3,8 @@
 //     d_w[o][c][k] = factor sum over pairs, lanes and pixels p of d_out[o][p] in[c][STRIDE p + k - 1],
 //     d_bias[o] = factor sum over lanes and pixels of the first pair's d_out[o][p],
 //
-// Both are made in the same way: sums over parts of the pixels go to memory, and `conv_weights_finish` adds them in order.
-// One operand is `steady`, read at the pixel itself, the other `moving`, read at all taps around it:
+// Both are made in the same way: sums over parts of the pixels go to memory, and `conv_weights_finish` adds them in
+// order. One operand is `steady`, read at the pixel itself, the other `moving`, read at all taps around it:
 //
 //     layer                      steady   moving                      STRIDE
 //     3x3                        d_out    in                             1
@@ -12,27 +12,29 @@
 //     nearest doubling, 3x3      in       sums of d_out over 2 x 2       2    taps turned
 //     1x1                        d_out    in                           no taps
 //
-// The third line: pixel (r, x) of `in` meets in tap (i, j) the four pixels of d_out that begin at (2r+1-i, 2x+1-j), which
-// are added up while they are staged; so doubling costs 9 products per coarse pixel in place of 36.
+// The third line: pixel (r, x) of `in` meets in tap (i, j) the four pixels of d_out that begin at (2r+1-i, 2x+1-j),
+// which are added up while they are staged; so doubling costs 9 products per coarse pixel in place of 36.
 //
 // Shapes: tensors [lane][channel][row][col], one or two side by side; partial [split][tap][steady][moving]; d_w
 // [o][c][tap] and d_bias [o], overwritten.
-// Index map: blockIdx.x -> moving channels, blockIdx.y -> steady channels, blockIdx.z -> share of the units, a unit being
-// one tile of pixels of one lane of one pair. A thread sums 8 steady channels times 9 taps of one moving channel (1x1: 8 x 8
-// channels) in registers; neighbours in a warp have neighbouring moving channels. Per pixel and thread 72 multiply-adds and
-// 5 loads from shared memory: 2 of 16 bytes, steady channels being next to each other in a tile, and 3 or 6 of a window that
-// slides along the row; the pitch of a moving channel is odd, so 32 of them lie in different banks.
+// Index map: blockIdx.x -> moving channels, blockIdx.y -> steady channels, blockIdx.z -> share of the units, a unit
+// being one tile of pixels of one lane of one pair. A thread sums 8 steady channels times 9 taps of one moving channel
+// (1x1: 8 x 8 channels) in registers; neighbours in a warp have neighbouring moving channels. Per pixel and thread 72
+// multiply-adds and 5 loads from shared memory: 2 of 16 bytes, steady channels being next to each other in a tile, and
+// 3 or 6 of a window that slides along the row; the pitch of a moving channel is odd, so 32 of them lie in different
+// banks.
 // Two blocks of 256 threads share a multiprocessor: 128 registers. f32 sums, all in a fixed order, without atomics.
 #include "conv_weights.cuh"
 
-// Channels of a thread; the latter of 1x1. A block has `groups` eights of steady channels and `columns` moving channels, of
-// 1x1 eights of them.
+// Channels of a thread; the latter of 1x1. A block has `groups` eights of steady channels and `columns` moving
+// channels, of 1x1 eights of them.
 constexpr int STEADY = 8, MOVING = 8;
 constexpr int POINTS = 32;            // pixels of a tile of 1x1
 constexpr int SHARES = BLOCK / WARP;  // threads that add up one value
 
 // Values at one pixel of four channels, zero for those beyond the last; all zero where the pixel is outside.
-__device__ __forceinline__ float4 four_channels(const Operand& of, int n_first, int n, int lane, int channel, int n_pixels,
+__device__ __forceinline__ float4 four_channels(const Operand& of, int n_first, int n, int lane, int channel,
+                                                int n_pixels,
                                                 int pixel) {
     float value[4];
     UNROLL(4)
@@ -73,7 +75,8 @@ __device__ __forceinline__ void correlate(const WeightGradient& at) {
             if (first_moving + c < at.n_moving)
                 value = moving_value<BOX>(plane_of(at.moving[pair], at.n_moving_first, at.n_moving, lane,
                                                    first_moving + c, at.moving_height * at.moving_width),
-                                          at.moving_height, at.moving_width, top * STRIDE - 1 + y, left * STRIDE - 1 + x);
+                                          at.moving_height, at.moving_width, top * STRIDE - 1 + y,
+                                          left * STRIDE - 1 + x);
             moving[c * PITCH + y * IN_COLS + x] = value;
         }
         __syncthreads();
@@ -137,7 +140,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_point(const 
 
     float sum[STEADY][MOVING] = {};
     for (int unit = first_unit; unit < end; ++unit) {
-        const int tile = unit % n_tiles, lane = at.lanes[unit / n_tiles % at.n_lanes], pair = unit / n_tiles / at.n_lanes;
+        const int tile = unit % n_tiles, lane = at.lanes[unit / n_tiles % at.n_lanes];
+        const int pair = unit / n_tiles / at.n_lanes;
         __syncthreads();
         for (int i = threadIdx.x; i < POINTS * (at.groups + at.columns) * 2; i += blockDim.x) {
             const int pixel = i % POINTS, four = i / POINTS, place = tile * POINTS + pixel;
@@ -180,7 +184,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK, 2) conv_weights_point(const 
     }
 }
 
-// sums[lane][o] = sum of d[lane][o][p] over the pixels; blockIdx.x -> o, blockIdx.z -> lane. Distance of lanes: `stride`.
+// sums[lane][o] = sum of d[lane][o][p] over the pixels; blockIdx.x -> o, blockIdx.z -> lane. Distance of lanes:
+// `stride`.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     conv_weights_sums(const int* __restrict__ lanes, const float* __restrict__ d, float* __restrict__ sums, int n_out,
                       int n_pixels, int stride) {
@@ -203,8 +208,8 @@ struct WeightFinish {
 };
 static_assert(sizeof(WeightFinish) == 5 * 8 + 8 * 4, "src/conv_weights.rs has the same record");
 
-// d_w and d_bias: WARP values to a block, each added up by SHARES threads, and these in order. Blocks beyond the weights'
-// are the biases'.
+// d_w and d_bias: WARP values to a block, each added up by SHARES threads, and these in order. Blocks beyond the
+// weights' are the biases'.
 extern "C" __global__ void __launch_bounds__(BLOCK) conv_weights_finish(const WeightFinish at) {
     __shared__ float of_share[SHARES][WARP];
     const int n = at.n_taps * at.n_steady * at.n_moving, n_blocks = (n + WARP - 1) / WARP;

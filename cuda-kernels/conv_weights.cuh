@@ -24,7 +24,8 @@ struct WeightGradient {
 static_assert(sizeof(WeightGradient) == 10 * 8 + 14 * 4, "src/conv_weights.rs has the same record");
 
 // Where the pixels of channel `channel` of lane `lane` begin.
-__device__ __forceinline__ const float* plane_of(const Operand& of, int n_first, int n, int lane, int channel, int n_pixels) {
+__device__ __forceinline__ const float* plane_of(const Operand& of, int n_first, int n, int lane, int channel,
+                                                 int n_pixels) {
     const bool in_first = channel < n_first;
     const long long plane = in_first ? static_cast<long long>(lane) * n_first + channel
                                      : static_cast<long long>(lane) * (n - n_first) + channel - n_first;

@@ -1,12 +1,12 @@
-// The sums of conv_weights.cu, but for 1x1, on tensor cores: operands rounded to TF32, f32 sums. `conv_weights_finish` adds
-// them up as it does those.
+// The sums of conv_weights.cu, but for 1x1, on tensor cores: operands rounded to TF32, f32 sums. `conv_weights_finish`
+// adds them up as it does those.
 //
-// Shapes, operands and units: conv_weights.cuh. Index map: blocks as there; a warp sums 16 steady channels times 8 moving
-// ones for all 9 taps, 8 pixels of a row at a time (mma.cuh, with pixels as the inner dimension). A block has `groups` such
-// sixteens and `columns` such eights, a warp for each pair of them.
+// Shapes, operands and units: conv_weights.cuh. Index map: blocks as there; a warp sums 16 steady channels times 8
+// moving ones for all 9 taps, 8 pixels of a row at a time (mma.cuh, with pixels as the inner dimension). A block has
+// `groups` such sixteens and `columns` such eights, a warp for each pair of them.
 // Both tiles stand [channel][row][col]. A channel takes 4 modulo 8 values, so that the 8 channels times 4 pixels that a
-// warp reads at a time lie in different banks; for that, with stride 2, even columns stand before odd ones. Three rows of
-// the moving operand stay in registers and slide down the tile: 10 loads from shared memory go with 9 products.
+// warp reads at a time lie in different banks; for that, with stride 2, even columns stand before odd ones. Three rows
+// of the moving operand stay in registers and slide down the tile: 10 loads from shared memory go with 9 products.
 #include "conv_weights.cuh"
 #include "mma.cuh"
 
@@ -47,7 +47,8 @@ __device__ __forceinline__ void correlate(const WeightGradient& at) {
             if (first_moving + c < at.n_moving)
                 value = moving_value<BOX>(plane_of(at.moving[pair], at.n_moving_first, at.n_moving, lane,
                                                    first_moving + c, at.moving_height * at.moving_width),
-                                          at.moving_height, at.moving_width, top * STRIDE - 1 + y, left * STRIDE - 1 + x);
+                                          at.moving_height, at.moving_width, top * STRIDE - 1 + y,
+                                          left * STRIDE - 1 + x);
             moving[c * PITCH + y * ROW + (STRIDE == 1 ? x : x % 2 * (ROW / 2) + x / 2)] = to_tf32(value);
         }
         __syncthreads();

@@ -1,5 +1,6 @@
-// Group normalisation: z = gain (x - mean) / sqrt(var + eps) + bias, with mean and variance over the pixels of a group of
-// channels. As z = scale x + shift per channel it is applied by whoever reads x; here are its statistics and its vjp.
+// Group normalisation: z = gain (x - mean) / sqrt(var + eps) + bias, with mean and variance over the pixels of a group
+// of channels. As z = scale x + shift per channel it is applied by whoever reads x; here are its statistics and its
+// vjp.
 //
 // With x^ = (x - mean) rstd, N values in the group and d = d_z gain:
 //
@@ -49,9 +50,11 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
     if (threadIdx.x == 0) moments[plane * gridDim.x + blockIdx.x] = {mean, deviations};
 }
 
-// affine[lane][c] = (scale, shift, rstd, -mean rstd), for channels that stand in one or two tensors. blockIdx.x -> group.
+// affine[lane][c] = (scale, shift, rstd, -mean rstd), for channels that stand in one or two tensors. blockIdx.x ->
+// group.
 extern "C" __global__ void __launch_bounds__(BLOCK)
-    group_norm_forward(const int* __restrict__ lanes, const float2* __restrict__ first, const float2* __restrict__ second,
+    group_norm_forward(const int* __restrict__ lanes, const float2* __restrict__ first,
+                       const float2* __restrict__ second,
                        const float* __restrict__ gain, const float* __restrict__ bias, float4* __restrict__ affine,
                        double eps, int n_first, int n_channels, int n_pixels) {
     const int lane = this_lane(lanes), shares = n_shares(n_pixels), per_group = n_channels / gridDim.x;
@@ -135,11 +138,12 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
     }
 }
 
-// d_x = base + p d_z + q x + r, added to what is there with `accumulate`; for the channels [first, first + n_x) of the norm.
-// `base` may be null; it and d_z have n_channels channels. blockIdx.y -> channel of x.
+// d_x = base + p d_z + q x + r, added to what is there with `accumulate`; for the channels [first, first + n_x) of the
+// norm. `base` may be null; it and d_z have n_channels channels. blockIdx.y -> channel of x.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     group_norm_input_gradient(const int* __restrict__ lanes, const float4* __restrict__ gradient,
-                              const float* __restrict__ d_z, const float* __restrict__ x, const float* __restrict__ base,
+                              const float* __restrict__ d_z, const float* __restrict__ x,
+                              const float* __restrict__ base,
                               float* __restrict__ d_x, int first, int n_channels, int n_pixels, int accumulate) {
     const int lane = this_lane(lanes);
     const long long in_norm = static_cast<long long>(lane) * n_channels + first + blockIdx.y;

@@ -6,5 +6,6 @@
 
 // `LaneScalars` in src/pixel_shuffle.rs.
 struct LaneScalars {
-    float t, input_scale, input_shift, output, skip_scale, skip_shift;  // the last two: skip input_scale, skip input_shift
+    // the last two: skip input_scale, skip input_shift
+    float t, input_scale, input_shift, output, skip_scale, skip_shift;
 };

@@ -1,7 +1,7 @@
 // Linear layers in training: y = W x + b with W [output][input] where the parameters have it, and the reverse.
 //
-// Layers on one input are one launch: `rows` has two numbers for each output, the places of its row of W and of its bias in
-// the vector of parameters, and of their gradients in that of the gradients.
+// Layers on one input are one launch: `rows` has two numbers for each output, the places of its row of W and of its
+// bias in the vector of parameters, and of their gradients in that of the gradients.
 // Shapes: vectors [lane][n]. Sums f32 in a fixed order; everything is overwritten. blockIdx.z -> lane.
 #include "common.cuh"
 #include "silu.cuh"

@@ -7,8 +7,8 @@
 //     a: (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4)    b: (t, g), (t + 4, g)
 //     d: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
 //
-// TF32 is f32 with 10 bits after the point in place of 23. Products are exact, sums f32. Without nvcc, as in the tests, the
-// warp exchanges its parts and multiplies them one by one.
+// TF32 is f32 with 10 bits after the point in place of 23. Products are exact, sums f32. Without nvcc, as in the tests,
+// the warp exchanges its parts and multiplies them one by one.
 #pragma once
 #include "common.cuh"
 
@@ -30,9 +30,11 @@ __device__ __forceinline__ float to_tf32(float value) {
 // The factors must be TF32 numbers; all threads of the warp must come.
 __device__ __forceinline__ void multiply_add(float (&d)[4], const float (&a)[4], const float (&b)[2]) {
 #ifdef __CUDACC__
-    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+                 "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])), "r"(__float_as_uint(a[3])),
+        : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])),
+          "r"(__float_as_uint(a[2])), "r"(__float_as_uint(a[3])),
           "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
 #else
     __shared__ float parts[1024 / WARP][WARP][6];

@@ -1,5 +1,5 @@
-// Group normalisation in training, with SiLU behind it or without: what follows from the statistics that group_norm.cu takes.
-// In a group of N values, with x^ = (x - mean) r, z = g x^ + b and y = s(z):
+// Group normalisation in training, with SiLU behind it or without: what follows from the statistics that group_norm.cu
+// takes. In a group of N values, with x^ = (x - mean) r, z = g x^ + b and y = s(z):
 //
 //     dot_x^ = r (dot_x - M - x^ A),   M = mean(dot_x),  A = mean(x^ dot_x),      dot_y = s' g dot_x^,
 //     d_dot_z = s' d_dot_y,            d_dot_x = r (d - D - x^ B),                d = g d_dot_z,
@@ -7,11 +7,12 @@
 //     d_g = sum(d_z x^ + d_dot_z dot_x^),   d_b = sum(d_z),
 //     d_x = p d_z + q x + c + s d_dot_z + t dot_x,
 //
-// with p, s per channel and q, c, t per group. Three passes have the same shape: sums of each share of a channel, means of
-// the groups, and what follows from them for each value.
+// with p, s per channel and q, c, t per group. Three passes have the same shape: sums of each share of a channel, means
+// of the groups, and what follows from them for each value.
 //
-// Shapes: tensors [lane][c][pixel], sums [lane][c][share], coefficients [lane][c], means [lane][group] = (M, A, D, B). Sums are
-// f32 within a share of PIXELS pixels and f64 across shares, in order. Everything is overwritten, but for `accumulate`.
+// Shapes: tensors [lane][c][pixel], sums [lane][c][share], coefficients [lane][c], means [lane][group] = (M, A, D, B).
+// Sums are f32 within a share of PIXELS pixels and f64 across shares, in order. Everything is overwritten, but for
+// `accumulate`.
 // Index map: blockIdx.x -> share or pixels, blockIdx.y -> channel, blockIdx.z -> lane; one block per group for means.
 #include "common.cuh"
 #include "silu.cuh"
@@ -46,7 +47,8 @@ __device__ __forceinline__ const float* channel_of(const Norm& at, const float* 
                                                    int channel) {
     const bool in_first = channel < at.n_first;
     const long long plane = in_first ? static_cast<long long>(lane) * at.n_first + channel
-                                     : static_cast<long long>(lane) * (at.n_channels - at.n_first) + channel - at.n_first;
+                                     : static_cast<long long>(lane) * (at.n_channels - at.n_first)
+                                           + channel - at.n_first;
     return (in_first ? first : second) + plane * at.n_pixels;
 }
 
@@ -86,7 +88,8 @@ __device__ __forceinline__ void share_sums(const Norm& at) {
     const long long plane = static_cast<long long>(lane) * at.n_channels + channel, begin = plane * at.n_pixels;
     const bool second = PASS == D_VALUE && at.with_tangents;
     const float* x = channel_of(at, at.x_first, at.x_second, lane, channel);
-    const float* dot_x = PASS == TANGENT || second ? channel_of(at, at.dot_first, at.dot_second, lane, channel) : nullptr;
+    const bool has_tangent = PASS == TANGENT || second;
+    const float* dot_x = has_tangent ? channel_of(at, at.dot_first, at.dot_second, lane, channel) : nullptr;
     const float4 affine = at.affine[plane], hat = second ? at.dot_hat[plane] : make_float4(0, 0, 0, 0);
     const float gain = at.gain[channel];
     float plain = 0, on_hat = 0, on_dot = 0;
@@ -139,14 +142,16 @@ __device__ __forceinline__ void group_means(const Norm& at) {
         means[PASS == TANGENT ? 1 : 3] = hat;
     }
     const bool second = PASS == D_VALUE && at.with_tangents;
-    const double m = second ? means[0] : 0, a = second ? means[1] : 0, d = second ? means[2] : 0, b = second ? means[3] : 0;
+    const double m = second ? means[0] : 0, a = second ? means[1] : 0;
+    const double d = second ? means[2] : 0, b = second ? means[3] : 0;
     for (int i = threadIdx.x; i < per_group; i += BLOCK) {
         const double r = at.affine[first_plane + i].z, offset = at.affine[first_plane + i].w;
         const double gain = at.gain[first_channel + i];
         // On x^, and what is constant besides it.
         const double on_hat = PASS == D_VALUE ? r * (hat - 2 * r * a * b + dot) : r * hat;
         const double constant = -r * (plain - r * (a * d + b * m)) - on_hat * offset;
-        const float4 all = make_float4(static_cast<float>(PASS == TANGENT ? r : r * gain), static_cast<float>(-r * on_hat),
+        const float4 all = make_float4(static_cast<float>(PASS == TANGENT ? r : r * gain),
+                                       static_cast<float>(-r * on_hat),
                                        static_cast<float>(constant), 0.0f);
         (PASS == TANGENT ? at.dot_hat : at.on_value)[first_plane + i] = all;
         if (PASS == D_VALUE)
@@ -154,17 +159,25 @@ __device__ __forceinline__ void group_means(const Norm& at) {
     }
 }
 
-extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_forward(const Norm at, float* y) { apply<false>(at, y); }
-extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_tangent(const Norm at, float* y) { apply<true>(at, y); }
+extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_forward(const Norm at, float* y) {
+    apply<false>(at, y);
+}
+extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_tangent(const Norm at, float* y) {
+    apply<true>(at, y);
+}
 extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_dot_sums(const Norm at) { share_sums<TANGENT>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_d_dot_sums(const Norm at) { share_sums<D_TANGENT>(at); }
+extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_d_dot_sums(const Norm at) {
+    share_sums<D_TANGENT>(at);
+}
 extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_d_sums(const Norm at) { share_sums<D_VALUE>(at); }
 extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_dot_means(const Norm at) { group_means<TANGENT>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_d_dot_means(const Norm at) { group_means<D_TANGENT>(at); }
+extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_d_dot_means(const Norm at) {
+    group_means<D_TANGENT>(at);
+}
 extern "C" __global__ void __launch_bounds__(BLOCK) norm_training_d_means(const Norm at) { group_means<D_VALUE>(at); }
 
-// d_x = or += p d + q x + c, and with tangents s d_dot_z + t dot_x, for the channels [first, first + gridDim.y) of the norm,
-// which are those of x, dot_x and d_x. d is d_dot_z or d_z.
+// d_x = or += p d + q x + c, and with tangents s d_dot_z + t dot_x, for the channels [first, first + gridDim.y) of the
+// norm, which are those of x, dot_x and d_x. d is d_dot_z or d_z.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     norm_training_inputs(const Norm at, const float* d, const float* x, const float* dot_x, float* d_x, int first,
                          int accumulate) {

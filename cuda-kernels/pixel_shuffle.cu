@@ -1,5 +1,5 @@
-// Pixel unshuffle: channel (c r + i) r + j of the finest activation holds the pixels (r y + i, r x + j) of channel c. With
-// it go the scalars around the network (lane_scalars.cuh), so that they cost no pass of their own.
+// Pixel unshuffle: channel (c r + i) r + j of the finest activation holds the pixels (r y + i, r x + j) of channel c.
+// With it go the scalars around the network (lane_scalars.cuh), so that they cost no pass of their own.
 //
 // Shapes: images [lane][c][r height][r width], activations [lane][c r r][height][width]. Overwrites. Thread -> value of
 // the activation, blockIdx.z -> lane. r is `side`.

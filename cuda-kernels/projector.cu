@@ -4,9 +4,9 @@
 //
 // with hat(d) = max(0, 1 - |d|), where the rays of view a cross image lines l (rows or columns) at places p.
 //
-// Places are integers in units of 2^-32 pixels. They are therefore exact sums: both maps meet the same p, so their weights
-// are the same numbers and A^T is the transpose to the rounding of its sums, and walking from line to line costs one
-// 64-bit addition. The host refuses geometries whose places leave 2^30 pixels.
+// Places are integers in units of 2^-32 pixels. They are therefore exact sums: both maps meet the same p, so their
+// weights are the same numbers and A^T is the transpose to the rounding of its sums, and walking from line to line
+// costs one 64-bit addition. The host refuses geometries whose places leave 2^30 pixels.
 //
 // Both maps gather and overwrite; sums are f32, over lines (or views) in order. Images [lane][row][col] and their
 // transposes [lane][col][row], sinograms [lane][angle][bin]. blockIdx.z -> entry of the list of lanes.
@@ -32,14 +32,17 @@ __device__ __forceinline__ float hat(long long distance) {
 // The pixel at or to the left of a place.
 __device__ __forceinline__ int pixel_left_of(long long place) { return static_cast<int>(place >> 32); }
 
-// Lines [from, to) on which a ray that starts at `place` can meet 0 <= j < length; one more on either side does no harm.
-__device__ __forceinline__ void lines_met(const View& view, long long place, int n_lines, int length, int& from, int& to) {
+// Lines [from, to) on which a ray that starts at `place` can meet 0 <= j < length; one more on either side does no
+// harm.
+__device__ __forceinline__ void lines_met(const View& view, long long place, int n_lines, int length, int& from,
+                                          int& to) {
     from = 0;
     to = n_lines;
     if (view.per_line == 0) return;
     const float slope = 1.0f / (static_cast<float>(view.per_line) * UNIT), start = static_cast<float>(place) * UNIT;
     const float enter = (-1.0f - start) * slope, leave = (length - start) * slope;
-    // Places are known to some 1e-4 pixels in f32; a line more covers that for slopes up to 1e4, beyond it all lines are.
+    // Places are known to some 1e-4 pixels in f32; a line more covers that for slopes up to 1e4, beyond it all lines
+    // are.
     if (fabsf(slope) > 1e4f) return;
     from = max(0, static_cast<int>(fminf(fmaxf(fminf(enter, leave), -1.0f), 2e9f)) - 1);
     to = min(n_lines, static_cast<int>(fminf(fmaxf(fmaxf(enter, leave), -2.0f), 2e9f)) + 2);

@@ -7,8 +7,8 @@
 #include "common.cuh"
 
 extern "C" __global__ void __launch_bounds__(BLOCK)
-    residual_backward(const int* __restrict__ lanes, const float* __restrict__ d_out, float* __restrict__ d_x, int stride,
-                      int first, int n, int accumulate) {
+    residual_backward(const int* __restrict__ lanes, const float* __restrict__ d_out, float* __restrict__ d_x,
+                      int stride, int first, int n, int accumulate) {
     const int lane = this_lane(lanes);
     const float* from = d_out + static_cast<long long>(lane) * stride + first;
     float* to = d_x + static_cast<long long>(lane) * n;

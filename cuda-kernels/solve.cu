@@ -5,8 +5,8 @@
 // the weights W of the data term, which is 1/2 |W^(1/2) (A x - y)|^2, and the mirrors M of the approach.
 //
 // Index map: thread -> element i of vectors [lane][n], strided by the grid; blockIdx.z -> entry of the list of lanes,
-// blockIdx.x -> share of the elements. Scalars stand one record per entry of the list. p, d and r are updated, everything
-// else is overwritten. Sums as in vector.cu: f64, one partial sum per block, added by `vector_finish`.
+// blockIdx.x -> share of the elements. Scalars stand one record per entry of the list. p, d and r are updated,
+// everything else is overwritten. Sums as in vector.cu: f64, one partial sum per block, added by `vector_finish`.
 #include "partial_sums.cuh"
 
 // p <- r + beta p and |p|^2. With beta = 0 what p held is not looked at.

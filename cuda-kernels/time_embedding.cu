@@ -1,8 +1,8 @@
-// Time embedding: cosines and sines of t times a geometric ladder of frequencies, two linear layers with a SiLU between,
-// and from the SiLU of that one shift per channel for every residual block.
+// Time embedding: cosines and sines of t times a geometric ladder of frequencies, two linear layers with a SiLU
+// between, and from the SiLU of that one shift per channel for every residual block.
 //
-// Shapes: waves [lane][2 half], vectors [lane][n]. Angles in f64, because t times the highest frequency has many turns; sums
-// f32, over inputs in order. Overwrites. Thread -> output; blockIdx.z -> lane.
+// Shapes: waves [lane][2 half], vectors [lane][n]. Angles in f64, because t times the highest frequency has many turns;
+// sums f32, over inputs in order. Overwrites. Thread -> output; blockIdx.z -> lane.
 #include "common.cuh"
 #include "lane_scalars.cuh"
 #include "silu.cuh"

@@ -5,9 +5,9 @@
 // Score matching: a = J_h^T h, factor = 2 std weight; v is then the tangent of h. Denoising: a = h, std = 1 and
 // factor = -2 weight; v is the gradient of h.
 //
-// Shapes: a, z, v [lane][n]; v is overwritten. Index map: thread -> element, strided by the grid; blockIdx.z -> entry of
-// the list of lanes, blockIdx.x -> share of the elements. Sums: f32 residuals, f64 squares and sums; every block writes
-// partial[entry][block], which `vector_finish` adds up in order.
+// Shapes: a, z, v [lane][n]; v is overwritten. Index map: thread -> element, strided by the grid; blockIdx.z -> entry
+// of the list of lanes, blockIdx.x -> share of the elements. Sums: f32 residuals, f64 squares and sums; every block
+// writes partial[entry][block], which `vector_finish` adds up in order.
 #include "common.cuh"
 
 // `LossScalars` in src/training_loss.rs.

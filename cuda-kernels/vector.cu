@@ -22,7 +22,8 @@ struct DirectionScalars {
 extern "C" __global__ void __launch_bounds__(BLOCK)
     vector_direction(const int* __restrict__ lanes, const DirectionScalars* __restrict__ scalars,
                      const float* __restrict__ data_gradient, const float* __restrict__ at_objective,
-                     const float* __restrict__ at_level, const float* __restrict__ previous, float* __restrict__ gradient,
+                     const float* __restrict__ at_level, const float* __restrict__ previous,
+                     float* __restrict__ gradient,
                      float* __restrict__ direction, double* __restrict__ partial, int n) {
     const DirectionScalars at = scalars[blockIdx.z];
     const long long first = static_cast<long long>(this_lane(lanes)) * n;
@@ -120,7 +121,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
 extern "C" __global__ void __launch_bounds__(BLOCK)
     vector_finish(const double* __restrict__ partial, double* __restrict__ sums, int n_blocks) {
     double sum = 0;
-    for (int i = threadIdx.x; i < n_blocks; i += BLOCK) sum += partial[static_cast<long long>(blockIdx.x) * n_blocks + i];
+    const float* const own = partial + static_cast<long long>(blockIdx.x) * n_blocks;
+    for (int i = threadIdx.x; i < n_blocks; i += BLOCK) sum += own[i];
     const double total = block_sum(sum);
     if (threadIdx.x == 0) sums[blockIdx.x] = total;
 }

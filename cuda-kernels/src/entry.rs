@@ -82,7 +82,9 @@ pub trait Entry: Costed {
 
 /// Declares the entries of one `.cu` file: structs named like them, and `SOURCE`, the table.
 macro_rules! entries {
-    ($source:literal; $($(#[$doc:meta])* $type:ident = $name:literal [$threads:expr] { $($field:ident: $of:ty),+ $(,)? })+) => {
+    ($source:literal; $(
+        $(#[$doc:meta])* $type:ident = $name:literal [$threads:expr] { $($field:ident: $of:ty),+ $(,)? }
+    )+) => {
         $(
             $(#[$doc])*
             #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
-//! How fast the convolutions of training are on a GPU: `cargo run --release --example cuda_training_kernels`. JSON lines, one
-//! per layer and precision: microseconds and Tflop/s of the forward pass and of the weights' gradient with two pairs (all
-//! three of its launches), 16 lanes; with the distance of the results from those at full precision.
+//! How fast the convolutions of training are on a GPU: `cargo run --release --example cuda_training_kernels`. JSON
+//! lines, one per layer and precision: microseconds and Tflop/s of the forward pass and of the weights' gradient with
+//! two pairs (all three of its launches), 16 lanes; with the distance of the results from those at full precision.
 
 use gradus::backend::cuda::layer::Concat;
 use gradus::backend::cuda::layer::conv::{Epilogue, PackedConv, Pass, Prologue, Stencil};
@@ -94,7 +94,8 @@ fn layer(
             "forward_tflop_per_s": flop / forward / 1e6,
             "weights_us": backward,
             "weights_tflop_per_s": 2.0 * flop / backward / 1e6,
-            "weights_launches_us": profile.iter().map(|one| (one.kernel, one.seconds.map(|s| s * 1e6))).collect::<Vec<_>>(),
+            "weights_launches_us":
+                profile.iter().map(|one| (one.kernel, one.seconds.map(|s| s * 1e6))).collect::<Vec<_>>(),
             "distances": [distance(&found.0, out), distance(&found.1, gradient)],
         });
         println!("{line}");

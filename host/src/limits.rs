@@ -1,7 +1,7 @@
 //! Limits: the most that a file, a flag or an image may ask for.
 //!
-//! All are far beyond what scanners and networks need, and near enough that a mistake in a unit or a damaged file is named
-//! before memory or hours are spent on it.
+//! All are far beyond what scanners and networks need, and near enough that a mistake in a unit or a damaged file is
+//! named before memory or hours are spent on it.
 use std::ops::RangeInclusive;
 
 /// Rows or columns of an image.

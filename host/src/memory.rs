@@ -1,4 +1,5 @@
-//! Memory: how much can be had, and the least that a network takes, so that what cannot fit is refused before it is asked for.
+//! Memory: how much can be had, and the least that a network takes, so that what cannot fit is refused before it is
+//! asked for.
 use crate::ct::Geometry;
 use crate::limits::PARAMETERS;
 use crate::unet::{Architecture, layers};
@@ -31,8 +32,8 @@ pub fn check(what: &'static str, bytes: u64, advice: &'static str) -> Result<(),
     }
 }
 
-/// Bytes that this process can still get: the least of what the system has, what its control group may take, and what its
-/// address space may grow by.
+/// Bytes that this process can still get: the least of what the system has, what its control group may take, and what
+/// its address space may grow by.
 #[must_use]
 pub fn available() -> Option<u64> {
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
@@ -50,7 +51,8 @@ pub fn available() -> Option<u64> {
     [system, group, space].into_iter().flatten().min()
 }
 
-/// Bytes that a scan takes at least while it is worked on: sinogram and image, as they are and in the units of the work.
+/// Bytes that a scan takes at least while it is worked on: sinogram and image, as they are and in the units of the
+/// work.
 #[must_use]
 pub fn of_scan(geometry: &Geometry) -> u64 {
     2 * size_of::<f32>() as u64 * (geometry.sinogram_len() + geometry.image_len()) as u64

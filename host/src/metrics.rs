@@ -94,7 +94,8 @@ pub fn soft_tissue_psnr(reference: &Image, image: &Image) -> Result<f64, MetricE
 /// Agrees with scikit-image to 1e-6 (golden test below).
 ///
 /// # Errors
-/// [`MetricError::SizeMismatch`], [`MetricError::Empty`], [`MetricError::DataRange`], [`MetricError::SmallerThanWindow`].
+/// [`MetricError::SizeMismatch`], [`MetricError::Empty`], [`MetricError::DataRange`],
+/// [`MetricError::SmallerThanWindow`].
 pub fn ssim_uniform(reference: &Image, image: &Image, data_range: f64) -> Result<f64, MetricError> {
     const SIDE: usize = 7;
     let n = (SIDE * SIDE) as f64;
@@ -107,7 +108,8 @@ pub fn ssim_uniform(reference: &Image, image: &Image, data_range: f64) -> Result
 /// use_sample_covariance=False`; agrees with it to 1e-6 (golden test below).
 ///
 /// # Errors
-/// [`MetricError::SizeMismatch`], [`MetricError::Empty`], [`MetricError::DataRange`], [`MetricError::SmallerThanWindow`].
+/// [`MetricError::SizeMismatch`], [`MetricError::Empty`], [`MetricError::DataRange`],
+/// [`MetricError::SmallerThanWindow`].
 pub fn ssim_gaussian(reference: &Image, image: &Image, data_range: f64) -> Result<f64, MetricError> {
     const RADIUS: i32 = 5;
     const SIGMA: f64 = 1.5;

@@ -90,7 +90,8 @@ fn losses_are_those_of_the_solver_network() {
     }
 }
 
-/// L(theta + s d) - L(theta) - s <g, d> falls with the square of s; the energy is half the denoiser's loss without noise.
+/// L(theta + s d) - L(theta) - s <g, d> falls with the square of s; the energy is half the denoiser's loss without
+/// noise.
 #[test]
 fn losses_leave_a_second_order_remainder() {
     for (weights, height, width) in cases() {

@@ -239,7 +239,8 @@ fn hostile_slices_are_passed_over() {
 fn devices_and_pipes_are_no_files() {
     let dir = tempfile::tempdir().unwrap();
     assert!(Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
-    let toml = "sinogram = \"sinogram.npy\"\nangles_rad = [0.0, 1.0]\nheight = 4\nwidth = 4\npixel_mm = 1.0\nbin_width_mm = 1.0\n";
+    let toml = "sinogram = \"sinogram.npy\"\nangles_rad = [0.0, 1.0]\nheight = 4\nwidth = 4\n\
+                pixel_mm = 1.0\nbin_width_mm = 1.0\n";
     for (folder, from, to) in [
         ("sinogram", "sinogram.npy", "/dev/zero"),
         ("piped", "sinogram.npy", "../pipe"),

@@ -1,8 +1,8 @@
 //! Every reader on damaged files: none panics, hangs, or takes memory out of proportion.
 //!
-//! Files of the corpus are changed at random, with a seed, and read for a second a reader; `GRADUS_FUZZ_SECONDS=3600 cargo test
-//! --release -p gradus-tests --test fuzz` does it for an hour each. What fails is named by its number: the same seed makes
-//! it again. See `README.md`.
+//! Files of the corpus are changed at random, with a seed, and read for a second a reader; `GRADUS_FUZZ_SECONDS=3600
+//! cargo test --release -p gradus-tests --test fuzz` does it for an hour each. What fails is named by its number: the
+//! same seed makes it again. See `README.md`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod memory;
@@ -141,7 +141,8 @@ fn scans() {
 
 #[test]
 fn scan_descriptions() {
-    let toml = "sinogram = 'a.npy'\nangles_rad = [0.0, 1.0]\nheight = 2\nwidth = 2\npixel_mm = 0.5\nbin_width_mm = 0.25\n\
+    let toml = "sinogram = 'a.npy'\nangles_rad = [0.0, 1.0]\nheight = 2\nwidth = 2\npixel_mm = 0.5\n\
+                bin_width_mm = 0.25\n\
                 counts = true\nphotons = 1000.0\nnoise_std = 0.1\nunit = 'hu'\nprior = 'ct'\nnote = 'a note'\n";
     let sinogram = corpus(&[".npy"]).swap_remove(0);
     fuzz("scan.toml", &[toml.as_bytes().to_vec()], |bytes| {

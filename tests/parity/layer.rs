@@ -7,8 +7,8 @@ use gradus::backend::cuda::layer::conv::{Epilogue, PackedConv, Pass, Prologue, S
 use gradus::backend::cuda::{Buffer, Device, Precision};
 use std::rc::Rc;
 
-/// More input channels than a chunk, more outputs than a block, more pixels than a tile, none of them a multiple; one image
-/// and five. And levels that are long enough for the kernels that larger images have.
+/// More input channels than a chunk, more outputs than a block, more pixels than a tile, none of them a multiple; one
+/// image and five. And levels that are long enough for the kernels that larger images have.
 pub fn convolutions(device: &Rc<Device>) {
     let same = (Stencil::Same, Stencil::SameTransposed);
     let point = (Stencil::Point, Stencil::Point);
@@ -30,8 +30,8 @@ pub fn convolutions(device: &Rc<Device>) {
     }
 }
 
-/// The same layers on tensor cores, with shares of outputs and channels that are not full. With random numbers the error is
-/// about 2^-11; that the sums themselves are right shows with numbers that rounding leaves alone.
+/// The same layers on tensor cores, with shares of outputs and channels that are not full. With random numbers the
+/// error is about 2^-11; that the sums themselves are right shows with numbers that rounding leaves alone.
 pub fn tf32(device: &Rc<Device>) {
     device.set_precision(Precision::Tf32);
     for (stencil, transposed, size) in

@@ -71,8 +71,8 @@ pub fn check(device: &Rc<Device>) {
     }
 }
 
-/// Whole passes on tensor cores, with the error that `Precision::Tf32` states. The second network shows it: in the first
-/// most of h is the image itself.
+/// Whole passes on tensor cores, with the error that `Precision::Tf32` states. The second network shows it: in the
+/// first most of h is the image itself.
 pub fn tf32(device: &Rc<Device>) {
     device.set_precision(Precision::Tf32);
     compare(device, &small(), (12, 20), &[0], 2e-3);

@@ -1,8 +1,9 @@
 //! What a launch computes and moves at least, from its arguments: the numbers of a roofline.
 //!
-//! Arithmetic: multiply-adds at 2 flop, with the outputs that a kernel computes beyond the edge of a tensor; what a kernel
-//! does per value besides (normalisations, SiLUs, guards) counts as nothing. Traffic: every tensor read once and written
-//! once, as if caches held whatever is read again. So both are least values, and so is a time that follows from them.
+//! Arithmetic: multiply-adds at 2 flop, with the outputs that a kernel computes beyond the edge of a tensor; what a
+//! kernel does per value besides (normalisations, SiLUs, guards) counts as nothing. Traffic: every tensor read once and
+//! written once, as if caches held whatever is read again. So both are least values, and so is a time that follows from
+//! them.
 
 mod network;
 mod training;

@@ -15,15 +15,16 @@ const LONGEST_NAME: usize = 200;
 /// What an empty file system may hold.
 const OF_FILE_SYSTEM: &str = "lost+found";
 
-/// An empty folder that no other run writes into while this one lives. Dropped empty, it goes again if it was made here.
+/// An empty folder that no other run writes into while this one lives. Dropped empty, it goes again if it was made
+/// here.
 #[derive(Debug)]
 pub struct Claim {
     shown: PathBuf,
     folder: PathBuf,
     /// The folder, if it is new, and those around it that were made for it; outermost first.
     made: Vec<PathBuf>,
-    /// Held until the end of the process at the latest. A file system without locks leaves new folders to their makers, who
-    /// are alone in making them, and empty ones to whoever comes.
+    /// Held until the end of the process at the latest. A file system without locks leaves new folders to their makers,
+    /// who are alone in making them, and empty ones to whoever comes.
     _lock: Option<File>,
 }
 

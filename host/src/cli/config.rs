@@ -69,8 +69,8 @@ impl RunConfig {
         toml::from_str(&text).map_err(|error| toml_failure(&name, text.clone(), &error, "a run", help))
     }
 
-    /// Refuses what only methods with a prior read, where the method has none; counts beyond any run's; and what cannot be
-    /// written down.
+    /// Refuses what only methods with a prior read, where the method has none; counts beyond any run's; and what cannot
+    /// be written down.
     pub fn check(&self) -> Result<(), Failure> {
         self.check_prior()?;
         match counts(&self.reconstruction).into_iter().find(|(_, count)| *count > ITERATIONS) {

@@ -9,8 +9,8 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// A folder under way. Files go into a hidden one, which takes the name of the claimed folder when all are written; a folder
-/// that was there before, and may be a mount point or a link's end, is filled instead.
+/// A folder under way. Files go into a hidden one, which takes the name of the claimed folder when all are written; a
+/// folder that was there before, and may be a mount point or a link's end, is filled instead.
 #[derive(Debug)]
 pub struct RunFolder {
     /// Dropped first: the folder around it may be one that goes with the claim.
@@ -42,7 +42,8 @@ impl RunFolder {
     }
 
     /// Gives the files their place; returns the folder. Where somebody has filled it since, it is the next free one for
-    /// a name that was made up, and an error for one that was given: who reads that folder must not find another's result.
+    /// a name that was made up, and an error for one that was given: who reads that folder must not find another's
+    /// result.
     pub fn finish(mut self) -> Result<PathBuf, Failure> {
         let mut named = self.name();
         if named.is_err()

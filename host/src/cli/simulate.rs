@@ -70,7 +70,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     scan.write(path).into_diagnostic()?;
     let (n_angles, n_bins) = (scan.geometry.angles_rad.len(), scan.geometry.n_bins);
     terminal.report(&json!({
-        "output": path.display().to_string(), "angles": n_angles, "bins": n_bins, "noise_std": scan.noise_std, "photons": scan.photons,
+        "output": path.display().to_string(), "angles": n_angles, "bins": n_bins, "noise_std": scan.noise_std,
+        "photons": scan.photons,
     }))?;
     terminal.say(&format!("{}: {n_angles} views of {n_bins} bins of {}", path.display(), arguments.image))?;
     Ok(End::Done)

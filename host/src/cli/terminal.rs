@@ -58,8 +58,8 @@ fn shown(text: &str) -> String {
     harmless(text, |c| c.escape_unicode().to_string())
 }
 
-/// The text as a terminal may show it: characters that move its cursor, change its state or turn the direction of writing
-/// are escaped.
+/// The text as a terminal may show it: characters that move its cursor, change its state or turn the direction of
+/// writing are escaped.
 fn harmless(text: &str, escaped: impl Fn(char) -> String) -> String {
     let acts = |c: char| {
         let turns =

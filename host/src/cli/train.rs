@@ -25,8 +25,8 @@ pub struct Arguments {
     /// A training run that comes with the program: ellipses or ct
     #[arg(long, value_name = "NAME", group = "what", conflicts_with = "config")]
     preset: Option<String>,
-    /// Go on with the run in this folder, from its last checkpoint; with CONFIG or --preset, under a description with more
-    /// or other phases to come
+    /// Go on with the run in this folder, from its last checkpoint; with CONFIG or --preset, under a description with
+    /// more or other phases to come
     #[arg(long, value_name = "RUN", group = "what", conflicts_with = "output")]
     resume: Option<PathBuf>,
     /// Folder of the training slices: npz or npy stacks, DICOM files
@@ -35,8 +35,8 @@ pub struct Arguments {
     /// Folder of the validation slices, of other patients
     #[arg(long, value_name = "FOLDER")]
     validation_data: Option<PathBuf>,
-    /// What computes: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its check]. Bits differ between
-    /// devices; a checkpoint goes on on any, but a run that is to be repeated should stay on one
+    /// What computes: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its check]. Bits differ
+    /// between devices; a checkpoint goes on on any, but a run that is to be repeated should stay on one
     #[arg(long, default_value_t, hide_default_value = true)]
     device: DeviceChoice,
     /// With which factors a GPU's convolutions multiply [default: full]. As for devices, a run that is to be repeated
@@ -89,7 +89,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let ended = ended.into_diagnostic().wrap_err_with(kept)?;
     let validation = trainer.history().validations.last();
     terminal.report(&json!({
-        "output": folder.display().to_string(), "steps": trainer.steps_done(), "done": ended == RunEnd::Done, "skipped": skipped.len(),
+        "output": folder.display().to_string(), "steps": trainer.steps_done(), "done": ended == RunEnd::Done,
+        "skipped": skipped.len(),
         "validation": validation, "device": trainer.device(), "precision": trainer.precision(),
     }))?;
     terminal.say(&match ended {

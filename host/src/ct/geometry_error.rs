@@ -23,8 +23,8 @@ pub enum GeometryError {
     },
     /// A product of counts is beyond what fits into memory.
     #[error(
-        "geometry: {field} of {} x {} values are more than the {PIXELS} that are supported; check the file, or choose a \
-         coarser grid", sides[0], sides[1]
+        "geometry: {field} of {} x {} values are more than the {PIXELS} that are supported; check the file, or \
+         choose a coarser grid", sides[0], sides[1]
     )]
     TooMany {
         /// The image or the sinogram.
@@ -33,7 +33,9 @@ pub enum GeometryError {
         sides: [usize; 2],
     },
     /// A spacing is zero, negative, not a number, or no length that a scanner has.
-    #[error("geometry: `{field}` is {value:e} mm; give a length from {:e} to {:e} mm", LENGTH_MM.start(), LENGTH_MM.end())]
+    #[error(
+        "geometry: `{field}` is {value:e} mm; give a length from {:e} to {:e} mm", LENGTH_MM.start(), LENGTH_MM.end()
+    )]
     Spacing {
         /// The field at fault.
         field: &'static str,

@@ -239,8 +239,8 @@ impl Archive {
         entry.take(self.left as u64 + 1).read_to_end(&mut bytes)?;
         if bytes.len() > self.left || size > self.left as u64 {
             return Err(format!(
-                "array {name} unpacks to {} bytes, more than {UNPACKED_TIMES} times the file and {UNPACKED} in all: save it \
-                 without compression, by numpy.savez",
+                "array {name} unpacks to {} bytes, more than {UNPACKED_TIMES} times the file and {UNPACKED} in all: \
+                 save it without compression, by numpy.savez",
                 size.max(bytes.len() as u64)
             )
             .into());

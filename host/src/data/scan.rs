@@ -103,8 +103,9 @@ pub enum ScanProblem {
     },
     /// A value of the sinogram that no line integral has.
     #[error(
-        "field sinogram is {value:e} at view {view}, bin {bin}, and a line integral here is at most {limit:e}: of counts take \
-         -ln(counts / photons), and mask dead bins; of an image in other units, state attenuation_per_unit_per_mm"
+        "field sinogram is {value:e} at view {view}, bin {bin}, and a line integral here is at most {limit:e}: of \
+         counts take -ln(counts / photons), and mask dead bins; of an image in other units, state \
+         attenuation_per_unit_per_mm"
     )]
     NoLineIntegral {
         /// Row of the sinogram.
@@ -209,8 +210,8 @@ impl Scan {
         let (ends, middle) = (mean(&|bin| bin < n / 16 || bin >= n - n / 16), mean(&|bin| bin.abs_diff(n / 2) < n / 8));
         (middle >= 0.0 && ends > 0.1 && ends > 1.5 * middle).then(|| {
             format!(
-                "line integrals are {ends:.3} at the detector's ends and {middle:.3} in its middle: these look like counts or \
-                 transmissions, of which -ln is to be taken first"
+                "line integrals are {ends:.3} at the detector's ends and {middle:.3} in its middle: these look like \
+                 counts or transmissions, of which -ln is to be taken first"
             )
         })
     }

@@ -37,7 +37,8 @@ fn adjointness(device: &Rc<Device>) -> Result<Check, SlicesError> {
     Ok(transposes("CUDA: projector and adjoint are transposes", &projected.to_vec()?, &smeared.to_vec()?))
 }
 
-/// Rows and columns of two images: more pixels and channels than one block of any kernel takes, and none of its multiples.
+/// Rows and columns of two images: more pixels and channels than one block of any kernel takes, and none of its
+/// multiples.
 const LARGER: (usize, usize) = (96, 80);
 
 /// Distance of h and J_h^T h from the CPU's, relative to them: the largest of one small image and of two larger ones.

@@ -164,7 +164,8 @@ impl Curve {
         for (value, text) in y_axis.ticks() {
             let y = y_axis.place(value);
             *svg += &format!(
-                r#"<path class="grid" d="M{LEFT} {y:.1}H{right}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{text}</text>"#,
+                "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/><text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" \
+                 text-anchor=\"end\">{text}</text>",
                 LEFT - 6.0,
                 y + 4.0
             );
@@ -172,12 +173,15 @@ impl Curve {
         for (value, _) in x_axis.ticks().into_iter().filter(|(value, _)| value.fract() == 0.0) {
             let x = x_axis.place(value);
             *svg += &format!(
-                r#"<path class="grid" d="M{x:.1} {bottom}v4"/><text class="tick" x="{x:.1}" y="{:.1}" text-anchor="middle">{value}</text>"#,
+                "<path class=\"grid\" d=\"M{x:.1} {bottom}v4\"/><text class=\"tick\" x=\"{x:.1}\" y=\"{:.1}\" \
+                 text-anchor=\"middle\">{value}</text>",
                 bottom + 17.0
             );
         }
         *svg += &format!(
-            r#"<path class="axis" d="M{LEFT} {TOP}V{bottom}H{right}"/><text class="label" x="{:.1}" y="{:.1}" text-anchor="middle">iteration</text><text class="label" transform="translate(13 {:.1}) rotate(-90)" text-anchor="middle">{}</text>"#,
+            "<path class=\"axis\" d=\"M{LEFT} {TOP}V{bottom}H{right}\"/><text class=\"label\" x=\"{:.1}\" \
+             y=\"{:.1}\" text-anchor=\"middle\">iteration</text><text class=\"label\" transform=\"translate(13 \
+             {:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
             (LEFT + right) / 2.0,
             HEIGHT - 6.0,
             (TOP + bottom) / 2.0,
@@ -232,7 +236,9 @@ fn hover_points(svg: &mut String, shown: &[(f64, f64)], x_axis: &Axis, y_axis: &
         let anchor = if px > WIDTH / 2.0 { "end" } else { "start" };
         let (tx, ty) = (if px > WIDTH / 2.0 { px - 8.0 } else { px + 8.0 }, (py - 9.0).max(TOP + 9.0));
         *svg += &format!(
-            r#"<g class="point"><rect x="{:.1}" y="{TOP}" width="{band:.1}" height="{:.1}"/><circle cx="{px:.1}" cy="{py:.1}" r="4"/><text x="{tx:.1}" y="{ty:.1}" text-anchor="{anchor}">{x}: {}</text></g>"#,
+            "<g class=\"point\"><rect x=\"{:.1}\" y=\"{TOP}\" width=\"{band:.1}\" height=\"{:.1}\"/><circle \
+             cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"4\"/><text x=\"{tx:.1}\" y=\"{ty:.1}\" text-anchor=\"{anchor}\">{x}: \
+             {}</text></g>",
             px - band / 2.0,
             HEIGHT - BOTTOM - TOP,
             short(*y)

@@ -100,8 +100,8 @@ fn figure(picture: &Picture) -> Result<String, ReportError> {
     let merits_in_words = merits.iter().map(|merit| format!(", {merit}")).collect::<String>();
     Ok(format!(
         "<figure>\n<img alt=\"{caption}, {size}, {window}{merits_in_words}\" width=\"{}\" height=\"{}\" \
-         src=\"data:image/png;base64,{}\">\n<figcaption><strong>{caption}</strong>{}<small>{window}</small></figcaption>\n\
-         </figure>\n",
+         src=\"data:image/png;base64,{}\">\n<figcaption><strong>{caption}</strong>{}<small>{window}</small>\
+         </figcaption>\n</figure>\n",
         picture.image.width,
         picture.image.height,
         BASE64.encode(picture.png()?),
@@ -159,8 +159,8 @@ fn results(table: &Table) -> String {
     let note =
         if table.note.is_empty() { String::new() } else { format!("<p class=\"note\">{}</p>\n", escape(&table.note)) };
     format!(
-        "<div class=\"scroll\">\n<table>\n<caption>{}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n\
-         </table>\n</div>\n{note}",
+        "<div class=\"scroll\">\n<table>\n<caption>{}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\
+         </tbody>\n</table>\n</div>\n{note}",
         escape(&table.title)
     )
 }
@@ -170,7 +170,8 @@ fn run_description(toml: &str) -> String {
         return String::new();
     }
     format!(
-        "<section>\n<details>\n<summary>Run description (TOML)</summary>\n<pre><code>{}</code></pre>\n</details>\n</section>\n",
+        "<section>\n<details>\n<summary>Run description (TOML)</summary>\n<pre><code>{}</code></pre>\n\
+         </details>\n</section>\n",
         escape(toml)
     )
 }

@@ -32,7 +32,8 @@ impl OptimiserState {
         let OptimiserConfig { beta_1, beta_2, epsilon, clip_norm, average_decay } = *config;
         let steps = self.steps as f64;
         let scale = (clip_norm / norm.max(f64::MIN_POSITIVE)).min(1.0) as f32;
-        // rate * (m / (1 - beta_1^k)) / (sqrt(v / (1 - beta_2^k)) + epsilon), with the corrections taken out of the loop.
+        // rate * (m / (1 - beta_1^k)) / (sqrt(v / (1 - beta_2^k)) + epsilon), with the corrections taken out of the
+        // loop.
         let correction = (1.0 - libm::pow(beta_2, steps)).sqrt();
         let rate = (rate * correction / (1.0 - libm::pow(beta_1, steps))) as f32;
         let epsilon = (epsilon * correction) as f32;

@@ -1,4 +1,5 @@
-//! Samples of training: a crop of an image, turned and flipped, under noise. Sample number n is the same whenever it is made.
+//! Samples of training: a crop of an image, turned and flipped, under noise. Sample number n is the same whenever it is
+//! made.
 
 use super::config::Smoothing;
 use super::images::{Images, below};

@@ -1,4 +1,5 @@
-//! The state of a training run in one file: a safetensors file of the optimiser's vectors, with the run and its history.
+//! The state of a training run in one file: a safetensors file of the optimiser's vectors, with the run and its
+//! history.
 
 use super::adam::OptimiserState;
 use super::config::TrainingConfig;

@@ -31,8 +31,8 @@ pub struct TrainingConfig {
     /// What is measured while training.
     #[serde(default)]
     pub validation: ValidationConfig,
-    /// Goes into the weights: in how many steps the preconditioned method is to reconstruct with them. A sweep over images
-    /// of no test finds it out.
+    /// Goes into the weights: in how many steps the preconditioned method is to reconstruct with them. A sweep over
+    /// images of no test finds it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preconditioned_steps: Option<u32>,
     /// One after the other.
@@ -138,8 +138,8 @@ impl Default for ValidationConfig {
     }
 }
 
-/// Steps with one loss and one kind of batch. The learning rate rises linearly over the warm-up, then falls along half a
-/// cosine.
+/// Steps with one loss and one kind of batch. The learning rate rises linearly over the warm-up, then falls along half
+/// a cosine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
@@ -218,8 +218,8 @@ impl TrainingConfig {
         self.phase.iter().fold(0, |sum, phase| sum.saturating_add(phase.steps))
     }
 
-    /// Bytes that training takes at least: the vectors of the optimiser, and what the layers of the largest phase give, once for
-    /// the pass forward and once for the one back.
+    /// Bytes that training takes at least: the vectors of the optimiser, and what the layers of the largest phase give,
+    /// once for the pass forward and once for the one back.
     pub(super) fn least_bytes(&self, images_at_a_time: usize) -> u64 {
         const VECTORS: u64 = 6;
         let of_phase = |phase: &Phase| {
@@ -243,8 +243,8 @@ impl TrainingConfig {
         None
     }
 
-    /// Whether a run under `self` that has made `steps` steps is also one under `longer`, so that it may go on under it:
-    /// all that decides those steps is the same.
+    /// Whether a run under `self` that has made `steps` steps is also one under `longer`, so that it may go on under
+    /// it: all that decides those steps is the same.
     #[must_use]
     pub fn is_begin_of(&self, longer: &Self, steps: u64) -> bool {
         let fixed = |config: &Self| Self {

@@ -39,7 +39,9 @@ pub enum FolderError {
         source: csv::Error,
     },
     /// Nothing usable.
-    #[error("{}: no slice of {size} x {size} pixels; {n_files} files were looked at{}", path.display(), examples(skipped))]
+    #[error(
+        "{}: no slice of {size} x {size} pixels; {n_files} files were looked at{}", path.display(), examples(skipped)
+    )]
     Empty {
         /// The folder.
         path: PathBuf,

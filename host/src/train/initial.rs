@@ -4,8 +4,8 @@ use crate::unet::{Architecture, layers};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// Uniform weights and biases within 1/sqrt(fan-in), as PyTorch draws them; norms are the identity. The last layer of every
-/// residual branch and of the network is zero, so that h starts as that of a Gaussian \[DN21\].
+/// Uniform weights and biases within 1/sqrt(fan-in), as PyTorch draws them; norms are the identity. The last layer of
+/// every residual branch and of the network is zero, so that h starts as that of a Gaussian \[DN21\].
 pub(super) fn parameters(architecture: &Architecture, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let mut parameters = Vec::new();
     let mut fan_in = 1;

@@ -82,8 +82,8 @@ pub enum TrainError {
     Report(#[from] ReportError),
     /// The optimisation has left all bounds.
     #[error(
-        "diverged in step {step}: loss {loss:.3e} per pixel, gradient norm {gradient_norm:.3e}; lower `learning_rate`, or \
-         lengthen `warm_up`; nothing of this step has been kept"
+        "diverged in step {step}: loss {loss:.3e} per pixel, gradient norm {gradient_norm:.3e}; lower `learning_rate`, \
+         or lengthen `warm_up`; nothing of this step has been kept"
     )]
     Diverged {
         /// The step, counted from 1.

@@ -23,8 +23,9 @@ const LARGEST_LOSS: f64 = 1e3;
 /// A training run between two steps.
 ///
 /// Step k is a function of the configuration, k and the state before it, so a run that is continued from a checkpoint
-/// gives the same bits as one that was never stopped, with any number of threads. On another device the sums have another
-/// order and the bits are others: a checkpoint may move, but a run that is to be repeated should stay where it began.
+/// gives the same bits as one that was never stopped, with any number of threads. On another device the sums have
+/// another order and the bits are others: a checkpoint may move, but a run that is to be repeated should stay where it
+/// began.
 #[derive(Debug)]
 pub struct Trainer {
     images: Images,
@@ -96,8 +97,8 @@ impl Trainer {
         Ok(Self { images, checkpoint, device: RunDevice::Cpu, workspace: None })
     }
 
-    /// The run on a device of choice, at a precision, instead of the CPU; and why `auto` took no GPU, if it is worth a word. `auto` takes one
-    /// whose gradient of the first weights is the CPU's. Validation stays on the CPU.
+    /// The run on a device of choice, at a precision, instead of the CPU; and why `auto` took no GPU, if it is worth a
+    /// word. `auto` takes one whose gradient of the first weights is the CPU's. Validation stays on the CPU.
     ///
     /// # Errors
     /// `Device`, when the GPU that was asked for cannot be used, or the CPU is asked for TF32.
@@ -165,8 +166,9 @@ impl Trainer {
     /// One step of the optimiser; returns its loss per pixel. Nothing happens when all phases are done.
     ///
     /// # Errors
-    /// `Diverged`, when the loss or its gradient is not finite, or the loss is beyond all reason; the state is then as it was before.
-    /// `Network`, when the crop does not fit the network; `Device`, when the GPU fails or has too little memory.
+    /// `Diverged`, when the loss or its gradient is not finite, or the loss is beyond all reason; the state is then as
+    /// it was before. `Network`, when the crop does not fit the network; `Device`, when the GPU fails or has too little
+    /// memory.
     pub fn step(&mut self) -> Result<f64, TrainError> {
         let start = Instant::now();
         let done = self.steps_done();
@@ -229,8 +231,8 @@ impl Trainer {
         Ok(Workspace { crop, network, batches, ready: None, part: zeros.clone(), gradient: zeros })
     }
 
-    /// Loss per pixel of the samples from number `first` on, and its gradient. The samples that come next are made while the
-    /// network works; behind the `last` step of a phase there are none that would be like these.
+    /// Loss per pixel of the samples from number `first` on, and its gradient. The samples that come next are made
+    /// while the network works; behind the `last` step of a phase there are none that would be like these.
     fn gradient(&self, workspace: &mut Workspace, phase: &Phase, first: u64, last: bool) -> Result<f64, TrainError> {
         let Workspace { crop, network, batches, ready, part, gradient } = workspace;
         let (state, sampler) = (&self.checkpoint.state, self.sampler(phase));

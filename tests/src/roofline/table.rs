@@ -50,10 +50,14 @@ pub fn markdown(device: &Rc<Device>, prior: &Weights, sides: &[usize]) -> Outcom
     let cards = Gpu::cards();
     let mut text = format!(
         "# How long the kernels should take at least\n\
-         Estimates, not measurements: printed by `cargo run --release --example cuda_roofline -- --table`, which lists the\n\
-         launches on any driver and makes none of them. A launch takes 2 us, and the longer of its arithmetic and its traffic\n\
-         (`src/work/` says what counts). Arithmetic: at the card's peak as far as the inner loop lets it (`SASS.md`), less with\n\
-         too few warps to fill the card. That kernels wait for each other is not in it. Prior `ellipses`, {VIEWS} views,\n\
+         Estimates, not measurements: printed by `cargo run --release --example cuda_roofline -- --table`, which \
+         lists the\n\
+         launches on any driver and makes none of them. A launch takes 2 us, and the longer of its arithmetic and its \
+         traffic\n\
+         (`src/work/` says what counts). Arithmetic: at the card's peak as far as the inner loop lets it (`SASS.md`), \
+         less with\n\
+         too few warps to fill the card. That kernels wait for each other is not in it. Prior `ellipses`, {VIEWS} \
+         views,\n\
          {SOLVE_STEPS} conjugate gradient steps; the limit is what most of the time goes to.\n\n\
          ## Whole, in ms for one slice / for a slice of sixteen in lockstep\n\
          | | card |{}\n|---|---|{}\n",

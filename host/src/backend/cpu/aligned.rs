@@ -5,8 +5,8 @@ use std::ops::{Deref, DerefMut};
 /// Values of a cache line of 64 bytes.
 pub(crate) const LINE: usize = 16;
 
-/// Values of which the first begins a cache line: the widest vectors are as long as a line, and one that straddles two costs
-/// twice as much to read, and more to write.
+/// Values of which the first begins a cache line: the widest vectors are as long as a line, and one that straddles two
+/// costs twice as much to read, and more to write.
 #[derive(Debug, Default)]
 pub(crate) struct Aligned {
     /// Up to a line longer than what is used of it. Never grows, so the values stay where they are.

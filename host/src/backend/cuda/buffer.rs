@@ -90,7 +90,8 @@ impl<T: Plain> Buffer<T> {
         Address::new(self.bytes.as_device_ptr().as_raw())
     }
 
-    /// Copies `values` to the place `first`. They may change when this returns: a copy of them is what the device reads.
+    /// Copies `values` to the place `first`. They may change when this returns: a copy of them is what the device
+    /// reads.
     ///
     /// # Errors
     /// `Failed`.
@@ -108,7 +109,8 @@ impl<T: Plain> Buffer<T> {
         let doing = || while_doing("copying to the device");
         let to = &mut self.bytes.index(range);
         if bytes.len() > Outbox::CAPACITY {
-            // SAFETY: the borrow of `values` outlives the copy, which ends before this returns; the range is of this buffer.
+            // SAFETY: the borrow of `values` outlives the copy, which ends before this returns; the range is of this
+            // buffer.
             unsafe { to.async_copy_from(bytes, self.device.stream()) }.map_err(doing())?;
             self.device.synchronise()?;
         } else {

@@ -1,8 +1,8 @@
 //! The driver's functions, found at run time, so that the program links and starts on machines without a driver.
 //!
-//! `cust` calls the functions of the driver's library by name, as if it were linked with it. They are defined here: each
-//! looks for its namesake in `libcuda.so.1` when it is first called, and hands the call on. Without a driver, or in one
-//! that lacks the function, it returns the error that the driver itself has for that.
+//! `cust` calls the functions of the driver's library by name, as if it were linked with it. They are defined here:
+//! each looks for its namesake in `libcuda.so.1` when it is first called, and hands the call on. Without a driver, or
+//! in one that lacks the function, it returns the error that the driver itself has for that.
 #![allow(unsafe_code, non_snake_case, clippy::many_single_char_names)]
 
 use libloading::Library;

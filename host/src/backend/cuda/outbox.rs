@@ -4,8 +4,8 @@
 use super::error::{DeviceError, while_doing};
 use cust::memory::LockedBuffer;
 
-/// Page-locked memory that is filled from the front; what was read is given up all at once, when the device was waited for.
-/// A copy from other memory may be read late, too: where device and host share their page tables.
+/// Page-locked memory that is filled from the front; what was read is given up all at once, when the device was waited
+/// for. A copy from other memory may be read late, too: where device and host share their page tables.
 pub(super) struct Outbox {
     bytes: LockedBuffer<u8>,
     used: usize,

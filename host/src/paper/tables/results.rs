@@ -44,7 +44,8 @@ pub struct Row {
 /// Image, start, method: what names a row.
 type Key = (usize, usize, String);
 
-/// All rows, in the order of image, start and method, whatever the order they were computed in, and by how many processes.
+/// All rows, in the order of image, start and method, whatever the order they were computed in, and by how many
+/// processes.
 #[derive(Debug)]
 pub struct Results {
     folder: PathBuf,
@@ -80,8 +81,8 @@ impl Results {
         self.rows.insert((row.image, row.start, row.method.clone()), row);
     }
 
-    /// Adds a row to the file, and takes in what other processes have added: whoever reads it sees all rows before, or this
-    /// one too.
+    /// Adds a row to the file, and takes in what other processes have added: whoever reads it sees all rows before, or
+    /// this one too.
     ///
     /// # Errors
     /// [`EvaluateError::Damaged`], [`EvaluateError::File`].
