@@ -8,7 +8,7 @@
 #![allow(missing_docs)]
 
 use gradus::backend::cpu::{CpuSlices, Network};
-use gradus::backend::{Slice, Slices, View};
+use gradus::backend::{Drift, Slice, Slices};
 use gradus::ct::Projector;
 use gradus::data::ellipses::ellipses;
 use gradus::image::Image;
@@ -41,7 +41,7 @@ impl Case<'_> {
         let network = Network::new(self.prior, geometry.height, geometry.width, CpuSlices::LANES)?;
         let (data, start) = (self.measurement.sinogram.clone(), vec![0.0; geometry.image_len()]);
         let slice = Slice { data, start, objective: self.homotopy.objective() };
-        Ok(CpuSlices::new(Projector::new(geometry)?, network, vec![slice])?.with_view(View::DriftFree))
+        Ok(CpuSlices::new(Projector::new(geometry)?, network, vec![slice])?.with_drift(Drift::DriftFree))
     }
 
     /// The directions that solve; a trial passes below the largest of the last `remembered` values of `f`.

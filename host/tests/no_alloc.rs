@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use gradus::backend::cpu::{CpuSlices, Network, TrainingBatch, TrainingNetwork};
-use gradus::backend::{Slice, Slices, View};
+use gradus::backend::{Drift, Slice, Slices};
 use gradus::ct::{Geometry, Projector};
 use gradus::unet::Weights;
 use gradus_core::{
@@ -68,14 +68,14 @@ fn nothing_is_allocated_once_all_is_made() {
         }
         let after = ALLOCATIONS.load(Ordering::Relaxed);
         assert_eq!(after - before, 0, "allocations in 20 passes");
-        iterations_allocate_nothing(&weights, algorithm_2(), View::Diffused);
-        iterations_allocate_nothing(&weights, preconditioned(), View::DriftFree);
+        iterations_allocate_nothing(&weights, algorithm_2(), Drift::Diffused);
+        iterations_allocate_nothing(&weights, preconditioned(), Drift::DriftFree);
         training_steps_allocate_nothing(&weights);
     });
 }
 
 /// The first two iterations may fill what is made once.
-fn iterations_allocate_nothing<S: Solver + Copy>(weights: &Weights, solver: S, view: View) {
+fn iterations_allocate_nothing<S: Solver + Copy>(weights: &Weights, solver: S, drift: Drift) {
     let (size, n_slices) = (32, 2);
     let projector = Projector::new(Geometry::covering(size, size, 12)).unwrap();
     let slice = Slice {
@@ -84,7 +84,7 @@ fn iterations_allocate_nothing<S: Solver + Copy>(weights: &Weights, solver: S, v
         objective: solver.objective(),
     };
     let network = Network::new(weights, size, size, CpuSlices::LANES * n_slices).unwrap();
-    let mut slices = CpuSlices::new(projector, network, vec![slice; n_slices]).unwrap().with_view(view);
+    let mut slices = CpuSlices::new(projector, network, vec![slice; n_slices]).unwrap().with_drift(drift);
     let (mut counts, mut room) = (Vec::with_capacity(60), Room::<2>::new());
     let mut runs = [Run::new(solver), Run::new(solver)];
     drive_in_lockstep(&mut runs, &mut slices, &mut room, |completed, slices| {

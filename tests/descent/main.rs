@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use gradus::backend::cpu::{CpuSlices, Network};
-use gradus::backend::{Slice, View};
+use gradus::backend::{Drift, Slice};
 use gradus::ct::{Geometry, Projector, relative_gaussian};
 use gradus::data::ellipses::ellipses;
 use gradus::unet::{Parametrisation, Weights};
@@ -28,12 +28,12 @@ struct Judge {
     /// One for each line integral.
     weights: Vec<f64>,
     network: ReferenceNetwork,
-    view: View,
+    drift: Drift,
     level: Level,
 }
 
 impl Judge {
-    fn new(data: &[f32], weights_of_data: &[f32], view: View, level: Level) -> Self {
+    fn new(data: &[f32], weights_of_data: &[f32], drift: Drift, level: Level) -> Self {
         let mut projector = projector();
         let columns = (0..SIDE * SIDE)
             .map(|pixel| {
@@ -58,7 +58,7 @@ impl Judge {
         let named = tensors.map(|(name, t)| (name.clone(), t.data.iter().copied().map(f64::from).collect())).collect();
         let network = ReferenceNetwork { architecture, weights: named };
         let exact = |values: &[f32]| values.iter().copied().map(f64::from).collect();
-        Self { columns, data: exact(data), weights: exact(weights_of_data), network, view, level }
+        Self { columns, data: exact(data), weights: exact(weights_of_data), network, drift, level }
     }
 
     fn residual(&self, x: &[f64]) -> Vec<f64> {
@@ -79,8 +79,8 @@ impl Judge {
         };
         let sigma = nu / gamma;
         let total = sigma.hypot(spread);
-        let drift = if self.view == View::Diffused { gamma } else { 1.0 };
-        let centred: Vec<f64> = x.iter().map(|x| x / drift - mean).collect();
+        let factor = if self.drift == Drift::Diffused { gamma } else { 1.0 };
+        let centred: Vec<f64> = x.iter().map(|x| x / factor - mean).collect();
         let input: Vec<f64> = centred.iter().map(|x| x / total).collect();
         let u = self.network.forward(&input, SIDE, SIDE, t);
         centred.iter().zip(u).map(|(x, u)| sigma / (total * total) * x - spread / total * u).collect()
@@ -146,7 +146,7 @@ fn drive(solver: impl Solver, slices: &mut CpuSlices, mut observe: impl FnMut(&R
 fn changes_of_f_are_right_to_four_digits() {
     let data = data();
     let objective = Level { t: 1e-3, prior_weight: 0.3 };
-    let judge = Judge::new(&data, &vec![1.0; data.len()], View::Diffused, objective);
+    let judge = Judge::new(&data, &vec![1.0; data.len()], Drift::Diffused, objective);
     let mut slices = slices(&data, objective);
     for t in [0.8, 0.3, 0.05, 1e-3] {
         let level = if t == objective.t { objective } else { Level { t, prior_weight: 2.0 } };
@@ -172,7 +172,7 @@ fn every_accepted_step_lowers_f_in_f64() {
     let weight = RegularisationWeight::NoiseToSignal { alpha: 5.0, early: 0.0, kernel: PerturbationKernel::VP };
     let homotopy = Homotopy { schedule, weight };
     let solver = GradientLike::new(homotopy, StepCandidate::BARZILAI_BORWEIN, Backtracking::DEFAULT, 0.0).unwrap();
-    let judge = Judge::new(&data, &vec![1.0; data.len()], View::Diffused, solver.objective());
+    let judge = Judge::new(&data, &vec![1.0; data.len()], Drift::Diffused, solver.objective());
     let mut slices = slices(&data, solver.objective());
     let (mut last, mut steps) = (start(), 0);
     let status = drive(solver, &mut slices, |record, slices| {
@@ -201,8 +201,8 @@ fn every_tested_step_of_the_preconditioned_method_lowers_f_in_f64() {
     let kernel = PerturbationKernel::VP;
     let solver = Preconditioned::new(homotopy, kernel, 8, Backtracking::DEFAULT, 0.0).unwrap();
     let solver = solver.with_approach(3);
-    let judge = Judge::new(&data, &weights, View::DriftFree, solver.objective());
-    let slices = slices(&data, solver.objective()).with_view(View::DriftFree);
+    let judge = Judge::new(&data, &weights, Drift::DriftFree, solver.objective());
+    let slices = slices(&data, solver.objective()).with_drift(Drift::DriftFree);
     let mut slices = slices.with_weights(&[Some(&weights)]).unwrap();
     let (mut last, mut steps) = (start(), 0);
     let end = drive(solver, &mut slices, |record, slices| {
@@ -233,11 +233,11 @@ fn directions_solve_the_damped_normal_equations() {
     let kernel = PerturbationKernel::VP;
     let solver = Preconditioned::new(homotopy, kernel, 60, Backtracking::DEFAULT, 0.0).unwrap();
     let level = solver.objective();
-    let judge = Judge::new(&data, &vec![1.0; data.len()], View::DriftFree, level);
-    let mut at_gradient = slices(&data, level).with_view(View::DriftFree);
+    let judge = Judge::new(&data, &vec![1.0; data.len()], Drift::DriftFree, level);
+    let mut at_gradient = slices(&data, level).with_drift(Drift::DriftFree);
     direction(&mut at_gradient, level);
     let gradient: Vec<f64> = at_gradient.search_direction(0).iter().map(|d| -f64::from(*d / level.t)).collect();
-    let (mut slices, mut step) = (slices(&data, level).with_view(View::DriftFree), 0.0);
+    let (mut slices, mut step) = (slices(&data, level).with_drift(Drift::DriftFree), 0.0);
     let end = drive(solver, &mut slices, |record, _| {
         step = f64::from(record.step);
         false

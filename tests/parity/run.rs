@@ -4,7 +4,7 @@ use crate::network::small;
 use crate::support::{assert_close, signed};
 use gradus::backend::cpu::{CpuSlices, Network};
 use gradus::backend::cuda::{CudaSlices, Device};
-use gradus::backend::{DeviceChoice, Precision, Slice, Slices, Traffic, View};
+use gradus::backend::{DeviceChoice, Drift, Precision, Slice, Slices, Traffic};
 use gradus::ct::{Geometry, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::reconstruct::{
@@ -26,10 +26,10 @@ const LOCKSTEPS: u32 = 5;
 
 /// The main job, smaller: the embedded prior, ten levels, 32 x 32 pixels.
 pub fn same_run(_: &Rc<Device>) {
-    compare(&algorithm_2(View::Diffused, 10), 1.0, &Simulation { angles: 15, ..Simulation::default() });
+    compare(&algorithm_2(Drift::Diffused, 10), 1.0, &Simulation { angles: 15, ..Simulation::default() });
 }
 
-/// The default method on counted photons, with a mean of two runs; and Algorithm 2 under the drift-free view.
+/// The default method on counted photons, with a mean of two runs; and Algorithm 2 without drift.
 pub fn same_runs_without_drift(_: &Rc<Device>) {
     let simulation = Simulation { angles: 15, photons: Some(1e4), ..Simulation::default() };
     let solved = SolvedSettings {
@@ -40,12 +40,12 @@ pub fn same_runs_without_drift(_: &Rc<Device>) {
         restart_steps: 2,
         ..SolvedSettings::default()
     };
-    compare(&Settings::Solved(solved), 0.05, &simulation);
-    compare(&algorithm_2(View::DriftFree, 2), 0.05, &simulation);
+    compare(&Settings::Preconditioned(solved), 0.05, &simulation);
+    compare(&algorithm_2(Drift::DriftFree, 2), 0.05, &simulation);
 }
 
-fn algorithm_2(view: View, steps: u32) -> Settings {
-    let graduated = GraduatedSettings { view, steps, ..GraduatedSettings::default() };
+fn algorithm_2(drift: Drift, steps: u32) -> Settings {
+    let graduated = GraduatedSettings { drift, steps, ..GraduatedSettings::default() };
     Settings::GradientLike(GradientLikeSettings { graduated, ..GradientLikeSettings::default() })
 }
 
@@ -101,19 +101,19 @@ pub fn slice(geometry: &Geometry, seed: u64, objective: Level) -> Slice {
     Slice { data, start: signed(geometry.image_len(), 100 + seed), objective }
 }
 
-/// Three slices of 12 x 20 pixels, two of which count photons where the view is drift-free.
+/// Three slices of 12 x 20 pixels, two of which count photons where there is no drift.
 struct Scans {
     geometry: Geometry,
     prior: Weights,
-    view: View,
+    drift: Drift,
     counts: Vec<f32>,
 }
 
 impl Scans {
-    fn new(view: View) -> Self {
+    fn new(drift: Drift) -> Self {
         let geometry = Geometry::covering(12, 20, 7);
         let counts = (0..geometry.sinogram_len()).map(|i| 0.5 + (i % 3) as f32).collect();
-        Self { geometry, prior: small(), view, counts }
+        Self { geometry, prior: small(), drift, counts }
     }
 
     fn slices<S: Solver>(&self, numbers: Range<usize>, solver: fn(usize) -> S) -> Vec<Slice> {
@@ -121,7 +121,7 @@ impl Scans {
     }
 
     fn weights(&self, numbers: Range<usize>) -> Vec<Option<&[f32]>> {
-        let counts = |number| (self.view == View::DriftFree && number != 1).then_some(self.counts.as_slice());
+        let counts = |number| (self.drift == Drift::DriftFree && number != 1).then_some(self.counts.as_slice());
         numbers.map(counts).collect()
     }
 
@@ -129,26 +129,26 @@ impl Scans {
         let (projector, lanes) = (Projector::new(self.geometry.clone()).unwrap(), CpuSlices::LANES * numbers.len());
         let network = Network::new(&self.prior, self.geometry.height, self.geometry.width, lanes).unwrap();
         let slices = CpuSlices::new(projector, network, self.slices(numbers.clone(), solver)).unwrap();
-        slices.with_view(self.view).with_weights(&self.weights(numbers)).unwrap()
+        slices.with_drift(self.drift).with_weights(&self.weights(numbers)).unwrap()
     }
 
     fn on_gpu<S: Solver>(&self, device: &Rc<Device>, numbers: Range<usize>, solver: fn(usize) -> S) -> CudaSlices {
         let slices = self.slices(numbers.clone(), solver);
         let slices = CudaSlices::new(device, self.geometry.clone(), &self.prior, &slices).unwrap();
-        slices.with_view(self.view).with_weights(&self.weights(numbers)).unwrap()
+        slices.with_drift(self.drift).with_weights(&self.weights(numbers)).unwrap()
     }
 }
 
 /// Slices in lockstep end where each ends alone, bit for bit, on either backend.
 pub fn lockstep(device: &Rc<Device>) {
-    let scans = Scans::new(View::Diffused);
+    let scans = Scans::new(Drift::Diffused);
     same_bits(gradient_like, |numbers| scans.on_cpu(numbers, gradient_like));
     same_bits(gradient_like, |numbers| scans.on_gpu(device, numbers, gradient_like));
 }
 
 /// The same for the default method.
 pub fn solves_in_lockstep(device: &Rc<Device>) {
-    let scans = Scans::new(View::DriftFree);
+    let scans = Scans::new(Drift::DriftFree);
     same_bits(preconditioned, |numbers| scans.on_cpu(numbers, preconditioned));
     same_bits(preconditioned, |numbers| scans.on_gpu(device, numbers, preconditioned));
 }

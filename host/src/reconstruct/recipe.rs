@@ -3,7 +3,7 @@
 use super::method_settings::{BacktrackingSettings, GraduatedSettings, SolvedSettings, Start, WeightRule};
 use super::settings::Settings;
 use super::{Measurement, ReconstructError};
-use crate::backend::View;
+use crate::backend::Drift;
 use crate::unet::Weights;
 use gradus_core::{
     Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel, Preconditioned,
@@ -24,7 +24,7 @@ pub(super) struct Recipe {
     pub(super) alpha: f64,
     /// `alpha` is to be searched for, by the discrepancy principle.
     pub(super) searches: bool,
-    pub(super) view: View,
+    pub(super) drift: Drift,
     pub(super) mirrors: bool,
     /// Line integrals count by their photons, where the scan says how many there were.
     pub(super) weighted: bool,
@@ -137,16 +137,16 @@ fn graduated(
     problem: &Problem<'_>,
     solver: impl FnOnce(Homotopy, (StepCandidate, Backtracking)) -> Result<Solvers, SettingsError>,
 ) -> Result<Recipe, SettingsError> {
-    let is_diffused = own.view == View::Diffused;
+    let is_diffused = own.drift == Drift::Diffused;
     let usual = if is_diffused { GraduatedSettings::ALPHA_PER_STD * problem.noise_std } else { problem.variance() };
     let alpha = problem.alpha.or(own.alpha).unwrap_or(usual);
-    let weight = match own.view {
-        View::Diffused => RegularisationWeight::NoiseToSignal {
+    let weight = match own.drift {
+        Drift::Diffused => RegularisationWeight::NoiseToSignal {
             alpha: alpha as f32,
             early: own.early_weight as f32,
             kernel: problem.kernel(),
         },
-        View::DriftFree => RegularisationWeight::Constant(alpha as f32),
+        Drift::DriftFree => RegularisationWeight::Constant(alpha as f32),
     };
     let search = &own.line_search;
     let (first, factor) = (search.first as f32, search.factor as f32);
@@ -159,7 +159,7 @@ fn graduated(
         start: own.start,
         alpha,
         searches: false,
-        view: own.view,
+        drift: own.drift,
         mirrors: false,
         weighted: false,
         restarts: None,
@@ -197,7 +197,7 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, Reconst
         start: own.start,
         alpha: alpha.unwrap_or(problem.variance()),
         searches: alpha.is_none() && own.weight == WeightRule::Discrepancy,
-        view: View::DriftFree,
+        drift: Drift::DriftFree,
         mirrors: own.mirrors,
         weighted: own.weighted,
         restarts: restarts.transpose().map_err(|error: SettingsError| error)?,

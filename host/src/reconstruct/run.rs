@@ -16,18 +16,18 @@ pub(super) fn run(tasks: &[Task<'_>], prior: &PlacedPrior<'_>, observer: Observe
     let (geometry, recipe) = (first.measurement.geometry.clone(), &first.recipe);
     let slices: Vec<Slice> = tasks.iter().map(Task::slice).collect::<Result<_, _>>()?;
     let weights: Vec<Option<&[f32]>> = tasks.iter().map(Task::weights).collect();
-    let (view, mirrors) = (recipe.view, recipe.mirrors);
+    let (drift, mirrors) = (recipe.drift, recipe.mirrors);
     let results = match &prior.opened {
         Opened::Cpu(_) => {
             let lanes = CpuSlices::LANES * slices.len();
             let network = Network::new(prior.weights, geometry.height, geometry.width, lanes)?;
             let slices = CpuSlices::new(Projector::new(geometry)?, network, slices)?;
-            let slices = slices.with_view(view).with_mirrors(mirrors).with_weights(&weights)?;
+            let slices = slices.with_drift(drift).with_mirrors(mirrors).with_weights(&weights)?;
             average::run(Course::new(tasks, slices, observer))?
         }
         Opened::Cuda(device) => {
             let slices = CudaSlices::new(device, geometry, prior.weights, &slices)?;
-            let slices = slices.with_view(view).with_mirrors(mirrors).with_weights(&weights)?;
+            let slices = slices.with_drift(drift).with_mirrors(mirrors).with_weights(&weights)?;
             average::run(Course::new(tasks, slices, observer))?
         }
     };

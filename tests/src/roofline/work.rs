@@ -4,7 +4,7 @@ use gradus::backend::cpu::TrainingBatch;
 use gradus::backend::cuda::projector::CudaProjector;
 use gradus::backend::cuda::vector::Lanes;
 use gradus::backend::cuda::{Buffer, CudaNetwork, CudaSlices, CudaTrainingNetwork, Device, DeviceError, Launched};
-use gradus::backend::{Slice, View};
+use gradus::backend::{Drift, Slice};
 use gradus::ct::Geometry;
 use gradus::unet::Weights;
 use gradus_core::{Answer, Batch, Level, Request};
@@ -70,7 +70,7 @@ fn slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<CudaSlic
 /// On a scan that counts photons.
 fn weighted_slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<CudaSlices> {
     let weights = vec![1.0; Geometry::covering(side, side, VIEWS).sinogram_len()];
-    Ok(slices(device, prior, side)?.with_view(View::DriftFree).with_weights(&[Some(&weights)])?)
+    Ok(slices(device, prior, side)?.with_drift(Drift::DriftFree).with_weights(&[Some(&weights)])?)
 }
 
 /// A solve is listed with all its iterations.

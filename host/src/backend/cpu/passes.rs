@@ -1,7 +1,7 @@
 //! The network of several slices: which of its lanes a pass goes through.
 
 use super::network::Network;
-use crate::backend::{Mirror, View};
+use crate::backend::{Drift, Mirror};
 
 /// A network with two lanes for each of n slices, lane s for the objective and lane n + s for the level of the
 /// direction, and the images, levels and products of its lanes.
@@ -10,7 +10,7 @@ use crate::backend::{Mirror, View};
 /// have gaps between them: each is computed the same way in any company.
 pub(super) struct Passes {
     network: Network,
-    view: View,
+    drift: Drift,
     /// Pixels of an image.
     n: usize,
     images: Vec<f32>,
@@ -24,12 +24,12 @@ pub(super) struct Passes {
 }
 
 impl Passes {
-    /// The passes of a network for images under a view.
+    /// The passes of a network for images taken as diffused.
     pub(super) fn new(network: Network) -> Self {
         let (lanes, n) = (network.n_lanes(), network.image_len());
         let images = || vec![0.0; lanes * n];
         Self {
-            view: View::Diffused,
+            drift: Drift::Diffused,
             n,
             images: images(),
             levels: vec![0.0; lanes],
@@ -42,16 +42,16 @@ impl Passes {
         }
     }
 
-    /// Another view from now on.
-    pub(super) fn set_view(&mut self, view: View) {
-        self.view = view;
+    /// Another drift from now on.
+    pub(super) fn set_drift(&mut self, drift: Drift) {
+        self.drift = drift;
     }
 
     /// The factor on an image on its way into the network.
     fn input_scale(&self, t: f32) -> f32 {
-        match self.view {
-            View::Diffused => 1.0,
-            View::DriftFree => self.network.perturbation_kernel().at(t.into()).mean_scale as f32,
+        match self.drift {
+            Drift::Diffused => 1.0,
+            Drift::DriftFree => self.network.perturbation_kernel().at(t.into()).mean_scale as f32,
         }
     }
 

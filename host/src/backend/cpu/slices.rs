@@ -4,12 +4,12 @@ use super::data_term::DataTerm;
 use super::network::Network;
 use super::passes::Passes;
 use super::state::{Held, State};
-use crate::backend::{Counters, Mirror, Slice, Slices, Traffic, View};
+use crate::backend::{Counters, Drift, Mirror, Slice, Slices, Traffic};
 use crate::ct::{ProjectionError, Projector};
 use gradus_core::{Answer, Batch, Level, Request};
 
 /// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for one or more slices, with every vector in memory of its own;
-/// under the drift-free [`View`], `h(gamma_t x, t)`.
+/// under the drift-free [`Drift`], `h(gamma_t x, t)`.
 ///
 /// Nothing is computed twice:
 /// * D along a direction is an exact quadratic, so all trials of a search share one projection `A d`;
@@ -53,8 +53,8 @@ impl CpuSlices {
 
     /// The same slices with the prior seen otherwise.
     #[must_use]
-    pub fn with_view(mut self, view: View) -> Self {
-        self.passes.set_view(view);
+    pub fn with_drift(mut self, drift: Drift) -> Self {
+        self.passes.set_drift(drift);
         self
     }
 

@@ -7,7 +7,7 @@ use super::execute::Execution;
 use super::memory::Memory;
 use super::model::Model;
 use super::vector::Lanes;
-use crate::backend::View;
+use crate::backend::Drift;
 use crate::unet::program::Program;
 use crate::unet::{EnergyScales, NetworkError, Parametrisation, Perturbation, PerturbationKernelSpec, Weights};
 use gradus_cuda_kernels::Address;
@@ -41,7 +41,7 @@ pub struct CudaNetwork {
     h: Buffer<f32>,
     perturbation_kernel: PerturbationKernelSpec,
     parametrisation: Parametrisation,
-    view: View,
+    drift: Drift,
 }
 
 impl CudaNetwork {
@@ -66,7 +66,7 @@ impl CudaNetwork {
             h: Buffer::new(device, lanes * program.image_len)?,
             perturbation_kernel: *weights.perturbation_kernel(),
             parametrisation: *weights.parametrisation(),
-            view: View::Diffused,
+            drift: Drift::Diffused,
             device: Rc::clone(device),
             program,
         })
@@ -80,11 +80,11 @@ impl CudaNetwork {
         Ok(Memory::bytes(&Program::new(weights.architecture(), height, width)?, lanes))
     }
 
-    /// The same network of the image under a view: h(gamma_t x, t) where that is drift-free. The factor goes with the
+    /// The same network of the image with another drift: h(gamma_t x, t) where there is none. The factor goes with the
     /// scalars of a lane, so it costs nothing.
     #[must_use]
-    pub fn with_view(self, view: View) -> Self {
-        Self { view, ..self }
+    pub fn with_drift(self, drift: Drift) -> Self {
+        Self { drift, ..self }
     }
 
     /// Values of one image, and of its h.
@@ -114,9 +114,9 @@ impl CudaNetwork {
         for &(lane, t) in levels {
             let kernel = self.perturbation_kernel.at(f64::from(t));
             // Where the image is x, the network sees gamma_t x.
-            let on_input = match self.view {
-                View::Diffused => 1.0,
-                View::DriftFree => kernel.mean_scale,
+            let on_input = match self.drift {
+                Drift::Diffused => 1.0,
+                Drift::DriftFree => kernel.mean_scale,
             };
             self.on_host[lane] = lane_scalars(&self.parametrisation, kernel, on_input, t);
         }

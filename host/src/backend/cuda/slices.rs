@@ -6,7 +6,7 @@ use super::error::DeviceError;
 use super::network::CudaNetwork;
 use super::state::{Buffers, Held, LinearSystem, SlicesError, State};
 use super::vector::{Lanes, Vectors};
-use crate::backend::{Counters, Slice, Slices, Traffic, View};
+use crate::backend::{Counters, Drift, Slice, Slices, Traffic};
 use crate::ct::{Geometry, ProjectionError};
 use crate::unet::Weights;
 use gradus_core::{Answer, Batch, Level, Request};
@@ -94,8 +94,8 @@ impl CudaSlices {
 
     /// The same slices with the prior seen otherwise.
     #[must_use]
-    pub fn with_view(self, view: View) -> Self {
-        Self { network: self.network.with_view(view), ..self }
+    pub fn with_drift(self, drift: Drift) -> Self {
+        Self { network: self.network.with_drift(drift), ..self }
     }
 
     /// The same slices, which [`Request::Denoise`] looks at in a mirror from turn to turn, or does not; by default it

@@ -1,11 +1,11 @@
-//! The two ways in which a prior can take an image.
+//! The drift of diffusion towards 0, which a prior expects of an image or does not.
 
 use serde::{Deserialize, Serialize};
 
-/// A way of the prior to look at an image `x` at the smoothing level `t`.
+/// What the prior takes an image `x` for at the smoothing level `t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum View {
+pub enum Drift {
     /// `R(x, t) = -log p_t(x)`: `x` itself is taken for a diffused image \[FKD24, eq. 8\].
     Diffused,
     /// `R(x, t) = -log p_t(gamma_t x)`: up to a constant minus the log density of clean images under noise of standard
