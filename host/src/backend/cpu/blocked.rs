@@ -51,14 +51,14 @@ impl Blocked {
 
 /// Some channels of a blocked activation, borrowed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct View<'a> {
+pub(crate) struct Activation<'a> {
     data: &'a [f32],
     layout: Blocked,
     first: usize,
     channels: usize,
 }
 
-impl<'a> View<'a> {
+impl<'a> Activation<'a> {
     /// All channels; `data` may be longer than the layout asks for.
     pub(crate) fn new(data: &'a [f32], layout: Blocked) -> Self {
         Self { data, layout, first: 0, channels: layout.channels }
@@ -121,12 +121,12 @@ impl<'a> View<'a> {
 /// One activation, or two of the same size with the channels of the second behind those of the first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Concat<'a> {
-    pub(crate) first: View<'a>,
-    pub(crate) second: Option<View<'a>>,
+    pub(crate) first: Activation<'a>,
+    pub(crate) second: Option<Activation<'a>>,
 }
 
 impl<'a> Concat<'a> {
-    pub(crate) fn one(first: View<'a>) -> Self {
+    pub(crate) fn one(first: Activation<'a>) -> Self {
         Self { first, second: None }
     }
 
@@ -144,14 +144,14 @@ impl<'a> Concat<'a> {
         }
     }
 
-    /// Its views.
-    pub(crate) fn views(&self) -> impl Iterator<Item = View<'a>> + use<'a> {
+    /// What it joins.
+    pub(crate) fn activations(&self) -> impl Iterator<Item = Activation<'a>> + use<'a> {
         std::iter::once(self.first).chain(self.second)
     }
 
-    /// The view that holds channel `channel`, and its number there.
+    /// The activation that holds channel `channel`, and its number there.
     #[inline(always)]
-    pub(crate) fn channel(&self, channel: usize) -> (View<'a>, usize) {
+    pub(crate) fn channel(&self, channel: usize) -> (Activation<'a>, usize) {
         match self.second {
             Some(second) if channel >= self.first.channels() => (second, channel - self.first.channels()),
             _ => (self.first, channel),
@@ -167,15 +167,15 @@ mod tests {
     fn rows_and_blocks_address_the_same_values() {
         let layout = Blocked { channels: 3, height: 5, width: 4, rows: 2 };
         let data: Vec<f32> = (0..layout.len()).map(|i| i as f32).collect();
-        let view = View::new(&data, layout);
+        let activation = Activation::new(&data, layout);
         assert_eq!(layout.n_blocks(), 3);
         for channel in 0..3 {
             for row in 0..5 {
                 let (block, inside) = (row / 2, row % 2);
-                assert_eq!(view.row(channel, row), &view.block(block, channel)[inside * 4..][..4]);
+                assert_eq!(activation.row(channel, row), &activation.block(block, channel)[inside * 4..][..4]);
             }
         }
-        assert_eq!(view.window(1, 2).row(1, 4), view.row(2, 4));
-        assert_eq!(view.row(2, 4).last(), Some(&59.0));
+        assert_eq!(activation.window(1, 2).row(1, 4), activation.row(2, 4));
+        assert_eq!(activation.row(2, 4).last(), Some(&59.0));
     }
 }

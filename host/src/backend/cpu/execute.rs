@@ -1,6 +1,6 @@
 //! The operations of a program, executed on one image.
 
-use super::blocked::{Blocked, Concat, View};
+use super::blocked::{Activation, Blocked, Concat};
 use super::engine::Engine;
 use super::flop::Flop;
 use super::lane::{Lane, Memory};
@@ -41,7 +41,7 @@ impl Execution<'_> {
                 unshuffle(layout, side, entrance, image, &mut self.memory(output).values);
             }
             Operation::Leave { direction, input } => {
-                let (exit, from) = (self.lane.scales.exit(direction), model.view(self.lane, input));
+                let (exit, from) = (self.lane.scales.exit(direction), model.activation(self.lane, input));
                 shuffle(from.layout(), model.program.pixel_unshuffle, exit, from.values(), self.image, self.out);
             }
             Operation::Normalise { norm, x } => {
@@ -64,7 +64,7 @@ impl Execution<'_> {
 
     fn norm_input(&mut self, vjp: NormVjp, base: Option<TensorId>, d_x: Target) {
         let mut out = take(self.memory(d_x.tensor));
-        let base = base.map(|base| self.view(base).window(vjp.first, self.model.layouts[vjp.x].channels));
+        let base = base.map(|base| self.activation(base).window(vjp.first, self.model.layouts[vjp.x].channels));
         self.norm_vjp(vjp).run(self.engine, base, d_x.accumulate, &mut out.values);
         *self.memory(d_x.tensor) = out;
     }
@@ -106,14 +106,16 @@ impl Execution<'_> {
         let prologue = match term.prologue {
             Prologue::Identity => conv_tile::Prologue::Identity,
             Prologue::Norm { norm, silu } => conv_tile::Prologue::Norm { norm: &norms[norm].forward, silu },
-            Prologue::NormVjp { norm, x } => conv_tile::Prologue::NormVjp(&norms[norm].vjp, Concat::one(self.view(x))),
+            Prologue::NormVjp { norm, x } => {
+                conv_tile::Prologue::NormVjp(&norms[norm].vjp, Concat::one(self.activation(x)))
+            }
         };
         Term { weights, input: self.inputs(term.input), prologue }
     }
 
     fn attend(&mut self, Attention { number, qkv, mixed, .. }: Attention) {
         let (mut out, mut log_sums) = (take(self.memory(mixed)), take(&mut self.lane.log_sums[number]));
-        self.model.attentions[number].forward(self.engine, self.view(qkv), &mut out.values, &mut log_sums);
+        self.model.attentions[number].forward(self.engine, self.activation(qkv), &mut out.values, &mut log_sums);
         *self.memory(mixed) = out;
         self.lane.log_sums[number] = log_sums;
     }
@@ -121,8 +123,8 @@ impl Execution<'_> {
     fn attend_vjp(&mut self, Attention { number, qkv, mixed, .. }: Attention, d_mixed: TensorId, d_qkv: TensorId) {
         let (mut out, mut products) = (take(self.memory(d_qkv)), take(&mut self.lane.products));
         let attention = &self.model.attentions[number];
-        let (qkv, d_mixed, log_sums) = (self.view(qkv), self.view(d_mixed), &self.lane.log_sums[number]);
-        attention.products(self.view(mixed), d_mixed, &mut products);
+        let (qkv, d_mixed, log_sums) = (self.activation(qkv), self.activation(d_mixed), &self.lane.log_sums[number]);
+        attention.products(self.activation(mixed), d_mixed, &mut products);
         let inputs = VjpInputs { qkv, d_mixed, log_sums, products: &products };
         attention.vjp(self.engine, inputs, &mut out.values[..qkv.layout().len()]);
         *self.memory(d_qkv) = out;
@@ -133,12 +135,12 @@ impl Execution<'_> {
         &mut self.lane.buffers[self.model.program.buffers[tensor]]
     }
 
-    fn view(&self, tensor: TensorId) -> View<'_> {
-        self.model.view(self.lane, tensor)
+    fn activation(&self, tensor: TensorId) -> Activation<'_> {
+        self.model.activation(self.lane, tensor)
     }
 
     fn inputs(&self, inputs: Inputs) -> Concat<'_> {
-        Concat { first: self.view(inputs.first), second: inputs.second.map(|second| self.view(second)) }
+        Concat { first: self.activation(inputs.first), second: inputs.second.map(|second| self.activation(second)) }
     }
 
     fn pairs(&self, tensor: TensorId) -> Pairs<'_> {
@@ -147,14 +149,14 @@ impl Execution<'_> {
     }
 
     fn norm_vjp(&self, NormVjp { norm, d_z, x, first }: NormVjp) -> InputGradientBlock<'_> {
-        let (gradient, x) = (&self.lane.norms[norm].vjp, self.view(x));
-        InputGradientBlock { gradient, first, d_z: self.view(d_z).window(first, x.channels()), x }
+        let (gradient, x) = (&self.lane.norms[norm].vjp, self.activation(x));
+        InputGradientBlock { gradient, first, d_z: self.activation(d_z).window(first, x.channels()), x }
     }
 }
 
 impl Model {
-    fn view<'a>(&self, lane: &'a Lane, tensor: TensorId) -> View<'a> {
-        View::new(&lane.buffers[self.program.buffers[tensor]].values, self.layouts[tensor])
+    fn activation<'a>(&self, lane: &'a Lane, tensor: TensorId) -> Activation<'a> {
+        Activation::new(&lane.buffers[self.program.buffers[tensor]].values, self.layouts[tensor])
     }
 
     /// Work of some operations.

@@ -8,7 +8,7 @@
 //! time; the forward pass keeps log sum exp S per pixel, from which the vjp recomputes P. In the vjp every block is
 //! taken once as queries and once as keys, by two tasks: one alone writes d_q of its pixels, the other d_k and d_v.
 
-use super::super::blocked::{Blocked, View};
+use super::super::blocked::{Activation, Blocked};
 use super::super::engine::Engine;
 use super::super::simd::{exp, for_each_vector, load_first, store_first};
 use super::matmul::{MatMul, Matrix, Rows, RowsMut, Size};
@@ -44,8 +44,8 @@ struct Pixels {
 /// What the vjp reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct VjpInputs<'a> {
-    pub(crate) qkv: View<'a>,
-    pub(crate) d_mixed: View<'a>,
+    pub(crate) qkv: Activation<'a>,
+    pub(crate) d_mixed: Activation<'a>,
     /// log sum exp S, and mixed . d_mixed, both `[block][head][pixel]`.
     pub(crate) log_sums: &'a [f32],
     pub(crate) products: &'a [f32],
@@ -81,13 +81,13 @@ impl Attention {
     }
 
     /// The channels of one part of one head in one block.
-    fn part<'a>(&self, qkv: View<'a>, block: usize, head: usize, part: Part) -> &'a [f32] {
+    fn part<'a>(&self, qkv: Activation<'a>, block: usize, head: usize, part: Part) -> &'a [f32] {
         let c = self.channels();
         qkv.block_channels(block, (3 * head + part as usize) * c, c)
     }
 
     /// mixed = attention(qkv); also `log_sums`.
-    pub(crate) fn forward(&self, engine: &Engine, qkv: View<'_>, mixed: &mut [f32], log_sums: &mut [f32]) {
+    pub(crate) fn forward(&self, engine: &Engine, qkv: Activation<'_>, mixed: &mut [f32], log_sums: &mut [f32]) {
         let per_block = self.heads * self.mixed.rows * self.mixed.width;
         mixed.par_chunks_mut(self.mixed.block_len()).zip(log_sums.par_chunks_mut(per_block)).enumerate().for_each(
             |(block, (mixed, log_sums))| {
@@ -100,7 +100,7 @@ impl Attention {
         &self,
         engine: &Engine,
         block: usize,
-        qkv: View<'_>,
+        qkv: Activation<'_>,
         mixed: &mut [f32],
         log_sums: &mut [f32],
         scratch: &mut [f32],
@@ -172,7 +172,7 @@ impl Attention {
     }
 
     /// products = mixed . d_mixed per head and pixel.
-    pub(crate) fn products(&self, mixed: View<'_>, d_mixed: View<'_>, products: &mut [f32]) {
+    pub(crate) fn products(&self, mixed: Activation<'_>, d_mixed: Activation<'_>, products: &mut [f32]) {
         let (c, mut rest) = (self.channels(), products);
         for block in 0..self.mixed.n_blocks() {
             for head in 0..self.heads {

@@ -129,11 +129,11 @@ impl Pack<'_> {
                     continue;
                 }
                 let row = if row_axis.split == Split::EvenOdd { 2 * row + row_plane } else { row };
-                for view in self.input.views() {
-                    let (source, distance) = view.row_on(row);
-                    for (of_view, (channel, tile)) in tiles.by_ref().take(view.channels()).enumerate() {
+                for activation in self.input.activations() {
+                    let (source, distance) = activation.row_on(row);
+                    for (number, (channel, tile)) in tiles.by_ref().take(activation.channels()).enumerate() {
                         let target = inside(&mut tile[at.clone()], left, shape.grid_width);
-                        let source = &source[of_view * distance..][..view.layout().width];
+                        let source = &source[number * distance..][..activation.layout().width];
                         match self.prologue {
                             _ if col_axis.split == Split::EvenOdd => take_phase(target, source, col_plane),
                             Prologue::Identity => copy(simd, target, source),
@@ -203,15 +203,15 @@ impl Pack<'_> {
         let (zeros, n_rows) = (&self.work[..shape.grid_width], rows.len());
         for index in 0..n_rows {
             let mut tiles = self.tile.chunks_exact_mut(shape.channel_stride);
-            for view in input.views() {
+            for activation in input.activations() {
                 // Where the rows of the first channel are, and how far those of the next one.
                 let mut places = [(zeros, 0); N];
                 for (i, place) in places.iter_mut().enumerate() {
                     if let Some(row) = input_row(ROWS * index + i) {
-                        *place = view.row_on(row);
+                        *place = activation.row_on(row);
                     }
                 }
-                for (channel, tile) in tiles.by_ref().take(view.channels()).enumerate() {
+                for (channel, tile) in tiles.by_ref().take(activation.channels()).enumerate() {
                     let mut sources = [zeros; N];
                     for (source, (values, distance)) in sources.iter_mut().zip(places) {
                         *source = &values[channel * distance..][..shape.grid_width];
@@ -327,9 +327,9 @@ fn copy<S: Simd>(simd: S, to: &mut [f32], from: &[f32]) {
 /// As many rows of one block as `to` has room for, from `row` on.
 #[inline(always)]
 fn pack_rows<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prologue<'_>, channel: usize, row: usize) {
-    let (view, view_channel) = input.channel(channel);
-    let n_rows = to.len() / view.layout().width;
-    let from = view.rows(view_channel, row, n_rows);
+    let (activation, own_channel) = input.channel(channel);
+    let n_rows = to.len() / activation.layout().width;
+    let from = activation.rows(own_channel, row, n_rows);
     match prologue {
         Prologue::Identity => copy(simd, to, from),
         Prologue::Norm { norm, silu: with_silu } => {
@@ -353,8 +353,8 @@ fn pack_rows<S: Simd>(simd: S, to: &mut [f32], input: Concat<'_>, prologue: Prol
             }
         }
         Prologue::NormVjp(gradient, normalised) => {
-            let (view, view_channel) = normalised.channel(channel);
-            let x = view.rows(view_channel, row, n_rows);
+            let (activation, own_channel) = normalised.channel(channel);
+            let x = activation.rows(own_channel, row, n_rows);
             for_each_vector::<S>(
                 to.len(),
                 #[inline(always)]

@@ -11,7 +11,7 @@
 //! with p per channel and q, r per group. Each block of rows contributes partial sums in f32; they are added in f64,
 //! block by block.
 
-use super::super::blocked::{Blocked, Concat, View};
+use super::super::blocked::{Activation, Blocked, Concat};
 use super::super::engine::Engine;
 use super::super::simd::{Sum, for_each_vector, load_first, store_first};
 use super::silu::silu_vjp;
@@ -167,8 +167,8 @@ impl WithSimd for BlockMoments<'_> {
             let offset = self.bias[channel] + self.shift.map_or(0.0, |shift| shift[channel]);
             let offset = simd.splat_f32s(offset);
             let residual = self.residual.map(|residual| {
-                let (view, channel) = residual.channel(channel);
-                view.block(self.block, channel)
+                let (activation, channel) = residual.channel(channel);
+                activation.block(self.block, channel)
             });
             let mut sum = Sum::zero(simd);
             for_each_vector::<S>(
@@ -220,9 +220,11 @@ impl WithSimd for BlockVjpSums<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let norm = self.norm;
         for (channel, (d, sums)) in (self.first..).zip(self.d.chunks_exact_mut(self.pixels).zip(self.sums)) {
-            let (view, view_channel) = self.normalised.channel(channel);
-            let x = view.block(self.block, view_channel);
-            let [scale, shift, hat_scale, hat_shift] = norm.of_channel(channel).map(|v| simd.splat_f32s(v));
+            let (activation, own_channel) = self.normalised.channel(channel);
+            let x = activation.block(self.block, own_channel);
+            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
+            let hat_scale = simd.splat_f32s(norm.hat_scale[channel]);
+            let hat_shift = simd.splat_f32s(norm.hat_shift[channel]);
             let (mut plain, mut hat) = (Sum::zero(simd), Sum::zero(simd));
             for_each_vector::<S>(
                 self.pixels,
@@ -249,8 +251,8 @@ pub(crate) struct InputGradientBlock<'a> {
     pub(crate) gradient: &'a InputGradient,
     /// Number, in the norm, of the first channel of `x`.
     pub(crate) first: usize,
-    pub(crate) d_z: View<'a>,
-    pub(crate) x: View<'a>,
+    pub(crate) d_z: Activation<'a>,
+    pub(crate) x: Activation<'a>,
 }
 
 impl InputGradientBlock<'_> {
@@ -266,7 +268,7 @@ impl InputGradientBlock<'_> {
     }
 
     /// out = or += base + p d_z + q x + r over a whole activation.
-    pub(crate) fn run(&self, engine: &Engine, base: Option<View<'_>>, accumulate: bool, out: &mut [f32]) {
+    pub(crate) fn run(&self, engine: &Engine, base: Option<Activation<'_>>, accumulate: bool, out: &mut [f32]) {
         let layout = self.x.layout();
         out[..layout.len()].par_chunks_mut(layout.block_len()).enumerate().with_max_len(1).for_each(|(block, out)| {
             let pixels = layout.block_pixels(block);
@@ -280,7 +282,7 @@ struct AddInputGradient<'a> {
     block: usize,
     pixels: usize,
     accumulate: bool,
-    base: Option<View<'a>>,
+    base: Option<Activation<'a>>,
     out: &'a mut [f32],
 }
 
@@ -292,7 +294,7 @@ impl WithSimd for AddInputGradient<'_> {
         let InputGradientBlock { gradient, first, d_z, x } = self.gradient;
         for (channel, out) in self.out.chunks_exact_mut(self.pixels).enumerate() {
             let (d_z, x) = (d_z.block(self.block, channel), x.block(self.block, channel));
-            let base = self.base.map(|view| view.block(self.block, channel));
+            let base = self.base.map(|activation| activation.block(self.block, channel));
             for_each_vector::<S>(
                 self.pixels,
                 #[inline(always)]

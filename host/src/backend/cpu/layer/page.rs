@@ -1,6 +1,6 @@
 //! The numbers of `host/docs/convolution.md`, computed.
 
-use super::super::blocked::{Blocked, Concat, View};
+use super::super::blocked::{Activation, Blocked, Concat};
 use super::conv_tile::{Pack, Prologue, TileShape};
 use super::stencil::{MAX_TAPS, Stencil};
 use super::tests::{Pair, convolve};
@@ -30,7 +30,7 @@ fn columns(values: &[f32], width: usize, decimals: usize) -> String {
 fn the_page_has_the_planes_weights_and_sums() {
     let shape = TileShape::new(Stencil::WINOGRAD, 1, 4, 1);
     let (mut tile, mut work) = (vec![f32::NAN; shape.channel_stride], vec![0.0; shape.work_len()]);
-    let (input, prologue) = (Concat::one(View::new(&IMAGE, square(4))), Prologue::Identity);
+    let (input, prologue) = (Concat::one(Activation::new(&IMAGE, square(4))), Prologue::Identity);
     Arch::new().dispatch(Pack { shape, rows: 0..1, input, prologue, tile: &mut tile, work: &mut work });
     let mut kernels = [[0.0]; MAX_TAPS];
     kernels.iter_mut().zip(KERNEL).for_each(|(to, from)| *to = [from]);

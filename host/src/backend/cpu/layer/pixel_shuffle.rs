@@ -45,15 +45,15 @@ mod tests {
     fn channel_two_i_plus_j_holds_pixels_of_phase_i_j() {
         let to = Blocked { channels: 4, height: 3, width: 2, rows: 2 };
         let image: Vec<f32> = (0..24).map(|i| i as f32).collect();
-        let mut activation = vec![0.0; 24];
-        unshuffle(to, 2, Entrance { scale: 1.0, shift: 0.0 }, &image, &mut activation);
-        let view = super::super::super::blocked::View::new(&activation, to);
+        let mut values = vec![0.0; 24];
+        unshuffle(to, 2, Entrance { scale: 1.0, shift: 0.0 }, &image, &mut values);
+        let activation = super::super::super::blocked::Activation::new(&values, to);
         for (i, j, row, col) in [(0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 2, 0), (1, 1, 2, 1)] {
-            assert_eq!(view.row(2 * i + j, row)[col], image[(2 * row + i) * 4 + 2 * col + j]);
+            assert_eq!(activation.row(2 * i + j, row)[col], image[(2 * row + i) * 4 + 2 * col + j]);
         }
         let mut back = vec![0.0; 24];
         let exit = Exit { on_tensor: 2.0, on_image: -1.0, constant: 1.0 };
-        shuffle(to, 2, exit, &activation, &image, &mut back);
+        shuffle(to, 2, exit, &values, &image, &mut back);
         assert!(back.iter().zip(&image).all(|(b, i)| *b == i + 1.0));
     }
 }

@@ -1,6 +1,6 @@
 //! Every layer against a plain f64 version of itself: values, adjointness, and gradients by central differences.
 
-use super::super::blocked::{Blocked, Concat, View};
+use super::super::blocked::{Activation, Blocked, Concat};
 use super::super::engine::Engine;
 use super::super::simd::tests::all_archs;
 use super::attention::{Attention, VjpInputs};
@@ -33,7 +33,7 @@ fn get(data: &[f32], layout: Blocked, channel: usize, row: isize, col: isize) ->
     if row < 0 || col < 0 || row >= layout.height as isize || col >= layout.width as isize {
         return 0.0;
     }
-    f64::from(View::new(data, layout).row(channel, row as usize)[col as usize])
+    f64::from(Activation::new(data, layout).row(channel, row as usize)[col as usize])
 }
 
 fn engine<const N: usize>(arch: pulp::Arch, terms: [&PackedConv; N], output: Blocked) -> Engine {
@@ -43,7 +43,7 @@ fn engine<const N: usize>(arch: pulp::Arch, terms: [&PackedConv; N], output: Blo
 pub(super) fn convolve(arch: pulp::Arch, weights: &PackedConv, input: Blocked, x: &[f32], output: Blocked) -> Vec<f32> {
     let mut out = vec![f32::NAN; output.len()];
     let mut sums = vec![[0.0; 2]; output.n_blocks() * output.channels];
-    let terms = [Term { weights, input: Concat::one(View::new(x, input)), prologue: Prologue::Identity }];
+    let terms = [Term { weights, input: Concat::one(Activation::new(x, input)), prologue: Prologue::Identity }];
     let convolution = Convolution { terms: &terms, output, epilogue: Epilogue::Store };
     convolution.run(&engine(arch, [weights], output), &mut out, &mut sums);
     out
@@ -108,7 +108,7 @@ fn convolutions_match_f64_at_odd_sizes() {
         for arch in all_archs() {
             let out = convolve(arch, &pair.forward, input, &x, output);
             for (o, row) in (0..n_out).flat_map(|o| (0..output.height).map(move |row| (o, row))) {
-                for (col, &found) in View::new(&out, output).row(o, row).iter().enumerate() {
+                for (col, &found) in Activation::new(&out, output).row(o, row).iter().enumerate() {
                     let error = (f64::from(found) - exact(o, row, col)).abs();
                     assert!(error < 5e-6, "{sampling:?} {size:?} {arch:?}: {error:e} at {o} {row} {col}");
                 }
@@ -153,18 +153,18 @@ fn terms_and_epilogues(size: (usize, usize)) {
     let (x, residual) = (signed(input.len(), 8), signed(output.len(), 9));
     let (bias, shift) = (signed(n_out, 10), signed(n_out, 11));
     for arch in all_archs() {
-        let view = Concat::one(View::new(&x, input));
-        let term = |weights| Term { weights, input: view, prologue: Prologue::Identity };
+        let activation = Concat::one(Activation::new(&x, input));
+        let term = |weights| Term { weights, input: activation, prologue: Prologue::Identity };
         let terms = [term(&conv.forward), term(&shortcut)];
-        let residual_view = Some(Concat::one(View::new(&residual, output)));
-        let epilogue = Epilogue::Forward { bias: &bias, shift: Some(&shift), residual: residual_view };
+        let residual_in = Some(Concat::one(Activation::new(&residual, output)));
+        let epilogue = Epilogue::Forward { bias: &bias, shift: Some(&shift), residual: residual_in };
         let (mut out, mut moments) = (vec![0.0; output.len()], vec![[0.0; 2]; output.n_blocks() * n_out]);
         let engine = engine(arch, [&conv.forward, &shortcut], output);
         Convolution { terms: &terms, output, epilogue }.run(&engine, &mut out, &mut moments);
         let first = convolve(arch, &conv.forward, input, &x, output);
         let second = convolve(arch, &point.forward, input, &x, output);
         for (channel, block) in (0..n_out).flat_map(|c| (0..output.n_blocks()).map(move |b| (c, b))) {
-            let of = |data| View::new(data, output).block(block, channel).to_vec();
+            let of = |data| Activation::new(data, output).block(block, channel).to_vec();
             let parts = [of(&first), of(&second), of(&residual)];
             let values = of(&out);
             for (i, &v) in values.iter().enumerate() {
@@ -231,7 +231,7 @@ fn group_norm_and_silu_match_f64_and_central_differences() {
         // The moments come from the epilogue of a convolution, here the identity.
         let mut moments = vec![[0.0; 2]; 6];
         let mut copy = vec![0.0; both.len()];
-        let whole = Concat::one(View::new(&x, both));
+        let whole = Concat::one(Activation::new(&x, both));
         let terms = [Term { weights: &point.forward, input: whole, prologue: Prologue::Identity }];
         let epilogue = Epilogue::Forward { bias: &[0.0; 6], shift: None, residual: None };
         Convolution { terms: &terms, output: both, epilogue }.run(&engine, &mut copy, &mut moments);
@@ -241,7 +241,7 @@ fn group_norm_and_silu_match_f64_and_central_differences() {
         let of = |layout, values| Pairs { layout, values };
         state.forward(&norm, of(first, &moments[..3]), Some(of(second, &moments[3..])));
         let (x_first, x_second) = x.split_at(first.len());
-        let input = Concat { first: View::new(x_first, first), second: Some(View::new(x_second, second)) };
+        let input = Concat { first: Activation::new(x_first, first), second: Some(Activation::new(x_second, second)) };
         let terms = [Term { weights: &point.forward, input, prologue: Prologue::Norm { norm: &state, silu: true } }];
         let mut out = vec![0.0; both.len()];
         Convolution { terms: &terms, output: both, epilogue: Epilogue::Store }.run(&engine, &mut out, &mut moments);
@@ -249,18 +249,20 @@ fn group_norm_and_silu_match_f64_and_central_differences() {
             assert!((f64::from(*found) - exact).abs() < 3e-6, "{arch:?}: {found} {exact}");
         }
 
-        let d_out = Concat::one(View::new(&v, both));
+        let d_out = Concat::one(Activation::new(&v, both));
         let terms = [Term { weights: &point.transposed, input: d_out, prologue: Prologue::Identity }];
         let epilogue = Epilogue::NormSums { norm: &state, normalised: input, silu: true };
         let (mut d_z, mut sums) = (vec![0.0; both.len()], vec![[0.0; 2]; 6]);
         Convolution { terms: &terms, output: both, epilogue }.run(&engine, &mut d_z, &mut sums);
         let mut gradient = InputGradient::new(6);
         gradient.vjp(&norm, &state, Pairs { layout: both, values: &sums });
-        for (from, (view, x_len)) in [(0, (input.first, first.len())), (3, (View::new(x_second, second), second.len()))]
+        for (from, (activation, x_len)) in
+            [(0, (input.first, first.len())), (3, (Activation::new(x_second, second), second.len()))]
         {
             let mut d_x = vec![1.0; x_len];
-            let d_z = View::new(&d_z, both).window(from, 3);
-            InputGradientBlock { gradient: &gradient, first: from, d_z, x: view }.run(&engine, None, true, &mut d_x);
+            let d_z = Activation::new(&d_z, both).window(from, 3);
+            InputGradientBlock { gradient: &gradient, first: from, d_z, x: activation }
+                .run(&engine, None, true, &mut d_x);
             for (found, exact) in d_x.iter().zip(&exact_vjp[from * 35..]) {
                 assert!((f64::from(*found) - 1.0 - exact).abs() < 5e-6, "{arch:?}: {found} {exact}");
             }
@@ -288,8 +290,8 @@ fn attention_f64(heads: usize, c: usize, pixels: usize, qkv: &[f64]) -> Vec<f64>
 
 /// Blocked `[block][channel][pixel]` to `[channel][pixel]`.
 fn unblock(data: &[f32], layout: Blocked) -> Vec<f32> {
-    let view = View::new(data, layout);
-    (0..layout.channels).flat_map(|c| (0..layout.height).flat_map(move |row| view.row(c, row).to_vec())).collect()
+    let activation = Activation::new(data, layout);
+    (0..layout.channels).flat_map(|c| (0..layout.height).flat_map(move |row| activation.row(c, row).to_vec())).collect()
 }
 
 #[test]
@@ -306,14 +308,15 @@ fn attention_matches_f64_and_central_differences() {
     for arch in all_archs() {
         let engine = Engine::new(arch, attention.scratch_len());
         let (mut mixed, mut log_sums) = (vec![0.0; mixed_layout.len()], vec![0.0; attention.per_pixel_len()]);
-        attention.forward(&engine, View::new(&qkv, qkv_layout), &mut mixed, &mut log_sums);
+        attention.forward(&engine, Activation::new(&qkv, qkv_layout), &mut mixed, &mut log_sums);
         for (found, exact) in unblock(&mixed, mixed_layout).iter().zip(&exact) {
             assert!((f64::from(*found) - exact).abs() < 2e-6, "{arch:?}: {found} {exact}");
         }
         let (mut products, mut d_qkv) = (vec![0.0; attention.per_pixel_len()], vec![f32::NAN; qkv_layout.len()]);
-        let d_mixed = View::new(&d_mixed, mixed_layout);
-        attention.products(View::new(&mixed, mixed_layout), d_mixed, &mut products);
-        let inputs = VjpInputs { qkv: View::new(&qkv, qkv_layout), d_mixed, log_sums: &log_sums, products: &products };
+        let d_mixed = Activation::new(&d_mixed, mixed_layout);
+        attention.products(Activation::new(&mixed, mixed_layout), d_mixed, &mut products);
+        let inputs =
+            VjpInputs { qkv: Activation::new(&qkv, qkv_layout), d_mixed, log_sums: &log_sums, products: &products };
         attention.vjp(&engine, inputs, &mut d_qkv);
         for (found, exact) in unblock(&d_qkv, qkv_layout).iter().zip(&exact_vjp) {
             assert!((f64::from(*found) - exact).abs() < 5e-6, "{arch:?}: {found} {exact}");

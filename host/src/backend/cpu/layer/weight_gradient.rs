@@ -11,7 +11,7 @@
 //! many values as there are outputs. A task owns a few input channels and walks over the whole image, so sums do not
 //! depend on threads.
 
-use super::super::blocked::{Blocked, Concat, View};
+use super::super::blocked::{Activation, Blocked, Concat};
 use super::super::engine::Engine;
 use super::super::simd::{load, load_first, store_first};
 use super::conv_tile::{Pack, Prologue, TileShape};
@@ -35,7 +35,7 @@ pub(crate) struct WeightGradient<'a> {
     /// Layout of the convolution's output.
     pub(crate) output: Blocked,
     /// Gradient of the output with the input that it meets.
-    pub(crate) pairs: &'a [(View<'a>, Concat<'a>)],
+    pub(crate) pairs: &'a [(Activation<'a>, Concat<'a>)],
 }
 
 /// Number of products over all phases.

@@ -2,7 +2,7 @@
 //! [`super::weight_gradient`] multiplies the input by.
 
 use super::super::aligned::LINE;
-use super::super::blocked::{Blocked, View};
+use super::super::blocked::{Activation, Blocked};
 use super::super::simd::{for_each_vector, load_first, store_first};
 use super::conv_tile::TileShape;
 use super::stencil::{Merge, Stencil};
@@ -59,7 +59,7 @@ impl Shape {
 pub(super) struct SplitRow<'a> {
     pub(super) stencil: Stencil,
     pub(super) shape: Shape,
-    pub(super) d_out: View<'a>,
+    pub(super) d_out: Activation<'a>,
     pub(super) row: usize,
     /// Room for the row's pixels `[row][column, last first][output]`.
     pub(super) pixels: &'a mut [f32],
@@ -114,7 +114,7 @@ impl WithSimd for SplitRow<'_> {
 /// As many rows of one block as `to` has room for, from row `first_row` on, to `[row][column, last first][channel]`, in
 /// squares of [`SQUARE`] channels and columns.
 #[inline(always)]
-fn transpose(from: View<'_>, first_row: usize, to: &mut [f32]) {
+fn transpose(from: Activation<'_>, first_row: usize, to: &mut [f32]) {
     let (n_out, width) = (from.layout().channels, from.layout().width);
     let (from, distance) = from.row_on(first_row);
     let whole = |n: usize| n - n % SQUARE;

@@ -44,10 +44,10 @@ impl AttentionLayer {
         let into = &mut into[quantity as usize];
         match quantity {
             Quantity::Value | Quantity::Dot => {
-                gather(lane.view(context, quantity, self.qkv), 3 * head * c, 3 * c, &mut into[..3 * c * n]);
+                gather(lane.activation(context, quantity, self.qkv), 3 * head * c, 3 * c, &mut into[..3 * c * n]);
             }
             Quantity::DDot | Quantity::DValue => {
-                gather(lane.view(context, quantity, self.mixed), head * c, c, &mut into[3 * c * n..4 * c * n]);
+                gather(lane.activation(context, quantity, self.mixed), head * c, c, &mut into[3 * c * n..4 * c * n]);
             }
         }
     }

@@ -109,7 +109,7 @@ impl ConvLayer {
         }
         for (input, weights) in self.inputs.each().zip(&self.transposed) {
             let (mut d_input, mut sums) = (lane.take(quantity, input.tensor), take(&mut lane.sums));
-            let d_output = Concat::one(lane.view(context, quantity, self.output));
+            let d_output = Concat::one(lane.activation(context, quantity, self.output));
             let terms = [Term { weights, input: d_output, prologue: Prologue::Identity }];
             let epilogue = if input.accumulate { Epilogue::Add } else { Epilogue::Store };
             let convolution = Convolution { terms: &terms, output: context.layouts[input.tensor], epilogue };
@@ -123,7 +123,7 @@ impl ConvLayer {
         let mut first = 0;
         for input in residual.each() {
             let mut d_input = lane.take(quantity, input.tensor);
-            let (d_output, layout) = (lane.view(context, quantity, self.output), context.layouts[input.tensor]);
+            let (d_output, layout) = (lane.activation(context, quantity, self.output), context.layouts[input.tensor]);
             for (block, to) in d_input[..layout.len()].chunks_mut(layout.block_len()).enumerate() {
                 let from = d_output.block_channels(block, first, layout.channels);
                 if input.accumulate {
@@ -141,8 +141,9 @@ impl ConvLayer {
     pub(super) fn weight_gradient(&self, context: &Context<'_>, lane: &mut Lane, with_tangents: bool) {
         let (mut gradient, mut phases) = (take(&mut lane.gradient), take(&mut lane.phases));
         let layout = context.layouts[self.output];
-        let pair =
-            |d: Quantity, of: Quantity| (lane.view(context, d, self.output), lane.inputs(context, of, self.inputs));
+        let pair = |d: Quantity, of: Quantity| {
+            (lane.activation(context, d, self.output), lane.inputs(context, of, self.inputs))
+        };
         let pairs = [pair(Quantity::DValue, Quantity::Value), pair(Quantity::DDot, Quantity::Dot)];
         let pairs = &pairs[..1 + usize::from(with_tangents)];
         let (d_weights, d_bias) = gradient[self.gradient.clone()].split_at_mut(self.gradient.len() - layout.channels);

@@ -1,6 +1,6 @@
 //! The matrices of one head of a self-attention in training, and their products; the formulas are in `attention.rs`.
 
-use super::super::blocked::{Blocked, View};
+use super::super::blocked::{Activation, Blocked};
 use super::super::layer::matmul::{MatMul, Matrix, Rows, RowsMut, Size};
 use pulp::Arch;
 
@@ -113,11 +113,11 @@ pub(super) fn softmax_slope(p: &[f32], column: &[f32], matrix: &mut [f32]) {
 }
 
 /// Copies `c` channels from `first` on to `[channel][pixel]`.
-pub(super) fn gather(view: View<'_>, first: usize, c: usize, out: &mut [f32]) {
-    let layout = view.layout();
+pub(super) fn gather(activation: Activation<'_>, first: usize, c: usize, out: &mut [f32]) {
+    let layout = activation.layout();
     for (channel, out) in out.chunks_exact_mut(layout.height * layout.width).take(c).enumerate() {
         for (row, out) in out.chunks_exact_mut(layout.width).enumerate() {
-            out.copy_from_slice(view.row(first + channel, row));
+            out.copy_from_slice(activation.row(first + channel, row));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The buffers of one image in training: four numbers for every activation, and its gradient of the weights.
 
 use super::super::aligned::Aligned;
-use super::super::blocked::{Blocked, Concat, View};
+use super::super::blocked::{Activation, Blocked, Concat};
 use super::super::engine::Engine;
 use super::embedding::EmbeddingState;
 use super::head::AttentionScratch;
@@ -55,12 +55,12 @@ impl Lane {
         self.memory.put(quantity, tensor, values);
     }
 
-    pub(super) fn view(&self, context: &Context<'_>, quantity: Quantity, tensor: TensorId) -> View<'_> {
-        View::new(self.memory.of(quantity, tensor), context.layouts[tensor])
+    pub(super) fn activation(&self, context: &Context<'_>, quantity: Quantity, tensor: TensorId) -> Activation<'_> {
+        Activation::new(self.memory.of(quantity, tensor), context.layouts[tensor])
     }
 
     pub(super) fn inputs(&self, context: &Context<'_>, quantity: Quantity, inputs: Inputs) -> Concat<'_> {
-        let view = |input: Input| self.view(context, quantity, input.tensor);
-        Concat { first: view(inputs.first), second: inputs.second.map(view) }
+        let activation = |input: Input| self.activation(context, quantity, input.tensor);
+        Concat { first: activation(inputs.first), second: inputs.second.map(activation) }
     }
 }

@@ -127,7 +127,7 @@ impl NormLayer {
         let (mut state, mut d) = (take(&mut lane.norms[self.number]), lane.take(Quantity::DValue, self.output));
         let x = lane.inputs(context, Quantity::Value, self.inputs);
         let NormState { value, dot_hat, means, on_tangents, on_x, sums } = &mut state;
-        let d_y = Some(lane.view(context, Quantity::DDot, self.output));
+        let d_y = Some(lane.activation(context, Quantity::DDot, self.output));
         let channels = self.gain.len();
         run_blocks(layout, &mut d, sums.par_chunks_mut(channels), |block, pixels, d, sums| {
             let (norm, gain, silu, second) = (&*value, &self.norm.gain[..], self.silu, None);
@@ -156,7 +156,7 @@ impl NormLayer {
         let (mut state, mut d) = (take(&mut lane.norms[self.number]), lane.take(Quantity::DValue, self.output));
         let x = lane.inputs(context, Quantity::Value, self.inputs);
         let dot_x = lane.inputs(context, Quantity::Dot, self.inputs);
-        let d_dot_y = lane.view(context, Quantity::DDot, self.output);
+        let d_dot_y = lane.activation(context, Quantity::DDot, self.output);
         let NormState { value, dot_hat, means, on_tangents, on_x, sums } = &mut state;
         let (channels, second) = (self.gain.len(), with_tangents.then_some((dot_x, d_dot_y)));
         run_blocks(layout, &mut d, sums.par_chunks_mut(channels), |block, pixels, d, sums| {
@@ -192,8 +192,8 @@ impl NormLayer {
         for input in self.inputs.each() {
             let (layout, accumulate) = (context.layouts[input.tensor], input.accumulate);
             let mut d_x = lane.take(quantity, input.tensor);
-            let d = lane.view(context, Quantity::DValue, self.output).window(first, layout.channels);
-            let x = lane.view(context, Quantity::Value, input.tensor);
+            let d = lane.activation(context, Quantity::DValue, self.output).window(first, layout.channels);
+            let x = lane.activation(context, Quantity::Value, input.tensor);
             let coefficients = &lane.norms[self.number].on_x[first..first + layout.channels];
             run_blocks(layout, &mut d_x, nothing(layout), |block, pixels, out, ()| {
                 context.engine.arch.dispatch(InputGradient { coefficients, d, x, accumulate, block, pixels, out });

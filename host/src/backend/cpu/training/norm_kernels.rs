@@ -1,6 +1,6 @@
 //! What one image leaves at a normalisation in training, and the elementwise loops, one block of rows at a time.
 
-use super::super::blocked::{Blocked, Concat, View};
+use super::super::blocked::{Activation, Blocked, Concat};
 use super::super::layer::group_norm::Normalisation;
 use super::super::layer::silu::{silu, silu_slopes};
 use super::super::simd::{Sum, for_each_vector, load_first, store_first};
@@ -64,8 +64,8 @@ pub(super) fn nothing(layout: Blocked) -> impl IndexedParallelIterator<Item = ()
 /// Channel `channel` of a block.
 #[inline(always)]
 fn plane<'a>(x: Concat<'a>, block: usize, channel: usize) -> &'a [f32] {
-    let (view, channel) = x.channel(channel);
-    view.block(block, channel)
+    let (activation, channel) = x.channel(channel);
+    activation.block(block, channel)
 }
 
 /// Sums of dot_x and dot_x x^.
@@ -164,8 +164,8 @@ pub(super) struct ValueGradient<'a> {
     pub(super) gain: &'a [f32],
     pub(super) silu: bool,
     pub(super) x: Concat<'a>,
-    pub(super) second: Option<(Concat<'a>, View<'a>)>,
-    pub(super) d_y: Option<View<'a>>,
+    pub(super) second: Option<(Concat<'a>, Activation<'a>)>,
+    pub(super) d_y: Option<Activation<'a>>,
     pub(super) block: usize,
     pub(super) pixels: usize,
     pub(super) d: &'a mut [f32],
@@ -224,8 +224,8 @@ impl WithSimd for ValueGradient<'_> {
 pub(super) struct InputGradient<'a> {
     /// (q, r) per channel of x.
     pub(super) coefficients: &'a [[f32; 2]],
-    pub(super) d: View<'a>,
-    pub(super) x: View<'a>,
+    pub(super) d: Activation<'a>,
+    pub(super) x: Activation<'a>,
     pub(super) accumulate: bool,
     pub(super) block: usize,
     pub(super) pixels: usize,
