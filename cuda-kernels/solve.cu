@@ -1,4 +1,4 @@
-// The linear solves of the preconditioned method: conjugate gradients on (A^T W A + mu I) d = -g [HS52],
+// The linear solves of the default method: conjugate gradients on (A^T W A + mu I) d = -g [HS52],
 //
 //     p <- r + beta p,   d <- d + a p,   r <- r - a (A^T W A p + mu p),
 //

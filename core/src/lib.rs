@@ -4,7 +4,7 @@
 //! logarithm of the data distribution diffused to time `t`: convex for large `t`, the wanted prior for small `t`
 //! \[FKD24, eq. 8 and 15\]. Three algorithms follow the minimiser down:
 //!
-//! * [`Preconditioned`], the default: a few steps along directions for which the data term is solved; the first choose
+//! * the default method of [`solver`]: a few steps along directions for which the data term is solved; the first choose
 //!   where the descent starts, the others are descent steps of `f` by the test of Armijo;
 //! * [`GraduatedFlow`], Algorithm 1: one step along `d = -t grad F(x, t)` at each level of a schedule;
 //! * [`GradientLike`], Algorithm 2: the same, and every step is a descent step of `f`.
@@ -77,8 +77,5 @@ pub use lockstep::{End, Room, Run, drive_in_lockstep};
 pub use prior::GaussianMixture;
 pub use problem::{Batch, Evaluator, LinearModel, Problem};
 pub use schedule::{Homotopy, Level, RegularisationWeight, Schedule, ScheduleError, Spacing};
-pub use solver::{
-    Answer, AnswerError, Backtracking, ConjugateGradient, Directional, FlowStep, GradientLike, GraduatedFlow, Krylov,
-    Preconditioned, Request, SettingsError, Solved, Solver, StateError, Status, StepCandidate,
-};
+pub use solver::*;
 pub use trace::{Certificate, Outcome, Record};

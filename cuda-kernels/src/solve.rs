@@ -1,4 +1,4 @@
-//! Entries of solve.cu: the linear solves of the preconditioned method, the mirrors of its approach, and the weights of
+//! Entries of solve.cu: the linear solves of the default method, the mirrors of its approach, and the weights of
 //! the data term.
 
 use crate::entry::{Address, BLOCK, entries};

@@ -40,7 +40,7 @@ pub fn same_runs_without_drift(_: &Rc<Device>) {
         restart_steps: 2,
         ..SolvedSettings::default()
     };
-    compare(&Settings::Preconditioned(solved), 0.05, &simulation);
+    compare(&Settings::Solved(solved), 0.05, &simulation);
     compare(&algorithm_2(Drift::DriftFree, 2), 0.05, &simulation);
 }
 

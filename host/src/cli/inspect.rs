@@ -128,7 +128,7 @@ fn weights(weights: &Weights) -> Value {
         "parametrisation": serde_json::to_value(weights.parametrisation()).unwrap_or_default(),
         "perturbation_kernel": serde_json::to_value(weights.perturbation_kernel()).unwrap_or_default(),
         "provenance": weights.provenance(),
-        "preconditioned_steps": weights.preconditioned_steps(),
+        "levels": weights.levels(),
         "image_sizes": format!("multiples of {}", architecture.size_multiple()),
         "use": "gradus reconstruct --prior",
     })

@@ -7,7 +7,8 @@ use crate::flags::by_name;
 use crate::terminal::{Terminal, stop_flag};
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::train::{
-    CHECKPOINT, DataConfig, LEVELS, PRESETS, RunEnd, TrainError, Trainer, TrainingConfig, ValidationRow, preset, train,
+    CHECKPOINT, DataConfig, LEVELS, PRESETS, RunEnd, TrainError, Trainer, TrainingConfig, ValidationRow, preset,
+    renamed, train,
 };
 use miette::{IntoDiagnostic, WrapErr, miette};
 use serde_json::json;
@@ -140,8 +141,10 @@ impl Arguments {
                 (path.display().to_string(), text)
             }
         };
-        let mut config: TrainingConfig =
-            toml::from_str(&text).map_err(|error| toml_failure(&name, text.clone(), &error, "a training run", HELP))?;
+        let mut config: TrainingConfig = toml::from_str(&text).map_err(|error| {
+            let help = renamed(&error).unwrap_or(HELP);
+            toml_failure(&name, text.clone(), &error, "a training run", help)
+        })?;
         match &mut config.data {
             DataConfig::Folder { training, validation, .. } => {
                 *training = self.data.clone().or(training.take());

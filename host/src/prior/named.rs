@@ -120,7 +120,7 @@ mod tests {
         let path = folder.path().join("mine.safetensors");
         fs::write(&path, EMBEDDED[0].bytes).unwrap();
         let prior = Prior::named(path.to_str().unwrap()).unwrap();
-        assert_eq!((prior.suits(), prior.weights().preconditioned_steps()), (None, Some(8)));
+        assert_eq!((prior.suits(), prior.weights().levels()), (None, Some(8)));
         fs::write(&path, b"no weights").unwrap();
         assert!(matches!(Prior::named(path.to_str().unwrap()), Err(PriorError::Weights { .. })));
     }

@@ -57,7 +57,7 @@ impl Settings {
     pub fn with_prior(self, prior: &Weights) -> Self {
         match self {
             Self::Solved(own) => {
-                let steps = own.steps.or(prior.preconditioned_steps()).unwrap_or(SolvedSettings::STEPS);
+                let steps = own.steps.or(prior.levels()).unwrap_or(SolvedSettings::STEPS);
                 Self::Solved(SolvedSettings { steps: Some(steps), ..own })
             }
             other => other,

@@ -2,7 +2,7 @@
 
 use crate::limits::{BATCH, ITERATIONS, PARAMETERS, PIXELS, TRAINING_SIDE, TRAINING_STEPS};
 use crate::memory::{self, parameters};
-use crate::unet::{Architecture, Parametrisation, PerturbationKernelSpec};
+use crate::unet::{Architecture, OLD_LEVELS, Parametrisation, PerturbationKernelSpec};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -31,10 +31,10 @@ pub struct TrainingConfig {
     /// What is measured while training.
     #[serde(default)]
     pub validation: ValidationConfig,
-    /// Goes into the weights: in how many steps the preconditioned method is to reconstruct with them. A sweep over
-    /// images of no test finds it out.
+    /// Goes into the weights: the number of levels that suits the default method. A sweep over images of no test finds
+    /// it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preconditioned_steps: Option<u32>,
+    pub levels: Option<u32>,
     /// One after the other.
     pub phase: Vec<Phase>,
 }
@@ -211,6 +211,13 @@ pub struct ConfigError {
     pub wanted: String,
 }
 
+/// The remedy for a description with a field that has another name now.
+#[must_use]
+pub fn renamed(error: &toml::de::Error) -> Option<&'static str> {
+    let is_old = error.message().starts_with(&format!("unknown field `{OLD_LEVELS}`"));
+    is_old.then_some("that field is called `levels` now; write this name in its place")
+}
+
 impl TrainingConfig {
     /// Optimiser steps of all phases.
     #[must_use]
@@ -249,7 +256,7 @@ impl TrainingConfig {
     pub fn is_begin_of(&self, longer: &Self, steps: u64) -> bool {
         let fixed = |config: &Self| Self {
             phase: Vec::new(),
-            preconditioned_steps: None,
+            levels: None,
             checkpoint_every_s: 0.0,
             validation: ValidationConfig::default(),
             ..config.clone()
@@ -287,9 +294,9 @@ impl TrainingConfig {
         positive("validation.noise", self.validation.noise)?;
         positive("validation.iterations", self.validation.iterations.into())?;
         at_most("validation.iterations", self.validation.iterations as usize, ITERATIONS as usize)?;
-        if let Some(steps) = self.preconditioned_steps {
+        if let Some(levels) = self.levels {
             let wanted = format!("from 2 to {ITERATIONS}");
-            check("preconditioned_steps", steps, (2..=ITERATIONS).contains(&steps), &wanted)?;
+            check("levels", levels, (2..=ITERATIONS).contains(&levels), &wanted)?;
         }
         positive("phase", self.phase.len() as f64)?;
         self.size_fits("data.size", self.data.size())?;
@@ -363,6 +370,15 @@ mod tests {
     }
 
     #[test]
+    fn an_older_field_is_refused_with_its_new_name() {
+        let older = preset("ellipses").unwrap().replace("\nlevels", &format!("\n{OLD_LEVELS}"));
+        let error = toml::from_str::<TrainingConfig>(&older).unwrap_err();
+        assert!(error.message().contains(OLD_LEVELS), "{error}");
+        assert!(renamed(&error).is_some_and(|remedy| remedy.contains("`levels`")));
+        assert_eq!(renamed(&toml::from_str::<TrainingConfig>("sede = 1").unwrap_err()), None);
+    }
+
+    #[test]
     fn faults_name_their_field() {
         let config: TrainingConfig = toml::from_str(preset("ellipses").unwrap()).unwrap();
         let named = |change: fn(&mut TrainingConfig)| {
@@ -398,7 +414,7 @@ mod tests {
             (|c| c.validation.reconstructions = usize::MAX / 2, ["validation.reconstructions", "16384"]),
             (|c| c.validation.iterations = u32::MAX, ["validation.iterations", "1000000"]),
             (|c| c.phase[0].batch = 1 << 40, ["phase[0].batch", "65536"]),
-            (|c| c.preconditioned_steps = Some(u32::MAX), ["preconditioned_steps", "1000000"]),
+            (|c| c.levels = Some(u32::MAX), ["levels", "1000000"]),
             (|c| (c.network.model_channels, c.network.channel_mult) = (4096, vec![64; 3]), ["network", "1073741824"]),
         ];
         for (change, words) in cases {

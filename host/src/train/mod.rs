@@ -27,7 +27,8 @@ mod validation;
 
 pub use checkpoint::CheckpointError;
 pub use config::{
-    ConfigError, DataConfig, Loss, OptimiserConfig, PRESETS, Phase, Smoothing, TrainingConfig, ValidationConfig, preset,
+    ConfigError, DataConfig, Loss, OptimiserConfig, PRESETS, Phase, Smoothing, TrainingConfig, ValidationConfig,
+    preset, renamed,
 };
 pub use folder::{FolderError, Slices};
 pub use history::{History, LossRow, STEPS_A_ROW, ValidationRow};

@@ -304,7 +304,7 @@ impl Trainer {
         let (network, kernel) = (config.network.clone(), config.perturbation_kernel);
         let average = &self.checkpoint.state.average;
         let weights = Weights::from_parameters(network, kernel, self.parametrisation(), self.provenance(), average)?;
-        Ok(weights.with_preconditioned_steps(config.preconditioned_steps)?)
+        Ok(weights.with_levels(config.levels)?)
     }
 
     /// What the weights come from, and how.
