@@ -121,8 +121,8 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
 extern "C" __global__ void __launch_bounds__(BLOCK)
     vector_finish(const double* __restrict__ partial, double* __restrict__ sums, int n_blocks) {
     double sum = 0;
-    const float* const own = partial + static_cast<long long>(blockIdx.x) * n_blocks;
-    for (int i = threadIdx.x; i < n_blocks; i += BLOCK) sum += own[i];
+    for (int i = threadIdx.x; i < n_blocks; i += BLOCK)
+        sum += partial[static_cast<long long>(blockIdx.x) * n_blocks + i];
     const double total = block_sum(sum);
     if (threadIdx.x == 0) sums[blockIdx.x] = total;
 }
