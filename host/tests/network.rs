@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{RESIDUAL, dot, random, signed, small};
+use common::{random, small};
 use gradus::backend::cpu::Network;
 use gradus::unet::{NetworkError, Weights};
+use gradus_tests::fixtures::{RESIDUAL, dot, signed};
 
 /// The shared cases, each with a smoothing level.
 fn cases() -> Vec<(Weights, usize, usize, f32)> {

@@ -1,11 +1,9 @@
 //! The network against values that PyTorch computed in float64.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{VP, paper};
 use gradus::backend::cpu::Network;
 use gradus::unet::{Parametrisation, Tensor, Weights};
+use gradus_tests::fixtures::{VP, paper};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;

@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{RESIDUAL, VP, cases, dot, paper, random, signed, small};
+use common::{cases, random, small};
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::unet::{Parametrisation, layers};
+use gradus_tests::fixtures::{RESIDUAL, VP, dot, paper, signed};
 
 type Loss = fn(&mut TrainingNetwork, &[f32], TrainingBatch<'_>, &mut [f32]) -> f64;
 

@@ -1,7 +1,7 @@
 //! Gradients of convolution weights and the losses of training, against plain loops in f64.
 
 use crate::layer::{plain, sizes};
-use crate::support::{dot, lanes, signed, upload};
+use crate::support::{lanes, upload};
 use gradus::backend::cuda::layer::Concat;
 use gradus::backend::cuda::layer::conv::{Epilogue, PackedConv, Packer, Pass, Prologue, Stencil};
 use gradus::backend::cuda::layer::conv_weights::{WeightPass, WeightScratch, WeightShape};
@@ -9,6 +9,7 @@ use gradus::backend::cuda::layer::pixel_shuffle::{Direction, PixelShuffle};
 use gradus::backend::cuda::layer::training_loss::{Objective, TrainingLoss};
 use gradus::backend::cuda::{Buffer, Device, Precision};
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
+use gradus_tests::fixtures::{dot, signed};
 use std::rc::Rc;
 
 /// Asserts that every value agrees to `bound` relative to the largest.

@@ -1,10 +1,11 @@
 //! Layers whose sizes the small networks do not reach, against plain loops in f64.
 
-use crate::support::{assert_close, dot, lanes, signed, upload};
+use crate::support::{assert_close, lanes, upload};
 use gradus::backend::cuda::layer::Concat;
 use gradus::backend::cuda::layer::attention::Attention;
 use gradus::backend::cuda::layer::conv::{Epilogue, PackedConv, Pass, Prologue, Stencil};
 use gradus::backend::cuda::{Buffer, Device, Precision};
+use gradus_tests::fixtures::{dot, signed};
 use std::rc::Rc;
 
 /// More input channels than a chunk, more outputs than a block, more pixels than a tile, none of them a multiple; one

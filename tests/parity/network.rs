@@ -1,44 +1,15 @@
 //! The whole network against the CPU's: h and J_h^T v, lane by lane.
 
-use crate::support::{assert_close, lanes, signed, upload};
+use crate::support::{assert_close, lanes, upload};
 use gradus::backend::cpu::Network;
 use gradus::backend::cuda::{Buffer, CudaNetwork, Device, Precision};
-use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Weights, layers};
+use gradus::unet::{Architecture, Parametrisation, Weights};
+use gradus_tests::fixtures::{self, RESIDUAL, signed, small as architecture};
 use std::rc::Rc;
 
-pub const RESIDUAL: Parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
-
-/// A small network with all kinds of layers, two heads, and channel counts that fit no vector.
-fn architecture(pixel_unshuffle: usize, channel_mult: Vec<usize>) -> Architecture {
-    Architecture {
-        in_channels: 1,
-        out_channels: 1,
-        pixel_unshuffle,
-        model_channels: 10,
-        channel_mult,
-        num_res_blocks: 1,
-        attention_resolutions: vec![2],
-        middle_attention: true,
-        num_heads: 2,
-        norm_groups: 5,
-        norm_eps: 1e-5,
-        max_period: 0.005,
-    }
-}
-
-/// Random weights, scaled by their fan-in; norms near the identity.
+/// Random weights.
 pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Weights {
-    let tensors = layers::tensors(architecture).into_iter().enumerate();
-    let parameters: Vec<f32> = tensors
-        .flat_map(|(seed, (name, shape))| {
-            let fan_in = shape[1..].iter().product::<usize>() as f32;
-            let centre = f32::from(shape.len() == 1 && name.ends_with("weight"));
-            let scale = fan_in.sqrt().max(2.0);
-            signed(shape.iter().product(), seed as u64).into_iter().map(move |v| centre + v / scale)
-        })
-        .collect();
-    let kernel = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
-    Weights::from_parameters(architecture.clone(), kernel, parametrisation, String::new(), &parameters).unwrap()
+    fixtures::random(architecture, parametrisation).unwrap()
 }
 
 /// A network small enough for whole runs.

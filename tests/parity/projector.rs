@@ -1,9 +1,10 @@
 //! The projector against the CPU's, and its adjointness.
 
-use crate::support::{assert_close, dot, lanes, signed, upload};
+use crate::support::{assert_close, lanes, upload};
 use gradus::backend::cuda::projector::{CudaProjector, ProjectorError};
 use gradus::backend::cuda::{Buffer, Device};
 use gradus::ct::{Geometry, Projector};
+use gradus_tests::fixtures::{dot, signed};
 use std::rc::Rc;
 
 /// Each side is within 1e-6 of sums in f64.

@@ -1,7 +1,7 @@
 //! Whole runs of every method: CPU against CUDA, several slices against one, and what crosses meanwhile.
 
 use crate::network::small;
-use crate::support::{assert_close, signed};
+use crate::support::assert_close;
 use gradus::backend::cpu::{CpuSlices, Network};
 use gradus::backend::cuda::{CudaSlices, Device};
 use gradus::backend::{DeviceChoice, Drift, Precision, Slice, Slices, Traffic};
@@ -17,6 +17,7 @@ use gradus_core::{
     Backtracking, End, GradientLike, Homotopy, Level, PerturbationKernel, Preconditioned, Record, RegularisationWeight,
     Room, Run, Schedule, Solver, Spacing, Status, StepCandidate, drive_in_lockstep,
 };
+use gradus_tests::fixtures::signed;
 use std::fmt::Debug;
 use std::ops::{ControlFlow, Range};
 use std::rc::Rc;

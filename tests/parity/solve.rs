@@ -1,11 +1,12 @@
 //! Conjugate gradient steps and weights against plain loops.
 
-use crate::support::{assert_close, dot, lanes, signed, upload};
+use crate::support::{assert_close, lanes, upload};
 use gradus::backend::cuda::vector::Vectors;
 use gradus::backend::cuda::{Buffer, CudaSlices, Device};
 use gradus::backend::{Mirror, Slice, Slices};
 use gradus::ct::{Geometry, Projector};
 use gradus_core::Level;
+use gradus_tests::fixtures::{dot, signed};
 use std::rc::Rc;
 
 const N_LANES: usize = 6;

@@ -1,15 +1,13 @@
 //! Losses of training and their gradients against the CPU's, and a short training run.
 
-use crate::network::{RESIDUAL, random, small_architecture};
-use crate::support::{dot, signed};
+use crate::network::{random, small_architecture};
 use gradus::backend::cpu::{TrainingBatch, TrainingNetwork};
 use gradus::backend::cuda::{CudaTrainingNetwork, Device};
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::train::{Trainer, TrainingConfig};
-use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, layers};
+use gradus::unet::{Architecture, Parametrisation, layers};
+use gradus_tests::fixtures::{RESIDUAL, VP, dot, signed};
 use std::rc::Rc;
-
-const VP: PerturbationKernelSpec = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
 
 /// The architecture of `golden/paper_unet.npz`, smaller: no unshuffle, three levels, one channel a group.
 fn paper() -> Architecture {

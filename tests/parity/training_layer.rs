@@ -6,13 +6,14 @@
 //! dot_y = J dot_a,   <d_dot_a, u> = <d_dot_y, J u>,   <d_a, u> = d/de (<d_dot_y, J dot_a> + <d_y, f>)(a + e u).
 //! ```
 
-use crate::support::{assert_close, lanes, signed, upload};
+use crate::support::{assert_close, lanes, upload};
 use gradus::backend::cuda::layer::Concat;
 use gradus::backend::cuda::layer::attention_training::TrainingAttention;
 use gradus::backend::cuda::layer::linear_training::{LinearPlace, TrainingEmbedding};
 use gradus::backend::cuda::layer::norm_training::{NormGradient, NormTarget, TrainingNorm};
 use gradus::backend::cuda::{Buffer, Device};
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
+use gradus_tests::fixtures::signed;
 use std::rc::Rc;
 
 type Function<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;

@@ -1,9 +1,10 @@
 //! The solver's vectors against sums in f64.
 
-use crate::support::{assert_close, dot, lanes, signed, upload};
+use crate::support::{assert_close, lanes, upload};
 use gradus::backend::cuda::vector::{DirectionVectors, Vectors};
 use gradus::backend::cuda::{Buffer, Device};
 use gradus_cuda_kernels::vector::DirectionScalars;
+use gradus_tests::fixtures::{dot, signed};
 use std::rc::Rc;
 
 const N_LANES: usize = 5;

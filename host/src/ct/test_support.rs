@@ -1,8 +1,7 @@
 //! Phantoms with known line integrals, and norms, for the tests of this module.
 
 use super::geometry::{Beam, Detector, Fan, Geometry};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+pub(super) use gradus_tests::fixtures::{dot, signed};
 
 /// An ellipse of constant value: half-axes, centre and rotation in mm and radians.
 #[derive(Debug, Clone, Copy)]
@@ -100,16 +99,6 @@ pub(super) fn fans() -> Vec<Geometry> {
 
 pub(super) fn quarter(k: f64) -> f64 {
     k * std::f64::consts::FRAC_PI_2
-}
-
-/// `n` values, uniform in [-1, 1).
-pub(super) fn signed(n: usize, seed: u64) -> Vec<f32> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    (0..n).map(|_| random.random_range(-1.0f32..1.0)).collect()
-}
-
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
 pub(super) fn norm(a: &[f32]) -> f64 {

@@ -3,6 +3,7 @@ use super::*;
 use crate::ct::Beam;
 use crate::data::image_files::{write_npy, write_tiff_f32};
 use crate::data::npy::ArchiveWriter;
+use crate::data::scan_npz;
 use proptest::prelude::*;
 use std::fs;
 

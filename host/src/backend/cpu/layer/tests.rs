@@ -9,21 +9,8 @@ use super::conv_tile::Prologue;
 use super::group_norm::{GroupNorm, InputGradient, InputGradientBlock, Normalisation, Pairs};
 use super::stencil::Stencil;
 use super::time_embedding::TimeEmbedding;
-use crate::unet::operation::{self, Kernel, Sampling};
-
-/// Numbers in [-1, 1) from a fixed sequence.
-fn signed(n: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut draw = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
-    };
-    (0..n).map(|_| draw()).collect()
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-}
+use crate::unet::operation::{self, Sampling};
+use gradus_tests::fixtures::{dot, signed};
 
 fn layout(channels: usize, height: usize, width: usize, rows: usize) -> Blocked {
     Blocked { channels, height, width, rows }

@@ -321,10 +321,7 @@ mod tests {
     use super::*;
     use crate::unet::architecture::tests::small;
     use crate::unet::weights::tests::random;
-
-    fn dot(a: &[f32], b: &[f32]) -> f64 {
-        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-    }
+    use gradus_tests::fixtures::dot;
 
     /// <J u, v> = <u, J^T v> for every operation of a network.
     #[test]
