@@ -13,6 +13,7 @@ use gradus::backend::cpu::Network;
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::data::ellipses::ellipses;
 use gradus::metrics::{psnr, ssim_uniform};
+use gradus::prior::Prior;
 use gradus::reconstruct::{GradientLikeSettings, GraduatedSettings, Measurement, PlacedPrior, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
 use gradus::train::{DataConfig, Images, Loss, Phase, Smoothing, Trainer, TrainingConfig, denoising_db, preset};
@@ -113,10 +114,10 @@ fn pass_ms(weights: &Weights) -> Outcome<f64> {
 }
 
 /// Mean PSNR in dB and SSIM of the reconstructions, and seconds of one.
-fn reconstruction(weights: &Weights, settings: &Settings) -> Outcome<[f64; 3]> {
+fn reconstruction(prior: &Prior, settings: &Settings) -> Outcome<[f64; 3]> {
     let (mut means, seeds) = ([0.0; 3], 101..=108_u64);
     let n = seeds.clone().count() as f64;
-    let prior = PlacedPrior::open(weights, DeviceChoice::Auto, Precision::Full)?;
+    let prior = PlacedPrior::open(prior, DeviceChoice::Auto, Precision::Full)?;
     for seed in seeds {
         let truth = ellipses(seed, SIZE);
         let measurement = Measurement::new(&simulate(&truth, 1.0, &Simulation::default())?)?;
@@ -149,10 +150,11 @@ fn main() -> Outcome<()> {
         }
         let weights = trained(&network, seconds, &folder.join(format!("{name}.safetensors")))?;
         let (parameters, ms) = (weights.parameters().len(), pass_ms(&weights)?);
-        let levels: Vec<String> = denoising_db(&weights, &images)?.iter().map(|db| format!("{db:5.2}")).collect();
+        let prior = Prior::from(weights);
+        let levels: Vec<String> = denoising_db(&prior, &images)?.iter().map(|db| format!("{db:5.2}")).collect();
         print!("{name:20} {parameters:12} {ms:8.2}   {:36}", levels.join("  "));
         for settings in [&Settings::default(), &algorithm_2] {
-            let [db, ssim, s] = reconstruction(&weights, settings)?;
+            let [db, ssim, s] = reconstruction(&prior, settings)?;
             print!("   {db:.2}  {ssim:.3}  {s:.2}");
         }
         println!();

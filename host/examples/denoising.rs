@@ -24,8 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("denoising PSNR in dB, mean over {} images", images.len());
     println!("{}", LEVELS.iter().fold("  ".to_owned(), |line, t| format!("{line}t = {t:<6}")));
     for prior in priors {
-        let weights = Prior::named(&prior)?.into_weights();
-        let levels = denoising_db(&weights, &images)?;
+        let levels = denoising_db(&Prior::named(&prior)?, &images)?;
         println!("{}{prior}", levels.iter().fold("  ".to_owned(), |line, db| format!("{line}{db:<10.2}")));
     }
     Ok(())

@@ -10,10 +10,9 @@ use gradus::backend::{DeviceChoice, Precision};
 use gradus::data::ellipses::ellipses;
 use gradus::image::Image;
 use gradus::metrics::psnr;
-use gradus::prior::embedded;
+use gradus::prior::Prior;
 use gradus::reconstruct::{Measurement, PlacedPrior, Settings, discrepancy, reconstruct};
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::Weights;
 use std::ops::ControlFlow;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -38,8 +37,8 @@ fn levels(
 fn main() -> Outcome<()> {
     let arguments: Vec<u64> = std::env::args().skip(1).map(|word| word.parse()).collect::<Result<_, _>>()?;
     let (first, last) = if let [first, last] = arguments[..] { (first, last) } else { (101, 108) };
-    let weights = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?.bytes)?;
-    let prior = PlacedPrior::open(&weights, DeviceChoice::Auto, Precision::Full)?;
+    let prior = Prior::named("ellipses")?;
+    let prior = PlacedPrior::open(&prior, DeviceChoice::Auto, Precision::Full)?;
     let n = (last - first + 1) as f64;
     println!("weight   discrepancy at each level ... |   level  PSNR dB by the rule |   level  PSNR dB at the end");
     for factor in [0.25, 1.0, 4.0, 16.0] {

@@ -39,7 +39,7 @@ fn main() -> Outcome<()> {
     let [prior, images, fields @ ..] = arguments.as_slice() else {
         return Err("usage: sweep PRIOR IMAGES [FIELD=VALUE[/VALUE...]]...".into());
     };
-    let weights = Prior::named(prior)?.into_weights();
+    let named = Prior::named(prior)?;
     let subjects = subjects(images)?;
     let fields: Vec<(&str, Vec<&str>)> = fields
         .iter()
@@ -47,7 +47,7 @@ fn main() -> Outcome<()> {
         .map(|pair| pair.map(|(name, values)| (name, values.split('/').collect())))
         .collect::<Result<_, _>>()?;
     let device = fields.iter().find(|(name, _)| *name == "device").and_then(|(_, values)| values.first());
-    let bench = Bench(PlacedPrior::open(&weights, device.unwrap_or(&"auto").parse()?, Precision::Full)?);
+    let bench = Bench(PlacedPrior::open(&named, device.unwrap_or(&"auto").parse()?, Precision::Full)?);
     println!("{prior}, {images}: {} images", subjects.len());
     println!("PSNR dB   SSIM    RMSE   denoised: PSNR dB   SSIM   forwards   vjps   projections   seconds   settings");
     let combinations: usize = fields.iter().map(|(_, values)| values.len()).product();
@@ -145,7 +145,7 @@ impl Bench<'_> {
     fn values(&self, subject: &Subject, settings: &Settings, run: &Reconstruction) -> Outcome<[f64; 8]> {
         // The methods without levels are denoised as the default method would be.
         let t_min = settings.t_min().unwrap_or(SolvedSettings::default().t_min);
-        let (once, c) = (denoise(self.0.weights, &run.image, t_min)?, run.counters);
+        let (once, c) = (denoise(self.0.prior, &run.image, t_min)?, run.counters);
         Ok([
             psnr(&subject.truth, &run.image, 1.0)?,
             ssim_uniform(&subject.truth, &run.image, 1.0)?,

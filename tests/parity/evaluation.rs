@@ -8,6 +8,7 @@ use gradus::data::ellipses::ellipses;
 use gradus::paper::tables::{
     AlphaSource, Dataset, Evaluation, Job, Protocol, Results, RunEnd, Scale, jobs_of, methods, table,
 };
+use gradus::prior::Prior;
 use gradus::reconstruct::{
     self, Measurement, Method, PlacedPrior, ReconstructError, Reconstruction, Settings, SolvedSettings, reconstruct,
     reconstruct_all,
@@ -50,7 +51,7 @@ fn open(folder: &Path, device: DeviceChoice) -> Evaluation {
         methods: short_methods(),
     };
     let opened = device.open(Precision::Full, |_| None).unwrap();
-    Evaluation::open(folder, protocol, Dataset::open("ellipses").unwrap(), (coarse(), &[]), opened).unwrap()
+    Evaluation::open(folder, protocol, Dataset::open("ellipses").unwrap(), (coarse().into(), &[]), opened).unwrap()
 }
 
 /// The last table, which has every way to step, stopped after its third batch and gone on with.
@@ -125,9 +126,9 @@ pub fn together(device: &Rc<Device>) {
     let measurement = Measurement::new(&scan).unwrap();
     let jobs: Vec<_> =
         settings.iter().map(|settings| reconstruct::Job { measurement: &measurement, settings }).collect();
-    let prior = coarse();
+    let coarse = Prior::from(coarse());
     for opened in [Opened::Cpu(None), Opened::Cuda(Rc::clone(device))] {
-        let prior = PlacedPrior { weights: &prior, opened };
+        let prior = PlacedPrior { prior: &coarse, opened };
         let found = reconstruct_all(&jobs, Some(&prior), &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(found.len(), jobs.len());
         for (settings, found) in settings.iter().zip(found) {

@@ -7,6 +7,7 @@ use gradus::backend::cuda::{CudaSlices, Device};
 use gradus::backend::{DeviceChoice, Drift, Precision, Slice, Slices, Traffic};
 use gradus::ct::{Geometry, Projector};
 use gradus::data::ellipses::ellipses;
+use gradus::prior::Prior;
 use gradus::reconstruct::{
     GradientLikeSettings, GraduatedSettings, Measurement, PlacedPrior, Reconstruction, Settings, SolvedSettings,
     reconstruct,
@@ -52,11 +53,11 @@ fn algorithm_2(drift: Drift, steps: u32) -> Settings {
 
 /// The same steps are accepted after the same trials, and the images agree to 1e-4.
 fn compare(settings: &Settings, pixel_mm: f64, simulation: &Simulation) {
-    let weights = Weights::from_bytes(gradus::prior::embedded("ellipses").unwrap().bytes).unwrap();
+    let ellipses_prior = Prior::named("ellipses").unwrap();
     let measurement = Measurement::new(&simulate(&ellipses(3, SIDE), pixel_mm, simulation).unwrap()).unwrap();
     assert_eq!(measurement.weights.is_some(), simulation.photons.is_some());
     let on = |device: DeviceChoice| -> Reconstruction {
-        let prior = PlacedPrior::open(&weights, device, Precision::Full).unwrap();
+        let prior = PlacedPrior::open(&ellipses_prior, device, Precision::Full).unwrap();
         reconstruct(&measurement, settings, Some(&prior), &mut |_| ControlFlow::Continue(())).unwrap()
     };
     let (here, there) = (on(DeviceChoice::Cpu), on(DeviceChoice::Cuda(0)));

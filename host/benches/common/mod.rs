@@ -5,7 +5,7 @@ use gradus::backend::Counters;
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::ct::{Geometry, Projector};
 use gradus::data::ellipses::ellipses;
-use gradus::prior::embedded;
+use gradus::prior::Prior;
 use gradus::reconstruct::{Measurement, Method, PlacedPrior, reconstruct};
 use gradus::simulate::{Simulation, simulate};
 use gradus::unet::Weights;
@@ -17,7 +17,7 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 pub const N_ANGLES: usize = 60;
 
 pub fn prior() -> Outcome<Weights> {
-    Ok(Weights::from_bytes(embedded("ellipses").ok_or("no embedded prior `ellipses`")?.bytes)?)
+    Ok(Prior::named("ellipses")?.weights().clone())
 }
 
 /// Passes of the network over a batch of images.
@@ -147,8 +147,8 @@ pub struct Run {
 /// The first `iterations` iterations of Algorithm 2 with the default settings, whose schedule has 300 levels.
 pub fn algorithm_2(measurement: &Measurement, iterations: u64) -> Outcome<Run> {
     let (mut first, mut last) = (None, Instant::now());
-    let weights = prior()?;
-    let prior = PlacedPrior::on_cpu(&weights);
+    let named = Prior::named("ellipses")?;
+    let prior = PlacedPrior::on_cpu(&named);
     let outcome = reconstruct(measurement, &Method::GradientLike.into(), Some(&prior), &mut |progress| {
         last = Instant::now();
         first.get_or_insert(last);

@@ -47,7 +47,7 @@ fn numbers(name: &str, otherwise: &[usize]) -> Outcome<Vec<usize>> {
 }
 
 fn prior(name: &str) -> Outcome<Weights> {
-    Ok(Prior::named(name)?.into_weights())
+    Ok(Prior::named(name)?.weights().clone())
 }
 
 /// Median, least and largest milliseconds of `work`, which has been done once before.

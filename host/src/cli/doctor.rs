@@ -6,7 +6,7 @@ use crate::terminal::Terminal;
 use gradus::backend::cpu::simd_name;
 use gradus::backend::cuda::{Description, Device, DeviceError, devices};
 use gradus::doctor::{Check, DoctorError, cpu, cuda};
-use gradus::unet::Weights;
+use gradus::prior::Prior;
 use miette::IntoDiagnostic;
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ enum Gpu {
 }
 
 impl Gpu {
-    fn all(prior: &Weights) -> Vec<Self> {
+    fn all(prior: &Prior) -> Vec<Self> {
         match devices() {
             Err(error) => vec![Self::None(error)],
             Ok(found) if found.is_empty() => vec![Self::None(DeviceError::NoDevice { ordinal: 0, found: 0 })],
@@ -50,7 +50,7 @@ impl Gpu {
         }
     }
 
-    fn examine(found: Description, prior: &Weights) -> Self {
+    fn examine(found: Description, prior: &Prior) -> Self {
         let opened = Device::open(found.ordinal).map_err(|error| DoctorError::Cuda(error.into()));
         Self::Found(found, opened.and_then(|device| cuda::checks(&device, prior)))
     }

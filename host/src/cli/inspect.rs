@@ -44,7 +44,7 @@ fn plain(value: &Value) -> String {
 fn describe(name: &str) -> Result<Value, Failure> {
     let path = Path::new(name);
     if gradus::prior::embedded(name).is_some() || path.extension().is_some_and(|e| e == "safetensors") {
-        return Ok(weights(&problem::prior(name)?));
+        return Ok(weights(problem::prior(name)?.weights()));
     }
     if Sample::parse(name).is_some() {
         let subject = problem::subject(name, None)?;

@@ -11,7 +11,6 @@ use gradus::data::units::StatedUnit;
 use gradus::image::Image;
 use gradus::prior::Prior;
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::Weights;
 use miette::{IntoDiagnostic, WrapErr, miette};
 use std::borrow::Cow;
 use std::path::Path;
@@ -203,8 +202,8 @@ pub fn scanned(subject: &Subject, simulation: &Simulation) -> Result<Scan, Failu
 }
 
 /// The prior of this name, embedded or in a file.
-pub fn prior(name: &str) -> Result<Weights, Failure> {
-    Prior::named(name).map(Prior::into_weights).into_diagnostic()
+pub fn prior(name: &str) -> Result<Prior, Failure> {
+    Prior::named(name).into_diagnostic()
 }
 
 /// The file of the prior of this name.

@@ -11,8 +11,8 @@ use gradus::ct::Window;
 use gradus::image::Image;
 use gradus::memory;
 use gradus::metrics::psnr;
+use gradus::prior::Prior;
 use gradus::reconstruct::{Measurement, PlacedPrior, Progress, Settings, reconstruct};
-use gradus::unet::Weights;
 use miette::IntoDiagnostic;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -52,14 +52,14 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
 }
 
 /// The prior of a learned method, named in `run` from then on as what it leaves to the prior is.
-fn prior(run: &mut RunConfig, problem: &Problem) -> Result<Option<Weights>, Failure> {
+fn prior(run: &mut RunConfig, problem: &Problem) -> Result<Option<Prior>, Failure> {
     if !run.reconstruction.method().is_learned() {
         return Ok(None);
     }
     // A scan that does not say what suits it is taken to be of a body.
     let named = run.prior.take().or_else(|| problem.scan.prior.clone());
     let prior = problem::prior(run.prior.insert(named.unwrap_or_else(|| "ct".to_owned())))?;
-    let bytes = memory::of_layers(prior.architecture(), problem.scan.geometry.image_len() as u64);
+    let bytes = memory::of_layers(prior.weights().architecture(), problem.scan.geometry.image_len() as u64);
     memory::check("this prior on an image of this size", bytes, "take a smaller image, or --method tv or fbp")
         .into_diagnostic()?;
     run.reconstruction = run.reconstruction.clone().with_prior(&prior);

@@ -3,13 +3,13 @@
 use super::check::{Check, DoctorError, SIDE, TIME, geometry, gradient_of, noise, pair, slice, transposes};
 use crate::backend::cpu::{CpuSlices, Network};
 use crate::ct::Projector;
-use crate::unet::Weights;
+use crate::prior::Prior;
 
 /// All checks.
 ///
 /// # Errors
 /// When a check cannot be made.
-pub fn checks(prior: &Weights) -> Result<[Check; 3], DoctorError> {
+pub fn checks(prior: &Prior) -> Result<[Check; 3], DoctorError> {
     Ok([adjointness()?, gradient(prior)?, same_bits(prior)?])
 }
 
@@ -21,17 +21,17 @@ fn adjointness() -> Result<Check, DoctorError> {
     Ok(transposes("projector and adjoint are transposes", &projected, &smeared))
 }
 
-fn gradient(prior: &Weights) -> Result<Check, DoctorError> {
-    let network = Network::new(prior, SIDE, SIDE, CpuSlices::LANES)?;
+fn gradient(prior: &Prior) -> Result<Check, DoctorError> {
+    let network = Network::new(prior.weights(), SIDE, SIDE, CpuSlices::LANES)?;
     let mut slices = CpuSlices::new(Projector::new(geometry())?, network, vec![slice()])?;
     Ok(gradient_of("changes of the objective agree with its gradient", &mut slices)?)
 }
 
 /// Number of values of energy, score and projections that differ between one thread and three.
-fn same_bits(prior: &Weights) -> Result<Check, DoctorError> {
+fn same_bits(prior: &Prior) -> Result<Check, DoctorError> {
     let compute = |threads: usize| -> Result<Vec<f32>, DoctorError> {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(|| {
-            let mut network = Network::new(prior, SIDE, SIDE, 1)?;
+            let mut network = Network::new(prior.weights(), SIDE, SIDE, 1)?;
             let x = noise(SIDE * SIDE, 5);
             network.forward(0..1, &x, &[TIME]);
             let mut values = network.h(0).to_vec();

@@ -46,9 +46,16 @@ impl Prior {
     /// # Errors
     /// See [`PriorError`].
     pub fn named(name: &str) -> Result<Self, PriorError> {
-        let bytes = Self::bytes(name)?;
+        Self::of_file(name, &Self::bytes(name)?)
+    }
+
+    /// The prior of this name, of which the weights file is given.
+    ///
+    /// # Errors
+    /// [`PriorError::Weights`].
+    pub fn of_file(name: &str, bytes: &[u8]) -> Result<Self, PriorError> {
         let weights =
-            Weights::from_bytes(&bytes).map_err(|cause| PriorError::Weights { name: name.to_owned(), cause })?;
+            Weights::from_bytes(bytes).map_err(|cause| PriorError::Weights { name: name.to_owned(), cause })?;
         Ok(Self { name: name.to_owned(), weights, suits: embedded(name).map(|prior| prior.suits.clone()) })
     }
 
@@ -77,22 +84,29 @@ impl Prior {
         &self.weights
     }
 
-    /// The network that computes h, and nothing else.
-    #[must_use]
-    pub fn into_weights(self) -> Weights {
-        self.weights
-    }
-
     /// The noise that it was trained under.
     #[must_use]
     pub fn perturbation_kernel(&self) -> &PerturbationKernelSpec {
         self.weights.perturbation_kernel()
     }
 
+    /// The number of levels that suits the default method, where that is known.
+    #[must_use]
+    pub fn levels(&self) -> Option<u32> {
+        self.weights.levels()
+    }
+
     /// The images that it suits; `None` where its file does not say.
     #[must_use]
     pub fn suits(&self) -> Option<&Suits> {
         self.suits.as_ref()
+    }
+}
+
+/// Weights that no file holds yet, and that nothing is known of.
+impl From<Weights> for Prior {
+    fn from(weights: Weights) -> Self {
+        Self { name: "unnamed".to_owned(), weights, suits: None }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::backend::cpu::{Network, NetworkError};
 use crate::image::Image;
-use crate::unet::Weights;
+use crate::prior::Prior;
 
 /// The mean of the images that an image could be a diffused version of, by Tweedie's formula \[Efr11\]:
 ///
@@ -11,7 +11,7 @@ use crate::unet::Weights;
 /// ```
 #[derive(Debug)]
 pub struct Denoiser<'a> {
-    prior: &'a Weights,
+    prior: &'a Prior,
     network: Network,
     features: Vec<f32>,
     gradients: Vec<f32>,
@@ -22,8 +22,8 @@ impl<'a> Denoiser<'a> {
     ///
     /// # Errors
     /// When that size does not fit the network.
-    pub fn new(prior: &'a Weights, (height, width): (usize, usize), images: usize) -> Result<Self, NetworkError> {
-        let network = Network::new(prior, height, width, images)?;
+    pub fn new(prior: &'a Prior, (height, width): (usize, usize), images: usize) -> Result<Self, NetworkError> {
+        let network = Network::new(prior.weights(), height, width, images)?;
         let room = vec![0.0; images * network.image_len()];
         Ok(Self { prior, network, features: room.clone(), gradients: room })
     }
@@ -52,7 +52,7 @@ impl<'a> Denoiser<'a> {
 ///
 /// # Errors
 /// When the image's size does not fit the network.
-pub fn denoise(prior: &Weights, image: &Image, t: f64) -> Result<Image, NetworkError> {
+pub fn denoise(prior: &Prior, image: &Image, t: f64) -> Result<Image, NetworkError> {
     let mut denoised = image.clone();
     Denoiser::new(prior, (image.height, image.width), 1)?.denoise(&mut denoised.pixels, &[t]);
     Ok(denoised)

@@ -42,7 +42,7 @@ pub(super) fn with_searched_weight(
     let variance = measurement.noise_std * measurement.noise_std;
     let (mut cost, mut last) = (Counters::default(), None);
     let mut made_with = |factor: f64, restarts: bool| -> Result<Reconstruction, ReconstructError> {
-        let Some(mut recipe) = settings.recipe(measurement, prior.weights, Some(factor * variance))? else {
+        let Some(mut recipe) = settings.recipe(measurement, prior.prior, Some(factor * variance))? else {
             return Err(ReconstructError::NoPrior(settings.method()));
         };
         recipe.restarts = recipe.restarts.filter(|_| restarts);

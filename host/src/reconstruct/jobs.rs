@@ -50,7 +50,7 @@ pub fn reconstruct_all(jobs: &[Job<'_>], prior: Option<&PlacedPrior<'_>>, observ
             }
             learned => {
                 let prior = prior.ok_or_else(|| ReconstructError::NoPrior(learned.method()))?;
-                let recipe = settings.recipe(measurement, prior.weights, None)?;
+                let recipe = settings.recipe(measurement, prior.prior, None)?;
                 waiting.extend(recipe.map(|recipe| Task { job, measurement, recipe }));
             }
         }
@@ -90,7 +90,7 @@ fn completed(
     prior: &PlacedPrior<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
     let Some(t) = task.recipe.denoised_at else { return Ok(result) };
-    let (image, mut counters) = (denoise(prior.weights, &result.image, t)?, result.counters);
+    let (image, mut counters) = (denoise(prior.prior, &result.image, t)?, result.counters);
     counters.network_forwards += 1;
     counters.network_vjps += 1;
     Ok(Reconstruction { image, counters, ..result })
@@ -102,20 +102,20 @@ mod tests {
     use super::*;
     use crate::data::ellipses::ellipses;
     use crate::metrics::rmse;
+    use crate::prior::Prior;
     use crate::simulate::{Simulation, simulate};
-    use crate::unet::Weights;
     use std::ops::ControlFlow;
 
     /// Root mean square between the results of Algorithm 2 from two starts.
     fn between_starts(early_weight: f64) -> f64 {
-        let weights = Weights::from_bytes(crate::prior::embedded("ellipses").unwrap().bytes).unwrap();
+        let prior = Prior::named("ellipses").unwrap();
         let measurement = Measurement::new(&simulate(&ellipses(3, 64), 1.0, &Simulation::default()).unwrap()).unwrap();
         let settings = [1, 2].map(|seed| {
             let graduated = GraduatedSettings { seed, early_weight, steps: 100, ..GraduatedSettings::default() };
             Settings::GradientLike(GradientLikeSettings { graduated, ..GradientLikeSettings::default() })
         });
         let jobs = settings.each_ref().map(|settings| Job { measurement: &measurement, settings });
-        let prior = PlacedPrior::on_cpu(&weights);
+        let prior = PlacedPrior::on_cpu(&prior);
         let runs = reconstruct_all(&jobs, Some(&prior), &mut |_| ControlFlow::Continue(())).unwrap();
         let images: Vec<_> = runs.into_iter().map(|run| run.unwrap().image).collect();
         rmse(&images[0], &images[1]).unwrap()

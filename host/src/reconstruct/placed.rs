@@ -6,7 +6,7 @@ use crate::backend::cuda::{CudaSlices, DeviceError};
 use crate::backend::{DeviceChoice, Precision};
 use crate::ct::Geometry;
 use crate::doctor;
-use crate::unet::Weights;
+use crate::prior::Prior;
 
 /// Runs in a batch at most.
 pub(super) const MOST: usize = 32;
@@ -15,7 +15,7 @@ pub(super) const MOST: usize = 32;
 #[derive(Debug, Clone)]
 pub struct PlacedPrior<'a> {
     /// The prior.
-    pub weights: &'a Weights,
+    pub prior: &'a Prior,
     /// The device.
     pub opened: Opened,
 }
@@ -26,15 +26,15 @@ impl<'a> PlacedPrior<'a> {
     ///
     /// # Errors
     /// When the GPU that was asked for cannot be used, and when the CPU is asked for TF32.
-    pub fn open(weights: &'a Weights, choice: DeviceChoice, precision: Precision) -> Result<Self, DeviceError> {
-        let opened = choice.open(precision, |device| doctor::cuda::distrust(device, weights))?;
-        Ok(Self { weights, opened })
+    pub fn open(prior: &'a Prior, choice: DeviceChoice, precision: Precision) -> Result<Self, DeviceError> {
+        let opened = choice.open(precision, |device| doctor::cuda::distrust(device, prior))?;
+        Ok(Self { prior, opened })
     }
 
     /// The prior on the CPU.
     #[must_use]
-    pub fn on_cpu(weights: &'a Weights) -> Self {
-        Self { weights, opened: Opened::Cpu(None) }
+    pub fn on_cpu(prior: &'a Prior) -> Self {
+        Self { prior, opened: Opened::Cpu(None) }
     }
 
     /// The number of images of this size that are well made together: on a GPU as many as its free memory holds, on the
@@ -45,7 +45,7 @@ impl<'a> PlacedPrior<'a> {
     pub fn at_once(&self, geometry: &Geometry) -> Result<usize, ReconstructError> {
         let fitting = match &self.opened {
             Opened::Cpu(_) => rayon::current_num_threads(),
-            Opened::Cuda(device) => CudaSlices::that_fit(device, geometry, self.weights)?,
+            Opened::Cuda(device) => CudaSlices::that_fit(device, geometry, self.prior.weights())?,
         };
         Ok(fitting.clamp(1, MOST))
     }

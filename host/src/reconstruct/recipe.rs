@@ -4,7 +4,7 @@ use super::method_settings::{BacktrackingSettings, GraduatedSettings, SolvedSett
 use super::settings::Settings;
 use super::{Measurement, ReconstructError};
 use crate::backend::Drift;
-use crate::unet::Weights;
+use crate::prior::Prior;
 use gradus_core::{
     Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel, Preconditioned,
     RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
@@ -54,7 +54,7 @@ impl Recipe {
 impl Settings {
     /// The same settings, with those that are left to the prior.
     #[must_use]
-    pub fn with_prior(self, prior: &Weights) -> Self {
+    pub fn with_prior(self, prior: &Prior) -> Self {
         match self {
             Self::Solved(own) => {
                 let steps = own.steps.or(prior.levels()).unwrap_or(SolvedSettings::STEPS);
@@ -68,7 +68,7 @@ impl Settings {
     pub(super) fn recipe(
         &self,
         measurement: &Measurement,
-        prior: &Weights,
+        prior: &Prior,
         alpha: Option<f64>,
     ) -> Result<Option<Recipe>, ReconstructError> {
         let problem = Problem { noise_std: measurement.noise_std, prior, alpha };
@@ -95,7 +95,7 @@ impl Settings {
 struct Problem<'a> {
     /// Of a line integral.
     noise_std: f64,
-    prior: &'a Weights,
+    prior: &'a Prior,
     /// In place of any rule for it.
     alpha: Option<f64>,
 }

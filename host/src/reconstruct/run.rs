@@ -20,13 +20,13 @@ pub(super) fn run(tasks: &[Task<'_>], prior: &PlacedPrior<'_>, observer: Observe
     let results = match &prior.opened {
         Opened::Cpu(_) => {
             let lanes = CpuSlices::LANES * slices.len();
-            let network = Network::new(prior.weights, geometry.height, geometry.width, lanes)?;
+            let network = Network::new(prior.prior.weights(), geometry.height, geometry.width, lanes)?;
             let slices = CpuSlices::new(Projector::new(geometry)?, network, slices)?;
             let slices = slices.with_drift(drift).with_mirrors(mirrors).with_weights(&weights)?;
             average::run(Course::new(tasks, slices, observer))?
         }
         Opened::Cuda(device) => {
-            let slices = CudaSlices::new(device, geometry, prior.weights, &slices)?;
+            let slices = CudaSlices::new(device, geometry, prior.prior.weights(), &slices)?;
             let slices = slices.with_drift(drift).with_mirrors(mirrors).with_weights(&weights)?;
             average::run(Course::new(tasks, slices, observer))?
         }

@@ -12,6 +12,7 @@ use super::{initial, validation};
 use crate::backend::choice::Opened;
 use crate::backend::{DeviceChoice, Precision};
 use crate::memory;
+use crate::prior::Prior;
 use crate::unet::{Parametrisation, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -283,12 +284,12 @@ impl Trainer {
     /// # Errors
     /// `Network`, `Validation`.
     pub fn validate(&mut self) -> Result<ValidationRow, TrainError> {
-        let weights = self.weights()?;
+        let prior = Prior::from(self.weights()?);
         let config = &self.checkpoint.config.validation;
         let row = ValidationRow {
             step: self.steps_done(),
-            denoising_db: validation::denoising_db(&weights, &self.images.validation(config.images))?,
-            reconstruction_db: validation::reconstruction_db(&weights, config, &self.images)
+            denoising_db: validation::denoising_db(&prior, &self.images.validation(config.images))?,
+            reconstruction_db: validation::reconstruction_db(&prior, config, &self.images)
                 .map_err(TrainError::Validation)?,
         };
         self.checkpoint.history.validations.push(row);

@@ -5,12 +5,12 @@ use super::images::Images;
 use crate::backend::cpu::NetworkError;
 use crate::image::Image;
 use crate::metrics::psnr;
+use crate::prior::Prior;
 use crate::reconstruct::{
     Denoiser, GradientLikeSettings, GraduatedSettings, Job, Measurement, PlacedPrior, ReconstructError, Settings,
     reconstruct_all,
 };
 use crate::simulate::{Simulation, simulate};
-use crate::unet::Weights;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
@@ -27,13 +27,13 @@ const SEED: u64 = 1;
 ///
 /// # Errors
 /// When the images' size does not fit the network.
-pub fn denoising_db(weights: &Weights, images: &[Image]) -> Result<[f64; LEVELS.len()], NetworkError> {
+pub fn denoising_db(prior: &Prior, images: &[Image]) -> Result<[f64; LEVELS.len()], NetworkError> {
     let Some(Image { height, width, .. }) = images.first() else { return Ok([f64::NAN; LEVELS.len()]) };
-    let mut denoiser = Denoiser::new(weights, (*height, *width), LEVELS.len())?;
+    let mut denoiser = Denoiser::new(prior, (*height, *width), LEVELS.len())?;
     let n = height * width;
     let (mut x_t, mut sums) = (vec![0.0; LEVELS.len() * n], [0.0; LEVELS.len()]);
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let kernels = LEVELS.map(|t| weights.perturbation_kernel().at(t));
+    let kernels = LEVELS.map(|t| prior.perturbation_kernel().at(t));
     for image in images {
         for (x_t, kernel) in x_t.chunks_exact_mut(n).zip(kernels) {
             for (x_t, x) in x_t.iter_mut().zip(&image.pixels) {
@@ -54,7 +54,7 @@ pub fn denoising_db(weights: &Weights, images: &[Image]) -> Result<[f64; LEVELS.
 /// # Errors
 /// When an image cannot be scanned or reconstructed.
 pub(super) fn reconstruction_db(
-    weights: &Weights,
+    prior: &Prior,
     config: &ValidationConfig,
     images: &Images,
 ) -> Result<Option<f64>, Box<dyn Error + Send + Sync>> {
@@ -67,7 +67,7 @@ pub(super) fn reconstruction_db(
     });
     let measurements = measurements.collect::<Result<Vec<_>, Box<dyn Error + Send + Sync>>>()?;
     let jobs: Vec<Job<'_>> = measurements.iter().map(|measurement| Job { measurement, settings: &settings }).collect();
-    let prior = PlacedPrior::on_cpu(weights);
+    let prior = PlacedPrior::on_cpu(prior);
     let runs = reconstruct_all(&jobs, Some(&prior), &mut |_| ControlFlow::Continue(()))?;
     let mut sum = 0.0;
     for (image, run) in images.iter().zip(runs) {

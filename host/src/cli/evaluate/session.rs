@@ -10,9 +10,9 @@ use gradus::data::write_atomically;
 use gradus::paper::tables::{
     Dataset, Evaluation, Job, Protocol, RunEnd, SWEEP_FACTORS, Sweep, TableKind, figures, summary, sweep,
 };
+use gradus::prior::Prior;
 use gradus::reconstruct::PlacedPrior;
-use gradus::unet::Weights;
-use miette::{IntoDiagnostic, WrapErr};
+use miette::IntoDiagnostic;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,13 +36,11 @@ impl<'a> Session<'a> {
     ) -> Result<Option<Self>, Failure> {
         let mut protocol = arguments.protocol(&dataset)?;
         let bytes = prior_bytes(&protocol.prior)?;
-        let weights = Weights::from_bytes(&bytes)
-            .into_diagnostic()
-            .wrap_err_with(|| format!("cannot use the prior {}", protocol.prior))?;
-        let prior = PlacedPrior::open(&weights, arguments.device, arguments.precision).into_diagnostic()?;
-        prior.opened.warning().into_iter().for_each(|warning| terminal.warn(warning));
-        (protocol.device, protocol.precision) = (prior.opened.choice(), prior.opened.precision());
-        let opened = prior.opened.clone();
+        let prior = Prior::of_file(&protocol.prior, &bytes).into_diagnostic()?;
+        let placed = PlacedPrior::open(&prior, arguments.device, arguments.precision).into_diagnostic()?;
+        placed.opened.warning().into_iter().for_each(|warning| terminal.warn(warning));
+        (protocol.device, protocol.precision) = (placed.opened.choice(), placed.opened.precision());
+        let opened = placed.opened.clone();
         let folder = arguments.folder();
         let mut swept = None;
         if arguments.sweep_alpha {
@@ -50,13 +48,15 @@ impl<'a> Session<'a> {
             match Evaluation::protocol_in(&folder).into_diagnostic()? {
                 Some(there) => protocol.alpha_per_std = there.alpha_per_std,
                 None => {
-                    let Some(sweep) = run_sweep(&dataset, &protocol, &prior, terminal, &stop)? else { return Ok(None) };
+                    let Some(sweep) = run_sweep(&dataset, &protocol, &placed, terminal, &stop)? else {
+                        return Ok(None);
+                    };
                     protocol.alpha_per_std = sweep.best();
                     swept = Some(sweep);
                 }
             }
         }
-        let evaluation = Evaluation::open(&folder, protocol, dataset, (weights, &bytes), opened).into_diagnostic()?;
+        let evaluation = Evaluation::open(&folder, protocol, dataset, (prior, &bytes), opened).into_diagnostic()?;
         if let Some(sweep) = swept {
             write_atomically(&folder.join("sweep.csv"), sweep.to_csv().as_bytes()).into_diagnostic()?;
         }

@@ -8,8 +8,8 @@ use crate::backend::choice::Opened;
 use crate::data::hidden::{is_hidden, sweep};
 use crate::data::write_once;
 use crate::image::Image;
+use crate::prior::Prior;
 use crate::reconstruct::{Measurement, Observer, PlacedPrior, Reconstruction, reconstruct};
-use crate::unet::Weights;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -29,7 +29,7 @@ pub enum RunEnd {
 #[derive(Debug)]
 pub struct Evaluation {
     dataset: Dataset,
-    weights: Weights,
+    prior: Prior,
     opened: Opened,
     protocol: Protocol,
     results: Results,
@@ -46,7 +46,7 @@ impl Evaluation {
         folder: &Path,
         protocol: Protocol,
         dataset: Dataset,
-        (weights, bytes): (Weights, &[u8]),
+        (prior, bytes): (Prior, &[u8]),
         opened: Opened,
     ) -> Result<Self, EvaluateError> {
         let protocol = Protocol { prior_checksum: checksum(bytes), slices: dataset.n_slices(), ..protocol };
@@ -66,7 +66,7 @@ impl Evaluation {
             _ => {}
         }
         let results = Results::read(folder)?;
-        Ok(Self { dataset, weights, opened, protocol, results })
+        Ok(Self { dataset, prior, opened, protocol, results })
     }
 
     /// The settings of the evaluation in `folder`; `None` when there is no such folder, or nothing in it.
@@ -153,7 +153,7 @@ impl Evaluation {
     }
 
     fn prior(&self) -> PlacedPrior<'_> {
-        PlacedPrior { weights: &self.weights, opened: self.opened.clone() }
+        PlacedPrior { prior: &self.prior, opened: self.opened.clone() }
     }
 
     /// One reconstruction with its course, for figures: truth, measurement, settings, result.

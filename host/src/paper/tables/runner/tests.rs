@@ -2,7 +2,7 @@
 use super::super::{AlphaSource, Scale, jobs_of, methods, summary, table};
 use super::*;
 use crate::backend::{DeviceChoice, Precision};
-use crate::prior::embedded;
+use crate::prior::{Prior, embedded};
 
 fn protocol(dataset: &Dataset, steps: u32) -> Protocol {
     Protocol {
@@ -24,8 +24,8 @@ fn protocol(dataset: &Dataset, steps: u32) -> Protocol {
 
 fn open(folder: &Path, steps: u32) -> Result<Evaluation, EvaluateError> {
     let (bytes, dataset) = (embedded("ellipses").unwrap().bytes, Dataset::open("ellipses").unwrap());
-    let weights = Weights::from_bytes(bytes).unwrap();
-    Evaluation::open(folder, protocol(&dataset, steps), dataset, (weights, bytes), Opened::Cpu(None))
+    let prior = Prior::of_file("ellipses", bytes).unwrap();
+    Evaluation::open(folder, protocol(&dataset, steps), dataset, (prior, bytes), Opened::Cpu(None))
 }
 
 fn go_on(_: Option<&Job>) -> ControlFlow<()> {
