@@ -59,6 +59,7 @@ pub(crate) struct Target {
 
 /// One operation.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there are a hundred, and most are of the largest variant")]
 pub(crate) enum Operation {
     /// The time shifts of all convolutions, from t.
     Embed,
