@@ -1,6 +1,6 @@
 //! `--device` and `doctor`, with the stand-in driver in the place of a GPU's, and without any.
 
-use super::{json, text};
+use super::{json, message, text};
 use gradus_tests::stand_in::{Watch, library};
 use serde_json::Value;
 use std::path::Path;

@@ -67,8 +67,8 @@ impl RunFolder {
         }
     }
 
-    /// Leaves what has been written for people to find, where the rest cannot be: the result of a long run is not thrown
-    /// away for its page. `None` where `what` is not there.
+    /// Leaves what has been written for people to find, where the rest cannot be: the result of a long run is not
+    /// thrown away for its page. `None` where `what` is not there.
     pub fn keep(self, what: &str) -> Option<PathBuf> {
         self.file(what).exists().then(|| self.staging.show())
     }

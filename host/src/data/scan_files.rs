@@ -9,11 +9,11 @@ use std::path::Path;
 impl Scan {
     /// Reads a scan from an npz file, or from a folder with a `scan.toml`.
     ///
-    /// An npz has the fields of [`Scan`] and [`Geometry`] by name. `sinogram` `[angle][bin]` and `angles_rad`
-    /// are needed; whatever else is missing is assumed and said so in [`Scan::warnings`]. Names of other programs are
-    /// understood for three fields: `sino`, `theta` (in degrees, as those programs have it, unless it is within a turn
-    /// in radians), and `centre_px` (the bin in which the rotation axis is seen). A text `unit` is that of `truth`:
-    /// `hu`, `1/mm`, `1/cm` or `network`.
+    /// An npz has the fields of [`Scan`] and [`Geometry`](crate::ct::Geometry) by name. `sinogram` `[angle][bin]` and
+    /// `angles_rad` are needed; whatever else is missing is assumed and said so in [`Scan::warnings`]. Names of other
+    /// programs are understood for three fields: `sino`, `theta` (in degrees, as those programs have it, unless it is
+    /// within a turn in radians), and `centre_px` (the bin in which the rotation axis is seen). A text `unit` is that
+    /// of `truth`: `hu`, `1/mm`, `1/cm` or `network`.
     ///
     /// A `scan.toml` has the same fields; `sinogram` and `truth` name files beside it (`angles_rad` may, too). With
     /// `counts = true` the sinogram's file holds photon counts, of which -log(counts / photons) is taken.

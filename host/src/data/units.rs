@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
-const PER_CM_IN_PER_MM: f32 = 0.1;
+const MM_PER_CM: f32 = 10.0;
 /// Values of images in HU: air is -1000, and metal has some ten thousand. What is not measured is marked by -4096 at
 /// most.
 const HU: [f32; 2] = [-4096.0, 200_000.0];

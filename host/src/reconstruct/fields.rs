@@ -8,7 +8,7 @@ use toml::{Table, Value};
 const MOVED: [(&str, &str); 3] = [
     ("device", "write it beside `input`, before the tables"),
     ("precision", "write it beside `input`, before the tables"),
-    (Method::SOLVED, "write its fields beside `method`"),
+    (Method::Solved.name(), "write its fields beside `method`"),
 ];
 
 /// Reasons to refuse a field.
@@ -167,9 +167,9 @@ mod tests {
 
     #[test]
     fn older_fields_are_refused_with_what_to_write() {
-        let table = format!("[{}]\nsteps = 3", Method::SOLVED);
-        for (text, word) in [(table.as_str(), "beside `method`"), ("device = \"cpu\"", "`input`")] {
-            let error = toml::from_str::<Settings>(text).unwrap_err();
+        let table = format!("[{}]\nsteps = 3", Method::Solved);
+        for (text, word) in [(table, "beside `method`"), ("device = \"cpu\"".to_owned(), "`input`")] {
+            let error = toml::from_str::<Settings>(&text).unwrap_err();
             assert!(error.message().contains(word), "{error}");
         }
     }

@@ -1,6 +1,6 @@
 //! The settings of each method, with their defaults.
 
-use crate::backend::View;
+use crate::backend::Drift;
 use crate::ct::Window;
 use serde::{Deserialize, Serialize};
 
@@ -106,20 +106,21 @@ pub struct GraduatedSettings {
     pub seed: u64,
     /// Starting point.
     pub start: Start,
-    /// Weight `alpha` of the prior. Without it: under the drift-free view the variance of the noise, as in the
+    /// Weight `alpha` of the prior. Without it: without drift the variance of the noise, as in the
     /// posterior density; else [`GraduatedSettings::ALPHA_PER_STD`] times its standard deviation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
     /// The growth of the prior's weight at the first levels, by the factor `1 + early_weight nu_t^2`, which is nearly 1
     /// at the last ones, so that the start is forgotten while `F(., t)` is convex. 0 is the paper's choice; the
-    /// drift-free view does without.
+    /// drift-free prior does without.
     pub early_weight: f64,
     /// Number of levels, one iteration each.
     pub steps: u32,
     /// Last smoothing level, at which the objective is defined.
     pub t_min: f64,
     /// The prior's look at the iterates.
-    pub view: View,
+    #[serde(rename = "view")]
+    pub drift: Drift,
     /// Runs that take iterates for diffused images end with the clean image that is expected behind the last one,
     /// `E[x_0 | x_t]`. The certificate is about that iterate.
     pub denoise: bool,
@@ -146,7 +147,7 @@ impl Default for GraduatedSettings {
             early_weight: 8.0,
             steps: 300,
             t_min: 4e-3,
-            view: View::Diffused,
+            drift: Drift::Diffused,
             denoise: true,
             line_search: LineSearchSettings::default(),
         }

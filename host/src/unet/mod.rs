@@ -16,5 +16,5 @@ mod weights_file;
 pub use architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};
 pub use perturbation::{Direction, EnergyScales, Perturbation};
 pub use program::NetworkError;
-pub(crate) use weights::OLD_LEVELS;
 pub use weights::{Tensor, Weights, WeightsError};
+pub(crate) use weights_file::OLD_LEVELS;

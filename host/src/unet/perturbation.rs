@@ -1,4 +1,5 @@
-//! The perturbation of images at one smoothing level, in f64, and the scalars by which h follows from the network's output.
+//! The perturbation of images at one smoothing level, in f64, and the scalars by which h follows from the network's
+//! output.
 
 use super::architecture::{Parametrisation, PerturbationKernelSpec};
 

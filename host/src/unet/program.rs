@@ -12,8 +12,8 @@ use thiserror::Error;
 pub enum NetworkError {
     /// The image's sides do not halve as often as the network needs.
     #[error(
-        "an image of {height} x {width} pixels does not fit this network: both sides must be positive multiples \
-         of {multiple}"
+        "an image of {height} x {width} pixels does not fit this network: both sides must be positive multiples of \
+         {multiple}"
     )]
     Size {
         /// Rows asked for.

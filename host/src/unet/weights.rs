@@ -96,14 +96,6 @@ pub enum WeightsError {
     },
 }
 
-const ARCHITECTURE: &str = "architecture";
-const PERTURBATION_KERNEL: &str = "perturbation_kernel";
-const PARAMETRISATION: &str = "parametrisation";
-const PROVENANCE: &str = "provenance";
-const LEVELS: &str = "levels";
-/// What older files call [`LEVELS`].
-pub(crate) const OLD_LEVELS: &str = "preconditioned_steps";
-
 impl Weights {
     /// Puts a description and its tensors together.
     ///
@@ -135,7 +127,7 @@ impl Weights {
     /// `Architecture` for fewer than 2: a schedule has two ends.
     pub fn with_levels(self, levels: Option<u32>) -> Result<Self, WeightsError> {
         if let Some(few @ 0..2) = levels {
-            let (field, value, wanted) = (LEVELS, few.into(), "at least 2");
+            let (field, value, wanted) = ("levels", few.into(), "at least 2");
             return Err(ArchitectureError::Number { field, value, wanted }.into());
         }
         Ok(Self { levels, ..self })
@@ -168,61 +160,6 @@ impl Weights {
     #[must_use]
     pub fn parameters(&self) -> Vec<f32> {
         layers::tensors(&self.architecture).iter().flat_map(|(name, _)| self.values(name)).copied().collect()
-    }
-
-    /// Reads a safetensors file from memory.
-    ///
-    /// # Errors
-    /// `Container` for a damaged file, `MissingMetadata` and `Metadata` for its description, `Type` for a tensor that
-    /// is not f32, and everything that [`Weights::new`] refuses.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, WeightsError> {
-        let (_, header) = SafeTensors::read_metadata(bytes)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let file = SafeTensors::deserialize(bytes)?;
-        let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
-            if view.dtype() != Dtype::F32 {
-                return Err(WeightsError::Type { name: name.to_owned(), found: format!("{:?}", view.dtype()) });
-            }
-            let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-            tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
-        }
-        let key = [LEVELS, OLD_LEVELS].into_iter().find(|key| metadata.contains_key(*key));
-        let levels = key.map(|key| parse(&metadata, key)).transpose()?;
-        let weights = Self::new(
-            parse(&metadata, ARCHITECTURE)?,
-            parse(&metadata, PERTURBATION_KERNEL)?,
-            parse(&metadata, PARAMETRISATION)?,
-            metadata.get(PROVENANCE).cloned().unwrap_or_default(),
-            tensors,
-        )?;
-        weights.with_levels(levels)
-    }
-
-    /// Writes a safetensors file to memory; [`Weights::from_bytes`] reads it back bit for bit.
-    ///
-    /// # Errors
-    /// `Container`, when a tensor cannot be described by the format, and `Metadata`.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
-        let mut metadata = HashMap::from([
-            (ARCHITECTURE.to_owned(), json(ARCHITECTURE, &self.architecture)?),
-            (PERTURBATION_KERNEL.to_owned(), json(PERTURBATION_KERNEL, &self.perturbation_kernel)?),
-            (PARAMETRISATION.to_owned(), json(PARAMETRISATION, &self.parametrisation)?),
-            (PROVENANCE.to_owned(), self.provenance.clone()),
-        ]);
-        if let Some(levels) = self.levels {
-            metadata.insert(LEVELS.to_owned(), json(LEVELS, &levels)?);
-        }
-        let bytes: Vec<(&String, &Tensor, Vec<u8>)> = self
-            .tensors
-            .iter()
-            .map(|(name, tensor)| (name, tensor, tensor.data.iter().flat_map(|v| v.to_le_bytes()).collect()))
-            .collect();
-        let views: Vec<(&String, TensorView<'_>)> = bytes
-            .iter()
-            .map(|(name, tensor, data)| Ok((*name, TensorView::new(Dtype::F32, tensor.shape.clone(), data)?)))
-            .collect::<Result<_, SafeTensorError>>()?;
-        Ok(with_sorted_metadata(safetensors::serialize(views, Some(metadata))?))
     }
 
     /// The network's shape.
@@ -313,25 +250,6 @@ pub(crate) mod tests {
         change(&mut tensors);
         let error = Weights::new(small(), weights.perturbation_kernel, weights.parametrisation, String::new(), tensors);
         error.unwrap_err()
-    }
-
-    #[test]
-    fn a_file_comes_back_bit_for_bit() {
-        let weights = random(&small(), Parametrisation::Residual { data_mean: 0.1, data_std: 0.5 });
-        let bytes = weights.to_bytes().unwrap();
-        assert_eq!(Weights::from_bytes(&bytes).unwrap(), weights);
-        let rebuilt = |parameters: &[f32]| {
-            let (kernel, parametrisation) = (weights.perturbation_kernel, weights.parametrisation);
-            Weights::from_parameters(small(), kernel, parametrisation, String::new(), parameters)
-        };
-        let parameters = weights.parameters();
-        assert_eq!(rebuilt(&parameters).unwrap(), weights);
-        let levelled = weights.clone().with_levels(Some(9)).unwrap();
-        assert_eq!(Weights::from_bytes(&levelled.to_bytes().unwrap()).unwrap(), levelled);
-        let error = weights.clone().with_levels(Some(1)).unwrap_err();
-        assert!(error.to_string().contains("`levels` = 1 must be at least 2"), "{error}");
-        assert!(matches!(rebuilt(&parameters[1..]), Err(WeightsError::Shape { .. })));
-        assert!((0..10).all(|_| weights.to_bytes().unwrap() == bytes), "the order of the metadata differs");
     }
 
     #[test]

@@ -8,7 +8,9 @@ const ARCHITECTURE: &str = "architecture";
 const PERTURBATION_KERNEL: &str = "perturbation_kernel";
 const PARAMETRISATION: &str = "parametrisation";
 const PROVENANCE: &str = "provenance";
-const PRECONDITIONED_STEPS: &str = "preconditioned_steps";
+const LEVELS: &str = "levels";
+/// What older files call [`LEVELS`].
+pub(crate) const OLD_LEVELS: &str = "preconditioned_steps";
 
 impl Weights {
     /// Reads a safetensors file from memory.
@@ -28,7 +30,8 @@ impl Weights {
             let data = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
             tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data });
         }
-        let steps = metadata.contains_key(PRECONDITIONED_STEPS).then(|| parse(&metadata, PRECONDITIONED_STEPS));
+        let key = [LEVELS, OLD_LEVELS].into_iter().find(|key| metadata.contains_key(*key));
+        let levels = key.map(|key| parse(&metadata, key)).transpose()?;
         let weights = Self::new(
             parse(&metadata, ARCHITECTURE)?,
             parse(&metadata, PERTURBATION_KERNEL)?,
@@ -36,7 +39,7 @@ impl Weights {
             metadata.get(PROVENANCE).cloned().unwrap_or_default(),
             tensors,
         )?;
-        weights.with_preconditioned_steps(steps.transpose()?)
+        weights.with_levels(levels)
     }
 
     /// Writes a safetensors file to memory; [`Weights::from_bytes`] reads it back bit for bit.
@@ -50,8 +53,8 @@ impl Weights {
             (PARAMETRISATION.to_owned(), json(PARAMETRISATION, self.parametrisation())?),
             (PROVENANCE.to_owned(), self.provenance().to_owned()),
         ]);
-        if let Some(steps) = self.preconditioned_steps() {
-            metadata.insert(PRECONDITIONED_STEPS.to_owned(), json(PRECONDITIONED_STEPS, &steps)?);
+        if let Some(levels) = self.levels() {
+            metadata.insert(LEVELS.to_owned(), json(LEVELS, &levels)?);
         }
         let bytes: Vec<(&String, &Tensor, Vec<u8>)> = self
             .tensors()
@@ -115,10 +118,10 @@ mod tests {
         };
         let parameters = weights.parameters();
         assert_eq!(rebuilt(&parameters).unwrap(), weights);
-        let stepped = weights.clone().with_preconditioned_steps(Some(9)).unwrap();
-        assert_eq!(Weights::from_bytes(&stepped.to_bytes().unwrap()).unwrap(), stepped);
-        let error = weights.clone().with_preconditioned_steps(Some(1)).unwrap_err();
-        assert!(error.to_string().contains("`preconditioned_steps` = 1 must be at least 2"), "{error}");
+        let levelled = weights.clone().with_levels(Some(9)).unwrap();
+        assert_eq!(Weights::from_bytes(&levelled.to_bytes().unwrap()).unwrap(), levelled);
+        let error = weights.clone().with_levels(Some(1)).unwrap_err();
+        assert!(error.to_string().contains("`levels` = 1 must be at least 2"), "{error}");
         assert!(matches!(rebuilt(&parameters[1..]), Err(WeightsError::Shape { .. })));
         assert!((0..10).all(|_| weights.to_bytes().unwrap() == bytes), "the order of the metadata differs");
     }

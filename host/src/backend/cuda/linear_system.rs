@@ -91,8 +91,8 @@ impl CudaSlices {
         Ok(solves.iter().map(solved).collect())
     }
 
-    /// An iteration of a solve for slice 0 as `Request::Solve` makes it, with scalars that are of no use: for a list of its
-    /// launches, in which nothing is computed that could tell others.
+    /// An iteration of a solve for slice 0 as `Request::Solve` makes it, with scalars that are of no use: for a list of
+    /// its launches, in which nothing is computed that could tell others.
     ///
     /// # Errors
     /// When the device failed.

@@ -80,14 +80,3 @@ impl Arguments {
         Ok(run)
     }
 }
-
-/// The methods, for the help text.
-fn methods() -> String {
-    let named: Vec<String> = Method::ALL.iter().map(|method| format!("{method} ({})", method.about())).collect();
-    let (last, others) = named.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
-    format!(
-        "Method: {} or {last} [default: {}]. Another one than that of --config starts from its own defaults",
-        others.join(", "),
-        Method::default()
-    )
-}

@@ -95,8 +95,8 @@ pub const CONTENDERS: [Contender; 7] = [
         },
     },
     Contender {
-        key: Method::SOLVED,
-        title: Method::SOLVED,
+        key: Method::Solved.name(),
+        title: Method::Solved.name(),
         has_starts: true,
         settings: |_| Settings::Solved(SolvedSettings::default()),
     },

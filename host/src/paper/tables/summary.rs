@@ -178,7 +178,7 @@ mod tests {
                 ("gradient-descent", 10.0, 20.0),
                 ("flow", 30.0, 31.0),
                 ("gradient-like", 31.0, 31.0),
-                (Method::SOLVED, 32.0, 32.0),
+                (Method::Solved.name(), 32.0, 32.0),
             ] {
                 results.add(row(image, 1, method, first + image as f64)).unwrap();
                 if image < 3 {

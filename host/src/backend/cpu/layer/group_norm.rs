@@ -222,9 +222,7 @@ impl WithSimd for BlockVjpSums<'_> {
         for (channel, (d, sums)) in (self.first..).zip(self.d.chunks_exact_mut(self.pixels).zip(self.sums)) {
             let (activation, own_channel) = self.normalised.channel(channel);
             let x = activation.block(self.block, own_channel);
-            let (scale, shift) = (simd.splat_f32s(norm.scale[channel]), simd.splat_f32s(norm.shift[channel]));
-            let hat_scale = simd.splat_f32s(norm.hat_scale[channel]);
-            let hat_shift = simd.splat_f32s(norm.hat_shift[channel]);
+            let [scale, shift, hat_scale, hat_shift] = norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let (mut plain, mut hat) = (Sum::zero(simd), Sum::zero(simd));
             for_each_vector::<S>(
                 self.pixels,

@@ -8,6 +8,8 @@
 //!   of their weights: a 3x3 convolution after doubling takes 16 products for 4 pixels in place of 36.
 //! - Winograd's F(4, 3) gets four outputs of a 3-tap kernel from six products in place of twelve. Used along rows only,
 //!   it keeps the columns contiguous for the vectors, and hardly adds to the rounding.
+//!
+//! `host/docs/convolution.md` follows one of 4 x 4 pixels through all of this.
 
 use super::super::blocked::Blocked;
 use super::winograd::{A, B, PLANES, POINT_PLANES, ROWS};

@@ -154,8 +154,7 @@ impl WithSimd for Activate<'_> {
 }
 
 /// d_z = s'(z) d_y, where d_y is given or stands where the result will; with `second` = (dot_x, d_dot_y) also + s''(z)
-/// dot_z d_dot_y.
-/// Sums of d_z, d_z x^ and d_dot_z dot_x^. What is kept is the part of d_x that does not depend on them,
+/// dot_z d_dot_y. Sums of d_z, d_z x^ and d_dot_z dot_x^. What is kept is the part of d_x that does not depend on them,
 /// rstd g d_z, and with `second` also + on_tangents . (d_dot_z, dot_x).
 pub(super) struct ValueGradient<'a> {
     pub(super) norm: &'a Normalisation,
