@@ -2,7 +2,7 @@
 use super::atomic::write_atomically;
 use super::file_error::{AtPath, FileError, ImageProblem, list};
 use super::{scan_npz, scan_toml};
-use crate::ct::{Geometry, GeometryError};
+use crate::ct::{Beam, Detector, Fan, Geometry, GeometryError};
 use crate::image::Image;
 use std::fs;
 use std::path::Path;
@@ -98,6 +98,9 @@ impl Scan {
     /// are needed; whatever else is missing is assumed and said so in [`Scan::warnings`]. Names of other programs are
     /// understood for three fields: `sino`, `theta`, and `centre_px` (the bin in which the rotation axis is seen).
     ///
+    /// With `source_to_axis_mm` and `source_to_detector_mm` the scan is a fan's, and `detector` is `flat` (assumed) or
+    /// `curved`.
+    ///
     /// A `scan.toml` has the same fields; `sinogram` and `truth` name files beside it (`angles_rad` may, too). With
     /// `counts = true` the sinogram's file holds photon counts, of which -log(counts / photons) is taken.
     ///
@@ -183,6 +186,31 @@ impl Scan {
             _ => Ok(()),
         }
     }
+}
+
+/// The beam that the fields of a scan describe: a fan where the source is given, flat where nothing is said of the
+/// detector's shape.
+pub(super) fn beam(
+    source_to_axis_mm: Option<f64>,
+    source_to_detector_mm: Option<f64>,
+    detector: Option<&str>,
+) -> Result<Beam, ScanProblem> {
+    let missing = |field| {
+        let rule = "a length in mm: a fan needs source_to_axis_mm and source_to_detector_mm";
+        ScanProblem::Value { field, value: "missing".into(), rule }
+    };
+    if source_to_axis_mm.or(source_to_detector_mm).is_none() && detector.is_none() {
+        return Ok(Beam::Parallel);
+    }
+    let name = detector.unwrap_or(Detector::Flat.name());
+    let shape = Detector::ALL.iter().find(|(_, known)| *known == name);
+    let &(detector, _) =
+        shape.ok_or(ScanProblem::Value { field: "detector", value: name.to_owned(), rule: "flat or curved" })?;
+    Ok(Beam::Fan(Fan {
+        detector,
+        source_to_axis_mm: source_to_axis_mm.ok_or_else(|| missing("source_to_axis_mm"))?,
+        source_to_detector_mm: source_to_detector_mm.ok_or_else(|| missing("source_to_detector_mm"))?,
+    }))
 }
 
 pub(super) fn positive(field: &'static str, value: f64) -> Result<(), ScanProblem> {

@@ -1,9 +1,9 @@
 //! Scans as folders: `scan.toml` and the files that it names.
 use super::file_error::{AtPath, FileError, ImageError, ImageProblem};
 use super::image_files::{read_image, read_stored};
-use super::scan::{SCAN_TOML, Scan, ScanError, ScanProblem, positive};
+use super::scan::{SCAN_TOML, Scan, ScanError, ScanProblem, beam, positive};
 use super::scan_npz::check_views;
-use crate::ct::{Beam, Geometry};
+use crate::ct::Geometry;
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,9 @@ struct Description {
     bin_width_mm: f64,
     #[serde(default)]
     detector_offset_mm: f64,
+    source_to_axis_mm: Option<f64>,
+    source_to_detector_mm: Option<f64>,
+    detector: Option<String>,
     truth: Option<PathBuf>,
     #[serde(default)]
     counts: bool,
@@ -62,6 +65,8 @@ pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
             warnings.push(format!("{n_dark} rays counted no photon: {HALF_A_PHOTON} is assumed"));
         }
     }
+    let detector = description.detector.as_deref();
+    let beam = beam(description.source_to_axis_mm, description.source_to_detector_mm, detector).at(&path)?;
     let truth = description.truth.map(|name| read_image(folder.join(name)).map_err(of_scan)).transpose()?;
     let scan = Scan {
         geometry: Geometry {
@@ -72,7 +77,7 @@ pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
             n_bins: sinogram.width,
             bin_width_mm: description.bin_width_mm,
             detector_offset_mm: description.detector_offset_mm,
-            beam: Beam::Parallel,
+            beam,
         },
         sinogram: sinogram.pixels,
         truth: truth.map(|loaded| loaded.image),
