@@ -98,7 +98,13 @@ fn scan(scan: &Scan) -> Value {
     let (first, last) = range(&mut geometry.angles_rad.iter().copied());
     let (low, high) = range(&mut scan.sinogram.iter().map(|p| f64::from(*p)));
     json!({
-        "what": "scan, parallel beam",
+        "what": match geometry.fan() {
+            None => "scan, parallel beam".to_owned(),
+            Some(fan) => format!(
+                "scan, fan beam, {} detector; source {} mm from the axis, {} mm from the detector",
+                fan.detector.name(), fan.source_to_axis_mm, fan.source_to_detector_mm
+            ),
+        },
         "angles": geometry.angles_rad.len(),
         "angles_from_rad": first,
         "angles_to_rad": last,

@@ -1,11 +1,12 @@
 //! Both maps of a fan, whose rays meet a line at distances that change from ray to ray.
 
-use super::fan_lookup::{Gathered, RayBlock, SPREAD};
 use super::geometry::{Fan, Geometry};
 use super::lines::Lines;
+use super::ray_block::{RayBlock, SPREAD};
+use super::ray_window::{ALL, CENTRE, Gather, Gathering, LEFT, RIGHT, RayWindow};
 use super::rays::{Crossing, Rays, Segment};
-use super::resample::{LANES, Machine, PAD, WINDOW};
-use super::sight::Sight;
+use super::resample::{LANES, Machine, PAD};
+use super::sight::{Seen, Sight};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -35,9 +36,11 @@ struct FanSegment {
     /// The lines in front of the source.
     lines: Range<usize>,
     middle_line: f64,
-    /// Where rays meet lines; for the zeros on either side as for the nearest ray.
-    firsts: Vec<f64>,
-    per_lines: Vec<f64>,
+    /// Where the rays meet lines.
+    crossings: Vec<Crossing>,
+    /// See [`Sight::steepness`]; for the zeros on either side as for the nearest ray.
+    steepness: Vec<f32>,
+    curvature: f32,
     blocks: Vec<(RayBlock, Reach)>,
     sight: Sight,
 }
@@ -66,6 +69,19 @@ impl Margins {
     fn new(geometry: &Geometry, fan: &Fan) -> Self {
         let distance = (fan.source_to_axis_mm - geometry.radius_mm()) / geometry.pixel_mm;
         Self { growth: 1.0 + 22.0 / distance, remainder: (HALF / distance).powi(2) * HALF, far: distance >= 64.0 }
+    }
+
+    /// How many bins from the one that sees a pixel a ray may be that is near it.
+    #[inline(always)]
+    fn reach(&self, per_pixel: f64) -> f64 {
+        per_pixel.abs() * (self.growth + self.remainder) + 1e-3
+    }
+
+    /// Whether a window holds the rays near `half` pixels on either side of its middle.
+    #[inline(always)]
+    fn fits(&self, per_pixel: f64, half: f64) -> bool {
+        let around = per_pixel.abs() * (half * self.growth) + self.reach(per_pixel);
+        self.far && around <= (CENTRE - 1) as f64
     }
 }
 
@@ -117,19 +133,33 @@ impl FanViews {
         });
     }
 
-    /// What the views along rows, or along columns, contribute to the transpose on one line (overwrites `pixels`).
-    pub(super) fn gather(&self, along_rows: bool, line: usize, pixels: &mut [f32]) {
-        for (block, pixels) in pixels.chunks_mut(LANES).enumerate() {
-            let mut apart = [0.0f32; LANES];
-            let sum = self.machine.gather_rays(
-                self.padded.iter().zip(&self.segments),
-                #[inline(always)]
-                |(values, segment)| {
-                    let sees = segment.along_rows == along_rows && segment.lines.contains(&line);
-                    if sees { segment.near(values, line, block * LANES, &self.margins, &mut apart) } else { None }
-                },
-            );
-            pixels.iter_mut().zip(sum.iter().zip(apart)).for_each(|(pixel, (sum, apart))| *pixel = sum + apart);
+    /// What the views along rows, or along columns, contribute to the transpose on neighbouring lines (overwrites).
+    pub(super) fn gather(&self, along_rows: bool, first_line: usize, lines: &mut [f32], length: usize) {
+        lines.fill(0.0);
+        self.machine.gather(Tile { views: self, along_rows, first_line, lines, length });
+    }
+}
+
+/// Neighbouring lines of the transpose. Segment by segment, so that what one holds is near when the next line needs it.
+struct Tile<'a> {
+    views: &'a FanViews,
+    along_rows: bool,
+    first_line: usize,
+    lines: &'a mut [f32],
+    length: usize,
+}
+
+impl Gathering for Tile<'_> {
+    #[inline(always)]
+    fn run<W: Gather>(self, w: W) {
+        for (values, segment) in self.views.padded.iter().zip(&self.views.segments) {
+            if segment.along_rows == self.along_rows {
+                for (line, pixels) in (self.first_line..).zip(self.lines.chunks_exact_mut(self.length)) {
+                    if segment.lines.contains(&line) {
+                        segment.gather(w, values, line, pixels, &self.views.margins);
+                    }
+                }
+            }
         }
     }
 }
@@ -145,60 +175,61 @@ impl FanSegment {
             (RayBlock::new(block, middle_line), reach)
         });
         let blocks = blocks.collect();
-        let padded = |of: fn(&Crossing) -> f64| -> Vec<f64> {
-            let (left, right) = (&crossings[0], &crossings[crossings.len() - 1]);
-            let around = |edge| std::iter::repeat_n(edge, PAD);
-            around(left).chain(&crossings).chain(around(right)).map(of).collect()
-        };
+        let sight = Sight::new(geometry, fan, view, along_rows);
+        let around = |bin: usize| std::iter::repeat_n(bin, PAD);
+        let padded = around(bins.start).chain(bins.clone()).chain(around(bins.end - 1));
         Some(Self {
             view,
             along_rows,
             lines,
             middle_line,
-            firsts: padded(|crossing| crossing.first),
-            per_lines: padded(|crossing| crossing.per_line),
             blocks,
-            sight: Sight::new(geometry, fan, view, along_rows),
+            steepness: padded.map(|k| sight.steepness(k) as f32).collect(),
+            curvature: sight.curvature() as f32,
+            sight,
+            crossings,
             bins,
         })
     }
 
-    /// The window of rays that may be near sixteen pixels of a line from `first_pixel` on. Where they do not fit, adds
-    /// their sums to `apart` instead; `None`, too, where no ray is near.
+    /// Adds what the rays contribute to the transpose on a line.
     #[inline(always)]
-    fn near<'a>(
-        &'a self,
-        values: &'a [f32],
-        line: usize,
-        first_pixel: usize,
-        margins: &Margins,
-        apart: &mut [f32; LANES],
-    ) -> Option<Gathered<'a>> {
-        let (line_f64, middle) = (line as f64, first_pixel as f64 + HALF);
-        let seen = self.sight.of(line_f64, middle);
-        let covered = seen.per_pixel.abs();
-        let reach = covered * (margins.growth + margins.remainder) + 1e-3;
-        let around = covered * (HALF * margins.growth) + reach;
-        let bin = seen.bin - self.bins.start as f64 + PAD as f64;
-        let (low, high) = (bin - around, bin + around);
-        if !margins.far || high - low > (WINDOW - 2) as f64 {
-            self.gather_apart(values, line, first_pixel, apart);
-            return None;
+    fn gather<W: Gather>(&self, w: W, values: &[f32], line: usize, pixels: &mut [f32], margins: &Margins) {
+        let mut walk = self.sight.walk(line as f64, HALF);
+        let most = walk.most_per_pixel(pixels.len() as f64);
+        let (blocks, rest) = pixels.as_chunks_mut::<LANES>();
+        let mut of_rest = [0.0f32; LANES];
+        of_rest[..rest.len()].copy_from_slice(rest);
+        let blocks = blocks.iter_mut().chain([&mut of_rest]);
+        if margins.fits(most, HALF) {
+            let rays = self.rays(values, margins.reach(most));
+            for sums in blocks {
+                rays.add(w, &ALL, &walk.seen(), sums);
+                walk = walk.after(LANES as f64);
+            }
+        } else if margins.fits(most, HALF / 2.0) {
+            let rays = self.rays(values, margins.reach(most));
+            for sums in blocks {
+                rays.add(w, &LEFT, &walk.after(-HALF / 2.0).seen(), sums);
+                rays.add(w, &RIGHT, &walk.after(HALF / 2.0).seen(), sums);
+                walk = walk.after(LANES as f64);
+            }
+        } else {
+            blocks.enumerate().for_each(|(block, sums)| self.gather_apart(values, line, block * LANES, sums));
         }
-        // Negative starts and starts beyond the last zeros have no ray nearby; `as` takes both out of range.
-        let start = low.floor();
-        let range = start as i32 as u32 as usize..;
-        Some(Gathered {
-            values: values.get(range.clone())?.first_chunk()?,
-            firsts: self.firsts.get(range.clone())?.first_chunk()?,
-            per_lines: self.per_lines.get(range)?.first_chunk()?,
-            line: line_f64,
-            middle,
-            before: (bin - reach - start) as f32,
-            per_pixel: seen.per_pixel as f32,
-            bend: seen.bend as f32,
-            n_near: (2.0 * reach).ceil() as usize,
-        })
+        rest.copy_from_slice(&of_rest[..rest.len()]);
+    }
+
+    #[inline(always)]
+    fn rays<'a>(&'a self, values: &'a [f32], reach: f64) -> PaddedRays<'a> {
+        PaddedRays {
+            values,
+            steepness: &self.steepness,
+            curvature: self.curvature,
+            first_bin: self.bins.start as f64,
+            before: CENTRE as f32 - reach as f32,
+            n_near: (2.0 * reach).ceil() as u32,
+        }
     }
 
     /// The sums of up to sixteen rays, one by one: for blocks whose places are far apart.
@@ -212,7 +243,7 @@ impl FanSegment {
         let mut sums = [0.0f64; LANES];
         for (values, line) in lines {
             for (lane, sum) in sums.iter_mut().enumerate().take(n_rays) {
-                let place = self.place(PAD + first_ray + lane, line);
+                let place = self.place(first_ray + lane, line);
                 let floor = place.floor();
                 let start = (floor as i32).saturating_add(PAD as i32);
                 if let Some([here, next]) = values.get(start as u32 as usize..).and_then(|rest| rest.first_chunk()) {
@@ -227,28 +258,68 @@ impl FanSegment {
     /// Adds, pixel by pixel, the rays near sixteen pixels: for windows that would not hold them.
     #[cold]
     fn gather_apart(&self, values: &[f32], line: usize, first_pixel: usize, sums: &mut [f32; LANES]) {
-        let rays = PAD..PAD + self.bins.len();
-        let rising = self.place(rays.start, line) <= self.place(rays.end - 1, line);
+        let n_rays = self.bins.len();
+        let rising = self.place(0, line) <= self.place(n_rays - 1, line);
         for (lane, sum) in sums.iter_mut().enumerate() {
             let pixel = (first_pixel + lane) as f64;
             let is_before = |ray: usize| {
                 let place = self.place(ray, line);
                 if rising { place <= pixel - 1.0 } else { place >= pixel + 1.0 }
             };
-            let (mut low, mut high) = (rays.start, rays.end);
+            let (mut low, mut high) = (0, n_rays);
             while low < high {
                 let middle = low.midpoint(high);
                 if is_before(middle) { low = middle + 1 } else { high = middle }
             }
-            let weights = (low..rays.end).map(|ray| (ray, 1.0 - (self.place(ray, line) - pixel).abs()));
+            let weights = (low..n_rays).map(|ray| (ray, 1.0 - (self.place(ray, line) - pixel).abs()));
             let near = weights.take_while(|&(_, weight)| weight > 0.0);
-            *sum += near.map(|(ray, weight)| weight * f64::from(values[ray])).sum::<f64>() as f32;
+            *sum += near.map(|(ray, weight)| weight * f64::from(values[PAD + ray])).sum::<f64>() as f32;
         }
     }
 
-    /// The place at which a ray, counted with the zeros before the first, meets a line.
+    /// The place at which a ray meets a line.
     fn place(&self, ray: usize, line: usize) -> f64 {
-        self.firsts[ray] + self.per_lines[ray] * line as f64
+        self.crossings[ray].first + self.crossings[ray].per_line * line as f64
+    }
+}
+
+/// The rays of a segment, as a line of pixels finds them.
+struct PaddedRays<'a> {
+    values: &'a [f32],
+    steepness: &'a [f32],
+    curvature: f32,
+    first_bin: f64,
+    /// As [`RayWindow`] has them, for a fraction of 0.
+    before: f32,
+    n_near: u32,
+}
+
+impl PaddedRays<'_> {
+    /// Adds to pixels, whose middle is `seen`, the rays near them.
+    #[inline(always)]
+    fn add<W: Gather>(&self, w: W, pixels: &[f32; LANES], seen: &Seen, sums: &mut [f32; LANES]) {
+        let bin = seen.bin - self.first_bin;
+        let floor = bin.floor();
+        let fraction = (bin - floor) as f32;
+        // Out of range, which `as` makes of whatever is far off, there are only zeros.
+        let start = (floor as i32).saturating_add(PAD as i32 - CENTRE as i32) as u32 as usize;
+        let values = self.values.get(start..).and_then(|rest| rest.first_chunk());
+        let steepness = self.steepness.get(start..).and_then(|rest| rest.first_chunk());
+        if let (Some(values), Some(steepness)) = (values, steepness) {
+            let window = RayWindow {
+                pixels,
+                values,
+                steepness,
+                fraction,
+                away: seen.away as f32,
+                curvature: self.curvature,
+                before: self.before + fraction,
+                per_pixel: seen.per_pixel as f32,
+                bend: seen.bend as f32,
+                n_near: self.n_near,
+            };
+            w.add(sums, &window);
+        }
     }
 }
 

@@ -44,6 +44,17 @@ pub enum Detector {
     Curved,
 }
 
+impl Detector {
+    /// All shapes by name.
+    pub const ALL: [(Self, &'static str); 2] = [(Self::Flat, "flat"), (Self::Curved, "curved")];
+
+    /// The shape's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(shape, _)| *shape == self).map_or("", |(_, name)| name)
+    }
+}
+
 impl Fan {
     /// Sine and cosine of the angle at which the ray to the place `s_mm` on the detector leaves the ray through the
     /// axis.
@@ -154,6 +165,15 @@ impl Geometry {
             angles_rad: parallel.angles_rad.iter().map(|angle| 2.0 * angle).collect(),
             beam: Beam::Fan(fan),
             ..parallel
+        }
+    }
+
+    /// The source, where the beam is a fan.
+    #[must_use]
+    pub fn fan(&self) -> Option<&Fan> {
+        match &self.beam {
+            Beam::Parallel => None,
+            Beam::Fan(fan) => Some(fan),
         }
     }
 

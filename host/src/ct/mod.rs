@@ -10,7 +10,6 @@
 //! buffers allocates them once, when it is made.
 
 mod fan;
-mod fan_lookup;
 mod fbp;
 mod geometry;
 mod geometry_error;
@@ -22,6 +21,8 @@ mod parallel;
 mod projection_error;
 mod projector;
 mod ramp;
+mod ray_block;
+mod ray_window;
 pub(crate) mod rays;
 mod resample;
 mod sight;

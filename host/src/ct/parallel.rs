@@ -78,8 +78,14 @@ impl ParallelViews {
         });
     }
 
-    /// What the views along rows, or along columns, contribute to the transpose on one line (overwrites `pixels`).
-    pub(super) fn gather(&self, along_rows: bool, line: usize, pixels: &mut [f32]) {
+    /// What the views along rows, or along columns, contribute to the transpose on neighbouring lines (overwrites).
+    pub(super) fn gather(&self, along_rows: bool, first_line: usize, lines: &mut [f32], length: usize) {
+        for (line, pixels) in (first_line..).zip(lines.chunks_exact_mut(length)) {
+            self.gather_line(along_rows, line, pixels);
+        }
+    }
+
+    fn gather_line(&self, along_rows: bool, line: usize, pixels: &mut [f32]) {
         let stride = self.n_bins + 2 * PAD;
         for (block, pixels) in pixels.chunks_mut(LANES).enumerate() {
             let views = self.padded.chunks_exact(stride).zip(&self.views);

@@ -113,18 +113,15 @@ impl Projector {
             Views::Fan(views) => views.load(sinogram),
         }
         let views = &self.views;
-        let gather = |along_rows: bool, line: usize, pixels: &mut [f32]| match views {
-            Views::Parallel(views) => views.gather(along_rows, line, pixels),
-            Views::Fan(views) => views.gather(along_rows, line, pixels),
+        let gather = |along_rows: bool, tile: usize, lines: &mut [f32], length: usize| match views {
+            Views::Parallel(views) => views.gather(along_rows, tile * TILE, lines, length),
+            Views::Fan(views) => views.gather(along_rows, tile * TILE, lines, length),
         };
-        self.column_image.par_chunks_mut(TILE * height).enumerate().for_each(|(tile, columns)| {
-            columns.chunks_exact_mut(height).enumerate().for_each(|(i, column)| gather(false, tile * TILE + i, column));
-        });
+        let tiles = self.column_image.par_chunks_mut(TILE * height).enumerate();
+        tiles.for_each(|(tile, columns)| gather(false, tile, columns, height));
         let columns = &self.column_image;
         image.par_chunks_mut(TILE * width).enumerate().for_each(|(tile, rows)| {
-            for (row, pixels) in rows.chunks_exact_mut(width).enumerate() {
-                gather(true, tile * TILE + row, pixels);
-            }
+            gather(true, tile, rows, width);
             for (col, column) in columns.chunks_exact(height).enumerate() {
                 rows.iter_mut().skip(col).step_by(width).zip(&column[tile * TILE..]).for_each(|(to, add)| *to += add);
             }

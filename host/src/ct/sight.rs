@@ -38,6 +38,17 @@ pub(super) struct Seen {
     pub(super) bin: f64,
     pub(super) per_pixel: f64,
     pub(super) bend: f64,
+    /// How far the pixel is from the source: along the ray through the axis for a flat detector, straight for a curved one.
+    pub(super) away: f64,
+}
+
+/// A walk along a line, pixel by pixel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Walk<'a> {
+    sight: &'a Sight,
+    across: f64,
+    depth: f64,
+    bin: f64,
 }
 
 impl Sight {
@@ -82,31 +93,111 @@ impl Sight {
         }
     }
 
-    /// The bin that sees a pixel.
+    /// A walk that begins at a pixel of a line.
+    #[inline(always)]
+    pub(super) fn walk(&self, line: f64, pixel: f64) -> Walk<'_> {
+        let (across, depth) = (self.across.at(line, pixel), self.depth.at(line, pixel));
+        let bin = match self.detector {
+            Detector::Flat => 0.0, // is made anew at every step
+            Detector::Curved => self.centre + self.bins_per_unit * (across / depth).atan(),
+        };
+        Walk { sight: self, across, depth, bin }
+    }
+
+    /// How much, times [`Seen::away`], the ray of bin `k` moves along a line from one bin to the next, in pixels: with
+    /// derivatives along the line t', d' and g = (k - c) / F
     ///
-    /// **Equation.** With t = across and d = depth at pixel j of line l, and derivatives along the line t', d':
+    /// ```text
+    /// flat: 1 / (F t' - (k - c) d'),      curved: 1 / (F (t' cos g - d' sin g)).
+    /// ```
+    pub(super) fn steepness(&self, k: usize) -> f64 {
+        let (from_centre, dt, dd) = (k as f64 - self.centre, self.across.per_pixel, self.depth.per_pixel);
+        match self.detector {
+            Detector::Flat => 1.0 / (self.bins_per_unit * dt - from_centre * dd),
+            Detector::Curved => {
+                let (sin, cos) = (from_centre / self.bins_per_unit).sin_cos();
+                1.0 / (self.bins_per_unit * (dt * cos - dd * sin))
+            }
+        }
+    }
+
+    /// 1 / F^2 of a curved detector, 0 of a flat one.
+    pub(super) fn curvature(&self) -> f64 {
+        match self.detector {
+            Detector::Flat => 0.0,
+            Detector::Curved => self.bins_per_unit.powi(-2),
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// What is seen here.
+    ///
+    /// **Equation.** With t = across and d = depth, and derivatives along the line t', d':
     ///
     /// ```text
     /// flat:    k = c + F t / d,        k' = F (t' d - t d') / d^2,         k'' / 2 = -k' d' / d
     /// curved:  k = c + F atan(t / d),  k' = F (t' d - t d') / (t^2 + d^2), k'' / 2 = -k' (t t' + d d') / (t^2 + d^2)
     /// ```
     #[inline(always)]
-    pub(super) fn of(&self, line: f64, pixel: f64) -> Seen {
-        let (t, d) = (self.across.at(line, pixel), self.depth.at(line, pixel));
-        let (dt, dd) = (self.across.per_pixel, self.depth.per_pixel);
-        let turned = self.bins_per_unit * (dt * d - t * dd);
-        match self.detector {
+    pub(super) fn seen(&self) -> Seen {
+        let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
+        let (t, d) = (self.across, self.depth);
+        let turned = self.sight.bins_per_unit * (dt * d - t * dd);
+        match self.sight.detector {
             Detector::Flat => {
                 let inverse = 1.0 / d;
                 let per_pixel = turned * (inverse * inverse);
-                Seen { bin: self.centre + self.bins_per_unit * t * inverse, per_pixel, bend: -per_pixel * dd * inverse }
+                let bin = self.sight.centre + self.sight.bins_per_unit * t * inverse;
+                Seen { bin, per_pixel, bend: -per_pixel * dd * inverse, away: d }
             }
             Detector::Curved => {
-                let inverse = 1.0 / (t * t + d * d);
+                let square = t * t + d * d;
+                let inverse = 1.0 / square;
                 let per_pixel = turned * inverse;
                 let bend = -per_pixel * (t * dt + d * dd) * inverse;
-                Seen { bin: self.centre + self.bins_per_unit * (t / d).atan(), per_pixel, bend }
+                Seen { bin: self.bin, per_pixel, bend, away: square.sqrt() }
             }
         }
     }
+
+    /// The walk `pixels` further on.
+    #[inline(always)]
+    pub(super) fn after(&self, pixels: f64) -> Self {
+        let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
+        let (across, depth) = (self.across + pixels * dt, self.depth + pixels * dd);
+        let bin = match self.sight.detector {
+            Detector::Flat => self.bin,
+            Detector::Curved => {
+                // The angle between here and there, by cross and dot product.
+                let (cross, dot) = (self.depth * dt - self.across * dd, self.across * across + self.depth * depth);
+                self.bin + self.sight.bins_per_unit * small_atan(pixels * cross / dot)
+            }
+        };
+        Self { across, depth, bin, ..*self }
+    }
+
+    /// The most bins that a pixel covers from here to `pixels` further on.
+    pub(super) fn most_per_pixel(&self, pixels: f64) -> f64 {
+        let ends = [self.seen(), self.after(pixels).seen()].map(|seen| seen.per_pixel.abs());
+        let most = ends[0].max(ends[1]);
+        match self.sight.detector {
+            Detector::Flat => most,
+            // In between it is where the line is nearest to the source: F / distance.
+            Detector::Curved => {
+                let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
+                let to_nearest = -(self.across * dt + self.depth * dd);
+                let nearest = self.sight.bins_per_unit / (dt * self.depth - self.across * dd).abs();
+                if (0.0..pixels).contains(&to_nearest) { most.max(nearest) } else { most }
+            }
+        }
+    }
+}
+
+/// atan z to 1e-10 for |z| <= 1/4.
+#[inline(always)]
+fn small_atan(z: f64) -> f64 {
+    let square = z * z;
+    let late = 1.0 / 9.0 + square * (-1.0 / 11.0 + square / 13.0);
+    z * (1.0 + square * (-1.0 / 3.0 + square * (1.0 / 5.0 + square * (-1.0 / 7.0 + square * late))))
 }

@@ -1,7 +1,7 @@
 //! A scan: a measured sinogram with its geometry.
 use super::file_error::{FileError, ImageProblem, list};
 use super::loaded_image::check_image;
-use crate::ct::{Geometry, GeometryError};
+use crate::ct::{Beam, Detector, Fan, Geometry, GeometryError};
 use crate::image::Image;
 use crate::limits::{ATTENUATION_PER_MM, LINE_INTEGRAL, PHOTONS};
 use std::f64::consts::PI;
@@ -228,6 +228,31 @@ fn within(
         Some(value) if !range.contains(&value) => Err(ScanProblem::Value { field, value: format!("{value:?}"), rule }),
         _ => Ok(()),
     }
+}
+
+/// The beam that the fields of a scan describe: a fan where the source is given, flat where nothing is said of the
+/// detector's shape.
+pub(super) fn beam(
+    source_to_axis_mm: Option<f64>,
+    source_to_detector_mm: Option<f64>,
+    detector: Option<&str>,
+) -> Result<Beam, ScanProblem> {
+    let missing = |field| {
+        let rule = "a length in mm: a fan needs source_to_axis_mm and source_to_detector_mm";
+        ScanProblem::Value { field, value: "missing".into(), rule }
+    };
+    if source_to_axis_mm.or(source_to_detector_mm).is_none() && detector.is_none() {
+        return Ok(Beam::Parallel);
+    }
+    let name = detector.unwrap_or(Detector::Flat.name());
+    let shape = Detector::ALL.iter().find(|(_, known)| *known == name);
+    let &(detector, _) =
+        shape.ok_or(ScanProblem::Value { field: "detector", value: name.to_owned(), rule: "flat or curved" })?;
+    Ok(Beam::Fan(Fan {
+        detector,
+        source_to_axis_mm: source_to_axis_mm.ok_or_else(|| missing("source_to_axis_mm"))?,
+        source_to_detector_mm: source_to_detector_mm.ok_or_else(|| missing("source_to_detector_mm"))?,
+    }))
 }
 
 pub(super) fn positive(field: &'static str, value: f64) -> Result<(), ScanProblem> {

@@ -15,6 +15,9 @@ impl Scan {
     /// within a turn in radians), and `centre_px` (the bin in which the rotation axis is seen). A text `unit` is that
     /// of `truth`: `hu`, `1/mm`, `1/cm` or `network`.
     ///
+    /// With `source_to_axis_mm` and `source_to_detector_mm` the scan is a fan's, and `detector` is `flat` (assumed) or
+    /// `curved`.
+    ///
     /// A `scan.toml` has the same fields; `sinogram` and `truth` name files beside it (`angles_rad` may, too). With
     /// `counts = true` the sinogram's file holds photon counts, of which -log(counts / photons) is taken.
     ///

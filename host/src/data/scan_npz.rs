@@ -2,14 +2,14 @@
 use super::file_error::{Cause, ImageProblem};
 use super::loaded_image::{LoadedImage, PixelUnit};
 use super::npy::{Archive, ArchiveWriter, Array};
-use super::scan::{Scan, ScanProblem, positive};
+use super::scan::{Scan, ScanProblem, beam, positive};
 use super::units::StatedUnit;
 use crate::ct::{ATTENUATION_PER_UNIT, Beam, Geometry, hu_to_network};
 use crate::image::Image;
 use crate::limits::SIDE;
 use std::f64::consts::TAU;
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 17] = [
     "sinogram",
     "angles_rad",
     "height",
@@ -17,6 +17,9 @@ const FIELDS: [&str; 14] = [
     "pixel_mm",
     "bin_width_mm",
     "detector_offset_mm",
+    "source_to_axis_mm",
+    "source_to_detector_mm",
+    "detector",
     "truth",
     "photons",
     "noise_std",
@@ -84,6 +87,11 @@ impl Fields {
         Ok(Some(Image { height, width, pixels }))
     }
 
+    fn beam(&mut self) -> Result<Beam, ScanProblem> {
+        let detector = self.text("detector")?;
+        beam(self.scalar("source_to_axis_mm")?, self.scalar("source_to_detector_mm")?, detector.as_deref())
+    }
+
     /// From `detector_offset_mm`, or from the axis' bin as (bin - (n_bins - 1)/2) * bin width.
     fn detector_offset_mm(&mut self, n_bins: usize, bin_width_mm: f64) -> Result<f64, ScanProblem> {
         let has = |name: &str| self.names.iter().any(|n| n == name);
@@ -131,7 +139,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
         n_bins,
         bin_width_mm,
         detector_offset_mm: fields.detector_offset_mm(n_bins, bin_width_mm)?,
-        beam: Beam::Parallel,
+        beam: fields.beam()?,
     };
     let prior = fields.text("prior")?;
     let note = fields.text("note")?.unwrap_or_default();
@@ -221,6 +229,7 @@ pub(super) fn encode(scan: &Scan) -> Result<Vec<u8>, ScanProblem> {
 
 fn encode_fields(scan: &Scan) -> Result<Vec<u8>, Cause> {
     let geometry = &scan.geometry;
+    let fan = geometry.fan();
     let mut writer = ArchiveWriter::new();
     writer.numbers("sinogram", &[geometry.angles_rad.len(), geometry.n_bins], &scan.sinogram)?;
     writer.numbers("angles_rad", &[geometry.angles_rad.len()], &geometry.angles_rad)?;
@@ -231,6 +240,8 @@ fn encode_fields(scan: &Scan) -> Result<Vec<u8>, Cause> {
         ("pixel_mm", Some(geometry.pixel_mm)),
         ("bin_width_mm", Some(geometry.bin_width_mm)),
         ("detector_offset_mm", Some(geometry.detector_offset_mm)),
+        ("source_to_axis_mm", fan.map(|fan| fan.source_to_axis_mm)),
+        ("source_to_detector_mm", fan.map(|fan| fan.source_to_detector_mm)),
         ("attenuation_per_unit_per_mm", scan.attenuation_per_unit_per_mm),
         ("photons", scan.photons),
         ("noise_std", scan.noise_std),
@@ -238,6 +249,9 @@ fn encode_fields(scan: &Scan) -> Result<Vec<u8>, Cause> {
         if let Some(value) = value {
             writer.numbers(name, &[], &[value])?;
         }
+    }
+    if let Some(fan) = fan {
+        writer.text("detector", fan.detector.name())?;
     }
     if let Some(truth) = &scan.truth {
         writer.numbers("truth", &[truth.height, truth.width], &truth.pixels)?;

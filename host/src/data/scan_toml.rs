@@ -1,10 +1,10 @@
 //! Scans as folders: `scan.toml` and the files that it names.
 use super::file_error::{AtPath, FileError, ImageError, ImageProblem};
 use super::image_files::{read_image, read_stored};
-use super::scan::{SCAN_TOML, Scan, ScanError, ScanProblem, positive};
+use super::scan::{SCAN_TOML, Scan, ScanError, ScanProblem, beam, positive};
 use super::scan_npz::{check_views, truth_in_network_units};
 use super::units::StatedUnit;
-use crate::ct::{Beam, Geometry};
+use crate::ct::Geometry;
 use crate::read::{read_description, read_file};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,9 @@ struct Description {
     bin_width_mm: f64,
     #[serde(default)]
     detector_offset_mm: f64,
+    source_to_axis_mm: Option<f64>,
+    source_to_detector_mm: Option<f64>,
+    detector: Option<String>,
     truth: Option<PathBuf>,
     /// That of `truth`, where its file does not say it.
     unit: Option<StatedUnit>,
@@ -68,6 +71,8 @@ pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
             warnings.push(format!("{n_dark} rays counted no photon: {HALF_A_PHOTON} is assumed"));
         }
     }
+    let detector = description.detector.as_deref();
+    let beam = beam(description.source_to_axis_mm, description.source_to_detector_mm, detector).at(&path)?;
     let mut attenuation = description.attenuation_per_unit_per_mm;
     let truth = |name: PathBuf| {
         let path = folder.join(name);
@@ -84,7 +89,7 @@ pub(super) fn read(folder: &Path) -> Result<Scan, ScanError> {
             n_bins: sinogram.width,
             bin_width_mm: description.bin_width_mm,
             detector_offset_mm: description.detector_offset_mm,
-            beam: Beam::Parallel,
+            beam,
         },
         sinogram: sinogram.pixels,
         truth,

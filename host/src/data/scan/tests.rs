@@ -1,6 +1,6 @@
 //! Tests of reading and writing scans.
 use super::*;
-use crate::ct::Beam;
+use crate::ct::{Beam, Detector, Fan};
 use crate::data::image_files::{write_npy, write_tiff_f32};
 use crate::data::npy::ArchiveWriter;
 use crate::data::scan_npz;
@@ -214,4 +214,46 @@ proptest! {
     fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..600)) {
         prop_assert!(scan_npz::decode([b"PK\x03\x04".as_slice(), &noise].concat()).is_err());
     }
+}
+
+fn fan() -> Scan {
+    let fan = Fan { detector: Detector::Curved, source_to_axis_mm: 20.5, source_to_detector_mm: 33.25 };
+    let scan = scan();
+    Scan { geometry: Geometry { beam: Beam::Fan(fan), ..scan.geometry }, ..scan }
+}
+
+#[test]
+fn a_fan_comes_back_and_half_a_fan_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fan.npz");
+    fan().write(&path).unwrap();
+    assert_eq!(Scan::read(&path).unwrap(), fan());
+    let with = |fields: &[(&str, f64)], detector: Option<&str>| {
+        decoded(|writer| {
+            writer.numbers("sinogram", &[1, 3], &[1.0_f32, 2.0, 3.0]).unwrap();
+            writer.numbers("angles_rad", &[1], &[0.0]).unwrap();
+            fields.iter().for_each(|(name, value)| writer.numbers(name, &[], &[*value]).unwrap());
+            detector.into_iter().for_each(|name| writer.text("detector", name).unwrap());
+        })
+    };
+    let both = [("source_to_axis_mm", 20.0), ("source_to_detector_mm", 30.0)];
+    assert_eq!(with(&both, None).unwrap().geometry.fan().unwrap().detector, Detector::Flat);
+    assert_eq!(with(&[], None).unwrap().geometry.beam, Beam::Parallel);
+    let refused = |fields: &[_], detector| with(fields, detector).unwrap_err().to_string();
+    assert!(refused(&both[..1], None).starts_with("field source_to_detector_mm is missing"));
+    assert!(refused(&both[1..], None).starts_with("field source_to_axis_mm is missing"));
+    assert!(refused(&[], Some("flat")).starts_with("field source_to_axis_mm is missing"));
+    assert!(refused(&both, Some("round")).starts_with("field detector is round, expected flat or curved"));
+    assert!(with(&[("source_to_axis_mm", 1.0), both[1]], None).is_err());
+}
+
+#[test]
+fn a_scan_toml_says_how_the_rays_run() {
+    let folder = tempfile::tempdir().unwrap();
+    write_npy(folder.path().join("s.npy"), &Image { height: 1, width: 3, pixels: vec![1.0, 2.0, 3.0] }).unwrap();
+    let text = "sinogram = \"s.npy\"\nangles_rad = [0.5]\nheight = 4\nwidth = 4\npixel_mm = 1\nbin_width_mm = 1\n\
+                source_to_axis_mm = 20\nsource_to_detector_mm = 30\ndetector = \"curved\"\n";
+    std::fs::write(folder.path().join("scan.toml"), text).unwrap();
+    let fan = Fan { detector: Detector::Curved, source_to_axis_mm: 20.0, source_to_detector_mm: 30.0 };
+    assert_eq!(Scan::read(folder.path()).unwrap().geometry.beam, Beam::Fan(fan));
 }
