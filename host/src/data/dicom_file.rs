@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn padding_becomes_air() {
         let value = (tags::PIXEL_PADDING_VALUE, VR::SS, Some(PrimitiveValue::from(175i16)));
-        assert_eq!(with(&[value.clone()]).unwrap().image.pixels[..3], [AIR_HU, -844.0, -858.0]);
+        assert_eq!(with(std::slice::from_ref(&value)).unwrap().image.pixels[..3], [AIR_HU, -844.0, -858.0]);
         let limit = (tags::PIXEL_PADDING_RANGE_LIMIT, VR::SS, Some(PrimitiveValue::from(166i16)));
         assert_eq!(with(&[value.clone(), limit]).unwrap().image.pixels[..3], [AIR_HU, -844.0, AIR_HU]);
         let pet = (tags::MODALITY, VR::CS, Some("PT".into()));

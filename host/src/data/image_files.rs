@@ -402,7 +402,7 @@ fn decode_slices(path: &Path, bytes: Vec<u8>, selection: &Selection) -> Result<V
         return Err(ImageProblem::Shape { found: shape });
     };
     let size = height * width;
-    let n_slices = if size == 0 { 0 } else { shape.iter().product::<usize>() / size };
+    let n_slices = shape.iter().product::<usize>().checked_div(size).unwrap_or(0);
     let slice = |k: usize| {
         let pixels = picked.array.pixels(k * size..(k + 1) * size);
         let pixels = pixels.map_err(|cause| ImageProblem::damaged("npy", cause))?;

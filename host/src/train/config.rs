@@ -392,7 +392,8 @@ mod tests {
             (c.phase[0].steps, c.phase[1].steps, c.phase[1].warm_up) = (u64::MAX, 5, 0);
         };
         assert!(refused(wraps).contains("at most 1000000000"), "{}", refused(wraps));
-        let cases: [(fn(&mut TrainingConfig), [&str; 2]); 7] = [
+        type Case = (fn(&mut TrainingConfig), [&'static str; 2]);
+        let cases: [Case; 7] = [
             (|c| c.data = DataConfig::Ellipses { size: 1_000_000_000 }, ["data.size", "4096"]),
             (|c| c.validation.images = usize::MAX / 2, ["validation.images", "16384"]),
             (|c| c.validation.reconstructions = usize::MAX / 2, ["validation.reconstructions", "16384"]),
