@@ -38,7 +38,8 @@ pub(super) struct Seen {
     pub(super) bin: f64,
     pub(super) per_pixel: f64,
     pub(super) bend: f64,
-    /// How far the pixel is from the source: along the ray through the axis for a flat detector, straight for a curved one.
+    /// How far the pixel is from the source: along the ray through the axis for a flat detector, straight for a curved
+    /// one.
     pub(super) away: f64,
 }
 
