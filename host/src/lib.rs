@@ -13,5 +13,7 @@ mod read;
 pub mod reconstruct;
 pub mod report;
 pub mod simulate;
+#[cfg(test)]
+mod test_support;
 pub mod train;
 pub mod unet;

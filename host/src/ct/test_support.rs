@@ -1,7 +1,7 @@
 //! Phantoms with known line integrals, and norms, for the tests of this module.
 
 use super::geometry::{Beam, Detector, Fan, Geometry};
-pub(super) use gradus_tests::fixtures::{dot, signed};
+pub(super) use crate::test_support::{dot, signed};
 
 /// An ellipse of constant value: half-axes, centre and rotation in mm and radians.
 #[derive(Debug, Clone, Copy)]

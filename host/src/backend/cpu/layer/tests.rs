@@ -9,8 +9,8 @@ use super::conv_tile::Prologue;
 use super::group_norm::{GroupNorm, InputGradient, InputGradientBlock, Normalisation, Pairs};
 use super::stencil::Stencil;
 use super::time_embedding::TimeEmbedding;
+use crate::test_support::{dot, signed};
 use crate::unet::operation::{self, Kernel, Sampling};
-use gradus_tests::fixtures::{dot, signed};
 
 fn layout(channels: usize, height: usize, width: usize, rows: usize) -> Blocked {
     Blocked { channels, height, width, rows }

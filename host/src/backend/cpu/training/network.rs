@@ -319,9 +319,9 @@ fn new_lane(layers: &Layers, image_len: usize) -> Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::dot;
     use crate::unet::architecture::tests::small;
     use crate::unet::weights::tests::random;
-    use gradus_tests::fixtures::dot;
 
     /// <J u, v> = <u, J^T v> for every operation of a network.
     #[test]
