@@ -141,7 +141,7 @@ fn counts_that_nobody_waits_for_are_refused() {
         (&["reconstruct", "--angles", "1000000", "--method", "fbp"], &["so many views and bins", "MiB can be had"]),
         (&["reconstruct", "--config", "angles.toml"], &["reconstruction.steps is 1000000000", "1000000"]),
         (&["reconstruct", "--method", "gradient-descent", "--steps", "1000000000"], &["at most 1000000"]),
-        (&["reconstruct", "--average", "4294967295"], &["preconditioned.average"]),
+        (&["reconstruct", "--average", "4294967295"], &["reconstruction.average"]),
         (&["reconstruct", "--method", "tv", "--tv-iterations", "4294967295"], &["tv_iterations"]),
         (&["evaluate", "--table", "1", "--starts", "18446744073709551615"], &["--starts", "1000000"]),
         (&["evaluate", "--table", "1", "--steps", "4294967295"], &["--steps", "1000000"]),
@@ -278,8 +278,8 @@ fn exit_codes_survive_a_standard_error_that_is_closed_or_full() {
     for (k, redirection) in ["2>&-", "2>/dev/full", "2>&1 >/dev/null | true; exit 0"].into_iter().enumerate() {
         let expected = if k == 2 { [0, 0] } else { [2, 0] };
         assert_eq!(code("reconstruct none.npz", redirection), Some(expected[0]), "{redirection}");
-        // With a warning: TF32 has no effect on this method.
-        let warned = format!("reconstruct --method fbp --precision tf32 -o out-{k}");
+        // With a warning: the size of a pixel is assumed.
+        let warned = format!("reconstruct {} --method fbp -o out-{k}", input("units/17a_no_spacing.dcm").display());
         assert_eq!(code(&warned, redirection), Some(expected[1]), "{redirection}");
         assert!(dir.path().join(format!("out-{k}/report.html")).exists());
     }

@@ -28,7 +28,7 @@ fn text(bytes: &[u8]) -> String {
 /// none after a hyphen.
 fn message(output: &Output) -> String {
     let words = text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
-    words.replace("- ", "-")
+    words.replace("- ", "-").replace("/ ", "/")
 }
 
 /// The object that `--json` printed, after exit code 0.

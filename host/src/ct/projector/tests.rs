@@ -142,7 +142,7 @@ fn both_maps_are_joseph_in_f64() {
             found[1].extend(aty);
         }
         let errors = [0, 1].map(|map| relative_error(&found[map], &wanted[map]));
-        assert!(errors.iter().all(|error| *error < 1e-6), "{errors:e?} {g:?}");
+        assert!(errors.iter().all(|error| *error < 1e-6), "{errors:?} {g:?}");
     }
 }
 
