@@ -42,7 +42,8 @@ pub enum SimulateError {
     Noise(#[from] NoiseError),
 }
 
-/// Scans `image` (network units, pixels of side `pixel_mm`) in the geometry that covers it; the image becomes the truth.
+/// Scans `image` (network units, pixels of side `pixel_mm`) in the geometry that covers it; the image becomes the
+/// truth.
 ///
 /// # Errors
 /// See [`SimulateError`].

@@ -55,8 +55,8 @@ struct Reach {
 /// How far the second order in [`super::sight::Seen`] is from the truth over a block.
 ///
 /// With r pixels from the source to the circle around the image, what a pixel covers on the detector grows by at most
-/// (1 - (HALF + 1) / r)^-2 <= 1 + 22 / r from the middle of a block to a pixel's width beyond its ends, for r >= 64, and
-/// the third order is at most HALF^3 / r^2 times it.
+/// (1 - (HALF + 1) / r)^-2 <= 1 + 22 / r from the middle of a block to a pixel's width beyond its ends, for r >= 64,
+/// and the third order is at most HALF^3 / r^2 times it.
 #[derive(Debug, Clone, Copy)]
 struct Margins {
     growth: f64,

@@ -19,8 +19,8 @@ const TILE: usize = 4;
 /// 1988, eq. 3.61). s_a(r) is where the ray through pixel r meets the detector, between bins by linear interpolation;
 /// outside the detector there is nothing.
 /// h is the band-limited ramp, sampled in space so that it has no bias at frequency 0: with bins of width d,
-/// h_0 = 1/(4 d^2), h_n = -1/(pi n d)^2 for odd n, else 0; times the window; rows are padded with zeros to at least twice their
-/// length. w_a is half the angle to the neighbours on either side, modulo pi, so that views may be
+/// h_0 = 1/(4 d^2), h_n = -1/(pi n d)^2 for odd n, else 0; times the window; rows are padded with zeros to at least
+/// twice their length. w_a is half the angle to the neighbours on either side, modulo pi, so that views may be
 /// unequally spaced and may cover pi or 2 pi; a wedge without views is left out.
 ///
 /// In a fan, with D from the source to the axis (eqs. 3.86 and 3.75 there),
@@ -29,10 +29,10 @@ const TILE: usize = 4;
 /// x(r) = sum_a (D / U_a(r))^2 (h * (w_a cos g y_a))(s_a(r)),
 /// ```
 ///
-/// where g is the angle from the middle of the fan, U_a(r) how far r is from the source, along the middle ray for a flat
-/// detector and straight for a curved one, d the width of a bin at the axis, and w_a also shares a line between the two
-/// rays that run along it, be there a full turn of views, half a turn and the fan, or less. On a curved detector h_n is
-/// (n b / sin n b)^2 as large, b the angle between bins.
+/// where g is the angle from the middle of the fan, U_a(r) how far r is from the source, along the middle ray for a
+/// flat detector and straight for a curved one, d the width of a bin at the axis, and w_a also shares a line between
+/// the two rays that run along it, be there a full turn of views, half a turn and the fan, or less. On a curved
+/// detector h_n is (n b / sin n b)^2 as large, b the angle between bins.
 ///
 /// **Shapes and units.** Sinogram `[angle][bin]` without unit, image `[row][col]` in 1/mm.
 ///

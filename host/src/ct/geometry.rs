@@ -58,7 +58,8 @@ impl Detector {
 }
 
 impl Fan {
-    /// Sine and cosine of the angle at which the ray to the place `s_mm` on the detector leaves the ray through the axis.
+    /// Sine and cosine of the angle at which the ray to the place `s_mm` on the detector leaves the ray through the
+    /// axis.
     pub(crate) fn sin_cos(&self, s_mm: f64) -> (f64, f64) {
         match self.detector {
             Detector::Flat => {
@@ -81,8 +82,9 @@ impl Fan {
 
 /// A scan of a rectangular image: its grid, the views, the detector and the beam, in mm and radians.
 ///
-/// What all scans have stands in fields of its own, so that only `ct` asks which beam it is. The image stands with row 0 at the top (largest y) and column 0 at the left (smallest x); the rotation axis goes
-/// through its middle. Pixel `[row][col]` has its centre at
+/// What all scans have stands in fields of its own, so that only `ct` asks which beam it is. The image stands with row
+/// 0 at the top (largest y) and column 0 at the left (smallest x); the rotation axis goes through its middle. Pixel
+/// `[row][col]` has its centre at
 ///
 /// ```text
 /// x = (col - (width - 1)/2) pixel_mm,      y = ((height - 1)/2 - row) pixel_mm.
@@ -145,8 +147,8 @@ impl Geometry {
         }
     }
 
-    /// The fan that covers an image of unit pixels: `n_angles` views at 2 pi (k + 1/2) / `n_angles`, and as many bins as
-    /// the parallel beam has, over the rays that touch the circle around the image.
+    /// The fan that covers an image of unit pixels: `n_angles` views at 2 pi (k + 1/2) / `n_angles`, and as many bins
+    /// as the parallel beam has, over the rays that touch the circle around the image.
     ///
     /// # Examples
     /// ```

@@ -1,8 +1,8 @@
 //! Measurement noise for simulated sinograms: Gaussian relative to the signal, and counting noise.
 //!
-//! Seeded with ChaCha8 and drawn one after another in the order of the sinogram: one seed, one noise, whatever the number
-//! of threads. Sums and distributions work in f64 and round to f32 last, so platforms whose exp and log differ in the
-//! last place of f64 agree but for rare rounding cases. Tests pin the first values.
+//! Seeded with ChaCha8 and drawn one after another in the order of the sinogram: one seed, one noise, whatever the
+//! number of threads. Sums and distributions work in f64 and round to f32 last, so platforms whose exp and log differ
+//! in the last place of f64 agree but for rare rounding cases. Tests pin the first values.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -30,8 +30,8 @@ pub enum NoiseError {
 /// Most photons whose count is still exact in f64, with room for negative line integrals.
 const MAX_PHOTONS: f64 = 1e15;
 
-/// Adds Gaussian noise of standard deviation `relative` * mean |`sinogram`| to the sinogram in place (`+=`), and returns
-/// that deviation.
+/// Adds Gaussian noise of standard deviation `relative` * mean |`sinogram`| to the sinogram in place (`+=`), and
+/// returns that deviation.
 ///
 /// **Equation.** y <- y + sigma z with z ~ N(0, I) and sigma = relative (1/n) sum_i |y_i|.
 ///
@@ -61,14 +61,14 @@ pub fn relative_gaussian(sinogram: &mut [f32], relative: f32, seed: u64) -> Resu
 
 /// Replaces line integrals by what a detector that counts `photons` per bin without an object would measure.
 ///
-/// **Equation.** n_i ~ Poisson(I_0 exp(-y_i)), then y_i <- -log(max(n_i, 1/2) / I_0). A bin that counted nothing is taken
-/// for half a photon: the largest value is then log(2 I_0), not infinity.
+/// **Equation.** n_i ~ Poisson(I_0 exp(-y_i)), then y_i <- -log(max(n_i, 1/2) / I_0). A bin that counted nothing is
+/// taken for half a photon: the largest value is then log(2 I_0), not infinity.
 ///
 /// **Units.** Line integrals without unit, in and out, in place.
 ///
 /// # Errors
-/// [`NoiseError::Photons`] when `photons` is not in (0, 1e15]; [`NoiseError::LineIntegral`] when a value is not finite or
-/// so negative that its mean count is not in reach. Nothing is changed then.
+/// [`NoiseError::Photons`] when `photons` is not in (0, 1e15]; [`NoiseError::LineIntegral`] when a value is not finite
+/// or so negative that its mean count is not in reach. Nothing is changed then.
 pub fn poisson(sinogram: &mut [f32], photons: f64, seed: u64) -> Result<(), NoiseError> {
     if !(photons > 0.0 && photons <= MAX_PHOTONS) {
         return Err(NoiseError::Photons(photons));

@@ -8,7 +8,8 @@ use super::parallel::ParallelViews;
 use super::projection_error::{ProjectionError, check_lengths};
 use rayon::prelude::*;
 
-/// Image lines that one task of the adjoint computes; a constant, so that the work is cut alike for any number of threads.
+/// Image lines that one task of the adjoint computes; a constant, so that the work is cut alike for any number of
+/// threads.
 const TILE: usize = 4;
 
 /// The views of a geometry, by its beam.
@@ -20,22 +21,24 @@ enum Views {
 
 /// The linear map A from images to sinograms for one geometry, and its transpose.
 ///
-/// **Equation.** Joseph's method: with the ray of bin k at angle a crossing the image lines (rows or columns, whichever it
-/// crosses most steeply) at places p,
+/// **Equation.** Joseph's method: with the ray of bin k at angle a crossing the image lines (rows or columns, whichever
+/// it crosses most steeply) at places p,
 ///
 /// ```text
 /// (A x)[a][k] = L_ak sum_lines sum_j hat(p_line - j) x[line][j],     hat(d) = max(0, 1 - |d|),
 /// ```
 ///
-/// where L_ak is the length of ray between two lines (Joseph 1982, IEEE TMI 1, 192). Outside the image there is nothing.
+/// where L_ak is the length of ray between two lines (Joseph 1982, IEEE TMI 1, 192). Outside the image there is
+/// nothing.
 ///
 /// **Shapes and units.** Image `[row][col]` in 1/mm, sinogram `[angle][bin]` without unit; lengths in mm.
 ///
-/// **Determinism.** Both maps gather: each output value is summed by one task in a fixed order, so any number of threads
-/// gives the same bits. Places are computed in f64, sums are f32.
+/// **Determinism.** Both maps gather: each output value is summed by one task in a fixed order, so any number of
+/// threads gives the same bits. Places are computed in f64, sums are f32.
 ///
 /// **Memory.** Everything is allocated in [`Projector::new`]: one padded copy of the image, of its transpose and of the
-/// sinogram; for a fan, eight values of f32 a ray. The methods take `&mut self` because they work in these buffers; clone a projector to use it twice at once.
+/// sinogram; for a fan, eight values of f32 a ray. The methods take `&mut self` because they work in these buffers;
+/// clone a projector to use it twice at once.
 ///
 /// # Examples
 /// ```
@@ -100,8 +103,8 @@ impl Projector {
     /// [`ProjectionError`] when a buffer has the wrong length; nothing is written then.
     ///
     /// # Accuracy
-    /// |<Ax, y> - <x, A^T y>| < 1e-6 ||A|| ||x|| ||y|| (`adjoint_is_the_transpose`), and 1e-6 in relative L2 norm of the
-    /// same sum in f64.
+    /// |<Ax, y> - <x, A^T y>| < 1e-6 ||A|| ||x|| ||y|| (`adjoint_is_the_transpose`), and 1e-6 in relative L2 norm of
+    /// the same sum in f64.
     pub fn adjoint(&mut self, sinogram: &[f32], image: &mut [f32]) -> Result<(), ProjectionError> {
         check_lengths(&self.geometry, image.len(), sinogram.len())?;
         let (height, width) = (self.geometry.height, self.geometry.width);

@@ -41,8 +41,8 @@ impl RampFilter {
         Self { n_bins: geometry.n_bins, response: response(&*fft[0], window, geometry), fft, rays, views }
     }
 
-    /// Filters `sinogram`, two rows as one complex row, as the response is real and even; `filtered` has [`PAD`] zeros on
-    /// either side of each row, and keeps them.
+    /// Filters `sinogram`, two rows as one complex row, as the response is real and even; `filtered` has [`PAD`] zeros
+    /// on either side of each row, and keeps them.
     pub(super) fn apply(&self, sinogram: &[f32], filtered: &mut [f32]) {
         let (n_bins, n) = (self.n_bins, self.response.len());
         let (fft, response) = (&self.fft, &self.response);

@@ -6,8 +6,8 @@
 //! p_k - j = away x_k steepness_k,     x_k = k - c,     on a curved detector F sin(x_k / F) in place of x_k.
 //! ```
 //!
-//! c is the bin, as a fraction, that sees pixel j. As x_k is exact to f32 wherever a ray is near, so are the weights, and
-//! both maps have the same. Machines give the same bits, as a test holds.
+//! c is the bin, as a fraction, that sees pixel j. As x_k is exact to f32 wherever a ray is near, so are the weights,
+//! and both maps have the same. Machines give the same bits, as a test holds.
 
 use super::resample::{LANES, Machine, WINDOW};
 

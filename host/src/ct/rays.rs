@@ -44,8 +44,8 @@ pub(crate) struct Crossing {
 impl Geometry {
     /// The rays of one view, in segments of neighbouring bins that cover the detector in order.
     ///
-    /// **Equation.** A ray is the line x cos t + y sin t = s; with |cos t| >= |sin t| it is solved for x on every row, else for
-    /// y on every column. Rows count against y.
+    /// **Equation.** A ray is the line x cos t + y sin t = s; with |cos t| >= |sin t| it is solved for x on every row,
+    /// else for y on every column. Rows count against y.
     pub(crate) fn rays(&self, view: usize) -> Vec<Segment> {
         let direction = self.angles_rad[view].sin_cos();
         match &self.beam {

@@ -7,10 +7,10 @@
 //! sum_k v_k hat((k - q - l step) sharpness),     hat(d) = max(0, 1 - |d|).
 //! ```
 //!
-//! With `sharpness` 1 that is linear interpolation. With the bin spacing in pixels as `sharpness` it is the transpose of
-//! linear interpolation, gathered rather than scattered. Sixteen lanes read one window of 32 values, which an AVX-512
-//! machine holds in two registers and looks up without touching memory. The portable twin does the same operations in
-//! the same order and gives the same bits, which a test holds.
+//! With `sharpness` 1 that is linear interpolation. With the bin spacing in pixels as `sharpness` it is the transpose
+//! of linear interpolation, gathered rather than scattered. Sixteen lanes read one window of 32 values, which an
+//! AVX-512 machine holds in two registers and looks up without touching memory. The portable twin does the same
+//! operations in the same order and gives the same bits, which a test holds.
 
 use std::ops::Range;
 
@@ -119,8 +119,8 @@ impl Machine {
 
     /// Adds up sixteen lanes over many lines: `out` = sum over `lines` of the hat samples of each.
     ///
-    /// A line is (its padded values, the place q of lane 0 in it, its comb). Padded: [`PAD`] zeros, the values, at least
-    /// [`PAD`] zeros.
+    /// A line is (its padded values, the place q of lane 0 in it, its comb). Padded: [`PAD`] zeros, the values, at
+    /// least [`PAD`] zeros.
     #[inline]
     pub(super) fn sample_lines<'a>(self, lines: impl Iterator<Item = (&'a [f32], f64, &'a Comb)>) -> [f32; LANES] {
         match self {
@@ -141,8 +141,8 @@ impl Machine {
 trait Lookup: Copy {
     type Sum: Copy;
     fn zero(self) -> Self::Sum;
-    /// Adds to each lane its hat's sum; lane l begins at `fraction` + offsets[l] in the window. For a wide hat that is the
-    /// place after its left foot, else the hat's own place.
+    /// Adds to each lane its hat's sum; lane l begins at `fraction` + offsets[l] in the window. For a wide hat that is
+    /// the place after its left foot, else the hat's own place.
     fn add(self, sum: Self::Sum, window: &[f32; WINDOW], fraction: f32, comb: &Comb) -> Self::Sum;
     fn get(self, sum: Self::Sum) -> [f32; LANES];
 }

@@ -38,7 +38,8 @@ pub(super) struct Seen {
     pub(super) bin: f64,
     pub(super) per_pixel: f64,
     pub(super) bend: f64,
-    /// How far the pixel is from the source: along the ray through the axis for a flat detector, straight for a curved one.
+    /// How far the pixel is from the source: along the ray through the axis for a flat detector, straight for a curved
+    /// one.
     pub(super) away: f64,
 }
 
@@ -71,9 +72,9 @@ impl Sight {
         }
     }
 
-    /// The value at a pixel of a view whose bins lie after [`PAD`] zeros, between bins by linear interpolation, times the
-    /// square of the distance from the source to the axis over that from the source to the pixel: along the ray through
-    /// the axis for a flat detector, straight for a curved one.
+    /// The value at a pixel of a view whose bins lie after [`PAD`] zeros, between bins by linear interpolation, times
+    /// the square of the distance from the source to the axis over that from the source to the pixel: along the ray
+    /// through the axis for a flat detector, straight for a curved one.
     #[inline(always)]
     pub(super) fn sample(&self, bins: &[f32], line: f64, pixel: f64) -> f32 {
         let (t, d) = (self.across.at(line, pixel), self.depth.at(line, pixel));
@@ -136,8 +137,9 @@ impl Walk<'_> {
     /// **Equation.** With t = across and d = depth, and derivatives along the line t', d':
     ///
     /// ```text
-    /// flat:    k = c + F t / d,            k' = F (t' d - t d') / d^2,            k'' / 2 = -k' d' / d
-    /// curved:  k = c + F atan(t / d),      k' = F (t' d - t d') / (t^2 + d^2),    k'' / 2 = -k' (t t' + d d') / (t^2 + d^2).
+    /// flat:    k = c + F t / d,         k' = F (t' d - t d') / d^2,   k'' / 2 = -k' d' / d
+    /// curved:  k = c + F atan(t / d),   k' = F (t' d - t d') / r^2,   k'' / 2 = -k' (t t' + d d') / r^2
+    /// with r^2 = t^2 + d^2
     /// ```
     #[inline(always)]
     pub(super) fn seen(&self) -> Seen {

@@ -85,8 +85,8 @@ pub struct TvOutcome {
 
 /// Minimises a least-squares misfit plus total variation.
 ///
-/// **Equation.** min over x (x >= 0 if asked for) of 1/2 |A x - y|^2 + weight sum_pixels |(grad x)_pixel|, with grad the
-/// forward differences to the right and downwards, 0 across the border, in image units per pixel. Solved by the
+/// **Equation.** min over x (x >= 0 if asked for) of 1/2 |A x - y|^2 + weight sum_pixels |(grad x)_pixel|, with grad
+/// the forward differences to the right and downwards, 0 across the border, in image units per pixel. Solved by the
 /// primal-dual iteration (Chambolle and Pock 2011, J. Math. Imaging Vis. 40, 120, Algorithm 1) on K = (A, grad):
 ///
 /// ```text
@@ -98,7 +98,8 @@ pub struct TvOutcome {
 /// with t (s_A ||A||^2 + s_g ||grad||^2) <= 1; ||A|| comes from power iteration. One forward projection and one adjoint
 /// an iteration: A xbar is put together from A x, which also gives the objective.
 ///
-/// **Memory.** All buffers are allocated in [`TvReconstructor::new`]. **Determinism.** Same bits for any number of threads.
+/// **Memory.** All buffers are allocated in [`TvReconstructor::new`]. **Determinism.** Same bits for any number of
+/// threads.
 #[derive(Debug, Clone)]
 pub struct TvReconstructor {
     projector: Projector,

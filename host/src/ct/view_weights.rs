@@ -18,13 +18,13 @@ pub(super) fn angle_weights(angles_rad: &[f64]) -> Vec<f64> {
     Shares::new(angles_rad, PI, |gap| gap > WEDGE * PI / n).weights
 }
 
-/// What each ray of a fan stands for, `[angle][bin]`: the share of the turn that its view stands for, times the share of
-/// its line.
+/// What each ray of a fan stands for, `[angle][bin]`: the share of the turn that its view stands for, times the share
+/// of its line.
 ///
-/// **Equation.** The ray of angle a that leaves the middle by g runs along the same line as that of angle a + pi - 2 g that
-/// leaves it by -g. With c the fade of the views towards wedges nobody measured, times that of the bins towards the
-/// detector's ends, a ray counts c / (c + c of the other) (Noo, Defrise, Clackdoyle and Kudo 2002, Phys. Med. Biol. 47,
-/// 2525, eq. 34): 1/2 in a full turn, 1 where no other ray sees the line, and in between without a step.
+/// **Equation.** The ray of angle a that leaves the middle by g runs along the same line as that of angle a + pi - 2 g
+/// that leaves it by -g. With c the fade of the views towards wedges nobody measured, times that of the bins towards
+/// the detector's ends, a ray counts c / (c + c of the other) (Noo, Defrise, Clackdoyle and Kudo 2002, Phys. Med. Biol.
+/// 47, 2525, eq. 34): 1/2 in a full turn, 1 where no other ray sees the line, and in between without a step.
 pub(super) fn ray_weights(geometry: &Geometry, fan: &Fan) -> Vec<f64> {
     let n = geometry.angles_rad.len() as f64;
     let shares = Shares::new(&geometry.angles_rad, TAU, |gap| gap > FAN_WEDGE * (TAU - gap) / (n - 1.0));

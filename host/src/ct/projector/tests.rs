@@ -256,8 +256,8 @@ fn discs_and_ellipses_come_near_their_line_integrals() {
     }
 }
 
-/// A source at distance D tilts the ray at s by s / D and moves it by s^3 / (2 D^2): to first order, the difference to the
-/// parallel beam falls as 1 / D.
+/// A source at distance D tilts the ray at s by s / D and moves it by s^3 / (2 D^2): to first order, the difference to
+/// the parallel beam falls as 1 / D.
 #[test]
 fn a_far_source_is_a_parallel_beam() {
     let n = 48;
