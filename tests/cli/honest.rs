@@ -1,17 +1,11 @@
 //! Units are said, never guessed: files whose values could be taken for something else, made from one phantom.
 
-use super::{gradus, json, text};
+use super::{gradus, json, message, text};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
 fn input(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/inputs/units").join(name)
-}
-
-/// The message, without the breaks of its lines.
-fn message(output: &Output) -> String {
-    text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The numbers of a little-endian f4 or f8 array.

@@ -25,7 +25,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// What went to standard error. It wraps at the width of a terminal, so line breaks and indents are one space here, and
-/// none after a hyphen.
+/// none after a hyphen or a slash.
 fn message(output: &Output) -> String {
     let words = text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
     words.replace("- ", "-").replace("/ ", "/")

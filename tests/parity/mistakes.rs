@@ -48,8 +48,8 @@ const MISTAKES: [(&str, Mistake); 6] = [
         "attentions",
         Mistake {
             source: "attention",
-            right: "const float larger = fmaxf(largest[r], of_row);",
-            wrong: "const float larger = of_row > 1e30f ? of_row : 0.0f;",
+            right: "larger = fmaxf(larger, at.scale * product[i][k]);",
+            wrong: "larger = fmaxf(larger, 0.0f);",
         },
     ),
 ];

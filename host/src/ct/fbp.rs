@@ -7,6 +7,7 @@ use super::ramp::RampFilter;
 use super::resample::{Comb, LANES, Machine, PAD, Places};
 use super::sight::Sight;
 use super::window::Window;
+use pulp::Arch;
 use rayon::prelude::*;
 
 /// Image rows that one task backprojects.
@@ -59,7 +60,7 @@ pub struct FilteredBackprojector {
 #[derive(Debug, Clone)]
 enum Views {
     Parallel(Machine, Vec<Places>),
-    Fan(Vec<Sight>),
+    Fan(Arch, Vec<Sight>),
 }
 
 impl std::fmt::Debug for FilteredBackprojector {
@@ -128,7 +129,8 @@ impl Views {
     }
 
     fn fan(geometry: &Geometry, fan: &Fan) -> Self {
-        Self::Fan((0..geometry.angles_rad.len()).map(|view| Sight::new(geometry, fan, view, true)).collect())
+        let sights = (0..geometry.angles_rad.len()).map(|view| Sight::new(geometry, fan, view, true));
+        Self::Fan(Arch::new(), sights.collect())
     }
 
     /// Sums the views on one image row (overwrites); a row of `filtered` has `stride` values.
@@ -143,14 +145,17 @@ impl Views {
                     pixels.copy_from_slice(&sum[..pixels.len()]);
                 }
             }
-            Self::Fan(views) => {
-                pixels.fill(0.0);
-                for (bins, sight) in filtered.chunks_exact(stride).zip(views) {
-                    for (col, pixel) in pixels.iter_mut().enumerate() {
-                        *pixel += sight.sample(bins, row as f64, col as f64);
+            Self::Fan(arch, views) => arch.dispatch(
+                #[inline(always)]
+                || {
+                    pixels.fill(0.0);
+                    for (bins, sight) in filtered.chunks_exact(stride).zip(views) {
+                        for (col, pixel) in pixels.iter_mut().enumerate() {
+                            *pixel += sight.sample(bins, row as f64, col as f64);
+                        }
                     }
-                }
-            }
+                },
+            ),
         }
     }
 }

@@ -3,8 +3,8 @@
 //! A scan measures line integrals y = A x + noise of the attenuation x. An image is `[row][col]` with row 0 at the
 //! largest y and column 0 at the smallest x, in 1/mm; a sinogram is `[angle][bin]`, without unit; lengths are in mm,
 //! angles in radians; the rotation axis goes through the middle of the image, and bin k at angle a sees, in a parallel
-//! beam, the line x cos a + y sin a = s_k, and in a fan the line from the source to itself ([`Geometry`] and [`Fan`] say
-//! where these are). A is Joseph's method and A^T its exact transpose
+//! beam, the line x cos a + y sin a = s_k, and in a fan the line from the source to itself ([`Geometry`] and [`Fan`]
+//! say where these are). A is Joseph's method and A^T its exact transpose
 //! ([`Projector`]), so that A^T (A x - y) is the gradient of 1/2 |A x - y|^2 and a line search tests the function it
 //! descends. [`FilteredBackprojector`] inverts the continuous transform, [`TvReconstructor`] minimises the misfit plus
 //! total variation; both are baselines. Everything gives the same bits for any number of threads, and what works in

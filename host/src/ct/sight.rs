@@ -137,8 +137,9 @@ impl Walk<'_> {
     /// **Equation.** With t = across and d = depth, and derivatives along the line t', d':
     ///
     /// ```text
-    /// flat:    k = c + F t / d,        k' = F (t' d - t d') / d^2,         k'' / 2 = -k' d' / d
-    /// curved:  k = c + F atan(t / d),  k' = F (t' d - t d') / (t^2 + d^2), k'' / 2 = -k' (t t' + d d') / (t^2 + d^2)
+    /// flat:    k = c + F t / d,         k' = F (t' d - t d') / d^2,   k'' / 2 = -k' d' / d
+    /// curved:  k = c + F atan(t / d),   k' = F (t' d - t d') / r^2,   k'' / 2 = -k' (t t' + d d') / r^2
+    /// with r^2 = t^2 + d^2
     /// ```
     #[inline(always)]
     pub(super) fn seen(&self) -> Seen {

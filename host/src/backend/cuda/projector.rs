@@ -25,8 +25,8 @@ pub enum ProjectorError {
     Fan,
     /// Rays pass so far from the image that their places have no number on the device.
     #[error(
-        "the detector reaches {farthest:.0} pixels from the image, and the CUDA backend counts to \
-         {FARTHEST_PIXEL}; use --device cpu"
+        "the detector reaches {farthest:.0} pixels from the image, and the CUDA backend counts to {FARTHEST_PIXEL}; \
+         use --device cpu"
     )]
     TooFar {
         /// The largest distance, in pixels.
