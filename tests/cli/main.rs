@@ -25,10 +25,10 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// What went to standard error. It wraps at the width of a terminal, so line breaks and indents are one space here, and
-/// none after a hyphen or a slash.
+/// none after a hyphen or within 1/mm.
 fn message(output: &Output) -> String {
     let words = text(&output.stderr).replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
-    words.replace("- ", "-").replace("/ ", "/")
+    words.replace("- ", "-").replace("1/ ", "1/")
 }
 
 /// The object that `--json` printed, after exit code 0.
