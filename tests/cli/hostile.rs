@@ -165,6 +165,7 @@ fn claims_are_bounded_by_what_is_there() {
         ("png-huge.png", "PNG"),
         ("png-MEM-12688.png", "PNG"),
         ("dicom-MEM-35009.dcm", "DICOM"),
+        ("dicom-number-of-six-bytes.dcm", "no whole number of values"),
         ("scan-side-65536.npz", "65536 x 65536"),
     ] {
         let file = dir.path().join(name);

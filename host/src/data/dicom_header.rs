@@ -4,7 +4,7 @@
 //! Values are read by dicom-object, which takes memory for as much as a header promises. So the headers are walked
 //! through before: none may promise more than there is.
 use super::file_error::ImageProblem;
-use dicom_core::Tag;
+use dicom_core::{Tag, VR};
 use dicom_dictionary_std::uids;
 use dicom_encoding::TransferSyntax;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
@@ -148,6 +148,13 @@ fn check_lengths(data: &[u8], encoding: &TransferSyntax) -> Result<(), ImageProb
                 if header.len.0 as usize > left {
                     return Err(promises(header.tag, header.len.0 as usize, left));
                 }
+                // The reader of values would take what is left over for the next header.
+                if !header.len.0.is_multiple_of(bytes_of_value(header.vr)) {
+                    return Err(ImageProblem::damaged(
+                        "DICOM",
+                        format!("element {} has {} bytes, no whole number of values", header.tag, header.len.0),
+                    ));
+                }
                 decoder.skip_bytes(header.len.0).map_err(|cause| broken(cause.into()))?;
             }
             LazyDataToken::LazyItemValue { len, decoder } => {
@@ -161,6 +168,16 @@ fn check_lengths(data: &[u8], encoding: &TransferSyntax) -> Result<(), ImageProb
         }
     }
     Ok(())
+}
+
+/// Bytes of one number of a value representation; 1 of one that holds no numbers of a fixed size.
+fn bytes_of_value(vr: VR) -> u32 {
+    match vr {
+        VR::US | VR::SS | VR::OW => 2,
+        VR::AT | VR::FL | VR::OF | VR::OL | VR::SL | VR::UL => 4,
+        VR::FD | VR::OD | VR::OV | VR::SV | VR::UV => 8,
+        _ => 1,
+    }
 }
 
 fn promises(tag: Tag, length: usize, left: usize) -> ImageProblem {
