@@ -5,7 +5,7 @@ use crate::entry::{Address, entries};
 /// Output channels of a thread; weights are padded to multiples of it.
 pub const OUTPUTS: usize = 8;
 
-/// What a block of a kernel computes: `Layout` in conv.cu.
+/// The share of a layer that a block computes: `Layout` in conv.cu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     /// Rows and columns.

@@ -1,4 +1,4 @@
-//! What else could make the steps: `cargo run --release --example alternatives -- [FIRST LAST]`, images
+//! Other makers of the steps: `cargo run --release --example alternatives -- [FIRST LAST]`, images
 //! `ellipses:FIRST` to `LAST`, by default 101 to 108; 60 views, 10 % noise, the prior `ellipses` without drift, started
 //! from zeros.
 //!

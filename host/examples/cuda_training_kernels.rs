@@ -1,4 +1,4 @@
-//! How fast the convolutions of training are on a GPU: `cargo run --release --example cuda_training_kernels`. JSON
+//! Speed of the convolutions of training on a GPU: `cargo run --release --example cuda_training_kernels`. JSON
 //! lines, one per layer and precision: microseconds and Tflop/s of the forward pass and of the weights' gradient with
 //! two pairs (all three of its launches), 16 lanes; with the distance of the results from those at full precision.
 

@@ -88,7 +88,7 @@ fn value(text: &str) -> toml::Value {
     parsed.unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }
 
-/// How a subject is scanned, and how it is reconstructed, with the fields chosen.
+/// The scan of a subject and its reconstruction, with the fields chosen.
 fn configured(subject: &Subject, chosen: &[(&str, &str)]) -> Outcome<(Measurement, Settings)> {
     let noise = if subject.hounsfield { 0.05 } else { 0.1 };
     let simulation = Simulation { noise, seed: subject.seed, ..Simulation::default() };

@@ -1,4 +1,4 @@
-//! What is measured on a GPU: JSON lines, the most telling first. Times are of the host's clock, from asking to having,
+//! Measurements on a GPU: JSON lines, the most telling first. Times are of the host's clock, from asking to having,
 //! and medians; only those of single kernels are the device's.
 
 use gradus::backend::cuda::vector::{Lanes, Vectors};

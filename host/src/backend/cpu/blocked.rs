@@ -144,7 +144,7 @@ impl<'a> Concat<'a> {
         }
     }
 
-    /// What it joins.
+    /// The tensors that it joins.
     pub(crate) fn activations(&self) -> impl Iterator<Item = Activation<'a>> + use<'a> {
         std::iter::once(self.first).chain(self.second)
     }
