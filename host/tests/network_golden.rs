@@ -4,7 +4,7 @@
 use gradus::backend::cpu::Network;
 use gradus::prior::Prior;
 use gradus::unet::{Parametrisation, Tensor, Weights};
-use gradus_tests::fixtures::{VP, paper};
+use gradus_tests::fixtures::{describe, paper};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
@@ -87,7 +87,7 @@ fn the_paper_network_matches() {
         let (shape, values) = array(&mut archive, &name);
         tensors.insert(name[2..].to_owned(), Tensor { shape, data: single(&values) });
     }
-    let weights = Weights::new(paper(), VP, Parametrisation::Norm, String::new(), tensors).unwrap();
+    let weights = Weights::new(describe(&paper(), Parametrisation::Norm), String::new(), tensors).unwrap();
     check(&weights.into(), &mut archive);
 }
 

@@ -116,8 +116,7 @@ fn preconditioned() -> Preconditioned {
 fn training_steps_allocate_nothing(weights: &Weights) {
     let (size, lanes) = (32, 3);
     let parameters = weights.parameters();
-    let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
-    let mut network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, lanes).unwrap();
+    let mut network = TrainingNetwork::new(weights.description(), size, size, lanes).unwrap();
     let (x, z, t) = (vec![0.25; lanes * size * size], vec![0.5; lanes * size * size], [0.1, 0.5, 0.9]);
     let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &[1.0; 3] };
     let mut gradient = vec![0.0; parameters.len()];

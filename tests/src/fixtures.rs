@@ -1,7 +1,7 @@
 //! What tests of several crates start from: numbers, norms, small networks.
 
 use gradus::prior::Prior;
-use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Weights, WeightsError, layers};
+use gradus::unet::{Architecture, Description, Parametrisation, PerturbationKernelSpec, Weights, WeightsError, layers};
 
 /// The diffusion of all networks here.
 pub const VP: PerturbationKernelSpec = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
@@ -60,6 +60,12 @@ pub fn small(pixel_unshuffle: usize, channel_mult: Vec<usize>) -> Architecture {
     Architecture { pixel_unshuffle, model_channels: 10, channel_mult, num_heads: 2, norm_groups: 5, ..paper() }
 }
 
+/// A network of this shape.
+#[must_use]
+pub fn describe(architecture: &Architecture, parametrisation: Parametrisation) -> Description {
+    Description { architecture: architecture.clone(), perturbation_kernel: VP, parametrisation }
+}
+
 /// A prior with random weights, scaled by their fan-in; norms near the identity.
 ///
 /// # Errors
@@ -74,5 +80,6 @@ pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> 
             signed(shape.iter().product(), seed as u64).into_iter().map(move |v| centre + v / scale)
         })
         .collect();
-    Weights::from_parameters(architecture.clone(), VP, parametrisation, String::new(), &parameters).map(Prior::from)
+    let description = describe(architecture, parametrisation);
+    Weights::from_parameters(description, String::new(), &parameters).map(Prior::from)
 }

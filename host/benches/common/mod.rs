@@ -79,8 +79,7 @@ impl Training {
     pub fn new(size: usize, batch: usize) -> Outcome<Self> {
         let prior = prior()?;
         let weights = prior.weights();
-        let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
-        let network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, batch)?;
+        let network = TrainingNetwork::new(weights.description(), size, size, batch)?;
         let parameters = weights.parameters();
         let wave = |period: usize, scale: f32, shift: f32| {
             (0..batch * size * size).map(|i| (i * 37 % period) as f32 * scale - shift).collect()

@@ -125,9 +125,7 @@ pub struct Training {
 impl Training {
     pub fn new(device: &Rc<Device>, prior: &Prior, side: usize, n_images: usize) -> Outcome<Self> {
         let weights = prior.weights();
-        let (architecture, kernel, parametrisation) =
-            (weights.architecture(), *weights.perturbation_kernel(), *weights.parametrisation());
-        let network = CudaTrainingNetwork::new(device, architecture, parametrisation, kernel, side, side, n_images)?;
+        let network = CudaTrainingNetwork::new(device, weights.description(), side, side, n_images)?;
         let parameters = weights.parameters();
         let gradient = vec![0.0; parameters.len()];
         let images = (0..n_images * side * side).map(|i| (i % 97) as f32 / 97.0).collect();

@@ -6,7 +6,7 @@ use super::lane::Lane;
 use super::model::Model;
 use crate::prior::Prior;
 use crate::unet::program::Program;
-use crate::unet::{EnergyScales, NetworkError, Parametrisation, PerturbationKernelSpec};
+use crate::unet::{Description, EnergyScales, NetworkError, PerturbationKernelSpec};
 use pulp::Arch;
 use rayon::prelude::*;
 use std::mem::take;
@@ -38,8 +38,7 @@ use std::sync::Arc;
 pub struct Network {
     model: Arc<Model>,
     lanes: Vec<Lane>,
-    perturbation_kernel: PerturbationKernelSpec,
-    parametrisation: Parametrisation,
+    description: Description,
 }
 
 impl Network {
@@ -65,8 +64,7 @@ impl Network {
         let weights = prior.weights();
         let model = Model::new(Program::new(weights.architecture(), height, width)?, weights, arch);
         let lanes = (0..n_lanes).map(|_| model.lane()).collect();
-        let (perturbation_kernel, parametrisation) = (*weights.perturbation_kernel(), *weights.parametrisation());
-        Ok(Self { model: Arc::new(model), lanes, perturbation_kernel, parametrisation })
+        Ok(Self { model: Arc::new(model), lanes, description: weights.description().clone() })
     }
 
     /// Number of images that the network has buffers for.
@@ -78,7 +76,7 @@ impl Network {
     /// The noise that the network was trained under.
     #[must_use]
     pub fn perturbation_kernel(&self) -> PerturbationKernelSpec {
-        self.perturbation_kernel
+        self.description.perturbation_kernel
     }
 
     /// Values of one image, and of its h.
@@ -100,7 +98,8 @@ impl Network {
         assert_eq!(t.len(), lanes.len(), "one smoothing level per lane");
         for (lane, &t) in lanes.iter_mut().zip(t) {
             lane.t = t.into();
-            lane.scales = EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(lane.t));
+            let Description { parametrisation, perturbation_kernel, .. } = &self.description;
+            lane.scales = EnergyScales::new(parametrisation, perturbation_kernel.at(lane.t));
         }
         // Entering the pool once saves a hand-over at every layer.
         rayon::scope(|_| {
@@ -161,6 +160,7 @@ impl Model {
 mod tests {
     use super::super::simd::tests::all_archs;
     use super::*;
+    use crate::unet::Parametrisation;
     use crate::unet::architecture::tests::small;
     use crate::unet::weights::tests::random;
 
