@@ -15,6 +15,7 @@ use gradus::metrics::psnr;
 use gradus::prior::Prior;
 use gradus::reconstruct::Measurement;
 use gradus::simulate::{Simulation, simulate};
+use gradus::vector::dot;
 use gradus_core::{
     Answer, Batch, Directional, Homotopy, Level, PerturbationKernel, RegularisationWeight, Request, Schedule, Spacing,
 };
@@ -113,10 +114,6 @@ fn accepted(slices: &mut CpuSlices, slope: f64, values: &[f64], remembered: usiz
         step *= 0.5;
     }
     Ok(0.0)
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
 fn add(to: &mut [f32], factor: f64, other: &[f32]) {

@@ -7,7 +7,7 @@ use common::{random, small};
 use gradus::backend::cpu::Network;
 use gradus::prior::Prior;
 use gradus::unet::NetworkError;
-use gradus_tests::fixtures::{RESIDUAL, dot, signed};
+use gradus_tests::fixtures::{RESIDUAL, distance, dot, signed};
 
 /// The shared cases, each with a smoothing level.
 fn cases() -> Vec<(Prior, usize, usize, f32)> {
@@ -123,12 +123,6 @@ fn h_and_score(mut network: Network, x: &[f32], t: f32) -> (Vec<f32>, Vec<f32>) 
     (h, score)
 }
 
-/// Root mean square difference relative to the root mean square of `b`.
-fn difference(a: &[f32], b: &[f32]) -> f64 {
-    let difference: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    (dot(&difference, &difference) / dot(b, b)).sqrt()
-}
-
 /// Without fused multiply-add every product is rounded once more, so the bits differ.
 #[test]
 fn the_portable_path_agrees() {
@@ -136,14 +130,14 @@ fn the_portable_path_agrees() {
         let x = signed(height * width, 9);
         let (fast, _) = h_and_score(Network::new(&prior, height, width, 1).unwrap(), &x, t);
         let (portable, _) = h_and_score(Network::portable(&prior, height, width, 1).unwrap(), &x, t);
-        assert!(difference(&fast, &portable) < 1e-6);
+        assert!(distance(&fast, &portable) < 1e-6);
     }
     let prior = Prior::named("ellipses").unwrap();
     for t in [1e-3, 0.1, 1.0] {
         let x: Vec<f32> = signed(32 * 40, 10).iter().map(|v| 0.3 + 0.2 * v).collect();
         let fast = h_and_score(Network::new(&prior, 32, 40, 1).unwrap(), &x, t);
         let portable = h_and_score(Network::portable(&prior, 32, 40, 1).unwrap(), &x, t);
-        let errors = (difference(&fast.0, &portable.0), difference(&fast.1, &portable.1));
+        let errors = (distance(&fast.0, &portable.0), distance(&fast.1, &portable.1));
         println!("t = {t}: portable h differs by {:.1e}, score by {:.1e}", errors.0, errors.1);
         assert!(errors.0 < 2e-6 && errors.1 < 2e-6, "{errors:?}");
     }

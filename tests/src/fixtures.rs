@@ -2,6 +2,7 @@
 
 use gradus::prior::Prior;
 use gradus::unet::{Architecture, Description, Parametrisation, PerturbationKernelSpec, Weights, WeightsError, layers};
+pub use gradus::vector::{distance, dot};
 
 /// The diffusion of all networks here.
 pub const VP: PerturbationKernelSpec = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
@@ -17,22 +18,6 @@ pub fn signed(n: usize, seed: u64) -> Vec<f32> {
         (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     };
     (0..n).map(|_| draw()).collect()
-}
-
-/// <a, b>.
-#[must_use]
-pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-}
-
-/// |found - wanted| / |wanted|; NaN when anything is, or where the lengths differ.
-#[must_use]
-pub fn distance(found: &[f32], wanted: &[f32]) -> f64 {
-    if found.len() != wanted.len() {
-        return f64::NAN;
-    }
-    let difference: f64 = found.iter().zip(wanted).map(|(&f, &w)| (f64::from(f) - f64::from(w)).powi(2)).sum();
-    (difference / dot(wanted, wanted)).sqrt()
 }
 
 /// The network of `golden/paper_unet.npz`.

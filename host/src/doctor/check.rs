@@ -4,6 +4,7 @@ use crate::backend::Slice;
 use crate::backend::cpu::{self, NetworkError};
 use crate::backend::cuda;
 use crate::ct::{Geometry, GeometryError, ProjectionError};
+use crate::vector::dot;
 use gradus_core::{Answer, Batch, Level, Request};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -59,10 +60,6 @@ pub(super) const TIME: f32 = 0.05;
 
 pub(super) fn noise(len: usize, seed: u64) -> Vec<f32> {
     StandardNormal.sample_iter(ChaCha8Rng::seed_from_u64(seed)).take(len).collect()
-}
-
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
 /// The geometry of all checks, with a detector that is off the axis.

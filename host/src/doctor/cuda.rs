@@ -1,11 +1,12 @@
 //! Checks of the CUDA backend on a device of this machine.
 
-use super::check::{Check, DoctorError, SIDE, TIME, dot, geometry, gradient_of, noise, pair, slice, transposes};
+use super::check::{Check, DoctorError, SIDE, TIME, geometry, gradient_of, noise, pair, slice, transposes};
 use crate::backend::cpu::Network;
 use crate::backend::cuda::projector::CudaProjector;
 use crate::backend::cuda::vector::Lanes;
 use crate::backend::cuda::{Buffer, CudaNetwork, CudaNetworkError, CudaSlices, Device, SlicesError};
 use crate::prior::Prior;
+use crate::vector::distance;
 use std::rc::Rc;
 
 /// All checks; a device that passes them computes what the CPU does.
@@ -71,12 +72,6 @@ fn distances(device: &Rc<Device>, prior: &Prior, size: (usize, usize), n: usize)
         found.extend([distance(&h[part.clone()], &wanted), distance(&score[part], &wanted_score)]);
     }
     Ok(found)
-}
-
-/// |found - wanted| / |wanted|.
-fn distance(found: &[f32], wanted: &[f32]) -> f64 {
-    let difference: Vec<f32> = found.iter().zip(wanted).map(|(f, w)| f - w).collect();
-    (dot(&difference, &difference) / dot(wanted, wanted)).sqrt()
 }
 
 fn gradient(device: &Rc<Device>, prior: &Prior) -> Result<Check, DoctorError> {

@@ -7,6 +7,7 @@ use crate::backend::cpu::{TrainingBatch, TrainingNetwork};
 use crate::backend::cuda::{CudaNetworkError, CudaTrainingNetwork, Device};
 use crate::backend::{DeviceChoice, Precision};
 use crate::unet::Description;
+use crate::vector::distance;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::rc::Rc;
@@ -127,9 +128,7 @@ pub(super) fn distrust(device: &Rc<Device>, description: &Description, seed: u64
     match gradient(RunDevice::Cpu).and_then(|here| Ok((here, gradient(RunDevice::Cuda(Rc::clone(device)))?))) {
         Err(error) => Some(format!("cannot be checked ({error})")),
         Ok((here, there)) => {
-            let pairs = || here.iter().zip(&there).map(|(&here, &there)| (f64::from(here), f64::from(there)));
-            let difference: f64 = pairs().map(|(here, there)| (there - here).powi(2)).sum();
-            let distance = (difference / pairs().map(|(here, _)| here * here).sum::<f64>()).sqrt();
+            let distance = distance(&there, &here);
             // Not `distance > TRUSTED`, which NaN would pass.
             let trusted = distance <= TRUSTED;
             (!trusted).then(|| format!("fails a check (gradients are {distance:.1e} from the CPU's)"))

@@ -19,7 +19,6 @@ pub(crate) mod simd;
 mod slices;
 mod state;
 pub mod training;
-mod vector;
 
 pub use super::training_batch::TrainingBatch;
 pub use crate::unet::NetworkError;

@@ -1,9 +1,9 @@
 //! The vectors of one slice, and what the requests of its solver do with them.
 
 use super::data_term::DataTerm;
-use super::vector::{add_scaled, difference_products, dot, half_square_change};
 use crate::backend::Mirror;
 use crate::ct::ProjectionError;
+use crate::vector::{add_scaled, difference_products, dot, half_square_change};
 use gradus_core::{ConjugateGradient, Directional, Krylov, Level, Solved};
 
 /// Updates between two fresh computations of the residual `A x - y`.
