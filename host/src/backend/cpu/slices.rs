@@ -3,7 +3,7 @@
 use super::data_term::DataTerm;
 use super::network::Network;
 use super::passes::Passes;
-use super::state::{Held, State};
+use super::state::{Held, OfPrior, State};
 use crate::backend::{Counters, Drift, Mirror, Slice, Slices, Traffic};
 use crate::ct::{Geometry, GeometryError, ProjectionError, Projector};
 use crate::prior::Prior;
@@ -118,13 +118,13 @@ impl CpuSlices {
             }
             Request::Denoise { level, turn, .. } => {
                 let (mirror, width) = (mirror(turn, self.mirrors), self.data_term.width());
-                self.passes.ask_mirrored(smoothed, level.t, (&self.states[slice].iterate, mirror, width));
+                self.passes.ask_mirrored(smoothed, level.t, &self.states[slice].iterate, mirror, width);
                 self.passes.ask_gradient(smoothed);
             }
             Request::Change { step } => {
                 let state = &mut self.states[slice];
                 state.project_direction(&mut self.data_term)?;
-                self.passes.ask_trial(slice, state.objective.t, (&state.iterate, step, &state.direction));
+                self.passes.ask_trial(slice, state.objective.t, &state.iterate, step, &state.direction);
             }
             Request::Solve { .. } | Request::Products | Request::Update { .. } | Request::Done(_) => {}
         }
@@ -153,14 +153,14 @@ impl CpuSlices {
         let (smoothed, mirrors) = (self.smoothed(slice), self.mirrors);
         let Self { data_term, passes, states, .. } = self;
         let (state, h) = (&mut states[slice], passes.h(slice));
-        let of_prior = (passes.gradient(slice), passes.gradient(smoothed));
+        let of_prior = OfPrior { at_objective: passes.gradient(slice), at_level: passes.gradient(smoothed) };
         if let Request::Direction { new_iterate: true, .. } | Request::Gradient { new_iterate: true, .. } = request {
             state.keep_features(h);
         }
         Ok(match request {
             Request::Direction { level, new_iterate } => Answer::Direction(state.descend(level, new_iterate, of_prior)),
             Request::Denoise { variance, turn, .. } => {
-                state.denoise(variance, (of_prior.1, mirror(turn, mirrors)), data_term)?;
+                state.denoise(variance, of_prior.at_level, mirror(turn, mirrors), data_term)?;
                 Answer::Ready
             }
             Request::Gradient { level, new_iterate } => {

@@ -17,6 +17,13 @@ pub(super) enum Held {
     Trial(f32),
 }
 
+/// Gradients of the prior at the iterate: `grad R` at the level of the objective and at that of the direction.
+#[derive(Clone, Copy)]
+pub(super) struct OfPrior<'a> {
+    pub(super) at_objective: &'a [f32],
+    pub(super) at_level: &'a [f32],
+}
+
 /// One slice: images `[row][col]`, sinograms `[angle][bin]`.
 pub(super) struct State {
     /// Number of the slice.
@@ -133,7 +140,7 @@ impl State {
 
     /// `grad f(x)`, where `x` has changed, and `grad F(x, t)` into the direction's place, from the gradients of the
     /// prior.
-    fn gradients(&mut self, level: Level, new_iterate: bool, (at_objective, at_level): (&[f32], &[f32])) {
+    fn gradients(&mut self, level: Level, new_iterate: bool, OfPrior { at_objective, at_level }: OfPrior<'_>) {
         if new_iterate {
             self.gradient.copy_from_slice(&self.data_gradient);
             add_scaled(&mut self.gradient, self.objective.prior_weight, at_objective);
@@ -147,7 +154,7 @@ impl State {
     }
 
     /// Answers [`gradus_core::Request::Direction`].
-    pub(super) fn descend(&mut self, level: Level, new_iterate: bool, of_prior: (&[f32], &[f32])) -> Directional {
+    pub(super) fn descend(&mut self, level: Level, new_iterate: bool, of_prior: OfPrior<'_>) -> Directional {
         self.gradients(level, new_iterate, of_prior);
         self.direction.iter_mut().for_each(|d| *d *= -level.t);
         self.has_projected = false;
@@ -166,7 +173,8 @@ impl State {
     pub(super) fn denoise(
         &mut self,
         variance: f32,
-        (of_prior, mirror): (&[f32], Mirror),
+        of_prior: &[f32],
+        mirror: Mirror,
         data: &mut DataTerm,
     ) -> Result<(), ProjectionError> {
         mirror.apply(-variance, of_prior, data.width(), &mut self.direction);
@@ -180,7 +188,7 @@ impl State {
     }
 
     /// `r = -grad F(x, t)`.
-    pub(super) fn begin_at_gradient(&mut self, level: Level, new_iterate: bool, of_prior: (&[f32], &[f32])) {
+    pub(super) fn begin_at_gradient(&mut self, level: Level, new_iterate: bool, of_prior: OfPrior<'_>) {
         self.gradients(level, new_iterate, of_prior);
         self.begin_solve();
     }
