@@ -146,6 +146,12 @@ impl WithSimd for Activate<'_> {
     }
 }
 
+/// s'(z) and s''(z) of the SiLU or, without it, of z itself.
+#[inline(always)]
+fn slopes<S: Simd>(simd: S, silu: bool, z: S::f32s) -> (S::f32s, S::f32s) {
+    if silu { silu_slopes(simd, z) } else { (simd.splat_f32s(1.0), simd.splat_f32s(0.0)) }
+}
+
 /// d_z = s'(z) d_y, where d_y is given or stands where the result will; with `second` = (dot_x, d_dot_y) also + s''(z)
 /// dot_z d_dot_y. Sums of d_z, d_z x^ and d_dot_z dot_x^. What is kept is the part of d_x that does not depend on them,
 /// rstd g d_z, and with `second` also + on_tangents . (d_dot_z, dot_x).
@@ -186,11 +192,7 @@ impl WithSimd for ValueGradient<'_> {
                 |at, valid, part| {
                     let x = load_first(simd, x, at, valid);
                     let mut d_z = load_first(simd, d_y.unwrap_or(d), at, valid);
-                    let (slope, bend) = if silu {
-                        silu_slopes(simd, simd.mul_add_e_f32s(x, scale, shift))
-                    } else {
-                        (simd.splat_f32s(1.0), simd.splat_f32s(0.0))
-                    };
+                    let (slope, bend) = slopes(simd, silu, simd.mul_add_e_f32s(x, scale, shift));
                     d_z = simd.mul_f32s(d_z, slope);
                     let mut d_x = simd.splat_f32s(0.0);
                     if let Some((dot_x, d_dot_y)) = second {
