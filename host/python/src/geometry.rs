@@ -77,7 +77,8 @@ impl Geometry {
     /// shape: rows and columns of the image. angles: the angles in radians, or a number of views, which are then at
     /// (k + 1/2) pi / n. Without n_bins and bin_width_mm the detector covers the image's diagonal.
     #[staticmethod]
-    #[pyo3(signature = (shape, angles, *, pixel_mm = 1.0, n_bins = None, bin_width_mm = None, detector_offset_mm = 0.0))]
+    #[pyo3(signature = (shape, angles, *, pixel_mm = 1.0, n_bins = None, bin_width_mm = None,
+                        detector_offset_mm = 0.0))]
     fn parallel(
         shape: (usize, usize),
         angles: Views,
