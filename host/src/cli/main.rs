@@ -1,6 +1,7 @@
 //! The `gradus` command.
 
 mod claim;
+mod completions;
 mod config;
 mod doctor;
 mod ending;
@@ -15,7 +16,7 @@ mod terminal;
 mod toy;
 mod train;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use ending::{End, Failure};
 use std::process::ExitCode;
 use terminal::Terminal;
@@ -61,6 +62,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Name the devices found and check each backend on this machine
     Doctor,
+    /// Print the completions of a shell, or write the manual pages
+    Completions(completions::Arguments),
 }
 
 /// Bytes of stack that commands get, whatever the limit for the first thread is.
@@ -112,5 +115,6 @@ fn run(cli: &Cli) -> Result<End, Failure> {
         Command::Evaluate(arguments) => evaluate::run(arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(arguments, &terminal),
         Command::Doctor => doctor::run(&terminal),
+        Command::Completions(arguments) => completions::run(arguments, Cli::command()),
     }
 }
