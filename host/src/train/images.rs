@@ -3,6 +3,7 @@
 use super::config::DataConfig;
 use super::folder::{FolderError, Slices};
 use super::initial::uniform;
+use crate::data::disc::disc_part;
 use crate::data::ellipses::ellipses;
 use crate::image::Image;
 use rand::Rng;
@@ -10,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::path::PathBuf;
 
-/// Seeds of the ellipses that training sees have this bit, those of its validation the next one; test images have
+/// Seeds of the generated images that training sees have this bit, those of its validation the next one; test images have
 /// neither.
 const TRAINING_SEEDS: u64 = 1 << 63;
 const VALIDATION_SEEDS: u64 = 1 << 62;
@@ -24,6 +25,13 @@ pub enum Images {
     Ellipses {
         /// Rows and columns.
         size: usize,
+    },
+    /// Discs without end.
+    Discs {
+        /// Rows and columns.
+        size: usize,
+        /// Magnifications.
+        zooms: Vec<usize>,
     },
     /// Slices of files.
     Slices {
@@ -55,6 +63,7 @@ impl Images {
     pub fn open(config: &DataConfig) -> Result<Self, ImagesError> {
         match config {
             DataConfig::Ellipses { size } => Ok(Self::Ellipses { size: *size }),
+            DataConfig::Disc { size, zooms } => Ok(Self::Discs { size: *size, zooms: zooms.clone() }),
             DataConfig::Folder { size, training, validation } => {
                 let named = |folder: &Option<PathBuf>, field, flag| {
                     let folder = folder.as_deref().ok_or(ImagesError::NoFolder(field, flag))?;
@@ -73,7 +82,7 @@ impl Images {
     #[must_use]
     pub fn size(&self) -> usize {
         match *self {
-            Self::Ellipses { size } | Self::Slices { size, .. } => size,
+            Self::Ellipses { size } | Self::Discs { size, .. } | Self::Slices { size, .. } => size,
         }
     }
 
@@ -82,6 +91,11 @@ impl Images {
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Image {
         match self {
             Self::Ellipses { size } => ellipses(rng.next_u64() | TRAINING_SEEDS, *size),
+            Self::Discs { size, zooms } => {
+                let whole = size * zooms[below(rng, zooms.len())];
+                let corner = [uniform(rng), uniform(rng)];
+                disc_part(rng.next_u64() | TRAINING_SEEDS, whole, *size, corner)
+            }
             Self::Slices { size, training, .. } => {
                 let patient = &training.patients[below(rng, training.patients.len())];
                 Image { height: *size, width: *size, pixels: patient[below(rng, patient.len())].clone() }
@@ -94,6 +108,10 @@ impl Images {
     pub fn validation(&self, n: usize) -> Vec<Image> {
         match self {
             Self::Ellipses { size } => (0..n as u64).map(|k| ellipses(VALIDATION_SEEDS | k, *size)).collect(),
+            Self::Discs { size, zooms } => {
+                let image = |k| disc_part(VALIDATION_SEEDS | k as u64, size * zooms[k % zooms.len()], *size, [0.5; 2]);
+                (0..n).map(image).collect()
+            }
             Self::Slices { size, validation, .. } => {
                 let all: Vec<&Vec<f32>> = validation.patients.iter().flatten().collect();
                 let n = n.min(all.len());
@@ -122,7 +140,7 @@ impl Images {
     #[must_use]
     pub fn skipped(&self) -> Vec<String> {
         match self {
-            Self::Ellipses { .. } => Vec::new(),
+            Self::Ellipses { .. } | Self::Discs { .. } => Vec::new(),
             Self::Slices { training, validation, .. } => {
                 training.skipped.iter().chain(&validation.skipped).cloned().collect()
             }
@@ -134,6 +152,9 @@ impl Images {
     pub fn description(&self) -> String {
         match self {
             Self::Ellipses { size } => format!("random ellipses, {size} x {size}, a new image every time"),
+            Self::Discs { size, zooms } => {
+                format!("random discs with holes, {size} x {size} of {zooms:?} times as many pixels, a new image every time")
+            }
             Self::Slices { size, training, .. } => {
                 let (slices, patients) = (training.n_slices(), training.patients.len());
                 let collections: Vec<&str> = training.collections.iter().map(String::as_str).collect();
