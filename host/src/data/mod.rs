@@ -25,3 +25,4 @@ mod waves;
 
 pub use crate::read::{read_description, read_file};
 pub use atomic::{make_folder, sync_folder, write_atomically, write_once};
+pub(crate) use scan_npz::check_views;
