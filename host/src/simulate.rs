@@ -1,7 +1,8 @@
 //! Simulated measurements: an image in, a scan with noise out.
 
 use crate::ct::{
-    ATTENUATION_PER_UNIT, Detector, Fan, Geometry, GeometryError, NoiseError, ProjectionError, Projector, poisson, relative_gaussian,
+    ATTENUATION_PER_UNIT, Detector, Fan, Geometry, GeometryError, NoiseError, ProjectionError, Projector, poisson,
+    relative_gaussian,
 };
 use crate::data::scan::Scan;
 use crate::image::Image;

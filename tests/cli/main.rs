@@ -5,6 +5,7 @@ mod bad_input;
 mod devices;
 mod durable;
 mod evaluate;
+mod fans;
 mod folders;
 mod honest;
 mod hostile;

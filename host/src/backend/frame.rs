@@ -45,7 +45,8 @@ impl Frame {
 
     /// `outer = E inner`.
     pub(crate) fn extend(&self, inner: &[f32], outer: &mut [f32]) {
-        let images = inner.chunks_exact(self.inner_len()).zip(outer.chunks_exact_mut(self.rows.len() * self.cols.len()));
+        let images =
+            inner.chunks_exact(self.inner_len()).zip(outer.chunks_exact_mut(self.rows.len() * self.cols.len()));
         for (inner, outer) in images {
             for (line, row) in outer.chunks_exact_mut(self.cols.len()).zip(&self.rows) {
                 let from = &inner[row * self.width..][..self.width];
@@ -57,7 +58,8 @@ impl Frame {
     /// `inner = E^T outer`.
     pub(crate) fn fold(&self, outer: &[f32], inner: &mut [f32]) {
         inner.fill(0.0);
-        let images = inner.chunks_exact_mut(self.inner_len()).zip(outer.chunks_exact(self.rows.len() * self.cols.len()));
+        let images =
+            inner.chunks_exact_mut(self.inner_len()).zip(outer.chunks_exact(self.rows.len() * self.cols.len()));
         for (inner, outer) in images {
             for (line, row) in outer.chunks_exact(self.cols.len()).zip(&self.rows) {
                 let to = &mut inner[row * self.width..][..self.width];
@@ -68,7 +70,8 @@ impl Frame {
 
     /// `inner = C outer`.
     pub(crate) fn cut(&self, outer: &[f32], inner: &mut [f32]) {
-        let images = inner.chunks_exact_mut(self.inner_len()).zip(outer.chunks_exact(self.rows.len() * self.cols.len()));
+        let images =
+            inner.chunks_exact_mut(self.inner_len()).zip(outer.chunks_exact(self.rows.len() * self.cols.len()));
         for (inner, outer) in images {
             for (to, from) in inner.chunks_exact_mut(self.width).zip(self.inside(outer)) {
                 to.copy_from_slice(&from[self.left..][..self.width]);

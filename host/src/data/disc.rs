@@ -38,19 +38,7 @@ const SMALLEST_AREA: f64 = 2.5e-4;
 /// ```
 #[must_use]
 pub fn disc(seed: u64, size: usize) -> Image {
-    disc_part(seed, size, size, [0.0; 2])
-}
-
-/// The part of [`disc`] at `whole` x `whole` pixels whose `size` x `size` pixels begin at the share `corner` of the way
-/// that a window of this size can move down and right.
-#[must_use]
-pub fn disc_part(seed: u64, whole: usize, size: usize, corner: [f64; 2]) -> Image {
-    let pixel = 1.0 / whole.max(1) as f64;
-    let begin = corner.map(|share| (share * (whole - size.min(whole)) as f64).round() * pixel - 0.5);
-    let window = Window { top: begin[0], left: begin[1], pixel, size };
-    let mut rng = ChaCha8Rng::from_seed(KEY);
-    rng.set_stream(seed);
-    Disc::random(&mut rng).drawn(&window)
+    Disc::of(seed).drawn(size)
 }
 
 /// The disc of one image.
@@ -79,8 +67,7 @@ enum Kind {
     Cell,
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Round, Kind::Polygon, Kind::Brick, Kind::Star, Kind::Blob, Kind::Slot, Kind::Cell];
+const KINDS: [Kind; 7] = [Kind::Round, Kind::Polygon, Kind::Brick, Kind::Star, Kind::Blob, Kind::Slot, Kind::Cell];
 
 fn between(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
     low + (high - low) * uniform(rng)
@@ -92,6 +79,12 @@ fn log_between(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
 }
 
 impl Disc {
+    fn of(seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::from_seed(KEY);
+        rng.set_stream(seed);
+        Self::random(&mut rng)
+    }
+
     fn random(rng: &mut ChaCha8Rng) -> Self {
         let radius = 0.46 * between(rng, 0.99, 1.01);
         let centre = [between(rng, -0.025, 0.025), between(rng, -0.025, 0.025)];
@@ -106,9 +99,9 @@ impl Disc {
         Self { centre, radius, rim, holes }
     }
 
-    fn drawn(&self, window: &Window) -> Image {
-        let mut image = Image::zeros(window.size, window.size);
-        let window = &Window { left: window.left - self.centre[0], top: window.top - self.centre[1], ..*window };
+    fn drawn(&self, size: usize) -> Image {
+        let mut image = Image::zeros(size, size);
+        let window = &Window { corner: self.centre.map(|middle| -0.5 - middle), pixel: 1.0 / size as f64, size };
         let inside = |radius: f64| Polygon::around(CORNERS, |_| radius);
         match &self.holes {
             Holes::Shapes(holes) => {
@@ -161,7 +154,8 @@ impl Pattern {
         let (s, c) = libm::sincos(between(rng, 0.0, PI));
         let to = [stretch, 1.0 / stretch];
         // Q^T diag(to) Q, which is symmetric; its inverse stretches the other way.
-        let stretched = |[a, b]: [f64; 2]| [[c * c * a + s * s * b, c * s * (a - b)], [c * s * (a - b), s * s * a + c * c * b]];
+        let stretched =
+            |[a, b]: [f64; 2]| [[c * c * a + s * s * b, c * s * (a - b)], [c * s * (a - b), s * s * a + c * c * b]];
         Self {
             map: stretched(to),
             inverse: stretched([to[1], to[0]]),
@@ -256,13 +250,13 @@ impl Pattern {
                 let lobes = [4.0, 4.0, 3.0, 5.0][(4.0 * first) as usize % 4];
                 let depth = between(rng, 0.2, 0.45 + 0.1 * second);
                 let skew = between(rng, -0.3, 0.3);
-                let radius = |a: f64| 1.2 * size * (1.0 - depth + depth * libm::cos(lobes * a) + skew * depth * libm::sin(a));
+                let radius =
+                    |a: f64| 1.2 * size * (1.0 - depth + depth * libm::cos(lobes * a) + skew * depth * libm::sin(a));
                 turned(Polygon::around(64, radius))
             }
             Kind::Blob => {
-                let waves = [2.0, 3.0, 4.0, 5.0].map(|k| {
-                    (k, between(rng, -1.0, 1.0) * 0.9 * (0.3 + 0.7 * first) / k, between(rng, 0.0, TAU))
-                });
+                let waves = [2.0, 3.0, 4.0, 5.0]
+                    .map(|k| (k, between(rng, -1.0, 1.0) * 0.9 * (0.3 + 0.7 * first) / k, between(rng, 0.0, TAU)));
                 let wavy = |a: f64| waves.iter().map(|(k, share, phase)| share * libm::cos(k * a + phase)).sum::<f64>();
                 turned(Polygon::around(64, |a| size * (1.0 + wavy(a)).max(0.25)))
             }
@@ -296,10 +290,8 @@ mod tests {
     fn every_kind_is_drawn_and_cuts_holes() {
         let mut seen = [0; KINDS.len() + 2];
         for seed in 0..120 {
-            let mut rng = ChaCha8Rng::from_seed(KEY);
-            rng.set_stream(seed);
-            let disc = Disc::random(&mut rng);
-            let image = disc.drawn(&Window { left: -0.5, top: -0.5, pixel: 1.0 / 64.0, size: 64 });
+            let disc = Disc::of(seed);
+            let image = disc.drawn(64);
             let area = image.pixels.iter().map(|p| f64::from(*p)).sum::<f64>() / 4096.0;
             let solid = PI * disc.radius * disc.radius;
             let mut again = ChaCha8Rng::from_seed(KEY);
@@ -308,7 +300,10 @@ mod tests {
             let kind = if is_solid < SOLID { KINDS.len() + 1 } else { (kind * (KINDS.len() + 1) as f64) as usize };
             seen[kind] += 1;
             let holes = solid - area;
-            assert!(if is_solid < SOLID { holes.abs() < 1e-3 } else { holes > -1e-3 && holes < 0.9 * solid }, "{seed} {holes}");
+            assert!(
+                if is_solid < SOLID { holes.abs() < 1e-3 } else { holes > -1e-3 && holes < 0.9 * solid },
+                "{seed} {holes}"
+            );
         }
         assert!(seen[..=KINDS.len()].iter().all(|n| *n > 2), "{seen:?}");
     }
@@ -317,10 +312,8 @@ mod tests {
     #[test]
     fn the_rim_is_whole() {
         for seed in 0..60 {
-            let mut rng = ChaCha8Rng::from_seed(KEY);
-            rng.set_stream(seed);
-            let drawn = Disc::random(&mut rng);
-            let image = disc(seed, 200);
+            let drawn = Disc::of(seed);
+            let image = drawn.drawn(200);
             for k in 0..90 {
                 let (sine, cosine) = libm::sincos(TAU * f64::from(k) / 90.0);
                 let radius = drawn.radius - 0.5 * drawn.rim;
@@ -328,16 +321,6 @@ mod tests {
                 let [i, j] = place.map(|p| ((p + 0.5) * 200.0) as usize);
                 assert!(image.pixels[i * 200 + j] > 0.99, "{seed}: {i} {j} {}", image.pixels[i * 200 + j]);
             }
-        }
-    }
-
-    #[test]
-    fn a_part_is_that_of_the_whole() {
-        let whole = disc(9, 96);
-        let part = disc_part(9, 96, 32, [0.5, 1.0]);
-        for (k, pixel) in part.pixels.iter().enumerate() {
-            let of_whole = whole.pixels[(k / 32 + 32) * 96 + k % 32 + 64];
-            assert!((pixel - of_whole).abs() < 1e-5, "{k}: {pixel} {of_whole}");
         }
     }
 

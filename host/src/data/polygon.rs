@@ -10,11 +10,10 @@ pub(super) type Point = [f64; 2];
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Polygon(pub(super) Vec<Point>);
 
-/// Square pixels of the plane: pixel `[i][j]` covers x from `left + j pixel` and y from `top + i pixel` on.
+/// Square pixels of the plane: pixel `[i][j]` covers x from `corner[0] + j pixel` and y from `corner[1] + i pixel` on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Window {
-    pub(super) left: f64,
-    pub(super) top: f64,
+    pub(super) corner: Point,
     pub(super) pixel: f64,
     /// Rows and columns.
     pub(super) size: usize,
@@ -83,7 +82,7 @@ impl Polygon {
     /// Every edge adds, to all that lies to its right, the height that it passes in a row; the sum over the edges of a
     /// closed line is the covered area.
     pub(super) fn add_to(&self, image: &mut Image, window: &Window, value: f64) {
-        let place = |corner: Point| [(corner[0] - window.left) / window.pixel, (corner[1] - window.top) / window.pixel];
+        let place = |p: Point| [0, 1].map(|axis| (p[axis] - window.corner[axis]) / window.pixel);
         let placed = self.mapped(place);
         let size = window.size as f64;
         let (low, high) = placed.0.iter().fold((size, 0.0), |(low, high), y| (y[1].min(low), y[1].max(high)));
@@ -154,7 +153,7 @@ fn ramp(u: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const WINDOW: Window = Window { left: -1.0, top: -1.0, pixel: 0.1, size: 20 };
+    const WINDOW: Window = Window { corner: [-1.0; 2], pixel: 0.1, size: 20 };
 
     fn drawn(polygon: &Polygon, window: &Window) -> Image {
         let mut image = Image::zeros(window.size, window.size);
@@ -184,7 +183,7 @@ mod tests {
             let image = drawn(&polygon, &WINDOW);
             let sum: f64 = image.pixels.iter().map(|p| f64::from(*p)).sum();
             assert!((sum * 0.01 - polygon.area()).abs() < 1e-6, "{n}: {} {}", sum * 0.01, polygon.area());
-            let part = drawn(&polygon, &Window { left: 0.0, top: -0.3, size: 7, ..WINDOW });
+            let part = drawn(&polygon, &Window { corner: [0.0, -0.3], size: 7, ..WINDOW });
             for (k, pixel) in part.pixels.iter().enumerate() {
                 let whole = image.pixels[(k / 7 + 7) * 20 + k % 7 + 10];
                 assert!((pixel - whole).abs() < 1e-6, "{n} {k}: {pixel} {whole}");

@@ -37,8 +37,8 @@ impl Waves {
         let along = |number: f64, begin: f64, phase: f64| -> Vec<(f64, f64)> {
             (0..window.size).map(|k| libm::sincos(number * middle(begin, k) + phase)).collect()
         };
-        let cols = self.waves.map(|(wave, _)| along(wave[0], window.left, 0.0));
-        let rows = self.waves.map(|(wave, phase)| along(wave[1], window.top, phase));
+        let cols = self.waves.map(|(wave, _)| along(wave[0], window.corner[0], 0.0));
+        let rows = self.waves.map(|(wave, phase)| along(wave[1], window.corner[1], phase));
         for (i, line) in image.pixels.chunks_exact_mut(window.size.max(1)).enumerate() {
             for (j, pixel) in line.iter_mut().enumerate().filter(|(_, pixel)| **pixel != 0.0) {
                 let (mut value, mut slope) = (-self.level, [0.0; 2]);

@@ -55,10 +55,6 @@ pub enum DataConfig {
     Disc {
         /// Rows and columns.
         size: usize,
-        /// Magnifications, drawn evenly: an image is a window of `size` x `size` pixels of a disc that has as many
-        /// times `size` pixels a side.
-        #[serde(default = "whole_disc")]
-        zooms: Vec<usize>,
     },
     /// Slices in files: npy and npz stacks, DICOM, and the single images that `gradus reconstruct` reads.
     Folder {
@@ -78,7 +74,7 @@ impl DataConfig {
     #[must_use]
     pub fn size(&self) -> usize {
         match *self {
-            Self::Ellipses { size } | Self::Disc { size, .. } | Self::Folder { size, .. } => size,
+            Self::Ellipses { size } | Self::Disc { size } | Self::Folder { size, .. } => size,
         }
     }
 }
@@ -190,10 +186,6 @@ pub enum Loss {
     ScoreMatching,
 }
 
-fn whole_disc() -> Vec<usize> {
-    vec![1]
-}
-
 fn default_checkpoint_every_s() -> f64 {
     300.0
 }
@@ -201,9 +193,6 @@ fn default_checkpoint_every_s() -> f64 {
 fn default_perturbation_kernel() -> PerturbationKernelSpec {
     PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 }
 }
-
-/// Largest magnification of a disc.
-const ZOOM: usize = 64;
 
 /// Names of the presets.
 pub const PRESETS: [&str; 2] = ["ellipses", "ct"];
@@ -319,10 +308,6 @@ impl TrainingConfig {
         }
         positive("phase", self.phase.len() as f64)?;
         self.size_fits("data.size", self.data.size())?;
-        if let DataConfig::Disc { zooms, .. } = &self.data {
-            positive("data.zooms", zooms.len() as f64)?;
-            zooms.iter().try_for_each(|zoom| check("data.zooms", zoom, (1..=ZOOM).contains(zoom), "from 1 to 64"))?;
-        }
         let (images, reconstructions) = (self.validation.images, self.validation.reconstructions);
         images_fit("validation.images", images, self.data.size())?;
         images_fit("validation.reconstructions", reconstructions, self.data.size())?;

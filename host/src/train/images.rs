@@ -3,7 +3,7 @@
 use super::config::DataConfig;
 use super::folder::{FolderError, Slices};
 use super::initial::uniform;
-use crate::data::disc::disc_part;
+use crate::data::disc::disc;
 use crate::data::ellipses::ellipses;
 use crate::image::Image;
 use rand::Rng;
@@ -30,8 +30,6 @@ pub enum Images {
     Discs {
         /// Rows and columns.
         size: usize,
-        /// Magnifications.
-        zooms: Vec<usize>,
     },
     /// Slices of files.
     Slices {
@@ -63,7 +61,7 @@ impl Images {
     pub fn open(config: &DataConfig) -> Result<Self, ImagesError> {
         match config {
             DataConfig::Ellipses { size } => Ok(Self::Ellipses { size: *size }),
-            DataConfig::Disc { size, zooms } => Ok(Self::Discs { size: *size, zooms: zooms.clone() }),
+            DataConfig::Disc { size } => Ok(Self::Discs { size: *size }),
             DataConfig::Folder { size, training, validation } => {
                 let named = |folder: &Option<PathBuf>, field, flag| {
                     let folder = folder.as_deref().ok_or(ImagesError::NoFolder(field, flag))?;
@@ -82,7 +80,7 @@ impl Images {
     #[must_use]
     pub fn size(&self) -> usize {
         match *self {
-            Self::Ellipses { size } | Self::Discs { size, .. } | Self::Slices { size, .. } => size,
+            Self::Ellipses { size } | Self::Discs { size } | Self::Slices { size, .. } => size,
         }
     }
 
@@ -91,11 +89,7 @@ impl Images {
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Image {
         match self {
             Self::Ellipses { size } => ellipses(rng.next_u64() | TRAINING_SEEDS, *size),
-            Self::Discs { size, zooms } => {
-                let whole = size * zooms[below(rng, zooms.len())];
-                let corner = [uniform(rng), uniform(rng)];
-                disc_part(rng.next_u64() | TRAINING_SEEDS, whole, *size, corner)
-            }
+            Self::Discs { size } => disc(rng.next_u64() | TRAINING_SEEDS, *size),
             Self::Slices { size, training, .. } => {
                 let patient = &training.patients[below(rng, training.patients.len())];
                 Image { height: *size, width: *size, pixels: patient[below(rng, patient.len())].clone() }
@@ -108,10 +102,7 @@ impl Images {
     pub fn validation(&self, n: usize) -> Vec<Image> {
         match self {
             Self::Ellipses { size } => (0..n as u64).map(|k| ellipses(VALIDATION_SEEDS | k, *size)).collect(),
-            Self::Discs { size, zooms } => {
-                let image = |k| disc_part(VALIDATION_SEEDS | k as u64, size * zooms[k % zooms.len()], *size, [0.5; 2]);
-                (0..n).map(image).collect()
-            }
+            Self::Discs { size } => (0..n as u64).map(|k| disc(VALIDATION_SEEDS | k, *size)).collect(),
             Self::Slices { size, validation, .. } => {
                 let all: Vec<&Vec<f32>> = validation.patients.iter().flatten().collect();
                 let n = n.min(all.len());
@@ -152,9 +143,7 @@ impl Images {
     pub fn description(&self) -> String {
         match self {
             Self::Ellipses { size } => format!("random ellipses, {size} x {size}, a new image every time"),
-            Self::Discs { size, zooms } => {
-                format!("random discs with holes, {size} x {size} of {zooms:?} times as many pixels, a new image every time")
-            }
+            Self::Discs { size } => format!("random discs with holes, {size} x {size}, a new image every time"),
             Self::Slices { size, training, .. } => {
                 let (slices, patients) = (training.n_slices(), training.patients.len());
                 let collections: Vec<&str> = training.collections.iter().map(String::as_str).collect();

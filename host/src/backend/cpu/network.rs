@@ -225,6 +225,30 @@ mod tests {
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
     }
 
+    /// `<grad 1/2 |h|^2, d>` against a central difference, for sides that are no multiples of 4 and one smaller than 4.
+    #[test]
+    fn images_of_any_size_have_the_gradient_of_their_energy() {
+        let weights = random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 });
+        for (height, width) in [(13, 29), (2, 17), (1, 1)] {
+            let n = height * width;
+            let mut network = Network::new(&weights, height, width, 1).unwrap();
+            assert_eq!((network.image_len(), network.h(0).len()), (n, n));
+            let x: Vec<f32> = (0..n).map(|i| (i as f32 * 0.37).sin()).collect();
+            let d: Vec<f32> = (0..n).map(|i| (i as f32 * 0.91).cos()).collect();
+            let mut energy = |step: f32| {
+                let moved: Vec<f32> = x.iter().zip(&d).map(|(x, d)| x + step * d).collect();
+                network.forward(0..1, &moved, &[0.2]);
+                network.energy(0)
+            };
+            let wanted = (energy(1e-2) - energy(-1e-2)) / 2e-2;
+            energy(0.0);
+            let (h, mut gradient) = (network.h(0).to_vec(), vec![0.0; n]);
+            network.vjp(0..1, &h, &mut gradient);
+            let found: f64 = gradient.iter().zip(&d).map(|(g, d)| f64::from(g * d)).sum();
+            assert!((found - wanted).abs() < 1e-3 * wanted.abs().max(1.0), "{height} {width}: {found} {wanted}");
+        }
+    }
+
     /// With 5 threads a block's output channels are shared by several tasks, with one they are not.
     #[test]
     fn threads_agree_bit_for_bit() {
