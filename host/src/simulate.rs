@@ -95,8 +95,8 @@ impl Simulation {
     }
 }
 
-/// Ten turns.
-const WIDEST_ARC_DEG: f64 = 3600.0;
+/// Two turns.
+const WIDEST_ARC_DEG: f64 = 720.0;
 
 /// Why nothing could be simulated.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +114,7 @@ pub enum SimulateError {
     #[error("`source_to_detector_mm` and `detector` are of a fan beam: give its `source_to_axis_mm` too")]
     NoSource,
     /// Views over no angle, or over too large a one.
-    #[error("`arc_deg` is {arc_deg}; give degrees from -3600 to 3600, and not 0")]
+    #[error("`arc_deg` is {arc_deg}; give degrees from -720 to 720, and not 0")]
     Arc {
         /// As given.
         arc_deg: f64,
