@@ -9,6 +9,7 @@ pub mod memory;
 pub mod metrics;
 pub mod paper;
 pub mod prior;
+pub mod raw;
 mod read;
 pub mod reconstruct;
 pub mod report;

@@ -6,6 +6,7 @@ mod completions;
 mod devices;
 mod durable;
 mod evaluate;
+mod fans;
 mod folders;
 mod honest;
 mod hostile;

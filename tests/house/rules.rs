@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 7] = [
     &["limits", "image", "read", "test_support", "vector"],
     &["ct", "prior", "unet", "metrics"],
     &["memory"],
-    &["backend", "data", "doctor", "report", "simulate", "trust"],
+    &["backend", "data", "doctor", "raw", "report", "simulate", "trust"],
     &["reconstruct"],
     &["paper", "train"],
     &["cli"],

@@ -3,7 +3,7 @@
 
 use gradus::backend::Counters;
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
-use gradus::ct::{Geometry, Projector};
+use gradus::ct::{Detector, Fan, Geometry, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::prior::Prior;
 use gradus::reconstruct::{Measurement, Method, PlacedPrior, reconstruct};
@@ -100,7 +100,7 @@ impl Training {
     }
 }
 
-/// Projections of one image, 60 views.
+/// Projections of one image.
 pub struct Projections {
     projector: Projector,
     image: Vec<f32>,
@@ -108,8 +108,22 @@ pub struct Projections {
 }
 
 impl Projections {
+    /// By a parallel beam, 60 views.
     pub fn new(size: usize) -> Outcome<Self> {
-        let projector = Projector::new(Geometry::covering(size, size, N_ANGLES))?;
+        Self::of(Geometry::covering(size, size, N_ANGLES))
+    }
+
+    /// By a fan with a flat detector, over a whole turn; the source is 5.4 sides of the image from the axis, and 7.3
+    /// from the detector.
+    pub fn fan(size: usize, views: usize) -> Outcome<Self> {
+        let side = size as f64;
+        let (source_to_axis_mm, source_to_detector_mm) = (5.4 * side, 7.3 * side);
+        let fan = Fan { detector: Detector::Flat, source_to_axis_mm, source_to_detector_mm };
+        Self::of(Geometry::covering_by_fan(size, size, views, fan))
+    }
+
+    fn of(geometry: Geometry) -> Outcome<Self> {
+        let (size, projector) = (geometry.width, Projector::new(geometry)?);
         let sinogram = vec![0.0; projector.geometry().sinogram_len()];
         let mut projections = Self { projector, image: ellipses(1, size).pixels, sinogram };
         projections.forward_project()?;

@@ -1,4 +1,4 @@
-//! `gradus evaluate`: the paper's tables and figures on images.
+//! `gradus evaluate`: the paper's tables and figures on images, and a challenge on measured data.
 
 use crate::ending::{End, Failure};
 use crate::terminal::{Terminal, stop_flag};
@@ -11,12 +11,16 @@ use std::sync::Arc;
 
 mod arguments;
 mod files;
+mod htc;
 mod paper;
 mod session;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     arguments.check()?;
+    if let Some(data) = &arguments.htc {
+        return htc::run(arguments, data, terminal);
+    }
     let dataset = Dataset::open(&arguments.dataset).into_diagnostic()?;
     dataset.check(arguments.images.unwrap_or(1), SWEPT).into_diagnostic()?;
     let stop = stop_flag()?;

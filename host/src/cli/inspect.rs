@@ -98,13 +98,7 @@ fn scan(scan: &Scan) -> Value {
     let (first, last) = range(&mut geometry.angles_rad.iter().copied());
     let (low, high) = range(&mut scan.sinogram.iter().map(|p| f64::from(*p)));
     json!({
-        "what": match geometry.fan() {
-            None => "scan, parallel beam".to_owned(),
-            Some(fan) => format!(
-                "scan, fan beam, {} detector; source {} mm from the axis, {} mm from the detector",
-                fan.detector.name(), fan.source_to_axis_mm, fan.source_to_detector_mm
-            ),
-        },
+        "what": format!("scan, {}", geometry.beam),
         "angles": geometry.angles_rad.len(),
         "angles_from_rad": first,
         "angles_to_rad": last,
@@ -135,7 +129,7 @@ fn weights(weights: &Weights) -> Value {
         "perturbation_kernel": serde_json::to_value(weights.perturbation_kernel()).unwrap_or_default(),
         "provenance": weights.provenance(),
         "levels": weights.levels(),
-        "image_sizes": format!("multiples of {}", architecture.size_multiple()),
+        "image_sizes": format!("any, padded to multiples of {}", architecture.size_multiple()),
         "use": "gradus reconstruct --prior",
     })
 }

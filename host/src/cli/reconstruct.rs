@@ -103,8 +103,8 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     };
     let begin = Instant::now();
     let (device, precision) = (run.device.unwrap_or_default(), run.precision.unwrap_or_default());
-    let placed = prior.as_ref().map(|prior| PlacedPrior::open(prior, device, precision)).transpose();
-    let placed = placed.into_diagnostic()?;
+    let open = |prior| PlacedPrior::open_for(&measurement.geometry, prior, device, precision);
+    let placed = prior.as_ref().map(open).transpose().into_diagnostic()?;
     let result = reconstruct(&measurement, settings, placed.as_ref(), &mut observe).into_diagnostic()?;
     bar.finish_and_clear();
     let seconds = begin.elapsed().as_secs_f64();

@@ -152,10 +152,12 @@ impl Arguments {
                 *training = self.data.clone().or(training.take());
                 *validation = self.validation_data.clone().or(validation.take());
             }
-            DataConfig::Ellipses { .. } if self.data.is_some() || self.validation_data.is_some() => {
+            DataConfig::Ellipses { .. } | DataConfig::Disc { .. }
+                if self.data.is_some() || self.validation_data.is_some() =>
+            {
                 return Err(miette!("--data and --validation-data need a run whose `data.kind` is \"folder\""));
             }
-            DataConfig::Ellipses { .. } => {}
+            DataConfig::Ellipses { .. } | DataConfig::Disc { .. } => {}
         }
         Ok(config)
     }

@@ -18,6 +18,7 @@ mod hounsfield;
 mod lines;
 mod noise;
 mod noise_level;
+mod padded_rays;
 mod parallel;
 mod projection_error;
 mod projector;

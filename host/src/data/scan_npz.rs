@@ -207,7 +207,7 @@ fn with_unused(fields: Fields) -> Vec<String> {
 }
 
 /// One row of the sinogram for each angle.
-pub(super) fn check_views(sinogram: &Image, angles_shape: &[usize]) -> Result<(), ScanProblem> {
+pub(crate) fn check_views(sinogram: &Image, angles_shape: &[usize]) -> Result<(), ScanProblem> {
     let &[n_angles] = angles_shape else {
         let expected = "one angle for each row of the sinogram".to_owned();
         return Err(ScanProblem::Shape { field: "angles_rad", found: angles_shape.to_vec(), expected });

@@ -68,7 +68,10 @@ impl Trainer {
             Some(Parametrisation::Residual { data_mean, data_std }) => (data_mean, data_std),
             _ => images.moments(config.seed),
         };
-        let parameters = initial::parameters(&config.network, &mut ChaCha8Rng::seed_from_u64(config.seed));
+        let parameters = match &config.initial {
+            Some(path) => initial::of_file(path, &config.network)?,
+            None => initial::parameters(&config.network, &mut ChaCha8Rng::seed_from_u64(config.seed)),
+        };
         let (state, history) = (OptimiserState::new(parameters), History::default());
         Ok(Self {
             images,
@@ -326,10 +329,12 @@ impl Trainer {
             };
             format!("{} steps of {loss} on {} crops of {} pixels", phase.steps, phase.batch, phase.crop)
         });
+        let begin = self.checkpoint.config.initial.as_ref().map(|path| format!("from {}; ", path.display()));
         format!(
-            "gradus {} train; {}; seed {}; {} of {} steps: {}; moving average {}",
+            "gradus {} train; {}; {}seed {}; {} of {} steps: {}; moving average {}",
             env!("CARGO_PKG_VERSION"),
             self.images.description(),
+            begin.unwrap_or_default(),
             config.seed,
             self.steps_done(),
             config.total_steps(),

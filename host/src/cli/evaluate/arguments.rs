@@ -13,6 +13,24 @@ use std::path::{Path, PathBuf};
 pub const SWEPT: usize = 2;
 const VIEWS: usize = 60;
 
+/// Flags that the challenge does not read: its settings are fixed.
+const OTHERS: [&str; 14] = [
+    "table",
+    "figures",
+    "paper",
+    "sweep_alpha",
+    "dataset",
+    "images",
+    "starts",
+    "device",
+    "precision",
+    "jobs",
+    "minutes",
+    "alpha_per_std",
+    "steps",
+    "tv_iterations",
+];
+
 /// Parts of the evaluation. Runs again into the same folder go on where the last one ended.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
@@ -26,6 +44,10 @@ pub struct Arguments {
     /// Everything that fits into --minutes, in one page: the toy, both tables, the figures
     #[arg(long, group = "what", conflicts_with_all = ["table", "figures"])]
     pub paper: bool,
+    /// The Helsinki Tomography Challenge 2022: all phantoms whose files are in this folder, or in folders in it, by
+    /// filtered backprojection, total variation and the prior `disc`
+    #[arg(long, value_name = "FOLDER", group = "what", conflicts_with_all = OTHERS)]
+    pub htc: Option<PathBuf>,
     /// Choose the weight of the prior by a coarse sweep on images outside the test set, and record it
     #[arg(long, group = "what", conflicts_with = "alpha_per_std")]
     pub sweep_alpha: bool,
@@ -53,9 +75,10 @@ pub struct Arguments {
     /// Minutes that --paper may take. It plans by the times of single reconstructions, on a GPU too
     #[arg(long, value_name = "M", default_value_t = 60.0, requires = "paper")]
     pub minutes: f64,
-    /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder]
+    /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder, or disc
+    /// for --htc]
     #[arg(long, value_name = "NAME|FILE")]
-    prior: Option<String>,
+    pub prior: Option<String>,
     /// Weight of the prior over the standard deviation of the noise of a line integral [default: 7]
     #[arg(long, value_name = "WEIGHT")]
     alpha_per_std: Option<f64>,
@@ -67,7 +90,7 @@ pub struct Arguments {
     tv_iterations: Option<u32>,
     /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET]
     #[arg(long, short, value_name = "DIR")]
-    output: Option<PathBuf>,
+    pub output: Option<PathBuf>,
 }
 
 impl Arguments {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Every flag has a field in the TOML file of a run; flags win.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A scan (npz, or a folder with scan.toml), a sample (ellipses:SEED, spine) or an image (npy, npz, DICOM, PNG,
+    /// A scan (npz, or a folder with scan.toml), a sample (ellipses:SEED, disc:SEED, spine) or an image (npy, npz, DICOM, PNG,
     /// TIFF); samples and images are scanned first [default: ellipses:1]
     #[arg(value_name = "SCAN")]
     input: Option<String>,

@@ -85,6 +85,7 @@ fn scan_section(finished: &Finished) -> Section {
         "Scan",
         &[
             ("Origin", if finished.problem.simulated { "simulated here".into() } else { finished.run.input.clone() }),
+            ("Beam", g.beam.to_string()),
             ("Views", g.angles_rad.len().to_string()),
             ("Detector", format!("{} bins of {:.4} mm, offset {} mm", g.n_bins, g.bin_width_mm, g.detector_offset_mm)),
             ("Image", format!("{} x {} pixels of {} mm", g.height, g.width, g.pixel_mm)),

@@ -80,7 +80,8 @@ fn compare(prefix: &str, ours: &toml::Table, theirs: &toml::Table, found: &mut V
 }
 
 /// FNV-1a over bytes, as 16 hexadecimal digits: it tells files apart, and resists no attacker.
-pub(super) fn checksum(bytes: &[u8]) -> String {
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> String {
     let hash = bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
