@@ -29,6 +29,11 @@ pub struct Arguments {
     /// Choose the weight of the prior by a coarse sweep on images outside the test set, and record it
     #[arg(long, group = "what", conflicts_with = "alpha_per_std")]
     pub sweep_alpha: bool,
+    /// The benchmark DM4CT for few views without noise, on one of its slices (512 x 512 in [-1, 1]): this program's default
+    /// method, DDS and DiffPIR with the same prior, total variation, SIRT and filtered backprojection
+    #[arg(long, value_name = "IMAGE", group = "what", conflicts_with_all = ["table", "figures", "paper", "sweep_alpha",
+        "dataset", "images", "starts", "jobs", "alpha_per_std", "steps", "tv_iterations"])]
+    pub dm4ct: Option<String>,
     /// ellipses, or a folder of slices of 256 x 256 pixels (npz or npy stacks, DICOM)
     #[arg(long, value_name = "ellipses|FOLDER", default_value = "ellipses")]
     pub dataset: String,
@@ -55,7 +60,7 @@ pub struct Arguments {
     pub minutes: f64,
     /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder]
     #[arg(long, value_name = "NAME|FILE")]
-    prior: Option<String>,
+    pub prior: Option<String>,
     /// Weight of the prior over the standard deviation of the noise of a line integral [default: 7]
     #[arg(long, value_name = "WEIGHT")]
     alpha_per_std: Option<f64>,
@@ -65,9 +70,9 @@ pub struct Arguments {
     /// Iterations of total variation [default: 500]
     #[arg(long, value_name = "N")]
     tv_iterations: Option<u32>,
-    /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET]
+    /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET or runs/dm4ct-IMAGE]
     #[arg(long, short, value_name = "DIR")]
-    output: Option<PathBuf>,
+    pub output: Option<PathBuf>,
 }
 
 impl Arguments {

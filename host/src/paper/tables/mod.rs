@@ -29,6 +29,7 @@ pub use figures::{Figures, figures};
 pub use job::{Job, jobs_of};
 pub use plan::{Costs, Plan, plan, seconds_of};
 pub use protocol::{AlphaSource, Protocol};
+pub(crate) use protocol::{checksum, differences};
 pub use published::{Published, TABLES, TableKind, table};
 pub use results::{Results, Row};
 pub use runner::{Evaluation, RunEnd};
