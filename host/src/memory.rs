@@ -2,6 +2,7 @@
 //! asked for.
 use crate::ct::Geometry;
 use crate::limits::PARAMETERS;
+use crate::prior::Prior;
 use crate::unet::{Architecture, layers};
 use std::fs;
 
@@ -64,6 +65,12 @@ pub fn of_layers(network: &Architecture, pixels: u64) -> u64 {
     let unshuffled = (network.pixel_unshuffle * network.pixel_unshuffle).max(1) as u64;
     let of_layer = |layer: &layers::Layer| (pixels / (unshuffled << (2 * layer.level)).max(1)) * layer.output as u64;
     size_of::<f32>() as u64 * layers::layers(network).iter().map(of_layer).sum::<u64>()
+}
+
+/// Bytes that a prior takes at least, for an image of so many pixels.
+#[must_use]
+pub fn of_prior(prior: &Prior, pixels: u64) -> u64 {
+    of_layers(prior.weights().architecture(), pixels)
 }
 
 /// Parameters of a network whose description has been checked; no more than one beyond the limit.

@@ -66,10 +66,11 @@ fn the_paper_loss_and_every_gradient_match() {
 
 #[test]
 fn losses_are_those_of_the_solver_network() {
-    for (weights, height, width) in cases() {
+    for (prior, height, width) in cases() {
+        let weights = prior.weights();
         let (n, parameters) = (height * width, weights.parameters());
         let (x, t, z) = (signed(2 * n, 1), [0.2, 0.7], signed(2 * n, 2));
-        let mut solver = Network::new(&weights, height, width, 2).unwrap();
+        let mut solver = Network::new(&prior, height, width, 2).unwrap();
         solver.forward(0..2, &x, &t);
         let h = [solver.h(0), solver.h(1)].concat();
         let mut d = vec![0.0; 2 * n];
@@ -95,7 +96,8 @@ fn losses_are_those_of_the_solver_network() {
 /// noise.
 #[test]
 fn losses_leave_a_second_order_remainder() {
-    for (weights, height, width) in cases() {
+    for (prior, height, width) in cases() {
+        let weights = prior.weights();
         let (n, parameters) = (height * width, weights.parameters());
         let (x, t, noise) = (signed(2 * n, 3), [0.1, 0.4], signed(2 * n, 4));
         let none = vec![0.0; 2 * n];
@@ -130,7 +132,7 @@ fn losses_leave_a_second_order_remainder() {
 fn any_number_of_threads_gives_the_same_bits() {
     let (architecture, height, width, lanes) = (small(2, vec![1, 2]), 36, 40, 3);
     let n = height * width;
-    let parameters = random(&architecture, RESIDUAL).parameters();
+    let parameters = random(&architecture, RESIDUAL).weights().parameters();
     let (x, t, z) = (signed(lanes * n, 6), [0.01, 0.3, 0.9], signed(lanes * n, 7));
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -29,7 +29,7 @@ fn compare(
     (n_images, lanes): (usize, usize),
 ) {
     let n = n_images * height * width;
-    let parameters = random(architecture, parametrisation).parameters();
+    let parameters = random(architecture, parametrisation).weights().parameters();
     let (x_t, z) = (signed(n, 1), signed(n, 2));
     let (t, weights) = (&[0.1, 0.6, 0.01, 0.3, 0.9][..n_images], &[1.0, 0.5, 2.0, 0.25, 1.5][..n_images]);
     let batch = TrainingBatch { x_t: &x_t, z: &z, t, weights };

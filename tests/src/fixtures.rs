@@ -1,5 +1,6 @@
 //! What tests of several crates start from: numbers, norms, small networks.
 
+use gradus::prior::Prior;
 use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Weights, WeightsError, layers};
 
 /// The diffusion of all networks here.
@@ -59,11 +60,11 @@ pub fn small(pixel_unshuffle: usize, channel_mult: Vec<usize>) -> Architecture {
     Architecture { pixel_unshuffle, model_channels: 10, channel_mult, num_heads: 2, norm_groups: 5, ..paper() }
 }
 
-/// Random weights, scaled by their fan-in; norms near the identity.
+/// A prior with random weights, scaled by their fan-in; norms near the identity.
 ///
 /// # Errors
 /// When the architecture is impossible.
-pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Result<Weights, WeightsError> {
+pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Result<Prior, WeightsError> {
     let tensors = layers::tensors(architecture).into_iter().enumerate();
     let parameters: Vec<f32> = tensors
         .flat_map(|(seed, (name, shape))| {
@@ -73,5 +74,5 @@ pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> 
             signed(shape.iter().product(), seed as u64).into_iter().map(move |v| centre + v / scale)
         })
         .collect();
-    Weights::from_parameters(architecture.clone(), VP, parametrisation, String::new(), &parameters)
+    Weights::from_parameters(architecture.clone(), VP, parametrisation, String::new(), &parameters).map(Prior::from)
 }

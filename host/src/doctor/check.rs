@@ -1,8 +1,8 @@
 //! Checks as numbers, and the two that every backend has.
 
 use crate::backend::Slice;
-use crate::backend::cpu::NetworkError;
-use crate::backend::cuda::SlicesError;
+use crate::backend::cpu::{self, NetworkError};
+use crate::backend::cuda;
 use crate::ct::{Geometry, GeometryError, ProjectionError};
 use gradus_core::{Answer, Batch, Level, Request};
 use rand::SeedableRng;
@@ -41,9 +41,12 @@ pub enum DoctorError {
     /// The network could not be built.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The CPU could not compute.
+    #[error(transparent)]
+    Cpu(#[from] cpu::SlicesError),
     /// The device could not compute.
     #[error(transparent)]
-    Cuda(#[from] SlicesError),
+    Cuda(#[from] cuda::SlicesError),
     /// Threads could not be started.
     #[error("cannot start threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),

@@ -57,11 +57,11 @@ fn distances(device: &Rc<Device>, prior: &Prior, size: (usize, usize), n: usize)
     lanes.set(&(0..n).collect::<Vec<_>>())?;
     let levels: Vec<(usize, f32)> = (0..n).map(|lane| (lane, TIME * (1 + lane) as f32)).collect();
     let score = Buffer::new(device, x.len())?;
-    let mut there = CudaNetwork::new(device, prior.weights(), size, n)?;
+    let mut there = CudaNetwork::new(device, prior, size, n)?;
     there.forward(&lanes, &levels, images.address())?;
     there.vjp(&lanes, there.h(), score.address())?;
     let (h, score) = (there.h_buffer().to_vec()?, score.to_vec()?);
-    let mut here = Network::new(prior.weights(), size.0, size.1, 1).map_err(CudaNetworkError::from)?;
+    let mut here = Network::new(prior, size.0, size.1, 1).map_err(CudaNetworkError::from)?;
     let mut found = Vec::new();
     for (lane, t) in levels {
         let part = lane * len..(lane + 1) * len;
@@ -80,7 +80,7 @@ fn distance(found: &[f32], wanted: &[f32]) -> f64 {
 }
 
 fn gradient(device: &Rc<Device>, prior: &Prior) -> Result<Check, DoctorError> {
-    let mut slices = CudaSlices::new(device, geometry(), prior.weights(), &[slice()])?;
+    let mut slices = CudaSlices::new(device, geometry(), prior, &[slice()])?;
     let what = "CUDA: changes of the objective agree with its gradient";
     Ok(gradient_of(what, &mut slices).map_err(SlicesError::from)?)
 }

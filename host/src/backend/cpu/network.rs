@@ -4,8 +4,9 @@ use super::engine::Engine;
 use super::execute::Execution;
 use super::lane::Lane;
 use super::model::Model;
+use crate::prior::Prior;
 use crate::unet::program::Program;
-use crate::unet::{EnergyScales, NetworkError, Parametrisation, PerturbationKernelSpec, Weights};
+use crate::unet::{EnergyScales, NetworkError, Parametrisation, PerturbationKernelSpec};
 use pulp::Arch;
 use rayon::prelude::*;
 use std::mem::take;
@@ -23,10 +24,9 @@ use std::sync::Arc;
 ///
 /// ```
 /// use gradus::backend::cpu::Network;
-/// use gradus::unet::Weights;
+/// use gradus::prior::Prior;
 ///
-/// let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors"))?;
-/// let mut network = Network::new(&Weights::from_bytes(&bytes)?, 32, 32, 1)?;
+/// let mut network = Network::new(&Prior::named("ellipses")?, 32, 32, 1)?;
 /// network.forward(0..1, &[0.2; 32 * 32], &[0.1]);
 /// let h = network.h(0).to_vec();
 /// let mut gradient = vec![0.0; 32 * 32];
@@ -43,31 +43,26 @@ pub struct Network {
 }
 
 impl Network {
-    /// Packs `weights` for images of `height` x `width` pixels, with buffers for `lanes` images.
+    /// Packs the network of `prior` for images of `height` x `width` pixels, with buffers for `lanes` images.
     ///
     /// Scratch memory is for the threads of the current rayon pool; a larger pool works, but waits.
     ///
     /// # Errors
     /// `Size`, when the sides are not multiples of what the architecture needs.
-    pub fn new(weights: &Weights, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
-        Self::with_arch(weights, height, width, lanes, Arch::new())
+    pub fn new(prior: &Prior, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
+        Self::with_arch(prior, height, width, lanes, Arch::new())
     }
 
     /// [`Network::new`] without SIMD, for comparison and for hunting faults.
     ///
     /// # Errors
     /// As [`Network::new`].
-    pub fn portable(weights: &Weights, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
-        Self::with_arch(weights, height, width, lanes, Arch::Scalar)
+    pub fn portable(prior: &Prior, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
+        Self::with_arch(prior, height, width, lanes, Arch::Scalar)
     }
 
-    fn with_arch(
-        weights: &Weights,
-        height: usize,
-        width: usize,
-        n_lanes: usize,
-        arch: Arch,
-    ) -> Result<Self, NetworkError> {
+    fn with_arch(prior: &Prior, height: usize, width: usize, n_lanes: usize, arch: Arch) -> Result<Self, NetworkError> {
+        let weights = prior.weights();
         let model = Model::new(Program::new(weights.architecture(), height, width)?, weights, arch);
         let lanes = (0..n_lanes).map(|_| model.lane()).collect();
         let (perturbation_kernel, parametrisation) = (*weights.perturbation_kernel(), *weights.parametrisation());
@@ -172,10 +167,10 @@ mod tests {
     /// Every instruction set with a fused multiply-add takes the same steps, whatever its vector width.
     #[test]
     fn vector_widths_agree_bit_for_bit() {
-        let weights = random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 });
+        let prior = Prior::from(random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 }));
         let x: Vec<f32> = (0..16 * 24).map(|i| (i as f32 * 0.37).sin()).collect();
         let results = all_archs().into_iter().filter(|arch| !matches!(arch, Arch::Scalar)).map(|arch| {
-            let mut network = Network::with_arch(&weights, 16, 24, 1, arch).unwrap();
+            let mut network = Network::with_arch(&prior, 16, 24, 1, arch).unwrap();
             network.forward(0..1, &x, &[0.2]);
             let h = network.h(0).to_vec();
             let mut gradient = vec![0.0; x.len()];
@@ -189,12 +184,12 @@ mod tests {
     /// With 5 threads a block's output channels are shared by several tasks, with one they are not.
     #[test]
     fn threads_agree_bit_for_bit() {
-        let weights = Weights::from_bytes(crate::prior::embedded("ellipses").unwrap().bytes).unwrap();
+        let prior = Prior::named("ellipses").unwrap();
         let x: Vec<f32> = (0..32 * 32).map(|i| (i as f32 * 0.37).sin()).collect();
         let results = [1, 2, 5].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let mut network = Network::new(&weights, 32, 32, 1).unwrap();
+                let mut network = Network::new(&prior, 32, 32, 1).unwrap();
                 network.forward(0..1, &x, &[0.2]);
                 let h = network.h(0).to_vec();
                 let mut gradient = vec![0.0; x.len()];

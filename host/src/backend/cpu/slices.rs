@@ -5,8 +5,27 @@ use super::network::Network;
 use super::passes::Passes;
 use super::state::{Held, State};
 use crate::backend::{Counters, Drift, Mirror, Slice, Slices, Traffic};
-use crate::ct::{ProjectionError, Projector};
+use crate::ct::{Geometry, GeometryError, ProjectionError, Projector};
+use crate::prior::Prior;
+use crate::unet::NetworkError;
 use gradus_core::{Answer, Batch, Level, Request};
+
+/// Lanes of the network for each slice.
+const LANES: usize = 2;
+
+/// Reasons why slices cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SlicesError {
+    /// The projector cannot be made.
+    #[error(transparent)]
+    Projector(#[from] GeometryError),
+    /// The prior cannot be used on images of this size.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A sinogram or an image has another length than the geometry asks for.
+    #[error(transparent)]
+    Length(#[from] ProjectionError),
+}
 
 /// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for one or more slices, with every vector in memory of its own;
 /// under the drift-free [`Drift`], `h(gamma_t x, t)`.
@@ -23,29 +42,22 @@ pub struct CpuSlices {
 }
 
 impl CpuSlices {
-    /// Lanes that the network must have for each slice.
-    pub const LANES: usize = 2;
-
     /// Slices at their starting points.
     ///
     /// # Errors
-    /// When a sinogram or an image has not the length that the projector's geometry asks for.
-    ///
-    /// # Panics
-    /// When the network has not [`LANES`](Self::LANES) lanes for each slice.
-    pub fn new(projector: Projector, network: Network, slices: Vec<Slice>) -> Result<Self, ProjectionError> {
-        assert_eq!(network.n_lanes(), Self::LANES * slices.len(), "lanes of the network");
-        let expected = projector.geometry().image_len();
+    /// When the geometry, the sizes or the prior do not fit.
+    pub fn new(geometry: Geometry, prior: &Prior, slices: Vec<Slice>) -> Result<Self, SlicesError> {
+        let (expected, values) = (geometry.image_len(), geometry.sinogram_len());
         if let Some(other) = slices.iter().find(|slice| slice.start.len() != expected) {
-            return Err(ProjectionError::ImageLength { expected, got: other.start.len() });
+            return Err(ProjectionError::ImageLength { expected, got: other.start.len() }.into());
         }
-        let values = projector.geometry().sinogram_len();
+        let network = Network::new(prior, geometry.height, geometry.width, LANES * slices.len())?;
         let (data, states): (Vec<_>, Vec<_>) = slices
             .into_iter()
             .enumerate()
             .map(|(number, slice)| (slice.data, State::new(number, slice.start, slice.objective, values)))
             .unzip();
-        let (data_term, passes) = (DataTerm::new(projector, data)?, Passes::new(network));
+        let (data_term, passes) = (DataTerm::new(Projector::new(geometry)?, data)?, Passes::new(network));
         let mut made = Self { data_term, passes, states, mirrors: true };
         made.states.iter_mut().try_for_each(|state| state.refresh_residual(&mut made.data_term))?;
         Ok(made)
