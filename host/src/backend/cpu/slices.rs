@@ -126,7 +126,11 @@ impl CpuSlices {
                 state.project_direction(&mut self.data_term)?;
                 self.passes.ask_trial(slice, state.objective.t, &state.iterate, step, &state.direction);
             }
-            Request::Solve { .. } | Request::Products | Request::Update { .. } | Request::Done(_) => {}
+            Request::Solve { .. }
+            | Request::Products
+            | Request::Diffuse { .. }
+            | Request::Update { .. }
+            | Request::Done(_) => {}
         }
         Ok(())
     }
@@ -168,6 +172,10 @@ impl CpuSlices {
                 Answer::Ready
             }
             Request::Solve { damping, iterations } => Answer::Solved(state.solve(damping, iterations, data_term)?),
+            Request::Diffuse { removed, taken, fresh, draw } => {
+                state.diffuse((removed, of_prior.at_level), taken, (fresh, draw), data_term.width());
+                Answer::Ready
+            }
             Request::Products => Answer::Direction(state.products()),
             Request::Change { step } => Answer::Change(state.change(step, h)),
             Request::Update { step } => {

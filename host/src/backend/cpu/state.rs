@@ -4,10 +4,14 @@ use super::data_term::DataTerm;
 use crate::backend::Mirror;
 use crate::ct::ProjectionError;
 use crate::vector::{add_scaled, difference_products, dot, half_square_change};
-use gradus_core::{ConjugateGradient, Directional, Krylov, Level, Solved};
+use gradus_core::{ConjugateGradient, Directional, Draw, Krylov, Level, Solved};
+use rayon::prelude::*;
 
 /// Updates between two fresh computations of the residual `A x - y`.
 const REFRESH_RESIDUAL: u32 = 50;
+
+/// Fours of normal numbers that a task draws.
+const DRAWN: usize = 1024;
 
 /// The image whose activations the objective's lane of the network holds.
 #[derive(Clone, Copy, PartialEq)]
@@ -45,6 +49,8 @@ pub(super) struct State {
     /// `h(x, t_min)` at the iterate.
     features: Vec<f32>,
     pub(super) held: Held,
+    /// Of the last denoising: the factor of the prior's gradient, and the mirror that it stands in.
+    denoised: (f32, Mirror),
     updates: u32,
     /// Forward projections and adjoints so far.
     pub(super) projections: u64,
@@ -88,6 +94,7 @@ impl State {
             has_projected: false,
             features: image(),
             held: Held::Other,
+            denoised: (0.0, Mirror::of_turn(0)),
             updates: 0,
             projections: 0,
             system: None,
@@ -180,11 +187,36 @@ impl State {
         mirror.apply(-variance, of_prior, data.width(), &mut self.direction);
         add_scaled(&mut self.iterate, 1.0, &self.direction);
         self.held = Held::Other;
+        self.denoised = (variance, mirror);
         self.refresh_residual(data)?;
         self.refresh_data_gradient(data)?;
         self.direction.copy_from_slice(&self.data_gradient);
         self.begin_solve();
         Ok(())
+    }
+
+    /// `x <- x + removed e + taken d' + fresh z`, where `e` is what the last denoising took from `x`, from the prior's
+    /// gradient at that time.
+    pub(super) fn diffuse(
+        &mut self,
+        (removed, of_prior): (f32, &[f32]),
+        taken: f32,
+        (fresh, draw): (f32, Draw),
+        width: usize,
+    ) {
+        let (variance, mirror) = self.denoised;
+        if removed != 0.0 {
+            mirror.apply(removed * variance, of_prior, width, &mut self.direction);
+            add_scaled(&mut self.iterate, 1.0, &self.direction);
+        }
+        if taken != 0.0 {
+            add_scaled(&mut self.iterate, taken, &self.previous);
+        }
+        // Entries are known by their number: the same bits for any number of threads.
+        self.iterate.par_chunks_mut(4 * DRAWN).enumerate().for_each(|(part, x)| {
+            draw.add_to(fresh, (part * DRAWN) as u32, x);
+        });
+        self.held = Held::Other;
     }
 
     /// `r = -grad F(x, t)`.

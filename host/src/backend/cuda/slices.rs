@@ -165,6 +165,10 @@ impl Batch for CudaSlices {
             Ask::Solve { .. } => {
                 self.solves(&all(requests, of!(Ask::Solve { damping, iterations } => (damping, iterations))))?
             }
+            Ask::Diffuse { .. } => {
+                let wanted = of!(Ask::Diffuse { removed, taken, fresh, draw } => ([removed, taken, fresh], draw));
+                self.diffuses(&all(requests, wanted))?
+            }
             Ask::Products => self.products(&all(requests, of!(Ask::Products => ())))?,
             Ask::Change { .. } => self.changes(&all(requests, of!(Ask::Change { step } => step)))?,
             Ask::Update { .. } => self.updates(&all(requests, of!(Ask::Update { step } => step)))?,
