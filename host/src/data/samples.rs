@@ -2,7 +2,7 @@
 use super::dicom_file;
 use super::ellipses::ellipses;
 use super::file_error::{AtPath, ImageError};
-use super::loaded_image::{LoadedImage, PixelUnit};
+use super::loaded_image::LoadedImage;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
@@ -45,7 +45,7 @@ impl Sample {
         match self {
             Self::Ellipses { seed } => {
                 let image = ellipses(seed, ELLIPSES_SIZE);
-                Ok(LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None, warnings: Vec::new() })
+                Ok(LoadedImage::bare(image))
             }
             Self::Spine => dicom_file::decode(SPINE).at(Path::new("spine")),
         }
@@ -64,6 +64,7 @@ impl Display for Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::loaded_image::PixelUnit;
 
     #[test]
     fn names_are_parsed_and_shown_alike() {
