@@ -36,6 +36,9 @@ struct Global {
     /// Threads to compute with [default: all cores]; results do not depend on it
     #[arg(long, global = true, value_name = "N", help_heading = "Every command")]
     threads: Option<usize>,
+    /// Refuse work that takes more memory than this many MiB [default: what the system has]
+    #[arg(long, global = true, value_name = "MIB", help_heading = "Every command")]
+    max_memory: Option<u64>,
     /// No progress bar and no summary
     #[arg(long, short, global = true, help_heading = "Every command")]
     quiet: bool,
@@ -105,6 +108,9 @@ fn run(cli: &Cli) -> Result<End, Failure> {
             .num_threads(threads)
             .build_global()
             .map_err(|error| miette::miette!("cannot start {threads} threads: {error}"))?;
+    }
+    if let Some(mebibytes) = cli.global.max_memory {
+        gradus::limits::set_memory(mebibytes.saturating_mul(1 << 20));
     }
     let terminal = Terminal::new(cli.global.quiet, cli.global.json);
     match &cli.command {

@@ -216,5 +216,7 @@ pub fn prior_bytes(name: &str) -> Result<Cow<'static, [u8]>, Failure> {
 }
 
 fn stem(path: &str) -> String {
+    // A slice is chosen behind the last colon.
+    let path = path.rsplit_once(':').filter(|(_, chosen)| chosen.ends_with(']')).map_or(path, |(path, _)| path);
     Path::new(path).file_stem().map_or_else(|| "scan".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }

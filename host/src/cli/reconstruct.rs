@@ -37,7 +37,10 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let finished = compute(run, problem, terminal)?;
     finished.own_warnings().for_each(|warning| terminal.warn(&warning));
     let folder = match files::write(&finished, &folder) {
-        Ok(()) => folder.finish()?,
+        Ok(warnings) => {
+            warnings.iter().for_each(|warning| terminal.warn(warning));
+            folder.finish()?
+        }
         Err(failure) => {
             return Err(match folder.keep("image.npy") {
                 Some(kept) => failure.wrap_err(format!("not all can be written; the image is in {}", kept.display())),
