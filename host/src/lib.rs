@@ -16,4 +16,5 @@ pub mod simulate;
 #[cfg(test)]
 mod test_support;
 pub mod train;
+pub mod trust;
 pub mod unet;
