@@ -13,6 +13,7 @@ mod hostile;
 mod runs;
 mod toy;
 mod training;
+mod trust;
 
 use std::path::Path;
 use std::process::{Command, Output};

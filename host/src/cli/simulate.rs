@@ -41,6 +41,17 @@ pub struct SimulationArguments {
 }
 
 impl SimulationArguments {
+    /// The first flag that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--angles", self.angles.is_some()),
+            ("--noise", self.noise.is_some()),
+            ("--photons", self.photons.is_some()),
+            ("--noise-seed", self.noise_seed.is_some()),
+        ];
+        flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
+
     /// Overwrites what the flags give.
     pub fn apply(&self, simulation: &mut Simulation) {
         replace(&mut simulation.angles, &self.angles);

@@ -10,6 +10,7 @@
 //! [`TvReconstructor`] minimises it plus total variation; all are baselines. Everything gives the same bits for any number of threads, and what works in
 //! buffers allocates them once, when it is made.
 
+mod extension;
 mod fan;
 mod fbp;
 mod geometry;
@@ -35,6 +36,7 @@ mod tv;
 mod variation;
 mod view_weights;
 mod window;
+pub use extension::{Cylinder, extended_geometry, extended_sinogram};
 pub use fbp::FilteredBackprojector;
 pub use geometry::{Beam, Detector, Fan, Geometry};
 pub use geometry_error::GeometryError;

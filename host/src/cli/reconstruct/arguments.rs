@@ -52,7 +52,7 @@ pub struct Arguments {
     #[arg(long, value_name = "IMAGE", help_heading = "Scan")]
     truth: Option<PathBuf>,
     #[command(flatten)]
-    simulation: SimulationArguments,
+    pub simulation: SimulationArguments,
 }
 
 /// The help of `--method`.

@@ -1,7 +1,7 @@
 //! The files of a run folder, and its summaries.
 
 use super::finished::{Finished, Quality};
-use super::{certificate, page};
+use super::{certificate, fit, page};
 use crate::config::RunConfig;
 use crate::ending::Failure;
 use crate::run_folder::RunFolder;
@@ -43,10 +43,10 @@ pub fn write(finished: &Finished, folder: &RunFolder) -> Result<Vec<String>, Fai
     if !finished.result.trace.is_empty() {
         folder.write("trace.csv", &trace_csv(finished))?;
     }
-    folder.write("run.toml", &finished.run.to_toml()?)?;
-    let report = page::report(finished, window)?;
-    report.write(folder.file("report.html")).into_diagnostic()?;
-    let strip = picture_strip(&report.pictures, MAGNIFICATION).into_diagnostic()?;
+    let toml = finished.run.clone().seen_from(folder.path()).to_toml()?;
+    folder.write("run.toml", &toml)?;
+    page::report(finished, window, toml).write(folder.file("report.html")).into_diagnostic()?;
+    let strip = picture_strip(&page::pictures(finished, window), MAGNIFICATION).into_diagnostic()?;
     write_atomically(&folder.file("pictures.png"), &strip).into_diagnostic()?;
     Ok(warning.into_iter().collect())
 }
@@ -120,9 +120,17 @@ pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path
         "iterations": result.iterations,
         "psnr": quality.map(|quality| quality.psnr),
         "ssim": quality.map(|quality| quality.ssim),
+        "data_range": quality.map(|quality| quality.range),
         "nrmse": quality.map(|quality| quality.nrmse),
         "rmse_hu": hounsfield.map(|[rmse, _]| rmse),
         "soft_tissue_psnr": hounsfield.map(|[_, psnr]| psnr),
+        "fit": fit::json(finished),
+        "field": {
+            "beyond_detector": finished.field.beyond_detector,
+            "grid": finished.field.wider,
+            "dead_bins": finished.field.dead_bins,
+            "dark_rays": finished.field.dark_rays.len(),
+        },
         "objective": result.objective,
         "gradient_norm": result.certificate.map(|certificate| certificate.gradient_norm),
         "certificate": result.certificate.as_ref().map(certificate::json),
@@ -151,10 +159,12 @@ pub fn summary_text(finished: &Finished, quality: Option<Quality>, folder: &Path
         let line = |q: Quality| {
             let in_hu = |[rmse, psnr]: [f64; 2]| format!("; RMSE {rmse:.1} HU, PSNR {psnr:.1} dB in -160 to 240 HU");
             let in_hu = q.hounsfield.map_or_else(String::new, in_hu);
-            format!("PSNR {:.2} dB, SSIM {:.3}, NRMSE {:.4}{in_hu}", q.psnr, q.ssim, q.nrmse)
+            let range = q.range_in(finished.unit);
+            format!("PSNR {:.2} dB, SSIM {:.3} (range {range}), NRMSE {:.4}{in_hu}", q.psnr, q.ssim, q.nrmse)
         };
         let _ = write!(text, "\n  {}\n  {} by filtered backprojection", line(result), line(fbp));
     }
+    let _ = write!(text, "\n  {}", fit::text(finished));
     if let Some(certificate) = &finished.result.certificate {
         let _ = write!(text, "\n  {}", certificate::text(certificate));
     }

@@ -78,6 +78,7 @@ impl Benchmark {
             noise_source: NoiseSource::Scan,
             weights: None,
             attenuation_per_unit: 1.0,
+            beyond_detector: [0, 0],
         };
         Ok(Self { truth, measurement })
     }
