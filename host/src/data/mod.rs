@@ -11,6 +11,8 @@ pub mod dicom_source;
 mod dicom_values;
 pub mod ellipses;
 pub mod file_error;
+#[cfg(test)]
+mod guide_tests;
 pub mod hidden;
 pub mod image_files;
 mod jpeg_ls;
