@@ -7,6 +7,7 @@ use gradus::data::image_files::read_image;
 use gradus::data::samples::Sample;
 use gradus::data::scan::Scan;
 use gradus::image::Image;
+use gradus::raw::{RawOptions, is_raw, read_raw};
 use gradus::unet::Weights;
 use miette::IntoDiagnostic;
 use serde_json::{Value, json};
@@ -56,8 +57,13 @@ fn describe(name: &str) -> Result<Value, Failure> {
             &subject.warnings,
         ));
     }
-    if Scan::is_at(path).into_diagnostic()? {
+    let raw = RawOptions::default();
+    let is_raw = is_raw(path, &raw);
+    if !is_raw && Scan::is_at(path).into_diagnostic()? {
         return Ok(scan(&Scan::read(path).into_diagnostic()?));
+    }
+    if is_raw {
+        return Ok(scan(&read_raw(path, &raw).into_diagnostic()?));
     }
     let loaded = read_image(path).into_diagnostic()?;
     let (picture, unit, pixel_mm) = (loaded.image.clone(), problem::unit_name(loaded.unit), loaded.pixel_mm);
@@ -117,6 +123,7 @@ fn scan(scan: &Scan) -> Value {
         "noise_std": scan.noise_std,
         "photons": scan.photons,
         "attenuation_per_unit_per_mm": scan.attenuation_per_unit_per_mm,
+        "note": if scan.note.is_empty() { Value::Null } else { scan.note.clone().into() },
         "truth": if scan.truth.is_some() { "included" } else { "not included" },
         "warnings": listed(&scan.warnings),
         "use": "gradus reconstruct",

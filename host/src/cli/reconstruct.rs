@@ -28,9 +28,9 @@ mod settings;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
-    let run = arguments.run_config()?;
+    let mut run = arguments.run_config()?;
     run.check()?;
-    let problem = problem::problem(&run)?;
+    let problem = problem::problem(&mut run)?;
     problem.scan.warnings.iter().for_each(|warning| terminal.warn(warning));
     let name = format!("{}-{}", problem.name, run.reconstruction.method());
     let folder = RunFolder::claim(arguments.output.as_deref(), &name)?;

@@ -10,10 +10,15 @@
 //! total variation; both are baselines. Everything gives the same bits for any number of threads, and what works in
 //! buffers allocates them once, when it is made.
 
+mod axis;
+mod axis_fan;
+mod axis_parallel;
+mod axis_views;
 mod fan;
 mod fbp;
 mod geometry;
 mod geometry_error;
+mod hardening;
 mod hounsfield;
 mod lines;
 mod noise;
@@ -26,6 +31,7 @@ mod ray_block;
 mod ray_window;
 pub(crate) mod rays;
 mod resample;
+mod rings;
 mod sight;
 #[cfg(test)]
 mod test_support;
@@ -33,9 +39,11 @@ mod tv;
 mod variation;
 mod view_weights;
 mod window;
+pub use axis::{AxisError, FoundAxis, find_axis};
 pub use fbp::FilteredBackprojector;
 pub use geometry::{Beam, Detector, Fan, Geometry};
 pub use geometry_error::GeometryError;
+pub use hardening::{Hardening, HardeningError};
 pub use hounsfield::{
     ATTENUATION_PER_UNIT, HU_PER_UNIT, attenuation_to_network, hu_to_network, network_to_attenuation, network_to_hu,
 };
@@ -43,6 +51,7 @@ pub use noise::{NoiseError, poisson, relative_gaussian};
 pub use noise_level::estimate_noise;
 pub use projection_error::ProjectionError;
 pub use projector::Projector;
+pub use rings::suppress_rings;
 pub use tv::{TvEnd, TvError, TvOutcome, TvProgress, TvReconstructor, TvSettings};
 pub use variation::total_variation;
 pub use window::{UnknownWindow, Window};
