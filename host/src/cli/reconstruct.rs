@@ -31,9 +31,9 @@ mod settings;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
-    let run = arguments.run_config()?;
+    let mut run = arguments.run_config()?;
     run.check()?;
-    let mut problem = problem::problem(&run)?;
+    let mut problem = problem::problem(&mut run)?;
     if let Some(flag) = arguments.simulation.given().filter(|_| !problem.simulated) {
         let (input, instead) = (&run.input, "--every-view N takes every N-th of its views");
         miette::bail!("{flag} is for images, which are scanned first, and {input} is a scan already; {instead}");
