@@ -12,6 +12,8 @@ mod dicom_values;
 pub mod disc;
 pub mod ellipses;
 pub mod file_error;
+#[cfg(test)]
+mod guide_tests;
 pub mod hidden;
 pub mod image_files;
 mod jpeg_ls;

@@ -9,7 +9,7 @@ use crate::image::Image;
 use crate::limits::SIDE;
 use std::f64::consts::TAU;
 
-const FIELDS: [&str; 17] = [
+pub(super) const FIELDS: [&str; 17] = [
     "sinogram",
     "angles_rad",
     "height",
@@ -29,9 +29,9 @@ const FIELDS: [&str; 17] = [
     "unit",
 ];
 /// Our names and those of other programs for the same thing.
-const ALIASES: [(&str, &str); 2] = [("sinogram", "sino"), ("angles_rad", "theta")];
+pub(super) const ALIASES: [(&str, &str); 2] = [("sinogram", "sino"), ("angles_rad", "theta")];
 /// The bin, counted from 0, in which the rotation axis is seen: another program's way to give the detector's offset.
-const AXIS_BIN: &str = "centre_px";
+pub(super) const AXIS_BIN: &str = "centre_px";
 
 /// The arrays of an archive by field, and what had to be assumed.
 struct Fields {
@@ -99,6 +99,7 @@ impl Fields {
             return self.scalar_or("detector_offset_mm", 0.0);
         }
         let axis_bin = self.scalar(AXIS_BIN)?.unwrap_or_default();
+        self.warnings.push(format!("detector_offset_mm is by {AXIS_BIN}, {axis_bin}, counted from 0"));
         Ok((axis_bin - (n_bins as f64 - 1.0) / 2.0) * bin_width_mm)
     }
 }

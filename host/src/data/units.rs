@@ -45,7 +45,7 @@ pub enum StatedUnit {
 }
 
 impl StatedUnit {
-    const ALL: [Self; 5] = [Self::Hounsfield, Self::HounsfieldPlus1024, Self::PerMm, Self::PerCm, Self::Network];
+    pub(super) const ALL: [Self; 5] = [Self::Hounsfield, Self::HounsfieldPlus1024, Self::PerMm, Self::PerCm, Self::Network];
 
     fn pixel_unit(self) -> PixelUnit {
         match self {
@@ -59,14 +59,22 @@ impl StatedUnit {
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
-        match name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_') {
-            "hu" | "image_hu" | "hounsfield" | "hounsfield_units" => Some(Self::Hounsfield),
-            "mu_per_mm" | "attenuation_per_mm" => Some(Self::PerMm),
-            "mu_per_cm" | "attenuation_per_cm" => Some(Self::PerCm),
-            _ => None,
-        }
+        let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, unit)| *unit)
     }
 }
+
+/// Names of arrays that say their unit.
+pub(super) const NAMES: [(&str, StatedUnit); 8] = [
+    ("hu", StatedUnit::Hounsfield),
+    ("image_hu", StatedUnit::Hounsfield),
+    ("hounsfield", StatedUnit::Hounsfield),
+    ("hounsfield_units", StatedUnit::Hounsfield),
+    ("mu_per_mm", StatedUnit::PerMm),
+    ("attenuation_per_mm", StatedUnit::PerMm),
+    ("mu_per_cm", StatedUnit::PerCm),
+    ("attenuation_per_cm", StatedUnit::PerCm),
+];
 
 impl Display for StatedUnit {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
