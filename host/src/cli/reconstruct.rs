@@ -7,7 +7,7 @@ use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 pub use arguments::Arguments;
 use finished::Finished;
-use gradus::ct::Window;
+use gradus::ct::{Geometry, Window};
 use gradus::data::scan::Scan;
 use gradus::image::Image;
 use gradus::memory;
@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     problem.scan.warnings.iter().for_each(|warning| terminal.warn(warning));
     let name = format!("{}-{}", problem.name, run.reconstruction.method());
     let folder = RunFolder::claim(arguments.output.as_deref(), &name)?;
-    let finished = compute(run, problem, &field, terminal)?;
+    let finished = compute(run, problem, field, terminal)?;
     finished.own_warnings().for_each(|warning| terminal.warn(&warning));
     let folder = match files::write(&finished, &folder) {
         Ok(warnings) => {
@@ -79,28 +79,26 @@ fn prior(run: &mut RunConfig, scan: &Scan) -> Result<Option<Prior>, Failure> {
 }
 
 /// The image to compare with that a run names.
-fn read_truth(path: &Path, unit: Unit, fbp: &Image) -> Result<Image, Failure> {
+fn read_truth(path: &Path, unit: Unit, geometry: &Geometry) -> Result<Image, Failure> {
     let truth = problem::truth(path, unit)?;
-    if (truth.height, truth.width) != (fbp.height, fbp.width) {
-        let (path, height, width) = (path.display(), fbp.height, fbp.width);
+    if (truth.height, truth.width) != (geometry.height, geometry.width) {
+        let (path, height, width) = (path.display(), geometry.height, geometry.width);
         miette::bail!("{path} is {} x {}, the result {height} x {width} pixels", truth.height, truth.width);
     }
     Ok(truth)
 }
 
-fn compute(mut run: RunConfig, mut problem: Problem, field: &Field, terminal: &Terminal) -> Result<Finished, Failure> {
-    let scan = in_field(&problem.scan, field);
+fn compute(mut run: RunConfig, mut problem: Problem, field: Field, terminal: &Terminal) -> Result<Finished, Failure> {
+    let scan = in_field(&problem.scan, &field);
     memory::check("this scan", memory::of_scan(&scan.geometry), "take a coarser image").into_diagnostic()?;
     let prior = prior(&mut run, &scan)?;
     let settings = &run.reconstruction;
-    let measurement = Measurement::new(&scan).into_diagnostic()?.within(field);
-    let (height, width) = (problem.scan.geometry.height, problem.scan.geometry.width);
-    let cut = |image: &Image| cut_to(image, height, width);
+    let measurement = Measurement::new(&scan).into_diagnostic()?.within(&field);
     let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
     let window = if let Settings::Fbp(own) = settings { own.window } else { Window::Hann };
     let fbp = measurement.filtered_backprojection(window).into_diagnostic()?;
     if let Some(path) = &run.truth {
-        problem.scan.truth = Some(read_truth(path, unit, &cut(&fbp))?);
+        problem.scan.truth = Some(read_truth(path, unit, &problem.scan.geometry)?);
     }
     let (bar, stop) = (terminal.progress(0, &settings.method().to_string()), stop_flag()?);
     let truth = problem.scan.truth.as_ref();
@@ -110,7 +108,7 @@ fn compute(mut run: RunConfig, mut problem: Problem, field: &Field, terminal: &T
         bar.set_position(progress.done);
         if let Some(truth) = truth {
             (progress.copy_iterate)(&mut iterate.pixels);
-            let value = psnr(truth, &cut(&iterate), finished::range(truth, unit)).unwrap_or(f64::NAN);
+            let value = psnr(truth, &cut_to(&iterate, truth.height, truth.width), finished::range(truth, unit)).unwrap_or(f64::NAN);
             bar.set_message(format!("PSNR {value:.2} dB"));
             psnrs.push(value);
         }
@@ -120,16 +118,13 @@ fn compute(mut run: RunConfig, mut problem: Problem, field: &Field, terminal: &T
     let (device, precision) = (run.device.unwrap_or_default(), run.precision.unwrap_or_default());
     let open = |prior| PlacedPrior::open_for(&measurement.geometry, prior, device, precision);
     let placed = prior.as_ref().map(open).transpose().into_diagnostic()?;
-    let mut result = reconstruct(&measurement, settings, placed.as_ref(), &mut observe).into_diagnostic()?;
+    let result = reconstruct(&measurement, settings, placed.as_ref(), &mut observe).into_diagnostic()?;
     bar.finish_and_clear();
     let seconds = begin.elapsed().as_secs_f64();
     let rival = rival(&measurement, settings.method(), &result, &fbp).into_diagnostic()?;
-    (result.image, result.deviation) = (cut(&result.image), result.deviation.as_ref().map(cut));
-    let fbp = cut(&fbp);
     if prior.is_some() {
         // So that the file of the run repeats it on the same device, with the same factors.
         (run.device, run.precision) = (Some(result.device), Some(result.precision));
     }
-    let field = field.clone();
-    Ok(Finished { run, problem, measurement, unit, result, rival, field, psnrs, fbp, seconds })
+    Ok(Finished { run, problem, measurement, unit, result, rival, field, psnrs, fbp, seconds }.cut())
 }

@@ -5,7 +5,7 @@ use crate::config::RunConfig;
 use crate::problem::{Problem, Unit};
 use gradus::image::Image;
 use gradus::metrics::{data_range, nrmse, psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
-use gradus::reconstruct::{Measurement, Reconstruction, Rival};
+use gradus::reconstruct::{Measurement, Reconstruction, Rival, cut_to};
 use gradus::trust::Field;
 use gradus_core::Status;
 
@@ -64,6 +64,15 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// The same with images of the scan's size, where a larger one had to be made. The residual stays that of all of it.
+    pub fn cut(mut self) -> Self {
+        let (height, width) = (self.problem.scan.geometry.height, self.problem.scan.geometry.width);
+        let cut = |image: &Image| cut_to(image, height, width);
+        (self.fbp, self.result.image) = (cut(&self.fbp), cut(&self.result.image));
+        self.result.deviation = self.result.deviation.as_ref().map(cut);
+        self
+    }
+
     /// Agreement of an image in network units with the truth, where that is known. NaN where a number is not defined,
     /// as the SSIM of a picture smaller than its window.
     pub fn quality(&self, image: &Image) -> Option<Quality> {
