@@ -9,6 +9,7 @@ pub mod disc;
 pub mod ellipses;
 pub mod file_error;
 pub mod hidden;
+mod hole;
 pub mod image_files;
 mod loaded_image;
 mod npy;
