@@ -18,3 +18,4 @@ pub mod simulate;
 mod test_support;
 pub mod train;
 pub mod unet;
+pub mod vector;

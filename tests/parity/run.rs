@@ -2,7 +2,7 @@
 
 use crate::network::small;
 use crate::support::assert_close;
-use gradus::backend::cpu::{CpuSlices, Network};
+use gradus::backend::cpu::CpuSlices;
 use gradus::backend::cuda::{CudaSlices, Device};
 use gradus::backend::{DeviceChoice, Drift, Precision, Slice, Slices, Traffic};
 use gradus::ct::{Geometry, Projector};
@@ -13,7 +13,6 @@ use gradus::reconstruct::{
     reconstruct,
 };
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::Weights;
 use gradus_core::{
     Backtracking, End, GradientLike, Homotopy, Level, PerturbationKernel, Preconditioned, Record, RegularisationWeight,
     Room, Run, Schedule, Solver, Spacing, Status, StepCandidate, drive_in_lockstep,
@@ -106,7 +105,7 @@ pub fn slice(geometry: &Geometry, seed: u64, objective: Level) -> Slice {
 /// Three slices of 12 x 20 pixels, two of which count photons where there is no drift.
 struct Scans {
     geometry: Geometry,
-    prior: Weights,
+    prior: Prior,
     drift: Drift,
     counts: Vec<f32>,
 }
@@ -128,9 +127,8 @@ impl Scans {
     }
 
     fn on_cpu<S: Solver>(&self, numbers: Range<usize>, solver: fn(usize) -> S) -> CpuSlices {
-        let (projector, lanes) = (Projector::new(self.geometry.clone()).unwrap(), CpuSlices::LANES * numbers.len());
-        let network = Network::new(&self.prior, self.geometry.height, self.geometry.width, lanes).unwrap();
-        let slices = CpuSlices::new(projector, network, self.slices(numbers.clone(), solver)).unwrap();
+        let slices = self.slices(numbers.clone(), solver);
+        let slices = CpuSlices::new(self.geometry.clone(), &self.prior, slices).unwrap();
         slices.with_drift(self.drift).with_weights(&self.weights(numbers)).unwrap()
     }
 

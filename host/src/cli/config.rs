@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub struct RunConfig {
     /// A scan, an image or the name of a sample.
     pub input: String,
-    /// The unit of an image whose file does not say it: hu, 1/mm, 1/cm or network.
+    /// The unit of an image whose file does not say it: hu, hu+1024, 1/mm, 1/cm or network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<StatedUnit>,
     /// The name of an embedded prior, or a weights file; without it, the one that suits the object.

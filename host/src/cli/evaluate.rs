@@ -1,4 +1,4 @@
-//! `gradus evaluate`: the paper's tables and figures on images, and a challenge on measured data.
+//! `gradus evaluate`: the paper's tables and figures on images, a challenge on measured data, and a benchmark.
 
 use crate::ending::{End, Failure};
 use crate::terminal::{Terminal, stop_flag};
@@ -10,6 +10,7 @@ use session::Session;
 use std::sync::Arc;
 
 mod arguments;
+mod dm4ct;
 mod files;
 mod htc;
 mod paper;
@@ -20,6 +21,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     arguments.check()?;
     if let Some(data) = &arguments.htc {
         return htc::run(arguments, data, terminal);
+    }
+    if let Some(image) = &arguments.dm4ct {
+        return dm4ct::run(arguments, image, terminal);
     }
     let dataset = Dataset::open(&arguments.dataset).into_diagnostic()?;
     dataset.check(arguments.images.unwrap_or(1), SWEPT).into_diagnostic()?;

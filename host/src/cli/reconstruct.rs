@@ -37,7 +37,10 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let finished = compute(run, problem, terminal)?;
     finished.own_warnings().for_each(|warning| terminal.warn(&warning));
     let folder = match files::write(&finished, &folder) {
-        Ok(()) => folder.finish()?,
+        Ok(warnings) => {
+            warnings.iter().for_each(|warning| terminal.warn(warning));
+            folder.finish()?
+        }
         Err(failure) => {
             return Err(match folder.keep("image.npy") {
                 Some(kept) => failure.wrap_err(format!("not all can be written; the image is in {}", kept.display())),
@@ -58,8 +61,8 @@ fn prior(run: &mut RunConfig, problem: &Problem) -> Result<Option<Prior>, Failur
     }
     // A scan that does not say what suits it is taken to be of a body.
     let named = run.prior.take().or_else(|| problem.scan.prior.clone());
-    let prior = problem::prior(run.prior.insert(named.unwrap_or_else(|| "ct".to_owned())))?;
-    let bytes = memory::of_layers(prior.weights().architecture(), problem.scan.geometry.image_len() as u64);
+    let prior = problem::prior(run.prior.insert(named.unwrap_or_else(|| Unit::Hounsfield.prior().to_owned())))?;
+    let bytes = memory::of_prior(&prior, problem.scan.geometry.image_len() as u64);
     memory::check("this prior on an image of this size", bytes, "take a smaller image, or --method tv or fbp")
         .into_diagnostic()?;
     run.reconstruction = run.reconstruction.clone().with_prior(&prior);

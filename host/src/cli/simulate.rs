@@ -62,7 +62,7 @@ pub struct Arguments {
     /// The scan to write, an npz file that does not exist yet
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// The unit of an image whose file does not say it: hu, 1/mm, 1/cm or network [default: network, 0 to 1]
+    /// The unit of an image whose file does not say it: hu, hu+1024, 1/mm, 1/cm or network [default: network, 0 to 1]
     #[arg(long)]
     unit: Option<StatedUnit>,
     /// Seed of the noise [default: 1]

@@ -66,8 +66,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let folder = claim.shown();
     let (mut trainer, warning) = trainer.on(arguments.device, arguments.precision).into_diagnostic()?;
     warning.iter().for_each(|line| terminal.warn(line));
-    let skipped = trainer.images().skipped();
-    skipped.iter().for_each(|line| terminal.warn(&format!("passed over {line}")));
+    trainer.images().skipped().iter().for_each(|line| terminal.warn(&format!("passed over {line}")));
     let stop = stop_flag()?;
     let bar = terminal.progress(trainer.config().total_steps(), "training");
     bar.set_position(trainer.steps_done());
@@ -87,12 +86,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     });
     bar.finish_and_clear();
     let kept = || format!("the run has stopped; {CHECKPOINT} in {} holds its last good state", folder.display());
-    let ended = ended.into_diagnostic().wrap_err_with(kept)?;
-    let validation = trainer.history().validations.last();
+    tell(terminal, &trainer, ended.into_diagnostic().wrap_err_with(kept)?, folder)
+}
+
+/// Says how a run ended.
+fn tell(terminal: &Terminal, trainer: &Trainer, ended: RunEnd, folder: &Path) -> Result<End, Failure> {
+    let (skipped, validation) = (trainer.images().skipped().len(), trainer.history().validations.last());
     terminal.report(&json!({
         "output": folder.display().to_string(), "steps": trainer.steps_done(), "done": ended == RunEnd::Done,
-        "skipped": skipped.len(),
-        "validation": validation, "device": trainer.device(), "precision": trainer.precision(),
+        "skipped": skipped, "validation": validation, "device": trainer.device(), "precision": trainer.precision(),
     }))?;
     terminal.say(&match ended {
         RunEnd::Done => format!("{} steps; weights in {}", trainer.steps_done(), folder.display()),

@@ -6,8 +6,8 @@
 //! beam, the line x cos a + y sin a = s_k, and in a fan the line from the source to itself ([`Geometry`] and [`Fan`]
 //! say where these are). A is Joseph's method and A^T its exact transpose
 //! ([`Projector`]), so that A^T (A x - y) is the gradient of 1/2 |A x - y|^2 and a line search tests the function it
-//! descends. [`FilteredBackprojector`] inverts the continuous transform, [`TvReconstructor`] minimises the misfit plus
-//! total variation; both are baselines. Everything gives the same bits for any number of threads, and what works in
+//! descends. [`FilteredBackprojector`] inverts the continuous transform, [`Sirt`] lowers the misfit step by step,
+//! [`TvReconstructor`] minimises it plus total variation; all are baselines. Everything gives the same bits for any number of threads, and what works in
 //! buffers allocates them once, when it is made.
 
 mod fan;
@@ -28,6 +28,7 @@ mod ray_window;
 pub(crate) mod rays;
 mod resample;
 mod sight;
+mod sirt;
 #[cfg(test)]
 mod test_support;
 mod tv;
@@ -44,6 +45,7 @@ pub use noise::{NoiseError, poisson, relative_gaussian};
 pub use noise_level::estimate_noise;
 pub use projection_error::ProjectionError;
 pub use projector::Projector;
+pub use sirt::Sirt;
 pub use tv::{TvEnd, TvError, TvOutcome, TvProgress, TvReconstructor, TvSettings};
 pub use variation::total_variation;
 pub use window::{UnknownWindow, Window};

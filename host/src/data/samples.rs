@@ -3,8 +3,7 @@ use super::dicom_file;
 use super::disc::disc;
 use super::ellipses::ellipses;
 use super::file_error::{AtPath, ImageError};
-use super::loaded_image::{LoadedImage, PixelUnit};
-use crate::image::Image;
+use super::loaded_image::LoadedImage;
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
@@ -51,15 +50,11 @@ impl Sample {
     /// As [`super::image_files::read_image`]; the samples that ship are tested to load.
     pub fn load(self) -> Result<LoadedImage, ImageError> {
         match self {
-            Self::Ellipses { seed } => Ok(generated(ellipses(seed, SIZE))),
-            Self::Disc { seed } => Ok(generated(disc(seed, SIZE))),
+            Self::Ellipses { seed } => Ok(LoadedImage::bare(ellipses(seed, SIZE))),
+            Self::Disc { seed } => Ok(LoadedImage::bare(disc(seed, SIZE))),
             Self::Spine => dicom_file::decode(SPINE).at(Path::new("spine")),
         }
     }
-}
-
-fn generated(image: Image) -> LoadedImage {
-    LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None, warnings: Vec::new() }
 }
 
 impl Display for Sample {
@@ -75,6 +70,7 @@ impl Display for Sample {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::loaded_image::PixelUnit;
 
     #[test]
     fn names_are_parsed_and_shown_alike() {

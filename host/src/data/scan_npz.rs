@@ -149,7 +149,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
     };
     let mut attenuation = fields.scalar("attenuation_per_unit_per_mm")?;
     let truth = fields.plane("truth")?;
-    let truth = truth.map(|image| truth_in_network_units(unstated(image), unit, &mut attenuation));
+    let truth = truth.map(|image| truth_in_network_units(LoadedImage::bare(image), unit, &mut attenuation));
     let mut scan = Scan {
         geometry,
         sinogram: sinogram.pixels,
@@ -164,10 +164,6 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
     scan.validate()?;
     scan.warnings.extend(scan.doubts());
     Ok(scan)
-}
-
-fn unstated(image: Image) -> LoadedImage {
-    LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None, warnings: Vec::new() }
 }
 
 /// The truth of a scan in the units of its image: those of the network, 1 being the attenuation that the scan says.

@@ -1,9 +1,10 @@
 //! Checks as numbers, and the two that every backend has.
 
 use crate::backend::Slice;
-use crate::backend::cpu::NetworkError;
-use crate::backend::cuda::SlicesError;
+use crate::backend::cpu::{self, NetworkError};
+use crate::backend::cuda;
 use crate::ct::{Detector, Fan, Geometry, GeometryError, ProjectionError};
+use crate::vector::dot;
 use gradus_core::{Answer, Batch, Level, Request};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -41,9 +42,12 @@ pub enum DoctorError {
     /// The network could not be built.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The CPU could not compute.
+    #[error(transparent)]
+    Cpu(#[from] cpu::SlicesError),
     /// The device could not compute.
     #[error(transparent)]
-    Cuda(#[from] SlicesError),
+    Cuda(#[from] cuda::SlicesError),
     /// Threads could not be started.
     #[error("cannot start threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
@@ -56,10 +60,6 @@ pub(super) const TIME: f32 = 0.05;
 
 pub(super) fn noise(len: usize, seed: u64) -> Vec<f32> {
     StandardNormal.sample_iter(ChaCha8Rng::seed_from_u64(seed)).take(len).collect()
-}
-
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
 /// The geometry of all checks, with a detector that is off the axis.

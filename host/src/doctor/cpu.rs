@@ -29,8 +29,7 @@ fn adjointness(what: &'static str, geometry: Geometry) -> Result<Check, DoctorEr
 }
 
 fn gradient(prior: &Prior) -> Result<Check, DoctorError> {
-    let network = Network::new(prior.weights(), SIDE, SIDE, CpuSlices::LANES)?;
-    let mut slices = CpuSlices::new(Projector::new(geometry())?, network, vec![slice()])?;
+    let mut slices = CpuSlices::new(geometry(), prior, vec![slice()])?;
     Ok(gradient_of("changes of the objective agree with its gradient", &mut slices)?)
 }
 
@@ -38,7 +37,7 @@ fn gradient(prior: &Prior) -> Result<Check, DoctorError> {
 fn same_bits(prior: &Prior) -> Result<Check, DoctorError> {
     let compute = |threads: usize| -> Result<Vec<f32>, DoctorError> {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(|| {
-            let mut network = Network::new(prior.weights(), SIDE, SIDE, 1)?;
+            let mut network = Network::new(prior, SIDE, SIDE, 1)?;
             let x = noise(SIDE * SIDE, 5);
             network.forward(0..1, &x, &[TIME]);
             let mut values = network.h(0).to_vec();

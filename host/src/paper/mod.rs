@@ -1,5 +1,6 @@
-//! The experiments of \[FKD24\], the plane and images, and a challenge on measured data.
+//! The experiments of \[FKD24\], the plane and images; a challenge on measured data, and a benchmark of others.
 
+pub mod dm4ct;
 pub mod htc;
 pub mod tables;
 pub mod toy;

@@ -15,6 +15,7 @@ mod placed;
 mod recipe;
 mod result;
 mod run;
+mod sampler_settings;
 mod settings;
 mod task;
 mod total_variation;
@@ -32,4 +33,5 @@ pub use method_settings::{
 pub use observer::{Observer, Progress};
 pub use placed::PlacedPrior;
 pub use result::{Reconstruction, TraceRow};
+pub use sampler_settings::{DdsSettings, DiffPirSettings, LevelSpacing};
 pub use settings::{Method, Settings};

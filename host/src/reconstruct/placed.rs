@@ -58,7 +58,7 @@ impl<'a> PlacedPrior<'a> {
     pub fn at_once(&self, geometry: &Geometry) -> Result<usize, ReconstructError> {
         let fitting = match &self.opened {
             Opened::Cpu(_) => rayon::current_num_threads(),
-            Opened::Cuda(device) => CudaSlices::that_fit(device, geometry, self.prior.weights())?,
+            Opened::Cuda(device) => CudaSlices::that_fit(device, geometry, self.prior)?,
         };
         Ok(fitting.clamp(1, MOST))
     }

@@ -97,13 +97,16 @@ fn figure(picture: &Picture) -> Result<String, ReportError> {
     };
     let caption = escape(&picture.caption);
     let size = format!("{} by {} pixels", picture.image.height, picture.image.width);
+    let (shown, times) = picture.shown();
+    let by_means = if times > 1 { format!("; shown by means of {times} by {times} pixels") } else { String::new() };
+    let window = format!("{window}{by_means}");
     let merits_in_words = merits.iter().map(|merit| format!(", {merit}")).collect::<String>();
     Ok(format!(
         "<figure>\n<img alt=\"{caption}, {size}, {window}{merits_in_words}\" width=\"{}\" height=\"{}\" \
          src=\"data:image/png;base64,{}\">\n<figcaption><strong>{caption}</strong>{}<small>{window}</small>\
          </figcaption>\n</figure>\n",
-        picture.image.width,
-        picture.image.height,
+        shown.width,
+        shown.height,
         BASE64.encode(picture.png()?),
         in_spans,
         window = escape(&window),

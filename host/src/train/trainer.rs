@@ -13,7 +13,7 @@ use crate::backend::choice::Opened;
 use crate::backend::{DeviceChoice, Precision};
 use crate::memory;
 use crate::prior::Prior;
-use crate::unet::{Parametrisation, Weights};
+use crate::unet::{Description, Parametrisation, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::path::Path;
@@ -108,7 +108,7 @@ impl Trainer {
     /// # Errors
     /// `Device`, when the GPU that was asked for cannot be used, or the CPU is asked for TF32.
     pub fn on(self, choice: DeviceChoice, precision: Precision) -> Result<(Self, Option<String>), TrainError> {
-        let opened = choice.open(precision, |device| distrust(device, self.config(), self.parametrisation()))?;
+        let opened = choice.open(precision, |device| distrust(device, &self.description(), self.config().seed))?;
         let why = if let Opened::Cpu(why) = &opened { why.clone() } else { None };
         Ok((Self { device: opened.into(), workspace: None, ..self }, why))
     }
@@ -230,7 +230,7 @@ impl Trainer {
         if let Some(workspace) = self.workspace.take().filter(|w| w.crop == crop && w.batches[0].t.len() == lanes) {
             return Ok(workspace);
         }
-        let network = self.device.network(self.config(), self.parametrisation(), crop, lanes)?;
+        let network = self.device.network(&self.description(), crop, lanes)?;
         let zeros = vec![0.0; network.n_parameters()];
         let batches = [Batch::new(lanes, crop), Batch::new(lanes, crop)];
         Ok(Workspace { crop, network, batches, ready: None, part: zeros.clone(), gradient: zeros })
@@ -305,11 +305,19 @@ impl Trainer {
     /// # Errors
     /// `Weights`.
     pub fn weights(&self) -> Result<Weights, TrainError> {
-        let config = self.config();
-        let (network, kernel) = (config.network.clone(), config.perturbation_kernel);
         let average = &self.checkpoint.state.average;
-        let weights = Weights::from_parameters(network, kernel, self.parametrisation(), self.provenance(), average)?;
-        Ok(weights.with_levels(config.levels)?)
+        let weights = Weights::from_parameters(self.description(), self.provenance(), average)?;
+        Ok(weights.with_levels(self.config().levels)?)
+    }
+
+    /// The network that is trained.
+    fn description(&self) -> Description {
+        let (config, parametrisation) = (self.config(), self.parametrisation());
+        Description {
+            architecture: config.network.clone(),
+            perturbation_kernel: config.perturbation_kernel,
+            parametrisation,
+        }
     }
 
     /// What the weights come from, and how.

@@ -5,8 +5,9 @@ use super::execute::Execution;
 use super::lane::Lane;
 use super::model::Model;
 use crate::backend::frame::Frame;
+use crate::prior::Prior;
 use crate::unet::program::Program;
-use crate::unet::{EnergyScales, NetworkError, Parametrisation, PerturbationKernelSpec, Weights};
+use crate::unet::{Description, EnergyScales, NetworkError, PerturbationKernelSpec};
 use pulp::Arch;
 use rayon::prelude::*;
 use std::mem::take;
@@ -24,10 +25,9 @@ use std::sync::Arc;
 ///
 /// ```
 /// use gradus::backend::cpu::Network;
-/// use gradus::unet::Weights;
+/// use gradus::prior::Prior;
 ///
-/// let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors"))?;
-/// let mut network = Network::new(&Weights::from_bytes(&bytes)?, 32, 32, 1)?;
+/// let mut network = Network::new(&Prior::named("ellipses")?, 32, 32, 1)?;
 /// network.forward(0..1, &[0.2; 32 * 32], &[0.1]);
 /// let h = network.h(0).to_vec();
 /// let mut gradient = vec![0.0; 32 * 32];
@@ -41,42 +41,35 @@ pub struct Network {
     /// Around images whose sides the network does not take.
     frame: Option<Frame>,
     lanes: Vec<Lane>,
-    perturbation_kernel: PerturbationKernelSpec,
-    parametrisation: Parametrisation,
+    description: Description,
 }
 
 impl Network {
-    /// Packs `weights` for images of `height` x `width` pixels, with buffers for `lanes` images.
+    /// Packs the network of `prior` for images of `height` x `width` pixels, with buffers for `lanes` images.
     ///
     /// Scratch memory is for the threads of the current rayon pool; a larger pool works, but waits.
     ///
     /// # Errors
     /// `Size`, when an image has no pixels; `Architecture`.
-    pub fn new(weights: &Weights, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
-        Self::with_arch(weights, height, width, lanes, Arch::new())
+    pub fn new(prior: &Prior, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
+        Self::with_arch(prior, height, width, lanes, Arch::new())
     }
 
     /// [`Network::new`] without SIMD, for comparison and for hunting faults.
     ///
     /// # Errors
     /// As [`Network::new`].
-    pub fn portable(weights: &Weights, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
-        Self::with_arch(weights, height, width, lanes, Arch::Scalar)
+    pub fn portable(prior: &Prior, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
+        Self::with_arch(prior, height, width, lanes, Arch::Scalar)
     }
 
-    fn with_arch(
-        weights: &Weights,
-        height: usize,
-        width: usize,
-        n_lanes: usize,
-        arch: Arch,
-    ) -> Result<Self, NetworkError> {
+    fn with_arch(prior: &Prior, height: usize, width: usize, n_lanes: usize, arch: Arch) -> Result<Self, NetworkError> {
+        let weights = prior.weights();
         let frame = Frame::new(height, width, weights.architecture().size_multiple());
         let (rows, cols) = frame.as_ref().map_or((height, width), Frame::outer);
         let model = Model::new(Program::new(weights.architecture(), rows, cols)?, weights, arch);
         let lanes = (0..n_lanes).map(|_| framed(model.lane(), frame.as_ref())).collect();
-        let (perturbation_kernel, parametrisation) = (*weights.perturbation_kernel(), *weights.parametrisation());
-        Ok(Self { model: Arc::new(model), frame, lanes, perturbation_kernel, parametrisation })
+        Ok(Self { model: Arc::new(model), frame, lanes, description: weights.description().clone() })
     }
 
     /// Number of images that the network has buffers for.
@@ -88,7 +81,7 @@ impl Network {
     /// The noise that the network was trained under.
     #[must_use]
     pub fn perturbation_kernel(&self) -> PerturbationKernelSpec {
-        self.perturbation_kernel
+        self.description.perturbation_kernel
     }
 
     /// Values of one image, and of its h.
@@ -112,7 +105,8 @@ impl Network {
         assert_eq!(t.len(), lanes.len(), "one smoothing level per lane");
         for (lane, &t) in lanes.iter_mut().zip(t) {
             lane.t = t.into();
-            lane.scales = EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(lane.t));
+            let Description { parametrisation, perturbation_kernel, .. } = &self.description;
+            lane.scales = EnergyScales::new(parametrisation, perturbation_kernel.at(lane.t));
         }
         // Entering the pool once saves a hand-over at every layer.
         rayon::scope(|_| {
@@ -205,16 +199,17 @@ fn framed(lane: Lane, frame: Option<&Frame>) -> Lane {
 mod tests {
     use super::super::simd::tests::all_archs;
     use super::*;
+    use crate::unet::Parametrisation;
     use crate::unet::architecture::tests::small;
     use crate::unet::weights::tests::random;
 
     /// Every instruction set with a fused multiply-add takes the same steps, whatever its vector width.
     #[test]
     fn vector_widths_agree_bit_for_bit() {
-        let weights = random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 });
+        let prior = Prior::from(random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 }));
         let x: Vec<f32> = (0..16 * 24).map(|i| (i as f32 * 0.37).sin()).collect();
         let results = all_archs().into_iter().filter(|arch| !matches!(arch, Arch::Scalar)).map(|arch| {
-            let mut network = Network::with_arch(&weights, 16, 24, 1, arch).unwrap();
+            let mut network = Network::with_arch(&prior, 16, 24, 1, arch).unwrap();
             network.forward(0..1, &x, &[0.2]);
             let h = network.h(0).to_vec();
             let mut gradient = vec![0.0; x.len()];
@@ -228,10 +223,10 @@ mod tests {
     /// `<grad 1/2 |h|^2, d>` against a central difference, for sides that are no multiples of 4 and one smaller than 4.
     #[test]
     fn images_of_any_size_have_the_gradient_of_their_energy() {
-        let weights = random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 });
+        let prior = Prior::from(random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 }));
         for (height, width) in [(13, 29), (2, 17), (1, 1)] {
             let n = height * width;
-            let mut network = Network::new(&weights, height, width, 1).unwrap();
+            let mut network = Network::new(&prior, height, width, 1).unwrap();
             assert_eq!((network.image_len(), network.h(0).len()), (n, n));
             let x: Vec<f32> = (0..n).map(|i| (i as f32 * 0.37).sin()).collect();
             let d: Vec<f32> = (0..n).map(|i| (i as f32 * 0.91).cos()).collect();
@@ -252,12 +247,12 @@ mod tests {
     /// With 5 threads a block's output channels are shared by several tasks, with one they are not.
     #[test]
     fn threads_agree_bit_for_bit() {
-        let weights = Weights::from_bytes(crate::prior::embedded("ellipses").unwrap().bytes).unwrap();
+        let prior = Prior::named("ellipses").unwrap();
         let x: Vec<f32> = (0..32 * 32).map(|i| (i as f32 * 0.37).sin()).collect();
         let results = [1, 2, 5].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let mut network = Network::new(&weights, 32, 32, 1).unwrap();
+                let mut network = Network::new(&prior, 32, 32, 1).unwrap();
                 network.forward(0..1, &x, &[0.2]);
                 let h = network.h(0).to_vec();
                 let mut gradient = vec![0.0; x.len()];

@@ -51,6 +51,11 @@ pub struct Arguments {
     /// Choose the weight of the prior by a coarse sweep on images outside the test set, and record it
     #[arg(long, group = "what", conflicts_with = "alpha_per_std")]
     pub sweep_alpha: bool,
+    /// The benchmark DM4CT for few views without noise, on one of its slices (512 x 512 in [-1, 1]): this program's default
+    /// method, DDS and DiffPIR with the same prior, total variation, SIRT and filtered backprojection
+    #[arg(long, value_name = "IMAGE", group = "what", conflicts_with_all = ["table", "figures", "paper", "sweep_alpha",
+        "dataset", "images", "starts", "jobs", "alpha_per_std", "steps", "tv_iterations"])]
+    pub dm4ct: Option<String>,
     /// ellipses, or a folder of slices of 256 x 256 pixels (npz or npy stacks, DICOM)
     #[arg(long, value_name = "ellipses|FOLDER", default_value = "ellipses")]
     pub dataset: String,
@@ -88,7 +93,7 @@ pub struct Arguments {
     /// Iterations of total variation [default: 500]
     #[arg(long, value_name = "N")]
     tv_iterations: Option<u32>,
-    /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET]
+    /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET or runs/dm4ct-IMAGE]
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
 }

@@ -17,7 +17,7 @@ pub struct Arguments {
     /// TIFF); samples and images are scanned first [default: ellipses:1]
     #[arg(value_name = "SCAN")]
     input: Option<String>,
-    /// The unit of an image whose file does not say it: hu, 1/mm, 1/cm or network [default: network, 0 to 1]
+    /// The unit of an image whose file does not say it: hu, hu+1024, 1/mm, 1/cm or network [default: network, 0 to 1]
     #[arg(long)]
     unit: Option<StatedUnit>,
     /// A run described by a TOML file

@@ -2,9 +2,10 @@
 
 use super::finished::{Finished, Quality};
 use super::{certificate, page};
+use crate::config::RunConfig;
 use crate::ending::Failure;
 use crate::run_folder::RunFolder;
-use gradus::data::image_files::{write_dicom, write_npy, write_png16};
+use gradus::data::image_files::{Derivation, write_dicom, write_npy, write_png16};
 use gradus::data::write_atomically;
 use gradus::image::GreyWindow;
 use gradus::report::picture_strip;
@@ -17,8 +18,8 @@ use std::path::Path;
 /// Screen pixels a pixel in the strip of pictures.
 const MAGNIFICATION: usize = 2;
 
-/// Writes everything.
-pub fn write(finished: &Finished, folder: &RunFolder) -> Result<(), Failure> {
+/// Writes everything; returns what is to be said about it.
+pub fn write(finished: &Finished, folder: &RunFolder) -> Result<Vec<String>, Failure> {
     let image = finished.unit.express(&finished.result.image);
     let window = window(finished);
     write_npy(folder.file("image.npy"), &image).into_diagnostic()?;
@@ -26,11 +27,16 @@ pub fn write(finished: &Finished, folder: &RunFolder) -> Result<(), Failure> {
     if let Some(deviation) = &finished.result.deviation {
         write_npy(folder.file("deviation.npy"), &finished.unit.express_difference(deviation)).into_diagnostic()?;
     }
-    if let Some(source) = &finished.problem.dicom {
-        let derivation =
-            format!("reconstructed by gradus {} ({})", env!("CARGO_PKG_VERSION"), finished.run.reconstruction.method());
-        write_dicom(folder.file("image.dcm"), &image, source, &derivation).into_diagnostic()?;
-    }
+    let warning = match &finished.problem.dicom {
+        Some(source) => {
+            let (words, run) = derivation(finished)?;
+            let written =
+                write_dicom(folder.file("image.dcm"), &image, source, Derivation { words: &words, run: &run });
+            // The image stands in other files, too: no run is thrown away for this one.
+            written.unwrap_or_else(|error| Some(format!("there is no image.dcm: {error}")))
+        }
+        None => None,
+    };
     if finished.problem.simulated {
         finished.problem.scan.write(folder.file("scan.npz")).into_diagnostic()?;
     }
@@ -41,7 +47,22 @@ pub fn write(finished: &Finished, folder: &RunFolder) -> Result<(), Failure> {
     let report = page::report(finished, window)?;
     report.write(folder.file("report.html")).into_diagnostic()?;
     let strip = picture_strip(&report.pictures, MAGNIFICATION).into_diagnostic()?;
-    write_atomically(&folder.file("pictures.png"), &strip).into_diagnostic()
+    write_atomically(&folder.file("pictures.png"), &strip).into_diagnostic()?;
+    Ok(warning.into_iter().collect())
+}
+
+/// How the image came about, for its DICOM file: in words, and all settings but which slice it is of.
+fn derivation(finished: &Finished) -> Result<(String, String), Failure> {
+    let (run, simulation) = (&finished.run, &finished.run.simulation);
+    let origin = match simulation.photons {
+        _ if !finished.problem.simulated => String::new(),
+        Some(photons) => format!("simulated, {photons:e} photons, "),
+        None => format!("simulated, {:.3} % noise, ", 100.0 * simulation.noise),
+    };
+    let views = finished.problem.scan.geometry.angles_rad.len();
+    let words = format!("{origin}{views} views, {}", run.reconstruction.method());
+    let of_series = RunConfig { input: String::new(), ..run.clone() };
+    Ok((words, of_series.to_toml()?))
 }
 
 /// The grey window of every picture: that of the truth where it is known, else of the result.

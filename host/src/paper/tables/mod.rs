@@ -28,6 +28,7 @@ pub use error::EvaluateError;
 pub use figures::{Figures, figures};
 pub use job::{Job, jobs_of};
 pub use plan::{Costs, Plan, plan, seconds_of};
+pub(crate) use protocol::differences;
 pub use protocol::{AlphaSource, Protocol, checksum};
 pub use published::{Published, TABLES, TableKind, table};
 pub use results::{Results, Row};
