@@ -1,6 +1,6 @@
 //! `gradus evaluate`, in short.
 
-use super::{gradus, json, listing, text};
+use super::{gradus, json, listing, message, text};
 use std::fs;
 use std::path::Path;
 
@@ -127,4 +127,21 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         assert!(message.contains(word) && !message.contains("panicked"), "{flags:?}: {message}");
     }
     assert_eq!(listing(dir.path()), before);
+}
+
+#[test]
+fn the_challenge_needs_its_files_and_a_prior() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |flags: &[&str], words: &str| {
+        let output = gradus(dir.path(), &[&["evaluate", "--htc", "."], flags].concat());
+        let message = message(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(words), "{words:?} is not in: {message}");
+    };
+    told(&["--prior", "ellipses"], "NAME_recon_fbp_seg.mat lies beside");
+    told(&["--prior", "ellipses", "--steps", "9"], "--steps");
+    fs::write(dir.path().join("a_recon_fbp_seg.mat"), "").unwrap();
+    fs::write(dir.path().join("a_limited.mat"), "").unwrap();
+    told(&[], "--prior");
+    told(&["--prior", "ellipses", "-o", "out"], "MATLAB");
 }

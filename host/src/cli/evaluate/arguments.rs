@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long, group = "what", conflicts_with_all = ["table", "figures"])]
     pub paper: bool,
     /// The Helsinki Tomography Challenge 2022: all phantoms whose files are in this folder, or in folders in it, by
-    /// filtered backprojection, total variation and the prior `disc`
+    /// filtered backprojection, total variation and the method of the prior, which --prior must name
     #[arg(long, value_name = "FOLDER", group = "what", conflicts_with_all = OTHERS)]
     pub htc: Option<PathBuf>,
     /// Choose the weight of the prior by a coarse sweep on images outside the test set, and record it
@@ -80,8 +80,8 @@ pub struct Arguments {
     /// Minutes that --paper may take. It plans by the times of single reconstructions, on a GPU too
     #[arg(long, value_name = "M", default_value_t = 60.0, requires = "paper")]
     pub minutes: f64,
-    /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder, or disc
-    /// for --htc]
+    /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder; --htc has
+    /// none]
     #[arg(long, value_name = "NAME|FILE")]
     pub prior: Option<String>,
     /// Weight of the prior over the standard deviation of the noise of a line integral [default: 7]
