@@ -1,6 +1,7 @@
 //! The conversation between a solver and whoever holds the vectors.
 
 use super::directional::Directional;
+use super::effort::Effort;
 use super::error::{AnswerError, square};
 use crate::schedule::Level;
 use crate::trace::Record;
@@ -75,12 +76,12 @@ pub enum Request {
         new_iterate: bool,
     },
     /// Solve `(A^T A + damping I) d = r` by conjugate gradients from `d = 0`, as [`crate::ConjugateGradient`] says, and
-    /// answer with [`Answer::Solved`]. `r` may be overwritten.
+    /// answer with [`Answer::Solved`], its squares those of the recurrence. `r` may be overwritten.
     Solve {
         /// `mu`.
         damping: f32,
-        /// `K`, the iterations of conjugate gradients at most.
-        iterations: u32,
+        /// The iterations of conjugate gradients.
+        effort: Effort,
     },
     /// Answer with the products of `d`, [`Answer::Direction`]; those with the previous direction may be 0.
     Products,

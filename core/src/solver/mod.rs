@@ -15,12 +15,13 @@
 //! | `c` | `c` | [`Backtracking::sufficient_decrease`] |
 //! | `epsilon` | `eps` | `tolerance` |
 //! | `<grad f(x_i), d_i>` | likewise | [`Directional::slope`] |
-//! | - | `mu_i`, `K` | [`Request::Solve`]: `damping`, `iterations` |
+//! | - | `mu_i` | [`Request::Solve`]: `damping` |
 
 mod ask;
 mod conjugate_gradient;
 mod descent;
 mod directional;
+mod effort;
 mod error;
 mod gradient_like;
 mod graduated_flow;
@@ -32,6 +33,7 @@ mod step_size;
 pub use ask::{Answer, Request, Solved, Solver, Status};
 pub use conjugate_gradient::{ConjugateGradient, Krylov};
 pub use directional::Directional;
+pub use effort::Effort;
 pub use error::{AnswerError, SettingsError};
 pub use gradient_like::GradientLike;
 pub use graduated_flow::GraduatedFlow;

@@ -155,7 +155,7 @@ impl CpuSlices {
                 state.begin_at_gradient(level, new_iterate, of_prior);
                 Answer::Ready
             }
-            Request::Solve { damping, iterations } => Answer::Solved(state.solve(damping, iterations, data_term)?),
+            Request::Solve { damping, effort } => Answer::Solved(state.solve(damping, effort, data_term)?),
             Request::Products => Answer::Direction(state.products()),
             Request::Change { step } => Answer::Change(state.change(step, h)),
             Request::Update { step } => {
