@@ -80,7 +80,11 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     memory::check("this scan", memory::of_scan(&problem.scan.geometry), "take a coarser image").into_diagnostic()?;
     let prior = prior(&mut run, &problem)?;
     let settings = &run.reconstruction;
-    let measurement = Measurement::new(&problem.scan).into_diagnostic()?;
+    let measurement = match &prior {
+        Some(prior) => Measurement::suiting(&problem.scan, prior),
+        None => Measurement::new(&problem.scan),
+    };
+    let measurement = measurement.into_diagnostic()?;
     let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
     let window = if let Settings::Fbp(own) = settings { own.window } else { Window::Hann };
     let fbp = measurement.filtered_backprojection(window).into_diagnostic()?;

@@ -12,11 +12,14 @@ mod measurement;
 mod method_settings;
 mod observer;
 mod placed;
+mod ray_noise;
 mod recipe;
 mod result;
 mod run;
 mod settings;
 mod task;
+#[cfg(test)]
+mod tests;
 mod total_variation;
 
 pub use denoise::{Denoiser, denoise};
@@ -24,12 +27,13 @@ pub use discrepancy::discrepancy;
 pub use error::ReconstructError;
 pub use fields::FieldError;
 pub use jobs::{Job, reconstruct, reconstruct_all};
-pub use measurement::{Measurement, NoiseSource};
+pub use measurement::Measurement;
 pub use method_settings::{
     BacktrackingSettings, FbpSettings, FlowSettings, GradientDescentSettings, GradientLikeSettings, GraduatedSettings,
     LineSearchSettings, SolvedSettings, Start, TvSettings, WeightRule,
 };
 pub use observer::{Observer, Progress};
 pub use placed::PlacedPrior;
+pub use ray_noise::NoiseSource;
 pub use result::{Reconstruction, TraceRow};
 pub use settings::{Method, Settings};

@@ -57,7 +57,7 @@ impl Finished {
     /// Warnings of the run, beside those of the scan, that a reader must know before believing the picture.
     pub fn own_warnings(&self) -> impl Iterator<Item = String> {
         let of_certificate = self.result.certificate.iter().flat_map(certificate::warnings);
-        self.result.warning.clone().into_iter().chain(of_certificate)
+        self.measurement.warnings.iter().chain(&self.result.warning).cloned().chain(of_certificate)
     }
 
     pub fn status(&self) -> String {
