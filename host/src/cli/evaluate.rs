@@ -1,4 +1,4 @@
-//! `gradus evaluate`: the paper's tables and figures on images.
+//! `gradus evaluate`: the paper's tables and figures on images, and a grid of scans.
 
 use crate::ending::{End, Failure};
 use crate::terminal::{Terminal, stop_flag};
@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 mod arguments;
 mod files;
+mod grid;
 mod paper;
+mod range;
 mod session;
 
 /// Runs the command.
@@ -20,6 +22,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let dataset = Dataset::open(&arguments.dataset).into_diagnostic()?;
     dataset.check(arguments.images.unwrap_or(1), SWEPT).into_diagnostic()?;
     let stop = stop_flag()?;
+    if arguments.range {
+        return range::run(arguments, &dataset, terminal, &stop);
+    }
     let session = match Session::open(arguments, dataset, terminal, Arc::clone(&stop))? {
         Some(session) => session,
         None => return stopped(terminal),

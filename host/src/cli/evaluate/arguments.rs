@@ -1,5 +1,6 @@
 //! The flags of `gradus evaluate`, and the evaluation that they ask for.
 
+use super::grid::GridArguments;
 use crate::ending::Failure;
 use crate::flags::by_name;
 use gradus::backend::{DeviceChoice, Precision};
@@ -26,13 +27,19 @@ pub struct Arguments {
     /// Everything that fits into --minutes, in one page: the toy, both tables, the figures
     #[arg(long, group = "what", conflicts_with_all = ["table", "figures"])]
     pub paper: bool,
+    /// All methods over a grid of scans, from few views to many and from few photons to no noise, each made on a finer
+    /// grid than it is reconstructed on
+    #[arg(long, group = "what", conflicts_with_all = ["table", "figures", "paper", "sweep_alpha"])]
+    pub range: bool,
+    #[command(flatten)]
+    pub grid: GridArguments,
     /// Choose the weight of the prior by a coarse sweep on images outside the test set, and record it
     #[arg(long, group = "what", conflicts_with = "alpha_per_std")]
     pub sweep_alpha: bool,
     /// ellipses, or a folder of slices of 256 x 256 pixels (npz or npy stacks, DICOM)
     #[arg(long, value_name = "ellipses|FOLDER", default_value = "ellipses")]
     pub dataset: String,
-    /// Images [default: 10 for table 1, 100 for table 2]
+    /// Images [default: 10 for table 1, 100 for table 2, 1 for the grid]
     #[arg(long, value_name = "N")]
     pub images: Option<usize>,
     /// Starts for each image, where a method has starts [default: 10 for table 1, 1 for table 2]
@@ -55,7 +62,7 @@ pub struct Arguments {
     pub minutes: f64,
     /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder]
     #[arg(long, value_name = "NAME|FILE")]
-    prior: Option<String>,
+    pub prior: Option<String>,
     /// Weight of the prior over the standard deviation of the noise of a line integral [default: 7]
     #[arg(long, value_name = "WEIGHT")]
     alpha_per_std: Option<f64>,
@@ -65,9 +72,9 @@ pub struct Arguments {
     /// Iterations of total variation [default: 500]
     #[arg(long, value_name = "N")]
     tv_iterations: Option<u32>,
-    /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET]
+    /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET, runs/range-DATASET]
     #[arg(long, short, value_name = "DIR")]
-    output: Option<PathBuf>,
+    pub output: Option<PathBuf>,
 }
 
 impl Arguments {
