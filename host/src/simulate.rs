@@ -29,7 +29,6 @@ pub struct Simulation {
     pub parts: usize,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_whole(parts: &usize) -> bool {
     *parts == 1
 }
