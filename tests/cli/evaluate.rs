@@ -44,6 +44,25 @@ fn rows_are_made_once_and_do_not_depend_on_jobs() {
 }
 
 #[test]
+fn a_grid_of_scans_goes_on_and_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let grid = |photons: &str| {
+        let flags =
+            ["--views", "8", "--photons", photons, "--methods", "fbp", "-o", "out", "--device", "cpu", "--json"];
+        gradus(dir.path(), &[&["evaluate", "--range"], &flags[..]].concat())
+    };
+    let first = json(&grid("1e3"));
+    assert_eq!((&first["status"], first["rows"].as_array().unwrap().len()), (&"done".into(), 1));
+    let second = json(&grid("1e3,none"));
+    let rows = second["rows"].as_array().unwrap();
+    assert!(rows.len() == 2 && rows[0] == first["rows"][0], "{second}");
+    assert!(rows[1]["psnr_db"].as_f64().unwrap() > rows[0]["psnr_db"].as_f64().unwrap(), "{second}");
+    assert_eq!(listing(&dir.path().join("out")), ["heat-maps.png", "range.csv", "range.toml", "report.html"]);
+    let message = super::message(&grid("-1"));
+    assert!(message.contains("give a number such as 1e5, or none"), "{message}");
+}
+
+#[test]
 fn alpha_is_swept_once_and_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let flags = ["--sweep-alpha", "--figures"];

@@ -160,7 +160,7 @@ fn counts(settings: &Settings) -> Vec<(&'static str, u32)> {
     match settings {
         Settings::Solved(own) => vec![
             ("steps", own.steps.unwrap_or(1)),
-            ("solve_steps", own.solve_steps),
+            ("solve_steps", own.solve_steps.max(own.solve_most)),
             ("average", own.average.saturating_mul(own.restart_steps.max(1))),
             trials(own.line_search.max_trials),
         ],

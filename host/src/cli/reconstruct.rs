@@ -93,7 +93,11 @@ fn compute(mut run: RunConfig, mut problem: Problem, field: Field, terminal: &Te
     memory::check("this scan", memory::of_scan(&scan.geometry), "take a coarser image").into_diagnostic()?;
     let prior = prior(&mut run, &scan)?;
     let settings = &run.reconstruction;
-    let measurement = Measurement::new(&scan).into_diagnostic()?.within(&field);
+    let measurement = match &prior {
+        Some(prior) => Measurement::suiting(&scan, prior),
+        None => Measurement::new(&scan),
+    };
+    let measurement = measurement.into_diagnostic()?.within(&field);
     let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
     let window = if let Settings::Fbp(own) = settings { own.window } else { Window::Hann };
     let fbp = measurement.filtered_backprojection(window).into_diagnostic()?;
@@ -108,7 +112,8 @@ fn compute(mut run: RunConfig, mut problem: Problem, field: Field, terminal: &Te
         bar.set_position(progress.done);
         if let Some(truth) = truth {
             (progress.copy_iterate)(&mut iterate.pixels);
-            let value = psnr(truth, &cut_to(&iterate, truth.height, truth.width), finished::range(truth, unit)).unwrap_or(f64::NAN);
+            let value = psnr(truth, &cut_to(&iterate, truth.height, truth.width), finished::range(truth, unit))
+                .unwrap_or(f64::NAN);
             bar.set_message(format!("PSNR {value:.2} dB"));
             psnrs.push(value);
         }

@@ -52,7 +52,7 @@ pub use hounsfield::{
     ATTENUATION_PER_UNIT, HU_PER_UNIT, attenuation_to_network, hu_to_network, network_to_attenuation, network_to_hu,
 };
 pub use noise::{NoiseError, poisson, relative_gaussian};
-pub use noise_level::estimate_noise;
+pub use noise_level::{estimate_noise, model_error, noise_in_air, noise_of_differences};
 pub use projection_error::ProjectionError;
 pub use projector::Projector;
 pub use rings::suppress_rings;
