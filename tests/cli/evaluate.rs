@@ -47,9 +47,8 @@ fn rows_are_made_once_and_do_not_depend_on_jobs() {
 fn a_grid_of_scans_goes_on_and_grows() {
     let dir = tempfile::tempdir().unwrap();
     let grid = |photons: &str| {
-        let flags =
-            ["--views", "8", "--photons", photons, "--methods", "fbp", "-o", "out", "--device", "cpu", "--json"];
-        gradus(dir.path(), &[&["evaluate", "--range"], &flags[..]].concat())
+        let flags = ["--views", "8", "--photons", photons, "--methods", "fbp", "-o", "out", "--json"];
+        gradus(dir.path(), &[&["evaluate", "--range", "--device", "cpu"], &flags[..]].concat())
     };
     let first = json(&grid("1e3"));
     assert_eq!((&first["status"], first["rows"].as_array().unwrap().len()), (&"done".into(), 1));

@@ -1,8 +1,8 @@
 //! The conversation between a solver and whoever holds the vectors.
 
 use super::directional::Directional;
-use super::effort::Effort;
-use super::error::{AnswerError, square};
+use super::effort::{Effort, Solved};
+use super::error::AnswerError;
 use crate::noise::Draw;
 use crate::schedule::Level;
 use crate::trace::Record;
@@ -126,25 +126,6 @@ pub enum Answer {
     Change(f32),
     /// To all others: it is done.
     Ready,
-}
-
-/// The residual of a linear system, before it was solved and after.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Solved {
-    /// `|r|^2` before.
-    pub initial_square: f32,
-    /// `|r|^2` after.
-    pub residual_square: f32,
-}
-
-impl Solved {
-    /// The same squares, once it is certain that both are squares.
-    pub(super) fn checked(self) -> Result<Self, AnswerError> {
-        square(self.initial_square)?;
-        square(self.residual_square)?;
-        Ok(self)
-    }
 }
 
 /// The end of a run.

@@ -1,7 +1,6 @@
 //! Conjugate gradients, as a machine over scalars.
 
-use super::ask::Solved;
-use super::effort::Effort;
+use super::effort::{Effort, Solved};
 use super::error::square;
 
 /// The iterations of the conjugate gradient method for `M d = r` with a symmetric, positive definite `M`, from `d = 0`

@@ -1,7 +1,6 @@
-//! The number of iterations of a linear solve.
+//! The number of iterations of a linear solve, and what they reached.
 
-use super::ask::Solved;
-use super::error::SettingsError;
+use super::error::{AnswerError, SettingsError, square};
 use crate::math::sqrt;
 use crate::words::words;
 
@@ -43,6 +42,25 @@ impl Effort {
     pub(super) fn checked(self) -> Result<Self, SettingsError> {
         let valid = self.most > 0 && self.least <= self.most && self.tolerance > 0.0 && self.tolerance.is_finite();
         if valid { Ok(self) } else { Err(SettingsError::SolveIterations) }
+    }
+}
+
+/// The residual of a linear system, before it was solved and after.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Solved {
+    /// `|r|^2` before.
+    pub initial_square: f32,
+    /// `|r|^2` after.
+    pub residual_square: f32,
+}
+
+impl Solved {
+    /// The same squares, once it is certain that both are squares.
+    pub(super) fn checked(self) -> Result<Self, AnswerError> {
+        square(self.initial_square)?;
+        square(self.residual_square)?;
+        Ok(self)
     }
 }
 

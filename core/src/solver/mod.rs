@@ -47,12 +47,12 @@ mod sampler;
 mod saved;
 mod step_size;
 
-pub use ask::{Answer, Request, Solved, Solver, Status};
+pub use ask::{Answer, Request, Solver, Status};
 pub use conjugate_gradient::{ConjugateGradient, Krylov};
 pub use dds::DecomposedDiffusion;
 pub use diffpir::DiffPir;
 pub use directional::Directional;
-pub use effort::Effort;
+pub use effort::{Effort, Solved};
 pub use error::{AnswerError, SettingsError};
 pub use gradient_like::GradientLike;
 pub use graduated_flow::GraduatedFlow;

@@ -53,8 +53,8 @@ use crate::trace::{Outcome, Record};
 /// <g, d> <= -|g|^2 / L,      |d| <= |g| / mu.
 /// ```
 ///
-/// With a preconditioner `P` the space holds `P g` in place of `g`, and `<g, d> <= -<g, P g>^2 / <P g, M P g>`, which is
-/// `-p |g|^2 / L` with the ratio `p` of the least eigenvalue of `P` to its largest.
+/// With a preconditioner `P` the space holds `P g` in place of `g`, and `<g, d> <= -<g, P g>^2 / <P g, M P g>`, which
+/// is at most `-p |g|^2 / L` with the ratio `p` of the least eigenvalue of `P` to its largest.
 ///
 /// So `d` is bounded where `g` is, descends on `F(., t_i)`, and is gradient-like for `f` (Definition 3.1) at
 /// `t_i = t_min`, where `g = grad f`; at larger `t_i` the test of eq. 13 is made as in Algorithm 2. The theorem's proof

@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     Ok(if finished.reached_goal() { End::Done } else { End::Unfinished })
 }
 
-/// The prior of a learned method, named in `run` from then on as what it leaves to the prior is.
+/// The prior of a learned method, named in `run` from then on.
 fn prior(run: &mut RunConfig, scan: &Scan) -> Result<Option<Prior>, Failure> {
     if !run.reconstruction.method().is_learned() {
         return Ok(None);
@@ -74,7 +74,6 @@ fn prior(run: &mut RunConfig, scan: &Scan) -> Result<Option<Prior>, Failure> {
     let bytes = memory::of_prior(&prior, scan.geometry.image_len() as u64);
     memory::check("this prior on an image of this size", bytes, "take a smaller image, or --method tv or fbp")
         .into_diagnostic()?;
-    run.reconstruction = run.reconstruction.clone().with_prior(&prior);
     Ok(Some(prior))
 }
 
@@ -92,12 +91,15 @@ fn compute(mut run: RunConfig, mut problem: Problem, field: Field, terminal: &Te
     let scan = in_field(&problem.scan, &field);
     memory::check("this scan", memory::of_scan(&scan.geometry), "take a coarser image").into_diagnostic()?;
     let prior = prior(&mut run, &scan)?;
-    let settings = &run.reconstruction;
     let measurement = match &prior {
         Some(prior) => Measurement::suiting(&scan, prior),
         None => Measurement::new(&scan),
     };
     let measurement = measurement.into_diagnostic()?.within(&field);
+    if let Some(prior) = &prior {
+        run.reconstruction = run.reconstruction.clone().suiting(prior, &measurement);
+    }
+    let settings = &run.reconstruction;
     let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
     let window = if let Settings::Fbp(own) = settings { own.window } else { Window::Hann };
     let fbp = measurement.filtered_backprojection(window).into_diagnostic()?;

@@ -38,8 +38,8 @@ pub struct SimulationArguments {
     /// Seed of the noise [default: 1]
     #[arg(long, value_name = "SEED", help_heading = "Simulated scans")]
     noise_seed: Option<u64>,
-    /// Parts that each side of a pixel, and each bin, is divided into, so that the scan is not made by the very operator
-    /// that reconstructs it [default: 1]
+    /// Parts that each side of a pixel, and each bin, is divided into, so that the scan is not made by the very
+    /// operator that reconstructs it [default: 1]
     #[arg(long, value_name = "N", help_heading = "Simulated scans")]
     parts: Option<usize>,
 }

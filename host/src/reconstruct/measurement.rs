@@ -46,8 +46,8 @@ impl Measurement {
         Self::scaled(scan, None)
     }
 
-    /// The same for a prior: where the scan does not say its scale and the prior knows bodies, that of the prior, unless
-    /// the object is none that it knows.
+    /// The same for a prior: where the scan does not say its scale and the prior knows bodies, that of the prior,
+    /// unless the object is none that it knows.
     ///
     /// # Errors
     /// Those of [`new`](Self::new).

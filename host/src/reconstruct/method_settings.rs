@@ -42,7 +42,7 @@ pub struct SolvedSettings {
     /// The rule for it otherwise.
     pub weight: WeightRule,
     /// Number of levels, one iteration each. Without it as many as the prior's weights name, or
-    /// [`SolvedSettings::STEPS`].
+    /// [`SolvedSettings::STEPS`], and up to half as many again where there is little noise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
     /// First smoothing level.

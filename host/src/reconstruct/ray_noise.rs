@@ -5,8 +5,8 @@ use crate::data::scan::Scan;
 
 /// A stated level that is so many times what the data show, or they show so many times it, is not believed.
 const CONTRADICTION: f64 = 2.0;
-/// An error of the model whose variance is less than this share of the noise's is left out: it changes hardly
-/// anything, and where noise prevails its estimate is uncertain.
+/// An error of the model whose variance is less than this share of the noise's, in the harmonic mean of rays, is left
+/// out: it changes hardly anything, and where noise prevails its estimate is uncertain.
 const LEAST_MODEL_SHARE: f64 = 0.05;
 
 /// A source of the level of the noise.
@@ -83,8 +83,9 @@ impl RayNoise {
         let n = scan.sinogram.len();
         let measured = (0..n).map(of_ray).sum::<f64>() / n as f64;
         let model_std = model_error(&scan.sinogram, &scan.geometry, of_ray);
-        let counts = model_std * model_std >= LEAST_MODEL_SHARE * measured;
-        let model_std = if counts { model_std } else { 0.0 };
+        // Rays that count much are those of little noise, where the error of the model is felt first.
+        let felt = (0..n).map(|k| model_std * model_std / of_ray(k)).sum::<f64>() / n as f64;
+        let model_std = if felt < LEAST_MODEL_SHARE { 0.0 } else { model_std };
         let variance = measured + model_std * model_std;
         let weight = |k: usize| (variance / (of_ray(k) + model_std * model_std)) as f32;
         let weights = matches!(law, Law::Counts(_)).then(|| (0..n).map(weight).collect());

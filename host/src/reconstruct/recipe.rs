@@ -55,12 +55,13 @@ impl Recipe {
 }
 
 impl Settings {
-    /// The same settings, with those that are left to the prior.
+    /// The same settings, with those that are left to the prior and to the measurement.
     #[must_use]
-    pub fn with_prior(self, prior: &Prior) -> Self {
+    pub fn suiting(self, prior: &Prior, measurement: &Measurement) -> Self {
         match self {
             Self::Solved(own) => {
-                let steps = own.steps.or(prior.levels()).unwrap_or(SolvedSettings::STEPS);
+                let usual = prior.levels().unwrap_or(SolvedSettings::STEPS);
+                let steps = own.steps.unwrap_or_else(|| levels(usual, measurement.noise_std));
                 Self::Solved(SolvedSettings { steps: Some(steps), ..own })
             }
             other => other,
@@ -75,7 +76,7 @@ impl Settings {
         alpha: Option<f64>,
     ) -> Result<Option<Recipe>, ReconstructError> {
         let problem = Problem { noise_std: measurement.noise_std, prior, alpha };
-        Ok(Some(match self.clone().with_prior(prior) {
+        Ok(Some(match self.clone().suiting(prior, measurement) {
             Self::Solved(own) => solved(&own, &problem)?,
             Self::GradientLike(own) => graduated(&own.graduated, own.t_max, &problem, |homotopy, (first, search)| {
                 GradientLike::new(homotopy, first, search, own.tolerance as f32).map(fresh)
@@ -95,6 +96,22 @@ impl Settings {
         }))
     }
 }
+
+/// The number of levels for noise of this standard deviation, from the one that suits usual noise: good data tell more
+/// levels apart.
+///
+/// By 12 in place of 8, `ellipses:101` gains 0.2 to 0.4 dB with 0.12, from 8 to 180 views, and loses 0.2 with 0.7;
+/// `ellipses:102` gains 0.2 with 0.13 and 60 views, and loses 0.1 with 0.33. By 18 in place of 12 a slice of `ct` gains
+/// 0.2 dB with 0.16.
+fn levels(usual: u32, noise_std: f64) -> u32 {
+    let more = (USUAL_NOISE / noise_std).sqrt().clamp(1.0, MOST_LEVELS);
+    (f64::from(usual) * more).round() as u32
+}
+
+/// The standard deviation of a line integral, in pixels times network units, from which on the number of levels is the
+/// usual one; and the most that they are multiplied by.
+const USUAL_NOISE: f64 = 0.3;
+const MOST_LEVELS: f64 = 1.5;
 
 /// The circumstances of settings.
 struct Problem<'a> {
@@ -250,5 +267,16 @@ fn sampled(solver: Solvers, (steps, seed): (u32, u64), alpha: f64, weighted: boo
         weighted,
         restarts: None,
         denoised_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn better_data_have_more_levels() {
+        let of = |noise_std| levels(8, noise_std);
+        assert_eq!([of(1.0), of(0.3), of(0.2), of(0.1), of(0.0)], [8, 8, 10, 12, 12]);
     }
 }

@@ -19,8 +19,8 @@ pub fn warnings(c: &Certificate) -> Vec<String> {
     if c.unsolved_systems > 0 {
         let systems = c.unsolved_systems;
         warnings.push(format!(
-            "{systems} linear systems were not solved by the steps they had; the trace names their levels, and a larger \
-             solve_most in the settings gives them more"
+            "{systems} linear systems were not solved by the steps they had; the trace names their levels, and a \
+             larger solve_most in the settings gives them more"
         ));
     }
     if !c.gradient_norm.is_finite() {

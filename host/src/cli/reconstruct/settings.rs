@@ -12,8 +12,9 @@ const FLAGS: [(&str, &str, &str); 20] = [
     (
         "steps",
         "STEPS",
-        "Number of smoothing levels, one iteration each [default: what the weights name, 12 for ct and 8 for ellipses; \
-         50 for dds, 100 for diffpir, 300 for the other learned methods]",
+        "Number of smoothing levels, one iteration each [default: what the weights name, 12 for ct and 8 for ellipses, \
+         and up to half as many again where there is little noise; 50 for dds, 100 for diffpir, 300 for the other \
+         learned methods]",
     ),
     ("t-max", "T", "First smoothing level [default: 0.5, and 1 for the other learned methods]"),
     ("t-min", "T", "Last smoothing level [default: 0.001, and 0.004 for the methods that step along gradients]"),
@@ -61,8 +62,8 @@ const FLAGS: [(&str, &str, &str); 20] = [
     (
         "start",
         "START",
-        "Starting point: noise, fbp (the filtered backprojection) or zeros [default: noise for the default method, else \
-         fbp]",
+        "Starting point: noise, fbp (the filtered backprojection) or zeros [default: noise for the default method, \
+         and fbp]",
     ),
     ("seed", "SEED", "Seed of the noise at the start, and later, where there is any [default: 1]"),
     ("window", "WINDOW", "Window of the filtered backprojection: ramp, shepp-logan or hann [default: hann]"),

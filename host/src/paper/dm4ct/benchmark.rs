@@ -91,6 +91,11 @@ impl Benchmark {
         &self.truth
     }
 
+    /// Its scan, in network units.
+    pub(super) fn measurement(&self) -> &Measurement {
+        &self.measurement
+    }
+
     /// Reconstructs the slice; `None` when the observer ended it.
     ///
     /// # Errors

@@ -42,7 +42,9 @@ impl Protocol {
     pub fn new(benchmark: &Benchmark, prior: &PlacedPrior<'_>, bytes: &[u8]) -> Self {
         let pixels: Vec<u8> = benchmark.truth().pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
         let settings = |contender: Contender| match contender.way {
-            Way::Settings(settings) => Some((contender.key.to_owned(), settings.with_prior(prior.prior))),
+            Way::Settings(settings) => {
+                Some((contender.key.to_owned(), settings.suiting(prior.prior, benchmark.measurement())))
+            }
             Way::Sirt => None,
         };
         Self {

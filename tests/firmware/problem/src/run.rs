@@ -8,8 +8,8 @@ use crate::trace_ring::TraceRing;
 use core::ops::ControlFlow;
 use core::task::Poll;
 use gradus_core::{
-    Backtracking, Effort, Buffers, GradientLike, Homotopy, PerturbationKernel, Preconditioned, Record, RegularisationWeight,
-    Request, Schedule, Solver, Spacing, StateError, Status, StepCandidate, drive, toy,
+    Backtracking, Buffers, Effort, GradientLike, Homotopy, PerturbationKernel, Preconditioned, Record,
+    RegularisationWeight, Request, Schedule, Solver, Spacing, StateError, Status, StepCandidate, drive, toy,
 };
 
 /// A watcher of a run.
