@@ -8,6 +8,7 @@ mod evaluate;
 mod folders;
 mod honest;
 mod hostile;
+mod raw;
 mod runs;
 mod toy;
 mod training;

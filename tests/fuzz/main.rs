@@ -12,6 +12,7 @@ use gradus::data::image_files::{read_image, read_image_in, read_slices};
 use gradus::data::scan::{SCAN_TOML, Scan};
 use gradus::data::units::StatedUnit;
 use gradus::paper::tables::{Evaluation, Results};
+use gradus::raw::{RawOptions, read_raw};
 use gradus::train::{Trainer, TrainingConfig, preset};
 use gradus::unet::Weights;
 use mutate::Random;
@@ -37,7 +38,14 @@ fn root() -> &'static Path {
 
 /// Files of the corpus whose names have one of these endings.
 fn corpus(endings: &[&str]) -> Vec<Vec<u8>> {
-    let folders = ["tests/cli/inputs", "tests/cli/inputs/units", "tests/golden", "host/samples", "host/presets"];
+    let folders = [
+        "tests/cli/inputs",
+        "tests/cli/inputs/units",
+        "tests/cli/inputs/raw",
+        "tests/golden",
+        "host/samples",
+        "host/presets",
+    ];
     let mut paths: Vec<PathBuf> = Vec::new();
     for folder in folders {
         paths.extend(fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()));
@@ -151,6 +159,26 @@ fn scan_descriptions() {
             let _ = Scan::read(path);
         });
     });
+}
+
+fn raw(name: &'static str, endings: &[&str]) {
+    fuzz(name, &corpus(endings), |bytes| {
+        with_file(name, bytes, |path| {
+            if let Ok(scan) = read_raw(path, &RawOptions::default()) {
+                scan.validate().unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn raw_hdf5() {
+    raw("a.h5", &[".h5", "fips73.mat"]);
+}
+
+#[test]
+fn raw_matlab() {
+    raw("a.mat", &["fips.mat"]);
 }
 
 /// The small network of `tests/cli`, at its start.
