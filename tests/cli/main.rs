@@ -10,6 +10,7 @@ mod fans;
 mod folders;
 mod honest;
 mod hostile;
+mod raw;
 mod runs;
 mod toy;
 mod training;

@@ -12,6 +12,7 @@ use gradus::data::image_files::{read_image, read_image_in, read_slices};
 use gradus::data::scan::{SCAN_TOML, Scan};
 use gradus::data::units::StatedUnit;
 use gradus::paper::tables::{Evaluation, Results};
+use gradus::raw::{RawOptions, read_raw};
 use gradus::reconstruct::Settings;
 use gradus::simulate::Simulation;
 use gradus::train::{Trainer, TrainingConfig, preset};
@@ -44,6 +45,7 @@ fn corpus(endings: &[&str]) -> Vec<Vec<u8>> {
         "tests/cli/inputs",
         "tests/cli/inputs/units",
         "tests/cli/inputs/codecs",
+        "tests/cli/inputs/raw",
         "tests/golden",
         "host/samples",
         "host/presets",
@@ -176,6 +178,26 @@ fn scan_descriptions() {
             let _ = Scan::read(path);
         });
     });
+}
+
+fn raw(name: &'static str, endings: &[&str]) {
+    fuzz(name, &corpus(endings), |bytes| {
+        with_file(name, bytes, |path| {
+            if let Ok(scan) = read_raw(path, &RawOptions::default()) {
+                scan.validate().unwrap();
+            }
+        });
+    });
+}
+
+#[test]
+fn raw_hdf5() {
+    raw("a.h5", &[".h5", "fips73.mat"]);
+}
+
+#[test]
+fn raw_matlab() {
+    raw("a.mat", &["fips.mat"]);
 }
 
 /// The small network of `tests/cli`, at its start.

@@ -10,7 +10,7 @@ use gradus::data::scan::Scan;
 use gradus::data::units::StatedUnit;
 use gradus::image::Image;
 use gradus::prior::{self, Prior};
-use gradus::raw::{Corrections, RawOptions, is_raw, read_raw};
+use gradus::raw::{Corrections, RawOptions, is_raw, read_raw, says_axis};
 use gradus::simulate::{Simulation, simulate};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use std::borrow::Cow;
@@ -136,6 +136,8 @@ pub struct Problem {
     pub dicom: Option<Box<DicomSource>>,
     /// The scan was simulated here.
     pub simulated: bool,
+    /// The scan is made of a raw measurement.
+    pub raw: bool,
 }
 
 /// The image that `input` names: a sample or a file, whose unit is stated where it cannot say it.
@@ -180,8 +182,12 @@ pub fn problem(run: &mut RunConfig) -> Result<Problem, Failure> {
     let views = scan.sinogram.chunks_exact(scan.geometry.n_bins).step_by(run.every_view);
     scan.sinogram = views.flatten().copied().collect();
     scan.geometry.angles_rad = scan.geometry.angles_rad.iter().step_by(run.every_view).copied().collect();
-    let mut corrections =
-        Corrections { rings: run.rings, detector_offset_mm: run.detector_offset_mm, hardening: run.hardening.take() };
+    let mut corrections = Corrections {
+        rings: run.rings,
+        detector_offset_mm: run.detector_offset_mm,
+        axis_is_open: problem.raw && !says_axis(&run.input),
+        hardening: run.hardening.take(),
+    };
     corrections.apply(scan).into_diagnostic()?;
     run.detector_offset_mm = corrections.detector_offset_mm;
     run.hardening = corrections.hardening;
@@ -206,11 +212,18 @@ fn whole_problem(run: &RunConfig) -> Result<Problem, Failure> {
         }
         let scan = if is_raw { read_raw(input, raw) } else { Scan::read(input) }.into_diagnostic()?;
         let unit = scan.attenuation_per_unit_per_mm.map(Unit::Attenuation);
-        return Ok(Problem { name: stem(input), scan, unit, dicom: None, simulated: false });
+        return Ok(Problem { name: stem(input), scan, unit, dicom: None, simulated: false, raw: is_raw });
     }
     let subject = subject(input, stated)?;
     let scan = scanned(&subject, simulation).wrap_err_with(|| format!("cannot scan {input}"))?;
-    Ok(Problem { name: subject.name, scan, unit: Some(subject.unit), dicom: subject.dicom, simulated: true })
+    Ok(Problem {
+        name: subject.name,
+        scan,
+        unit: Some(subject.unit),
+        dicom: subject.dicom,
+        simulated: true,
+        raw: false,
+    })
 }
 
 /// A scan of the subject, which says what prior suits it.

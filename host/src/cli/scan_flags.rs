@@ -14,12 +14,12 @@ const RINGS: &str = "21";
 #[derive(Debug, clap::Args)]
 pub struct ScanArguments {
     /// Place where the rotation axis meets the detector, from its middle; `auto` finds it from the data [default: what
-    /// the scan says]
+    /// the scan says, and auto for raw HDF5 and TIFF files]
     #[arg(long, value_name = "MM|auto", value_parser = choice::<f64>, help_heading = "Scan")]
     detector_offset_mm: Option<Choice<f64>>,
     /// Suppress rings in the sinogram by sorting, with a window of this many bins [default: off; 21 where no width is
     /// given]
-    #[arg(long, value_name = "BINS", num_args = 0..=1, default_missing_value = RINGS, help_heading = "Scan")]
+    #[arg(long, value_name = "BINS", num_args = 0..=1, require_equals = true, default_missing_value = RINGS, help_heading = "Scan")]
     rings: Option<usize>,
     /// Correct beam hardening by the polynomial C1 y + C2 y^2 + ...; `auto` finds one for which a homogeneous object, and
     /// only that, is flat, and says it [default: off]

@@ -76,18 +76,17 @@ mod tests {
         for (at, value) in striped.iter_mut().enumerate() {
             // Every seventh bin answers too little or too much, one with a gain.
             match at % g.n_bins {
-                80 => *value *= 1.05,
-                k if k % 7 == 3 => *value += if k % 2 == 0 { 0.08 } else { -0.06 },
+                80 => *value *= 1.15,
+                k if k % 7 == 3 => *value += if k % 2 == 0 { 0.24 } else { -0.18 },
                 _ => {}
             }
         }
         let difference = |a: &[f32]| a.iter().zip(&clean).map(|(a, b)| a - b).collect::<Vec<f32>>();
-        let before = stripes(g.n_bins, &difference(&striped));
-        suppress_rings(&g, 21, &mut striped).unwrap();
-        let after = stripes(g.n_bins, &difference(&striped));
-        println!("stripes: {before} to {after}; the object: {}", relative_error(&striped, &clean));
-        assert!(after < before / 10.0, "{before} {after}");
-        assert!(relative_error(&striped, &clean) < 0.02);
+        let (before, error_before) = (stripes(g.n_bins, &difference(&striped)), relative_error(&striped, &clean));
+        suppress_rings(&g, 15, &mut striped).unwrap();
+        let (after, error_after) = (stripes(g.n_bins, &difference(&striped)), relative_error(&striped, &clean));
+        println!("stripes {before} to {after}, errors {error_before} to {error_after}");
+        assert!(after < before / 10.0 && error_after < error_before / 2.0);
     }
 
     #[test]

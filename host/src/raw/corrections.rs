@@ -1,5 +1,7 @@
 //! What is put right in a scan before it is reconstructed: rings, the rotation axis, beam hardening.
-use crate::ct::{AxisError, Hardening, HardeningError, ProjectionError, find_axis, suppress_rings};
+use crate::ct::{
+    AxisError, FoundAxis, Geometry, Hardening, HardeningError, ProjectionError, find_axis, suppress_rings,
+};
 use crate::data::scan::Scan;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,8 @@ pub struct Corrections {
     pub rings: Option<usize>,
     /// Where the rotation axis meets the detector, from its middle.
     pub detector_offset_mm: Option<Choice<f64>>,
+    /// Nobody says where the axis is: it is found where the data tell it, and else in the detector's middle.
+    pub axis_is_open: bool,
     /// The polynomial for beam hardening; found from a scan of a homogeneous object.
     pub hardening: Option<Choice<Hardening>>,
 }
@@ -71,21 +75,7 @@ impl Corrections {
             suppress_rings(geometry, window, &mut scan.sinogram)?;
             notes.push(format!("rings suppressed by sorting, window {window} bins"));
         }
-        match self.detector_offset_mm {
-            Some(Choice::Given(offset_mm)) => geometry.detector_offset_mm = offset_mm,
-            Some(Choice::Auto(_)) => {
-                let found = find_axis(geometry, &scan.sinogram)?;
-                geometry.detector_offset_mm = found.detector_offset_mm;
-                self.detector_offset_mm = Some(Choice::Given(found.detector_offset_mm));
-                notes.push(format!(
-                    "rotation axis found at bin {:.2}, detector_offset_mm {:.4} +- {:.4}",
-                    geometry.bin_at(0.0),
-                    found.detector_offset_mm,
-                    found.uncertainty_mm
-                ));
-            }
-            None => {}
-        }
+        notes.extend(self.place_axis(geometry, &scan.sinogram)?);
         let hardening = match self.hardening.take() {
             Some(Choice::Auto(_)) => Some(Hardening::of_homogeneous(geometry, &scan.sinogram)?),
             Some(Choice::Given(hardening)) => Some(hardening),
@@ -101,5 +91,32 @@ impl Corrections {
             scan.warnings.push(note);
         }
         Ok(())
+    }
+
+    /// Puts the axis where it is given, or found; what is to be noted.
+    fn place_axis(&mut self, geometry: &mut Geometry, sinogram: &[f32]) -> Result<Option<String>, AxisError> {
+        let note = match self.detector_offset_mm {
+            Some(Choice::Given(offset_mm)) => {
+                geometry.detector_offset_mm = offset_mm;
+                return Ok(None);
+            }
+            None if !self.axis_is_open => return Ok(None),
+            _ => match find_axis(geometry, sinogram) {
+                Ok(FoundAxis { detector_offset_mm, uncertainty_mm }) => {
+                    geometry.detector_offset_mm = detector_offset_mm;
+                    let bin = geometry.bin_at(0.0);
+                    format!(
+                        "rotation axis found at bin {bin:.2}, detector_offset_mm {detector_offset_mm:.4} +- \
+                         {uncertainty_mm:.4}"
+                    )
+                }
+                Err(error) if self.detector_offset_mm.is_none() => {
+                    format!("the rotation axis is assumed in the detector's middle: {error} (--detector-offset-mm)")
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        self.detector_offset_mm = Some(Choice::Given(geometry.detector_offset_mm));
+        Ok(Some(note))
     }
 }

@@ -44,13 +44,13 @@ impl Counts {
             let expected = format!("rows of {n} bins, at least one");
             ScanProblem::Shape { field, found: vec![values.len()], expected }
         };
-        if n == 0 || self.views.is_empty() || self.views.len() % n != 0 || self.views.len() > PIXELS {
+        if n == 0 || self.views.is_empty() || !self.views.len().is_multiple_of(n) || self.views.len() > PIXELS {
             return Err(shape("data", &self.views));
         }
-        if self.flats.is_empty() || self.flats.len() % n != 0 {
+        if self.flats.is_empty() || !self.flats.len().is_multiple_of(n) {
             return Err(shape("flats", &self.flats));
         }
-        if self.darks.len() % n != 0 {
+        if !self.darks.len().is_multiple_of(n) {
             return Err(shape("darks", &self.darks));
         }
         let dark = mean_row(n, &self.darks);

@@ -23,6 +23,12 @@ pub fn is_raw(path: impl AsRef<Path>, options: &RawOptions) -> bool {
     hdf5::is_hdf5(&head) || matlab::is_matlab(&head) || pictures::is_tiff(path) && options.turn_deg.is_some()
 }
 
+/// Whether a raw measurement says where the rotation axis is: MATLAB files are of scanners that are adjusted.
+#[must_use]
+pub fn says_axis(path: impl AsRef<Path>) -> bool {
+    head(path.as_ref()).starts_with(b"MATLAB")
+}
+
 /// The scan in a raw file or folder; what was assumed is in its warnings.
 ///
 /// # Errors

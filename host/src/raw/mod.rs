@@ -14,5 +14,5 @@ mod pictures;
 mod stored;
 
 pub use corrections::{Auto, Choice, CorrectionError, Corrections};
-pub use files::{is_raw, read_raw};
+pub use files::{is_raw, read_raw, says_axis};
 pub use options::RawOptions;
