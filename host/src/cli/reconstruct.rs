@@ -108,7 +108,8 @@ fn compute(mut run: RunConfig, mut problem: Problem, field: Field, terminal: &Te
         bar.set_position(progress.done);
         if let Some(truth) = truth {
             (progress.copy_iterate)(&mut iterate.pixels);
-            let value = psnr(truth, &cut_to(&iterate, truth.height, truth.width), finished::range(truth, unit)).unwrap_or(f64::NAN);
+            let value = psnr(truth, &cut_to(&iterate, truth.height, truth.width), finished::range(truth, unit))
+                .unwrap_or(f64::NAN);
             bar.set_message(format!("PSNR {value:.2} dB"));
             psnrs.push(value);
         }

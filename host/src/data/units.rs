@@ -45,7 +45,8 @@ pub enum StatedUnit {
 }
 
 impl StatedUnit {
-    pub(super) const ALL: [Self; 5] = [Self::Hounsfield, Self::HounsfieldPlus1024, Self::PerMm, Self::PerCm, Self::Network];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Hounsfield, Self::HounsfieldPlus1024, Self::PerMm, Self::PerCm, Self::Network];
 
     fn pixel_unit(self) -> PixelUnit {
         match self {
