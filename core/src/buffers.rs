@@ -4,7 +4,7 @@ use crate::math::{dot, sum};
 use crate::noise::Draw;
 use crate::problem::{Evaluator, LinearModel, Problem};
 use crate::schedule::Level;
-use crate::solver::{Answer, ConjugateGradient, Directional, Krylov, Request, Solved};
+use crate::solver::{Answer, ConjugateGradient, Directional, Effort, Krylov, Request, Solved};
 use core::fmt;
 
 /// A slice has not the length that was asked for.
@@ -213,7 +213,7 @@ impl<P: Problem> Evaluator for Buffers<'_, P> {
             Request::Gradient { level, new_iterate } => {
                 self.negative_gradient(level, new_iterate).map(|()| Answer::Ready)
             }
-            Request::Solve { damping, iterations } => self.solve(damping, iterations).map(Answer::Solved),
+            Request::Solve { damping, effort } => self.solve(damping, effort).map(Answer::Solved),
             Request::Diffuse { removed, taken, fresh, draw } => {
                 self.diffuse(removed, taken, fresh, draw);
                 Ok(Answer::Ready)
@@ -278,13 +278,13 @@ impl<P: Problem> Buffers<'_, P> {
     }
 
     /// `(A^T A + damping I) d = r`.
-    fn solve(&mut self, damping: f32, iterations: u32) -> Result<Solved, BuffersError<P::Error>> {
+    fn solve(&mut self, damping: f32, effort: Effort) -> Result<Solved, BuffersError<P::Error>> {
         let vectors = self.solve.as_mut().ok_or(BuffersError::NoSolve)?;
         let model = self.problem.linear_model().ok_or(BuffersError::NoLinearModel)?;
         vectors.residual.iter_mut().zip(self.direction.iter()).for_each(|(r, held)| *r = *held);
         vectors.conjugate.fill(0.0);
         self.direction.fill(0.0);
-        let mut solve = ConjugateGradient::new(dot(vectors.residual, vectors.residual), iterations);
+        let mut solve = ConjugateGradient::new(dot(vectors.residual, vectors.residual), effort);
         loop {
             solve.answer(match solve.request() {
                 Krylov::Curvature { momentum } => {

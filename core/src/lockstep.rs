@@ -103,6 +103,7 @@ const NO_RECORD: Record = Record {
     direction_norm: 0.0,
     slope: 0.0,
     change: None,
+    unsolved: 0.0,
 };
 
 /// Place of a request in the order of rounds: later parts of an iteration come first.

@@ -17,7 +17,8 @@ use gradus::reconstruct::Measurement;
 use gradus::simulate::{Simulation, simulate};
 use gradus::vector::dot;
 use gradus_core::{
-    Answer, Batch, Directional, Homotopy, Level, PerturbationKernel, RegularisationWeight, Request, Schedule, Spacing,
+    Answer, Batch, Directional, Effort, Homotopy, Level, PerturbationKernel, RegularisationWeight, Request, Schedule,
+    Spacing,
 };
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -51,7 +52,7 @@ impl Case<'_> {
                 PerturbationKernel::VP.variance(level.t) / PerturbationKernel::VP.mean_scale(level.t).powi(2);
             let damping = level.prior_weight / variance;
             ask(&mut slices, Request::Gradient { level, new_iterate: true })?;
-            ask(&mut slices, Request::Solve { damping, iterations: SOLVE_STEPS })?;
+            ask(&mut slices, Request::Solve { damping, effort: Effort::fixed(SOLVE_STEPS) })?;
             let slope = f64::from(products(ask(&mut slices, Request::Products)?)?.slope);
             let step = accepted(&mut slices, slope, &values, remembered)?;
             if step > 0.0 {

@@ -34,7 +34,7 @@ pub fn read_description(path: &Path) -> io::Result<String> {
 }
 
 /// Opening a pipe waits for its other end, so its kind is looked at before.
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_file() {
         return File::open(path);

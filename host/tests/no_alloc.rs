@@ -8,7 +8,7 @@ use gradus::ct::Geometry;
 use gradus::prior::Prior;
 use gradus::unet::Weights;
 use gradus_core::{
-    Backtracking, GradientLike, Homotopy, PerturbationKernel, Preconditioned, RegularisationWeight, Room, Run,
+    Backtracking, Effort, GradientLike, Homotopy, PerturbationKernel, Preconditioned, RegularisationWeight, Room, Run,
     Schedule, Solver, Spacing, StepCandidate, drive_in_lockstep,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -109,7 +109,7 @@ fn algorithm_2() -> GradientLike {
 fn preconditioned() -> Preconditioned {
     let schedule = Schedule::new(Spacing::Logarithmic, 0.5, 2e-3, 12).unwrap();
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(1.0) };
-    Preconditioned::new(homotopy, PerturbationKernel::VP, 5, Backtracking::DEFAULT, 0.0).unwrap()
+    Preconditioned::new(homotopy, PerturbationKernel::VP, Effort::fixed(5), Backtracking::DEFAULT, 0.0).unwrap()
 }
 
 /// Both losses; the first step may grow the pool's queues.

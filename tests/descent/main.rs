@@ -8,7 +8,7 @@ use gradus::data::ellipses::ellipses;
 use gradus::prior::Prior;
 use gradus::unet::Parametrisation;
 use gradus_core::{
-    Answer, Backtracking, Batch, Directional, End, GradientLike, Homotopy, Level, Outcome, PerturbationKernel,
+    Answer, Backtracking, Batch, Directional, Effort, End, GradientLike, Homotopy, Level, Outcome, PerturbationKernel,
     Preconditioned, Record, RegularisationWeight, Request, Room, Run, Schedule, Solver, Spacing, Status, StepCandidate,
     drive_in_lockstep,
 };
@@ -204,7 +204,7 @@ fn every_tested_step_of_the_preconditioned_method_lowers_f_in_f64() {
     let schedule = Schedule::new(Spacing::Logarithmic, 0.3, 2e-3, 9).unwrap();
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(0.05) };
     let kernel = PerturbationKernel::VP;
-    let solver = Preconditioned::new(homotopy, kernel, 8, Backtracking::DEFAULT, 0.0).unwrap();
+    let solver = Preconditioned::new(homotopy, kernel, Effort::fixed(8), Backtracking::DEFAULT, 0.0).unwrap();
     let solver = solver.with_approach(3);
     let judge = Judge::new(&data, &weights, Drift::DriftFree, solver.objective());
     let slices = slices(&data, solver.objective()).with_drift(Drift::DriftFree);
@@ -236,7 +236,7 @@ fn directions_solve_the_damped_normal_equations() {
     let schedule = Schedule::new(Spacing::Logarithmic, 0.1, 0.1, 1).unwrap();
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(1.0) };
     let kernel = PerturbationKernel::VP;
-    let solver = Preconditioned::new(homotopy, kernel, 60, Backtracking::DEFAULT, 0.0).unwrap();
+    let solver = Preconditioned::new(homotopy, kernel, Effort::fixed(60), Backtracking::DEFAULT, 0.0).unwrap();
     let level = solver.objective();
     let judge = Judge::new(&data, &vec![1.0; data.len()], Drift::DriftFree, level);
     let mut at_gradient = slices(&data, level).with_drift(Drift::DriftFree);

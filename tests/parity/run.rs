@@ -14,8 +14,8 @@ use gradus::reconstruct::{
 };
 use gradus::simulate::{Simulation, simulate};
 use gradus_core::{
-    Backtracking, End, GradientLike, Homotopy, Level, PerturbationKernel, Preconditioned, Record, RegularisationWeight,
-    Room, Run, Schedule, Solver, Spacing, Status, StepCandidate, drive_in_lockstep,
+    Backtracking, Effort, End, GradientLike, Homotopy, Level, PerturbationKernel, Preconditioned, Record,
+    RegularisationWeight, Room, Run, Schedule, Solver, Spacing, Status, StepCandidate, drive_in_lockstep,
 };
 use gradus_tests::fixtures::signed;
 use std::fmt::Debug;
@@ -89,7 +89,8 @@ fn preconditioned(slice: usize) -> Preconditioned {
     let schedule = Schedule::new(Spacing::Logarithmic, 0.5, 1e-3, 4).unwrap();
     let weight = RegularisationWeight::Constant(0.5 / (1 + slice) as f32);
     let homotopy = Homotopy { schedule, weight };
-    let solver = Preconditioned::new(homotopy, PerturbationKernel::VP, 4, Backtracking::DEFAULT, 0.0).unwrap();
+    let effort = Effort::fixed(4);
+    let solver = Preconditioned::new(homotopy, PerturbationKernel::VP, effort, Backtracking::DEFAULT, 0.0).unwrap();
     solver.with_approach(1 + slice as u32)
 }
 

@@ -1,6 +1,7 @@
 //! The conversation between a solver and whoever holds the vectors.
 
 use super::directional::Directional;
+use super::effort::Effort;
 use super::error::{AnswerError, square};
 use crate::noise::Draw;
 use crate::schedule::Level;
@@ -76,12 +77,12 @@ pub enum Request {
         new_iterate: bool,
     },
     /// Solve `(A^T A + damping I) d = r` by conjugate gradients from `d = 0`, as [`crate::ConjugateGradient`] says, and
-    /// answer with [`Answer::Solved`]. `r` may be overwritten.
+    /// answer with [`Answer::Solved`], its squares those of the recurrence. `r` may be overwritten.
     Solve {
         /// `mu`.
         damping: f32,
-        /// `K`, the iterations of conjugate gradients at most.
-        iterations: u32,
+        /// The iterations of conjugate gradients.
+        effort: Effort,
     },
     /// Set `x <- x + removed e + taken d' + fresh z`: `e` is what the last [`Denoise`](Self::Denoise) took from `x`, `d'`
     /// the direction of the last update, `z` standard normal noise. A vector whose factor is 0 is not looked at. What was

@@ -16,7 +16,7 @@
 //! | `c` | `c` | [`Backtracking::sufficient_decrease`] |
 //! | `epsilon` | `eps` | `tolerance` |
 //! | `<grad f(x_i), d_i>` | likewise | [`Directional::slope`] |
-//! | - | `mu_i`, `K` | [`Request::Solve`]: `damping`, `iterations` |
+//! | - | `mu_i` | [`Request::Solve`]: `damping` |
 //!
 //! # Rivals
 //! The default method and the rivals share the network, the levels, the denoised image at each, and the solve for the
@@ -37,6 +37,7 @@ mod dds;
 mod descent;
 mod diffpir;
 mod directional;
+mod effort;
 mod error;
 mod gradient_like;
 mod graduated_flow;
@@ -51,6 +52,7 @@ pub use conjugate_gradient::{ConjugateGradient, Krylov};
 pub use dds::DecomposedDiffusion;
 pub use diffpir::DiffPir;
 pub use directional::Directional;
+pub use effort::Effort;
 pub use error::{AnswerError, SettingsError};
 pub use gradient_like::GradientLike;
 pub use graduated_flow::GraduatedFlow;

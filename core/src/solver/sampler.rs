@@ -3,6 +3,7 @@
 use super::ask::{Answer, Request, Status};
 use super::descent::check;
 use super::directional::Directional;
+use super::effort::Effort;
 use super::error::{AnswerError, SettingsError};
 use super::line_search::Backtracking;
 use crate::diffusion::PerturbationKernel;
@@ -93,7 +94,7 @@ impl Sampler {
                 Request::Diffuse { removed, taken, fresh, draw: Draw { seed: self.seed, number: self.i } }
             }
             Line::Denoise => Request::Denoise { level: self.level(), variance: self.variance(), turn: 0 },
-            Line::Solve => Request::Solve { damping, iterations: self.solve_iterations },
+            Line::Solve => Request::Solve { damping, effort: Effort::fixed(self.solve_iterations) },
             Line::Update => Request::Update { step: 1.0 },
             Line::Done(status) => Request::Done(status),
         }

@@ -98,11 +98,11 @@ macro_rules! saved {
     };
 }
 
-// All have the tag 1, the homotopy 10, the line search 3, the progress 4 and at most 11 words of the line. Of their own
-// they have the candidate 5 and the rule 1; candidate 5, tolerance and limit 2; kernel 3, and 4 more.
-saved!(GraduatedFlow, b"GF03", 35);
-saved!(GradientLike, b"GL02", 36);
-saved!(Preconditioned, b"PG04", 36);
+// All have the tag 1, the homotopy 10, the line search 3, the progress 4 and at most 12 words of the line. Of their own
+// they have the candidate 5 and the rule 1; candidate 5, tolerance and limit 2; kernel 3, effort 3, and 4 more.
+saved!(GraduatedFlow, b"GF04", 36);
+saved!(GradientLike, b"GL03", 37);
+saved!(Preconditioned, b"PG05", 40);
 // Tag 1, homotopy 10, kernel 3, iterations 1, seed 2, index 1, line 2; eta and gamma 3, or zeta 1.
 saved!(DecomposedDiffusion, b"DD01", 23);
 saved!(DiffPir, b"DP01", 21);
@@ -155,20 +155,22 @@ impl Saved for Preconditioned {
     fn write(&self, out: &mut Writer<'_>) {
         self.descent.homotopy.write(out);
         self.kernel.write(out);
-        self.solve_iterations.write(out);
+        self.effort.write(out);
         self.descent.backtracking.write(out);
         self.tolerance.to_bits().write(out); // may be infinite
         self.approach.write(out);
         self.making.write(out);
+        self.unsolved.write(out);
         write_progress(&self.descent, out);
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
         let homotopy = Homotopy::read(input)?;
-        let (kernel, solve_iterations) = (Words::read(input)?, Words::read(input)?);
+        let (kernel, effort) = (Words::read(input)?, Words::read(input)?);
         let (backtracking, tolerance) = (Words::read(input)?, f32::from_bits(Words::read(input)?));
-        let mut solver = Self::new(homotopy, kernel, solve_iterations, backtracking, tolerance)?;
+        let mut solver = Self::new(homotopy, kernel, effort, backtracking, tolerance)?;
         (solver.approach, solver.making) = (Words::read(input)?, Words::read(input)?);
+        solver.unsolved = Words::read(input)?;
         read_progress(&mut solver.descent, input)?;
         let between = solver.making == Making::Gradient || solver.descent.makes_direction();
         if between { Ok(solver) } else { Err(StateError::Corrupt) }

@@ -2,10 +2,12 @@
 
 use crate::ending::Failure;
 use gradus::backend::{DeviceChoice, Precision};
+use gradus::ct::Hardening;
 use gradus::data::samples::Sample;
 use gradus::data::units::StatedUnit;
 use gradus::limits::ITERATIONS;
 use gradus::prior::embedded;
+use gradus::raw::{Choice, RawOptions};
 use gradus::reconstruct::{GraduatedSettings, Method, Settings};
 use gradus::simulate::Simulation;
 use miette::{LabeledSpan, NamedSource, miette};
@@ -34,14 +36,27 @@ pub struct RunConfig {
     pub every_view: usize,
     /// The place where the rotation axis meets the detector, from its middle, in place of what the scan says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub detector_offset_mm: Option<f64>,
+    pub detector_offset_mm: Option<Choice<f64>>,
+    /// Width in bins of the window that suppresses rings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rings: Option<usize>,
+    /// The polynomial that corrects beam hardening.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardening: Option<Choice<Hardening>>,
     /// An image to compare with, in the unit of the result, in place of the scan's truth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truth: Option<PathBuf>,
+    /// What raw files leave open; not used for others.
+    #[serde(skip_serializing_if = "is_default")]
+    pub raw: RawOptions,
     /// The simulated scan of a sample or an image; not used for a scan.
     pub simulation: Simulation,
     /// The method with its settings.
     pub reconstruction: Settings,
+}
+
+fn is_default(raw: &RawOptions) -> bool {
+    *raw == RawOptions::default()
 }
 
 impl Default for RunConfig {
@@ -54,7 +69,10 @@ impl Default for RunConfig {
             precision: None,
             every_view: 1,
             detector_offset_mm: None,
+            rings: None,
+            hardening: None,
             truth: None,
+            raw: RawOptions::default(),
             simulation: Simulation::default(),
             reconstruction: Settings::default(),
         }
@@ -142,7 +160,7 @@ fn counts(settings: &Settings) -> Vec<(&'static str, u32)> {
     match settings {
         Settings::Solved(own) => vec![
             ("steps", own.steps.unwrap_or(1)),
-            ("solve_steps", own.solve_steps),
+            ("solve_steps", own.solve_steps.max(own.solve_most)),
             ("average", own.average.saturating_mul(own.restart_steps.max(1))),
             trials(own.line_search.max_trials),
         ],

@@ -1,4 +1,5 @@
-//! `gradus evaluate`: the paper's tables and figures on images, a challenge on measured data, and a benchmark.
+//! `gradus evaluate`: the paper's tables and figures on images, a grid of scans, a challenge on measured data, and a
+//! benchmark.
 
 use crate::ending::{End, Failure};
 use crate::terminal::{Terminal, stop_flag};
@@ -12,8 +13,10 @@ use std::sync::Arc;
 mod arguments;
 mod dm4ct;
 mod files;
+mod grid;
 mod htc;
 mod paper;
+mod range;
 mod session;
 
 /// Runs the command.
@@ -28,6 +31,9 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let dataset = Dataset::open(&arguments.dataset).into_diagnostic()?;
     dataset.check(arguments.images.unwrap_or(1), SWEPT).into_diagnostic()?;
     let stop = stop_flag()?;
+    if arguments.range {
+        return range::run(arguments, &dataset, terminal, &stop);
+    }
     let session = match Session::open(arguments, dataset, terminal, Arc::clone(&stop))? {
         Some(session) => session,
         None => return stopped(terminal),

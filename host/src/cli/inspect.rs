@@ -8,6 +8,7 @@ use gradus::data::image_files::{LoadedImage, PixelUnit, read_image, read_image_i
 use gradus::data::samples::Sample;
 use gradus::data::scan::Scan;
 use gradus::data::units::StatedUnit;
+use gradus::raw::{RawOptions, is_raw, read_raw};
 use gradus::unet::Weights;
 use miette::IntoDiagnostic;
 use serde_json::{Value, json};
@@ -55,8 +56,13 @@ fn describe(name: &str, unit: Option<StatedUnit>) -> Result<Value, Failure> {
         let unit = if loaded.unit == PixelUnit::Relative { "network units" } else { problem::unit_name(loaded.unit) };
         return Ok(image("sample, an image", &loaded, unit, SCANNED_FIRST));
     }
-    if Scan::is_at(path).into_diagnostic()? {
+    let raw = RawOptions::default();
+    let is_raw = is_raw(path, &raw);
+    if !is_raw && Scan::is_at(path).into_diagnostic()? {
         return Ok(scan(&Scan::read(path).into_diagnostic()?));
+    }
+    if is_raw {
+        return Ok(scan(&read_raw(path, &raw).into_diagnostic()?));
     }
     match read_image_in(path, unit) {
         Ok(loaded) => Ok(image("image", &loaded, problem::unit_name(loaded.unit), SCANNED_FIRST)),
@@ -120,6 +126,7 @@ fn scan(scan: &Scan) -> Value {
         "noise_std": scan.noise_std,
         "photons": scan.photons,
         "attenuation_per_unit_per_mm": scan.attenuation_per_unit_per_mm,
+        "note": if scan.note.is_empty() { Value::Null } else { scan.note.clone().into() },
         "truth": if scan.truth.is_some() { "included" } else { "not included" },
         "warnings": listed(&scan.warnings),
         "use": "gradus reconstruct",

@@ -3,6 +3,7 @@
 mod claim;
 mod completions;
 mod config;
+mod convert;
 mod doctor;
 mod ending;
 mod evaluate;
@@ -11,6 +12,7 @@ mod inspect;
 mod problem;
 mod reconstruct;
 mod run_folder;
+mod scan_flags;
 mod simulate;
 mod terminal;
 mod toy;
@@ -55,6 +57,9 @@ enum Command {
     /// Simulate a measured sinogram of an image
     #[command(allow_negative_numbers = true)]
     Simulate(simulate::Arguments),
+    /// Make a scan of what a scanner or another program wrote, and correct it
+    #[command(allow_negative_numbers = true)]
+    Convert(convert::Arguments),
     /// Train a prior, or go on with a training run
     Train(train::Arguments),
     /// The paper's experiment in the plane: both algorithms from 10^4 starts, Fig. 1
@@ -116,6 +121,7 @@ fn run(cli: &Cli) -> Result<End, Failure> {
     match &cli.command {
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &terminal),
         Command::Simulate(arguments) => simulate::run(arguments, &terminal),
+        Command::Convert(arguments) => convert::run(arguments, &terminal),
         Command::Train(arguments) => train::run(arguments, &terminal),
         Command::Toy(arguments) => toy::run(arguments, &terminal),
         Command::Evaluate(arguments) => evaluate::run(arguments, &terminal),

@@ -31,9 +31,9 @@ mod settings;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
-    let run = arguments.run_config()?;
+    let mut run = arguments.run_config()?;
     run.check()?;
-    let mut problem = problem::problem(&run)?;
+    let mut problem = problem::problem(&mut run)?;
     if let Some(flag) = arguments.simulation.given().filter(|_| !problem.simulated) {
         let (input, instead) = (&run.input, "--every-view N takes every N-th of its views");
         miette::bail!("{flag} is for images, which are scanned first, and {input} is a scan already; {instead}");
@@ -93,7 +93,11 @@ fn compute(mut run: RunConfig, mut problem: Problem, field: Field, terminal: &Te
     memory::check("this scan", memory::of_scan(&scan.geometry), "take a coarser image").into_diagnostic()?;
     let prior = prior(&mut run, &scan)?;
     let settings = &run.reconstruction;
-    let measurement = Measurement::new(&scan).into_diagnostic()?.within(&field);
+    let measurement = match &prior {
+        Some(prior) => Measurement::suiting(&scan, prior),
+        None => Measurement::new(&scan),
+    };
+    let measurement = measurement.into_diagnostic()?.within(&field);
     let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
     let window = if let Settings::Fbp(own) = settings { own.window } else { Window::Hann };
     let fbp = measurement.filtered_backprojection(window).into_diagnostic()?;

@@ -38,6 +38,10 @@ pub struct SimulationArguments {
     /// Seed of the noise [default: 1]
     #[arg(long, value_name = "SEED", help_heading = "Simulated scans")]
     noise_seed: Option<u64>,
+    /// Parts that each side of a pixel, and each bin, is divided into, so that the scan is not made by the very operator
+    /// that reconstructs it [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Simulated scans")]
+    parts: Option<usize>,
 }
 
 impl SimulationArguments {
@@ -57,6 +61,7 @@ impl SimulationArguments {
         replace(&mut simulation.angles, &self.angles);
         replace(&mut simulation.noise, &self.noise);
         replace(&mut simulation.seed, &self.noise_seed);
+        replace(&mut simulation.parts, &self.parts);
         simulation.photons = self.photons.or(simulation.photons);
         simulation.arc_deg = self.arc_deg.or(simulation.arc_deg);
         simulation.source_to_axis_mm = self.source_to_axis_mm.or(simulation.source_to_axis_mm);

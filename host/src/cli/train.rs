@@ -23,7 +23,7 @@ pub struct Arguments {
     /// A training run described by a TOML file
     #[arg(value_name = "CONFIG", group = "what")]
     config: Option<PathBuf>,
-    /// A training run that comes with the program: ellipses or ct
+    /// A training run that comes with the program: ellipses, disc or ct
     #[arg(long, value_name = "NAME", group = "what", conflicts_with = "config")]
     preset: Option<String>,
     /// Go on with the run in this folder, from its last checkpoint; with CONFIG or --preset, under a description with
@@ -163,4 +163,4 @@ impl Arguments {
     }
 }
 
-const HELP: &str = "every run writes its complete config.toml into its folder; host/presets/ holds two more";
+const HELP: &str = "every run writes its complete config.toml into its folder; host/presets/ holds more";

@@ -217,6 +217,6 @@ impl Walk<'_> {
 #[inline(always)]
 fn small_atan(z: f64) -> f64 {
     let square = z * z;
-    let late = 1.0 / 9.0 + square * (-1.0 / 11.0 + square / 13.0);
+    let late = 1.0 / 9.0 + square * (-1.0 / 11.0 + square * (1.0 / 13.0));
     z * (1.0 + square * (-1.0 / 3.0 + square * (1.0 / 5.0 + square * (-1.0 / 7.0 + square * late))))
 }

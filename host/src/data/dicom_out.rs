@@ -118,9 +118,10 @@ fn put_identity(object: &mut InMemDicomObject, source: &DicomSource, derivation:
     let Derivation { words, run } = derivation;
     let valid = |tag| source.text(tag).filter(|uid| is_uid(uid));
     let sop_uid = valid(tags::SOP_INSTANCE_UID).unwrap_or_default();
-    let (of_series, frame) = (source.series_uid(), source.frame.to_string());
+    // Copies of a slice at other places are other slices.
+    let (of_series, place) = (source.series_uid(), format!("{} {:?}", source.frame, source.place_mm()));
     let pixels: Vec<u8> = stored.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let image = derived_uid(&[b"image", sop_uid.as_bytes(), frame.as_bytes(), run.as_bytes(), &pixels]);
+    let image = derived_uid(&[b"image", sop_uid.as_bytes(), place.as_bytes(), run.as_bytes(), &pixels]);
     let series = derived_uid(&[b"series", of_series.as_bytes(), run.as_bytes()]);
     let study = valid(tags::STUDY_INSTANCE_UID)
         .unwrap_or_else(|| derived_uid(&[b"study", of_series.as_bytes(), sop_uid.as_bytes()]));

@@ -62,53 +62,60 @@ pub(super) fn stored(
     source: &DicomSource,
     pixels: &InMemElement,
     packing: Packing,
-    (index, n_frames): (usize, usize),
+    place: (usize, usize),
 ) -> Result<Stored, ImageProblem> {
     let mut layout = Layout::of(source)?;
-    let size = layout.size;
     let words = match (pixels.value(), packing) {
-        (DicomValue::Primitive(value), Packing::Plain) => {
-            let length = size.n * size.bytes;
-            let bytes = value.to_bytes();
-            let begin = length.checked_mul(index);
-            let frame = begin.and_then(|begin| bytes.get(begin..begin.checked_add(length)?)).ok_or_else(|| {
-                let Size { height, width, .. } = size;
-                let (frames, found) = (if n_frames > 1 { "frames of " } else { "" }, bytes.len());
-                let needed = length.saturating_mul(n_frames);
-                damaged(format!("{frames}{height} x {width} pixels need {needed} bytes, {found} are there"))
-            })?;
-            words_of(frame, size.bytes)
-        }
+        (DicomValue::Primitive(value), Packing::Plain) => plain(&value.to_bytes(), layout.size, place)?,
         (DicomValue::PixelSequence(sequence), packing) => {
             let packed: usize = sequence.fragments().iter().map(Vec::len).sum();
-            if size.n > UNPACKED.max(packed.saturating_mul(UNPACKED_TIMES)) {
-                let found = format!("{} x {} pixels in {packed} bytes", size.height, size.width);
-                return Err(damaged(found));
+            let Size { height, width, n, .. } = layout.size;
+            if n > UNPACKED.max(packed.saturating_mul(UNPACKED_TIMES)) {
+                return Err(damaged(format!("{height} x {width} pixels in {packed} bytes")));
             }
-            let frame = frame(sequence, source, (index, n_frames)).ok_or_else(|| {
-                damaged(format!("frame {index} of {n_frames} is not among its {} parts", sequence.fragments().len()))
+            let frame = frame(sequence, source, place).ok_or_else(|| {
+                let ((index, n_frames), parts) = (place, sequence.fragments().len());
+                damaged(format!("frame {index} of {n_frames} is not among its {parts} parts"))
             })?;
-            if packing != Packing::Plain {
-                layout.high = layout.bits - 1;
-            }
-            match packing {
-                Packing::Plain if frame.len() >= size.n * size.bytes => words_of(&frame, size.bytes),
-                Packing::Plain => return Err(not_as_said()),
-                Packing::RunLengths => dicom_codec::run_lengths(&frame, size)?,
-                Packing::Jpeg => dicom_codec::jpeg(&frame, size)?,
-                Packing::JpegLs => dicom_codec::jpeg_ls(&frame, size)?,
-                Packing::Jpeg2000 => {
-                    let (words, bits) = dicom_codec::jpeg_2000(&frame, size)?;
-                    // The sign stands in the highest bit that is coded, which need not be the highest stored.
-                    (layout.bits, layout.high) = (bits, bits - 1);
-                    words
-                }
-            }
+            unpacked(&frame, packing, &mut layout)?
         }
         _ => return Err(not_as_said()),
     };
     let values = words.into_iter().map(|word| layout.value(word.into())).collect();
-    Ok(Stored { height: size.height, width: size.width, values })
+    Ok(Stored { height: layout.size.height, width: layout.size.width, values })
+}
+
+/// The words of a frame among those of all frames, one behind another.
+fn plain(bytes: &[u8], size: Size, (index, n_frames): (usize, usize)) -> Result<Vec<u16>, ImageProblem> {
+    let length = size.n * size.bytes;
+    let begin = length.checked_mul(index);
+    let frame = begin.and_then(|begin| bytes.get(begin..begin.checked_add(length)?)).ok_or_else(|| {
+        let Size { height, width, .. } = size;
+        let (frames, needed) = (if n_frames > 1 { "frames of " } else { "" }, length.saturating_mul(n_frames));
+        damaged(format!("{frames}{height} x {width} pixels need {needed} bytes, {} are there", bytes.len()))
+    })?;
+    Ok(words_of(frame, size.bytes))
+}
+
+/// The words of a packed frame; the layout becomes theirs.
+fn unpacked(frame: &[u8], packing: Packing, layout: &mut Layout) -> Result<Vec<u16>, ImageProblem> {
+    let size = layout.size;
+    if packing != Packing::Plain {
+        layout.high = layout.bits - 1;
+    }
+    match packing {
+        Packing::Plain if frame.len() >= size.n * size.bytes => Ok(words_of(&frame[..size.n * size.bytes], size.bytes)),
+        Packing::Plain => Err(not_as_said()),
+        Packing::RunLengths => dicom_codec::run_lengths(frame, size),
+        Packing::Jpeg => dicom_codec::jpeg(frame, size),
+        Packing::JpegLs => dicom_codec::jpeg_ls(frame, size),
+        Packing::Jpeg2000 => {
+            let (words, bits) = dicom_codec::jpeg_2000(frame, size)?;
+            // The sign stands in the highest bit that is coded, which need not be the highest stored.
+            (layout.bits, layout.high) = (bits, bits - 1);
+            Ok(words)
+        }
+    }
 }
 
 /// Words of one or two bytes, in the order of this machine.

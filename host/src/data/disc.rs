@@ -1,6 +1,7 @@
 //! Random discs with holes, made on the fly from a seed: one material, and air.
 
 use super::ellipses::uniform;
+use super::hole::{HOLES, Hole, between};
 use super::polygon::{Point, Polygon, Window, dot};
 use super::waves::Waves;
 use crate::image::Image;
@@ -55,24 +56,6 @@ enum Holes {
     Waves(Waves),
 }
 
-/// A kind of holes that have a line around them.
-#[derive(Clone, Copy)]
-enum Kind {
-    Round,
-    Polygon,
-    Brick,
-    Star,
-    Blob,
-    Slot,
-    Cell,
-}
-
-const KINDS: [Kind; 7] = [Kind::Round, Kind::Polygon, Kind::Brick, Kind::Star, Kind::Blob, Kind::Slot, Kind::Cell];
-
-fn between(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
-    low + (high - low) * uniform(rng)
-}
-
 /// Uniform in the logarithm.
 fn log_between(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
     low * libm::pow(high / low, uniform(rng))
@@ -89,9 +72,9 @@ impl Disc {
         let radius = 0.46 * between(rng, 0.99, 1.01);
         let centre = [between(rng, -0.025, 0.025), between(rng, -0.025, 0.025)];
         let rim = between(rng, 0.015, 0.06);
-        let (is_solid, kind) = (uniform(rng) < SOLID, (uniform(rng) * (KINDS.len() + 1) as f64) as usize);
+        let (is_solid, kind) = (uniform(rng) < SOLID, (uniform(rng) * (HOLES.len() + 1) as f64) as usize);
         let pattern = Pattern::random(rng);
-        let holes = match KINDS.get(kind) {
+        let holes = match HOLES.get(kind) {
             _ if is_solid => Holes::Shapes(Vec::new()),
             Some(kind) => Holes::Shapes(pattern.holes(rng, *kind, radius - rim)),
             None => Holes::Waves(Waves::random(rng, &pattern.inverse)),
@@ -173,7 +156,7 @@ impl Pattern {
     }
 
     /// The holes, around the middle of the disc, within `radius` of it.
-    fn holes(&self, rng: &mut ChaCha8Rng, kind: Kind, radius: f64) -> Vec<Polygon> {
+    fn holes(&self, rng: &mut ChaCha8Rng, kind: Hole, radius: f64) -> Vec<Polygon> {
         let places = self.places(rng, self.spread * radius);
         let mut holes = Vec::new();
         for (k, &place) in places.iter().enumerate() {
@@ -225,47 +208,15 @@ impl Pattern {
     }
 
     /// A hole around the origin of the pattern's plane.
-    fn shape(&self, rng: &mut ChaCha8Rng, kind: Kind) -> Polygon {
+    fn shape(&self, rng: &mut ChaCha8Rng, kind: Hole) -> Polygon {
         let size = self.spacing * self.size * (1.0 + between(rng, -self.size_varies, self.size_varies));
         let angle = self.angle + self.angle_varies * between(rng, -0.5, 0.5);
-        let (sine, cosine) = libm::sincos(angle);
-        let turned = |shape: Polygon| shape.mapped(|p| [cosine * p[0] - sine * p[1], sine * p[0] + cosine * p[1]]);
-        let [first, second, third] = self.taste;
-        match kind {
-            Kind::Round => Polygon::around(48, |_| size),
-            Kind::Polygon => {
-                let corners = 3 + (4.0 * first) as usize;
-                turned(Polygon::around(corners, |_| 1.2 * size * between(rng, 1.0 - 0.4 * second, 1.0)))
-            }
-            Kind::Brick => {
-                let (long, wide) = (1.3 * size, size * (0.4 + 0.8 * first));
-                let shear = 1.2 * (second - 0.5);
-                let mut corner = |x: f64, y: f64| {
-                    let [dx, dy] = [0, 1].map(|_| 0.3 * third * size * between(rng, -1.0, 1.0));
-                    [long * x + shear * wide * y + dx, wide * y + dy]
-                };
-                turned(Polygon(vec![corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)]))
-            }
-            Kind::Star => {
-                let lobes = [4.0, 4.0, 3.0, 5.0][(4.0 * first) as usize % 4];
-                let depth = between(rng, 0.2, 0.45 + 0.1 * second);
-                let skew = between(rng, -0.3, 0.3);
-                let radius =
-                    |a: f64| 1.2 * size * (1.0 - depth + depth * libm::cos(lobes * a) + skew * depth * libm::sin(a));
-                turned(Polygon::around(64, radius))
-            }
-            Kind::Blob => {
-                let waves = [2.0, 3.0, 4.0, 5.0]
-                    .map(|k| (k, between(rng, -1.0, 1.0) * 0.9 * (0.3 + 0.7 * first) / k, between(rng, 0.0, TAU)));
-                let wavy = |a: f64| waves.iter().map(|(k, share, phase)| share * libm::cos(k * a + phase)).sum::<f64>();
-                turned(Polygon::around(64, |a| size * (1.0 + wavy(a)).max(0.25)))
-            }
-            Kind::Slot => {
-                let (long, wide) = (size * (1.0 + 3.0 * first), size * (0.1 + 0.3 * second));
-                turned(Polygon(vec![[-long, -wide], [long, -wide], [long, wide], [-long, wide]]))
-            }
-            Kind::Cell => Polygon(vec![[-2.0, -2.0], [2.0, -2.0], [2.0, 2.0], [-2.0, 2.0]]),
+        let shape = kind.drawn(rng, size, self.taste);
+        if matches!(kind, Hole::Round | Hole::Cell) {
+            return shape;
         }
+        let (sine, cosine) = libm::sincos(angle);
+        shape.mapped(|p| [cosine * p[0] - sine * p[1], sine * p[0] + cosine * p[1]])
     }
 }
 
@@ -288,7 +239,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_drawn_and_cuts_holes() {
-        let mut seen = [0; KINDS.len() + 2];
+        let mut seen = [0; HOLES.len() + 2];
         for seed in 0..120 {
             let disc = Disc::of(seed);
             let image = disc.drawn(64);
@@ -297,7 +248,7 @@ mod tests {
             let mut again = ChaCha8Rng::from_seed(KEY);
             again.set_stream(seed);
             let [.., is_solid, kind] = [(); 6].map(|()| uniform(&mut again));
-            let kind = if is_solid < SOLID { KINDS.len() + 1 } else { (kind * (KINDS.len() + 1) as f64) as usize };
+            let kind = if is_solid < SOLID { HOLES.len() + 1 } else { (kind * (HOLES.len() + 1) as f64) as usize };
             seen[kind] += 1;
             let holes = solid - area;
             assert!(
@@ -305,7 +256,7 @@ mod tests {
                 "{seed} {holes}"
             );
         }
-        assert!(seen[..=KINDS.len()].iter().all(|n| *n > 2), "{seen:?}");
+        assert!(seen[..=HOLES.len()].iter().all(|n| *n > 2), "{seen:?}");
     }
 
     /// Holes leave the rim whole, whatever their kind.

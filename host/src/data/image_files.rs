@@ -98,7 +98,7 @@ pub fn read_slices(path: impl AsRef<Path>) -> Result<Vec<LoadedImage>, ImageErro
 }
 
 /// Reads an image with its stored numbers: those of TIFF and PNG are not scaled to fractions of white.
-pub(super) fn read_stored(path: &Path) -> Result<Image, ImageError> {
+pub(crate) fn read_stored(path: &Path) -> Result<Image, ImageError> {
     let bytes = read_file(path).map_err(ImageProblem::Read).at(path)?;
     let image = match Format::of(path, &bytes) {
         Some(Format::Tiff) => tiff_file::decode(&bytes, None).at(path)?.image,

@@ -15,6 +15,7 @@ pub mod file_error;
 #[cfg(test)]
 mod guide_tests;
 pub mod hidden;
+mod hole;
 pub mod image_files;
 mod jpeg_ls;
 mod loaded_image;

@@ -38,8 +38,8 @@ impl Polygon {
         Self((0..n).map(corner).collect())
     }
 
-    pub(super) fn mapped(&self, map: impl Fn(Point) -> Point) -> Self {
-        Self(self.0.iter().map(|&corner| map(corner)).collect())
+    pub(super) fn mapped(&self, map: impl FnMut(Point) -> Point) -> Self {
+        Self(self.0.iter().copied().map(map).collect())
     }
 
     /// Each edge with its two corners.

@@ -46,8 +46,8 @@ impl Scan {
         write_atomically(path, &bytes).map_err(|e| ScanProblem::from(ImageProblem::Write(e))).at(path)
     }
 
-    /// Whether `path` is a folder with a `scan.toml`, that file, or an npz archive with a sinogram or angles in it; an archive without
-    /// either is an image, and so is an array of one that is named by `FILE.npz:NAME`.
+    /// Whether `path` is a folder with a `scan.toml`, that file, or an npz archive with a sinogram or angles in it; an
+    /// archive without either is an image, and so is an array of one that is named by `FILE.npz:NAME`.
     ///
     /// # Errors
     /// [`ScanError`] when the file cannot be read.

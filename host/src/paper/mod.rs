@@ -2,5 +2,6 @@
 
 pub mod dm4ct;
 pub mod htc;
+pub mod range;
 pub mod tables;
 pub mod toy;

@@ -63,6 +63,10 @@ impl Bytes {
         Ok(Self { stored, bytes })
     }
 
+    pub(super) fn of_doubles(values: &[f64]) -> Self {
+        Self { stored: Stored::F64, bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bytes.len() / self.stored.size()
     }

@@ -103,7 +103,7 @@ fn completed(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{GradientLikeSettings, GraduatedSettings};
+    use super::super::{GradientLikeSettings, GraduatedSettings, Start};
     use super::*;
     use crate::data::ellipses::ellipses;
     use crate::metrics::rmse;
@@ -116,7 +116,8 @@ mod tests {
         let prior = Prior::named("ellipses").unwrap();
         let measurement = Measurement::new(&simulate(&ellipses(3, 64), 1.0, &Simulation::default()).unwrap()).unwrap();
         let settings = [1, 2].map(|seed| {
-            let graduated = GraduatedSettings { seed, early_weight, steps: 100, ..GraduatedSettings::default() };
+            let start = Start::Noise;
+            let graduated = GraduatedSettings { seed, start, early_weight, steps: 100, ..GraduatedSettings::default() };
             Settings::GradientLike(GradientLikeSettings { graduated, ..GradientLikeSettings::default() })
         });
         let jobs = settings.each_ref().map(|settings| Job { measurement: &measurement, settings });

@@ -7,8 +7,8 @@ use super::{Measurement, ReconstructError};
 use crate::backend::Drift;
 use crate::prior::Prior;
 use gradus_core::{
-    Backtracking, DecomposedDiffusion, DiffPir, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel,
-    Preconditioned, RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
+    Backtracking, DecomposedDiffusion, DiffPir, Effort, FlowStep, GradientLike, GraduatedFlow, Homotopy,
+    PerturbationKernel, Preconditioned, RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
 };
 
 /// A fresh solver, as often as one is asked for.
@@ -130,6 +130,13 @@ impl BacktrackingSettings {
     }
 }
 
+impl SolvedSettings {
+    fn effort(&self) -> Effort {
+        let (least, tolerance) = (self.solve_steps, self.solve_tolerance as f32);
+        Effort { least, most: self.solve_most.max(least), tolerance }
+    }
+}
+
 /// Levels from `t_max` to `t_min`.
 fn schedule(t_max: f64, t_min: f64, steps: u32) -> Result<Schedule, SettingsError> {
     Ok(Schedule::new(Spacing::Logarithmic, t_max as f32, t_min as f32, steps)?)
@@ -183,7 +190,7 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, Reconst
     let solver = |t_max, steps: u32| -> Result<Solvers, SettingsError> {
         let homotopy = Homotopy { schedule: schedule(t_max, own.t_min, steps)?, weight };
         let (search, tolerance) = (own.line_search.rule(), own.tolerance as f32);
-        let solver = Preconditioned::new(homotopy, problem.kernel(), own.solve_steps, search, tolerance)?;
+        let solver = Preconditioned::new(homotopy, problem.kernel(), own.effort(), search, tolerance)?;
         Ok(fresh(solver.with_approach(steps.saturating_sub(own.tested_steps))))
     };
     let steps = own.steps.unwrap_or(SolvedSettings::STEPS);

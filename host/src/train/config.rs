@@ -195,13 +195,14 @@ fn default_perturbation_kernel() -> PerturbationKernelSpec {
 }
 
 /// Names of the presets.
-pub const PRESETS: [&str; 2] = ["ellipses", "ct"];
+pub const PRESETS: [&str; 3] = ["ellipses", "disc", "ct"];
 
 /// The TOML text of a preset.
 #[must_use]
 pub fn preset(name: &str) -> Option<&'static str> {
     match name {
         "ellipses" => Some(include_str!("../../presets/ellipses.toml")),
+        "disc" => Some(include_str!("../../presets/disc.toml")),
         "ct" => Some(include_str!("../../presets/ct.toml")),
         _ => None,
     }

@@ -53,6 +53,15 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     #[test]
+    fn weights_of_a_file_are_those_of_the_same_network() {
+        let (prior, path) = (Prior::named("ellipses").unwrap(), Path::new("ellipses"));
+        let of_prior = prior.weights();
+        assert_eq!(of_file(path, of_prior.architecture()).unwrap(), of_prior.parameters());
+        assert!(matches!(of_file(path, &small()), Err(TrainError::AnotherNetwork(_))));
+        assert!(matches!(of_file(Path::new("nowhere"), &small()), Err(TrainError::Initial(_))));
+    }
+
+    #[test]
     fn every_tensor_has_its_scale() {
         let values = parameters(&small(), &mut ChaCha8Rng::seed_from_u64(1));
         let mut rest = &values[..];

@@ -16,6 +16,7 @@ use crate::prior::Prior;
 use crate::unet::{Description, Parametrisation, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use std::path::Path;
 use std::time::Instant;
 
 /// A network that knows nothing has a weighted loss of a few per pixel.
@@ -329,7 +330,8 @@ impl Trainer {
             };
             format!("{} steps of {loss} on {} crops of {} pixels", phase.steps, phase.batch, phase.crop)
         });
-        let begin = self.checkpoint.config.initial.as_ref().map(|path| format!("from {}; ", path.display()));
+        let begin = config.initial.as_deref().and_then(Path::file_name);
+        let begin = begin.map(|name| format!("from {}; ", name.to_string_lossy()));
         format!(
             "gradus {} train; {}; {}seed {}; {} of {} steps: {}; moving average {}",
             env!("CARGO_PKG_VERSION"),

@@ -7,7 +7,7 @@ use gradus::backend::cuda::{Buffer, CudaNetwork, CudaSlices, CudaTrainingNetwork
 use gradus::backend::{Drift, Slice};
 use gradus::ct::Geometry;
 use gradus::prior::Prior;
-use gradus_core::{Answer, Batch, Level, Request};
+use gradus_core::{Answer, Batch, Effort, Level, Request};
 use std::error::Error;
 use std::rc::Rc;
 
@@ -91,7 +91,7 @@ fn listed_again(mut slices: CudaSlices, device: &Rc<Device>, requests: &[Request
 }
 
 const GRADIENT: Request = Request::Gradient { level: SMOOTHED, new_iterate: true };
-const SOLVE: Request = Request::Solve { damping: 1.0, iterations: 0 };
+const SOLVE: Request = Request::Solve { damping: 1.0, effort: Effort::fixed(0) };
 
 /// The launches of an iteration of Algorithm 2 whose first trial passes, as in the middle of a run.
 pub fn algorithm_2(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {

@@ -171,7 +171,7 @@ impl CpuSlices {
                 state.begin_at_gradient(level, new_iterate, of_prior);
                 Answer::Ready
             }
-            Request::Solve { damping, iterations } => Answer::Solved(state.solve(damping, iterations, data_term)?),
+            Request::Solve { damping, effort } => Answer::Solved(state.solve(damping, effort, data_term)?),
             Request::Diffuse { removed, taken, fresh, draw } => {
                 state.diffuse((removed, of_prior.at_level), taken, (fresh, draw), data_term.width());
                 Answer::Ready

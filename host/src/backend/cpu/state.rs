@@ -4,7 +4,7 @@ use super::data_term::DataTerm;
 use crate::backend::Mirror;
 use crate::ct::ProjectionError;
 use crate::vector::{add_scaled, difference_products, dot, half_square_change};
-use gradus_core::{ConjugateGradient, Directional, Draw, Krylov, Level, Solved};
+use gradus_core::{ConjugateGradient, Directional, Draw, Effort, Krylov, Level, Solved};
 use rayon::prelude::*;
 
 /// Updates between two fresh computations of the residual `A x - y`.
@@ -68,12 +68,37 @@ struct LinearSystem {
     projected: Vec<f32>,
     /// `A^T W A p`.
     normal: Vec<f32>,
+    /// `P r` and the diagonal of `P`, where there are weights.
+    preconditioned: Option<[Vec<f32>; 2]>,
 }
 
 impl LinearSystem {
     fn new(pixels: usize, values: usize) -> Self {
         let image = || vec![0.0; pixels];
-        Self { residual: image(), conjugate: image(), normal: image(), projected: vec![0.0; values] }
+        let (residual, conjugate, normal, projected) = (image(), image(), image(), vec![0.0; values]);
+        Self { residual, conjugate, projected, normal, preconditioned: None }
+    }
+
+    /// Takes `P = (diag(A^T W 1) + damping I)^-1`, or none where all weights are 1.
+    fn precondition(&mut self, sight: Option<&[f32]>, damping: f32) {
+        let Some(sight) = sight else { return };
+        let [_, scales] = self.preconditioned.get_or_insert_with(|| [sight.to_vec(), sight.to_vec()]);
+        scales.iter_mut().zip(sight).for_each(|(scale, seen)| *scale = 1.0 / (seen + damping));
+    }
+
+    /// `<r, P r>`.
+    fn residual_square(&mut self) -> f64 {
+        let Some([preconditioned, scales]) = &mut self.preconditioned else {
+            return dot(&self.residual, &self.residual);
+        };
+        preconditioned.iter_mut().zip(scales).zip(&self.residual).for_each(|((to, scale), r)| *to = *scale * r);
+        dot(&self.residual, preconditioned)
+    }
+
+    /// `p <- P r + momentum p`.
+    fn turn(&mut self, momentum: f32) {
+        let from = self.preconditioned.as_ref().map_or(&self.residual, |[preconditioned, _]| preconditioned);
+        self.conjugate.iter_mut().zip(from).for_each(|(p, r)| *p = r + momentum * *p);
     }
 }
 
@@ -236,29 +261,31 @@ impl State {
     pub(super) fn solve(
         &mut self,
         damping: f32,
-        iterations: u32,
+        effort: Effort,
         data: &mut DataTerm,
     ) -> Result<Solved, ProjectionError> {
         let Self { number, direction, projected: of_direction, system, projections, .. } = self;
-        let LinearSystem { residual, conjugate, projected, normal } =
-            system.get_or_insert_with(|| LinearSystem::new(direction.len(), of_direction.len()));
-        [&mut *conjugate, direction, of_direction].into_iter().for_each(|vector| vector.fill(0.0));
+        let system = system.get_or_insert_with(|| LinearSystem::new(direction.len(), of_direction.len()));
+        [&mut system.conjugate, &mut *direction, &mut *of_direction].into_iter().for_each(|vector| vector.fill(0.0));
         self.has_projected = true;
-        let mut solve = ConjugateGradient::new(dot(residual, residual) as f32, iterations);
+        system.precondition(data.sight(*number), damping);
+        let mut solve = ConjugateGradient::new(system.residual_square() as f32, effort);
         loop {
             let told = match solve.request() {
                 Krylov::Curvature { momentum } => {
-                    conjugate.iter_mut().zip(&*residual).for_each(|(p, r)| *p = r + momentum * *p);
+                    system.turn(momentum);
+                    let LinearSystem { conjugate, projected, .. } = &mut *system;
                     data.forward_project(*number, conjugate, projected)?;
                     dot(projected, projected) + f64::from(damping) * dot(conjugate, conjugate)
                 }
                 Krylov::Advance { length } => {
+                    let LinearSystem { residual, conjugate, projected, normal, .. } = &mut *system;
                     data.adjoint(*number, projected, normal)?;
                     add_scaled(direction, length, conjugate);
                     add_scaled(of_direction, length, projected);
                     add_scaled(residual, -length, normal);
                     add_scaled(residual, -length * damping, conjugate);
-                    dot(residual, residual)
+                    system.residual_square()
                 }
                 Krylov::Done(solved) => return Ok(solved),
             };

@@ -82,8 +82,8 @@ impl CudaSlices {
     /// When the size does not fit the prior, or the device failed.
     pub fn that_fit(device: &Device, geometry: &Geometry, prior: &Prior) -> Result<usize, SlicesError> {
         let network = CudaNetwork::bytes(prior, (geometry.height, geometry.width), 2)?;
-        // Sixteen images a slice and six sinograms: those of this problem, of the weights and of the linear solves.
-        let vectors = 16 * geometry.image_len() + 6 * geometry.sinogram_len();
+        // Eighteen images a slice and six sinograms: those of this problem, of the weights and of the linear solves.
+        let vectors = 18 * geometry.image_len() + 6 * geometry.sinogram_len();
         Ok(device.free_memory()? / SHARE.1 * SHARE.0 / (network + vectors * size_of::<f32>()))
     }
 
@@ -113,7 +113,7 @@ impl CudaSlices {
         if weights.iter().any(Option::is_some) {
             let all: Vec<usize> = (0..self.n_slices()).collect();
             self.slices.set(&all)?;
-            self.data_term.set_weights(&self.slices, weights)?;
+            self.data_term.set_weights(&self.slices, weights, self.n)?;
             let weighted: Vec<usize> = all.into_iter().filter(|&slice| weights[slice].is_some()).collect();
             self.refresh_residuals(&weighted)?;
         }
@@ -163,7 +163,7 @@ impl Batch for CudaSlices {
                 self.gradients(&all(requests, of!(Ask::Gradient { level, new_iterate } => (level, new_iterate))))?
             }
             Ask::Solve { .. } => {
-                self.solves(&all(requests, of!(Ask::Solve { damping, iterations } => (damping, iterations))))?
+                self.solves(&all(requests, of!(Ask::Solve { damping, effort } => (damping, effort))))?
             }
             Ask::Diffuse { .. } => {
                 let wanted = of!(Ask::Diffuse { removed, taken, fresh, draw } => ([removed, taken, fresh], draw));

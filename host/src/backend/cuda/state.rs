@@ -122,7 +122,11 @@ impl Buffers {
 ///
 /// `A d` is gathered from the `A p` of the solve, so the line search needs no projection of its own.
 #[derive(Debug)]
-pub(super) struct LinearSystem([Buffer<f32>; 4]);
+pub(super) struct LinearSystem {
+    vectors: [Buffer<f32>; 4],
+    /// The diagonal of `P`, and `P r`, where there are weights.
+    preconditioned: Option<[Buffer<f32>; 2]>,
+}
 
 /// The places of these vectors, in their order.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +135,7 @@ pub(super) struct SystemPlaces {
     pub(super) conjugate: Address<f32>,
     pub(super) projected: Address<f32>,
     pub(super) normal: Address<f32>,
+    pub(super) preconditioned: Option<[Address<f32>; 2]>,
 }
 
 impl LinearSystem {
@@ -138,13 +143,24 @@ impl LinearSystem {
         device: &Rc<Device>,
         slices: usize,
         (pixels, values): (usize, usize),
+        is_weighted: bool,
     ) -> Result<Self, DeviceError> {
         let made = |n: usize| Buffer::new(device, slices * n);
-        Ok(Self([made(pixels)?, made(pixels)?, made(values)?, made(pixels)?]))
+        let preconditioned = if is_weighted { Some([made(pixels)?, made(pixels)?]) } else { None };
+        Ok(Self { vectors: [made(pixels)?, made(pixels)?, made(values)?, made(pixels)?], preconditioned })
+    }
+
+    /// Takes the diagonal of `P` for a slice.
+    pub(super) fn precondition(&mut self, slice: usize, scales: &[f32]) -> Result<(), DeviceError> {
+        match &mut self.preconditioned {
+            Some([diagonal, _]) => diagonal.upload(slice * scales.len(), scales),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn places(&self) -> SystemPlaces {
-        let [residual, conjugate, projected, normal] = self.0.each_ref().map(Buffer::address);
-        SystemPlaces { residual, conjugate, projected, normal }
+        let [residual, conjugate, projected, normal] = self.vectors.each_ref().map(Buffer::address);
+        let preconditioned = self.preconditioned.as_ref().map(|both| both.each_ref().map(Buffer::address));
+        SystemPlaces { residual, conjugate, projected, normal, preconditioned }
     }
 }

@@ -11,13 +11,12 @@ use gradus::paper::tables::checksum;
 use gradus::prior::Prior;
 use gradus::reconstruct::{PlacedPrior, Settings};
 use gradus::report::{Figure, Picture, Report, Section, Status, Table, picture_strip};
-use miette::IntoDiagnostic;
+use miette::{IntoDiagnostic, miette};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-const PRIOR: &str = "disc";
 /// The challenge's scans are those over part of a turn.
 const CHALLENGE: Task = Task::Limited;
 
@@ -33,7 +32,9 @@ struct Session<'a> {
 /// Runs the command on the challenge's files in `data`.
 pub fn run(arguments: &Arguments, data: &Path, terminal: &Terminal) -> Result<End, Failure> {
     let phantoms = phantoms(data).into_diagnostic()?;
-    let name = arguments.prior.as_deref().unwrap_or(PRIOR);
+    let name = arguments.prior.as_deref().ok_or_else(|| {
+        miette!("--htc needs a prior of discs: name weights that `gradus train --preset disc` has made with --prior")
+    })?;
     let bytes = prior_bytes(name)?;
     let prior = Prior::of_file(name, &bytes).into_diagnostic()?;
     let methods = methods();

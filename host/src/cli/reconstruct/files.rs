@@ -74,7 +74,7 @@ fn window(finished: &Finished) -> GreyWindow {
 fn trace_csv(finished: &Finished) -> String {
     let mut csv = String::from(
         "iteration,t,outcome,step,trials,gradient_norm,direction_norm,slope,descent_cosine,change,objective,psnr,\
-         network_forwards,network_vjps,projections\n",
+         network_forwards,network_vjps,projections,unsolved\n",
     );
     for (k, row) in finished.result.trace.iter().enumerate() {
         let (r, c) = (&row.record, row.counters);
@@ -92,7 +92,7 @@ fn trace_csv(finished: &Finished) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             csv,
-            "{},{},{outcome},{},{},{},{},{},{},{change},{},{psnr},{},{},{}",
+            "{},{},{outcome},{},{},{},{},{},{},{change},{},{psnr},{},{},{},{}",
             r.iteration,
             r.t,
             r.step,
@@ -104,7 +104,8 @@ fn trace_csv(finished: &Finished) -> String {
             optional(row.objective),
             c.network_forwards,
             c.network_vjps,
-            c.projections
+            c.projections,
+            r.unsolved
         );
     }
     csv

@@ -97,7 +97,8 @@ impl Finished {
     /// Warnings of the run, beside those of the scan, that a reader must know before believing the picture.
     pub fn own_warnings(&self) -> impl Iterator<Item = String> {
         let of_certificate = self.result.certificate.iter().flat_map(certificate::warnings);
-        fit::warnings(self).into_iter().chain(self.result.warning.clone()).chain(of_certificate)
+        let of_measurement = self.measurement.warnings.iter().chain(&self.result.warning).cloned();
+        fit::warnings(self).into_iter().chain(of_measurement).chain(of_certificate)
     }
 
     pub fn status(&self) -> String {

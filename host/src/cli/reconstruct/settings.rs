@@ -26,7 +26,8 @@ const FLAGS: [(&str, &str, &str); 20] = [
     (
         "solve-steps",
         "N",
-        "Conjugate gradient steps in each iteration of the default method, dds and diffpir [default: 12, and 5 for dds]",
+        "Conjugate gradient steps in each iteration of the default method (at least), dds and diffpir [default: 12, \
+         and 5 for dds]",
     ),
     (
         "gamma",
@@ -57,7 +58,12 @@ const FLAGS: [(&str, &str, &str); 20] = [
     ),
     ("constant-step", "LENGTH", "Constant step for the flow, in place of the line search"),
     ("tolerance", "NORM", "Stop when the gradient norm is at most this [default: 0]"),
-    ("start", "START", "Starting point: noise, fbp (the filtered backprojection) or zeros [default: noise]"),
+    (
+        "start",
+        "START",
+        "Starting point: noise, fbp (the filtered backprojection) or zeros [default: noise for the default method, else \
+         fbp]",
+    ),
     ("seed", "SEED", "Seed of the noise at the start, and later, where there is any [default: 1]"),
     ("window", "WINDOW", "Window of the filtered backprojection: ramp, shepp-logan or hann [default: hann]"),
     ("tv-weight", "WEIGHT", "Weight of total variation [default: from the noise]"),

@@ -79,6 +79,8 @@ impl Benchmark {
             weights: None,
             attenuation_per_unit: 1.0,
             beyond_detector: [0, 0],
+            model_std: 0.0,
+            warnings: Vec::new(),
         };
         Ok(Self { truth, measurement })
     }

@@ -140,8 +140,8 @@ impl<'a> Scanner<'a> {
                 self.set_direction(level, -1.0);
                 Answer::Ready
             }
-            Request::Solve { damping, iterations } => {
-                let system = System { damping, iterations, n_rays: self.measured.len() };
+            Request::Solve { damping, effort } => {
+                let system = System { damping, effort, n_rays: self.measured.len() };
                 let Memory { kept, solve, .. } = &mut *self.memory;
                 let solved = ready!(self.solve.poll(system, &mut self.accelerator, solve, &mut kept.direction));
                 self.has.projected = false;
