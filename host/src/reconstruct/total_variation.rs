@@ -14,7 +14,7 @@ pub(super) fn reconstruct(
     settings: &TvSettings,
     observer: Observer<'_>,
 ) -> Result<Reconstruction, ReconstructError> {
-    let weight = settings.tv_weight.unwrap_or(TvSettings::PER_VARIANCE * measurement.noise_std.powi(2));
+    let weight = settings.weight(measurement.noise_std, measurement.geometry.angles_rad.len());
     let max_iterations = settings.tv_iterations as usize;
     let tv = ct::TvSettings { weight, max_iterations, ..ct::TvSettings::default() };
     let mut image = Image::zeros(measurement.geometry.height, measurement.geometry.width);

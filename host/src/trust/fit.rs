@@ -8,8 +8,8 @@ const GOOD: RangeInclusive<f64> = 0.5..=2.0;
 /// Above this, picture and data do not belong together.
 const MOST: f64 = 10.0;
 /// A residual of less than this share of the line integrals is what pixels and bins of finite width leave, however
-/// little noise there is.
-const DISCRETISATION: f64 = 0.01;
+/// little noise there is: 1.2 % of a disc on 64 x 64 of them.
+const DISCRETISATION: f64 = 0.015;
 /// A stated noise above this many times what the sinogram shows is overstated. The estimate is right to a few percent.
 const OVERSTATED: f64 = 1.4;
 
@@ -69,10 +69,12 @@ impl Residual {
     #[must_use]
     pub fn warning(&self, stated: f64, is_sound: bool) -> Option<String> {
         let (chi, percent) = (self.chi_squared(), 100.0 * self.relative());
-        let left = format!(
-            "the picture leaves {percent:.1} % of the line integrals unexplained, chi squared {chi:.3} a ray where the \
-             noise alone leaves 1"
-        );
+        let against = if chi.is_finite() {
+            format!("chi squared {chi:.3} a ray where the noise alone leaves 1")
+        } else {
+            "and the data have no noise that could".to_owned()
+        };
+        let left = format!("the picture leaves {percent:.1} % of the line integrals unexplained, {against}");
         match self.misfit() {
             Misfit::None => None,
             Misfit::Overfitted if stated > OVERSTATED => Some(format!(
