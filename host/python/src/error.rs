@@ -20,9 +20,10 @@ pub fn value_error(error: impl Error) -> PyErr {
 /// A `RuntimeError` where a device or a run failed, a `ValueError` where what was given makes no sense.
 pub fn run_error(error: ReconstructError) -> PyErr {
     match error {
-        ReconstructError::Device(_) | ReconstructError::Slices(_) | ReconstructError::Broke { .. } => {
-            PyRuntimeError::new_err(words(&error))
-        }
+        ReconstructError::Device(_)
+        | ReconstructError::Cpu(_)
+        | ReconstructError::Cuda(_)
+        | ReconstructError::Broke { .. } => PyRuntimeError::new_err(words(&error)),
         given => value_error(given),
     }
 }

@@ -43,7 +43,7 @@ impl<'a> Batch<'a> {
 impl Prior {
     /// A forward pass over all images.
     fn forward(&self, images: &Floats<'_>, batch: &Batch<'_>, t: f64) -> PyResult<Network> {
-        let network = Network::new(self.0.weights(), batch.height, batch.width, batch.count.max(1));
+        let network = Network::new(&self.0, batch.height, batch.width, batch.count.max(1));
         let mut network = network.map_err(value_error)?;
         let times = vec![t as f32; batch.count];
         network.forward(0..batch.count, &in_rows(images), &times);

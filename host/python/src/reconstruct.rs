@@ -6,15 +6,16 @@ use crate::result::Reconstruction;
 use crate::scan::Scan;
 use crate::settings::settings;
 use gradus::backend::{DeviceChoice, Precision};
-use gradus::prior::Prior as InnerPrior;
-use gradus::reconstruct::{Measurement, PlacedPrior, Progress, reconstruct as reconstructed};
+use gradus::image::Image;
+use gradus::prior::{Prior as InnerPrior, Unit, suiting};
+use gradus::reconstruct::{
+    Measurement, PlacedPrior, Progress, Settings, cut_to, in_field, reconstruct as reconstructed,
+};
+use gradus::trust::Field;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::ops::ControlFlow;
-
-/// The prior of a scan that says none.
-const USUAL_PRIOR: &str = "ct";
 
 /// A prior, or the name of one.
 #[derive(FromPyObject)]
@@ -31,7 +32,7 @@ impl Named {
         let name = match this {
             Some(Self::Prior(prior)) => return Ok(prior.get().0.clone()),
             Some(Self::Name(name)) => name,
-            None => scan.0.prior.clone().unwrap_or_else(|| USUAL_PRIOR.to_owned()),
+            None => scan.0.prior.clone().unwrap_or_else(|| suiting(Unit::Hounsfield).name.to_owned()),
         };
         InnerPrior::named(&name).map_err(value_error)
     }
@@ -76,7 +77,7 @@ pub fn reconstruct(
     given: &Bound<'_, PyDict>,
 ) -> PyResult<Reconstruction> {
     let scan = scan.get();
-    let mut settings = settings(method, Some(given))?;
+    let settings = settings(method, Some(given))?;
     let device: DeviceChoice = device.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
     let prior = match settings.method().is_learned() {
         true => Some(Named::prior(prior, scan)?),
@@ -85,20 +86,41 @@ pub fn reconstruct(
         }
         false => None,
     };
-    if let Some(prior) = &prior {
-        settings = settings.with_prior(prior);
-    }
     let mut watch = Watch { progress, raised: None };
-    let result = py.detach(|| {
-        let measurement = Measurement::new(&scan.0).map_err(run_error)?;
-        let placed = prior.as_ref().map(|prior| PlacedPrior::open(prior, device, Precision::Full));
-        let placed = placed.transpose().map_err(value_error)?;
-        let mut observe = |progress: Progress<'_>| watch.look(&progress);
-        let result = reconstructed(&measurement, &settings, placed.as_ref(), &mut observe).map_err(run_error)?;
-        Ok(Reconstruction { result, measurement, warnings: scan.0.warnings.clone() })
-    });
+    let result = py.detach(|| run(scan, settings, prior.as_ref(), device, &mut watch));
     match watch.raised {
         Some(raised) => Err(raised),
         None => result,
     }
+}
+
+/// The run, as the command line makes it.
+fn run(
+    scan: &Scan,
+    settings: Settings,
+    prior: Option<&InnerPrior>,
+    device: DeviceChoice,
+    watch: &mut Watch,
+) -> PyResult<Reconstruction> {
+    let scan = &scan.0;
+    let field = Field::of(&scan.geometry, &scan.sinogram, scan.photons).map_err(value_error)?;
+    let whole = in_field(scan, &field);
+    let measurement = match prior {
+        Some(prior) => Measurement::suiting(&whole, prior),
+        None => Measurement::new(&whole),
+    };
+    let measurement = measurement.map_err(run_error)?.within(&field);
+    let settings = match prior {
+        Some(prior) => settings.suiting(prior, &measurement),
+        None => settings,
+    };
+    let open = |prior| PlacedPrior::open_for(&measurement.geometry, prior, device, Precision::Full);
+    let placed = prior.map(open).transpose().map_err(value_error)?;
+    let mut observe = |progress: Progress<'_>| watch.look(&progress);
+    let mut result = reconstructed(&measurement, &settings, placed.as_ref(), &mut observe).map_err(run_error)?;
+    let cut = |image: &Image| cut_to(image, scan.geometry.height, scan.geometry.width);
+    (result.image, result.deviation) = (cut(&result.image), result.deviation.as_ref().map(cut));
+    let assumed = scan.warnings.iter().cloned().chain(field.warnings());
+    let warnings = assumed.chain(measurement.warnings.iter().cloned()).collect();
+    Ok(Reconstruction { result, measurement, warnings })
 }

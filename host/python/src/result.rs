@@ -5,6 +5,7 @@ use crate::error::value_error;
 use gradus::image::{GreyWindow, Image};
 use gradus::reconstruct::{Measurement, Reconstruction as Inner, TraceRow};
 use gradus::report::{Picture, picture_strip};
+use gradus::trust::Residual;
 use gradus_core::Outcome;
 use numpy::{PyArray2, ToPyArray};
 use pyo3::prelude::*;
@@ -84,10 +85,24 @@ impl Reconstruction {
         self.result.device.to_string()
     }
 
-    /// What a reader must know: assumptions made in reading, and why a device was not used.
+    /// What a reader must know: assumptions, what the data do not hold or the image does not explain, and why a device
+    /// was not used.
     #[getter]
     fn warnings(&self) -> Vec<String> {
-        self.warnings.iter().chain(&self.result.warning).cloned().collect()
+        let fit = self.result.residual.as_ref().and_then(|residual| residual.warning(1.0, false));
+        self.warnings.iter().chain(&self.result.warning).cloned().chain(fit).collect()
+    }
+
+    /// Mean over the rays of (A x - y)^2 over the variance of each: 1 where as much is left as the noise.
+    #[getter]
+    fn chi_squared(&self) -> Option<f64> {
+        self.result.residual.as_ref().map(Residual::chi_squared)
+    }
+
+    /// A x - y in standard deviations of the noise, [views, bins].
+    #[getter]
+    fn residual<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray2<f32>>>> {
+        self.result.residual.as_ref().map(|residual| image_array(py, &residual.image)).transpose()
     }
 
     /// Every iteration, a column an entry, by the names of trace.csv.

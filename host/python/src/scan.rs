@@ -135,9 +135,11 @@ pub fn read_scan(py: Python<'_>, path: PathBuf) -> PyResult<Scan> {
 /// Simulates a scan of an image [rows, columns] in the prior's units (0 to 1), pixels of side pixel_mm.
 ///
 /// noise: standard deviation of Gaussian noise over the mean of the line integrals; photons in its place gives Poisson
-/// noise. The same seed gives the same bits everywhere.
+/// noise. parts: parts that each side of a pixel, and each bin, is divided into, so that the scan is not made by the very
+/// operator that reconstructs it. The same seed gives the same bits everywhere.
 #[pyfunction]
-#[pyo3(signature = (image, *, pixel_mm = 1.0, angles = 60, noise = 0.1, photons = None, seed = 1, prior = None))]
+#[pyo3(signature = (image, *, pixel_mm = 1.0, angles = 60, noise = 0.1, photons = None, seed = 1, parts = 1,
+                    prior = None))]
 #[expect(clippy::too_many_arguments, reason = "Python calls it by keywords")]
 pub fn simulate(
     py: Python<'_>,
@@ -147,10 +149,11 @@ pub fn simulate(
     noise: f64,
     photons: Option<f64>,
     seed: u64,
+    parts: usize,
     prior: Option<String>,
 ) -> PyResult<Scan> {
     let image = crate::arrays::image(&image, "the image")?;
-    let simulation = Simulation { angles, noise, photons, seed };
+    let simulation = Simulation { angles, noise, photons, seed, parts, ..Simulation::default() };
     let scan = py.detach(|| simulated(&image, pixel_mm, &simulation)).map_err(value_error)?;
     Ok(Scan(Inner { prior, ..scan }))
 }

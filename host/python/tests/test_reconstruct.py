@@ -37,6 +37,16 @@ def test_the_prior_beats_filtered_backprojection(scan):
     assert learned._repr_png_().startswith(b"\x89PNG")
 
 
+def test_results_are_held_against_their_data(scan):
+    good = gradus.reconstruct(scan)
+    assert 0.5 < good.chi_squared < 2 and good.warnings == []
+    assert np.isclose(np.mean(good.residual.astype(float) ** 2), good.chi_squared, rtol=1e-3)
+    turned = gradus.Geometry.parallel((64, 64), scan.geometry.angles_rad[::-1])
+    stated = {"noise_std": scan.noise_std, "attenuation_per_unit_per_mm": scan.attenuation_per_unit_per_mm}
+    wrong = gradus.reconstruct(scan.sinogram * np.linspace(0.5, 1.5, 30)[:, None], turned, prior="ellipses", **stated)
+    assert wrong.chi_squared > 2 and any("chi squared" in warning for warning in wrong.warnings)
+
+
 def test_averages_leave_a_deviation(scan):
     result = gradus.reconstruct(scan, average=2, seed=5)
     assert result.deviation.shape == result.image.shape and result.deviation.max() > 0

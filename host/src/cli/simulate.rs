@@ -49,6 +49,11 @@ impl SimulationArguments {
     pub fn given(&self) -> Option<&'static str> {
         let flags = [
             ("--angles", self.angles.is_some()),
+            ("--arc-deg", self.arc_deg.is_some()),
+            ("--source-to-axis-mm", self.source_to_axis_mm.is_some()),
+            ("--source-to-detector-mm", self.source_to_detector_mm.is_some()),
+            ("--detector", self.detector.is_some()),
+            ("--parts", self.parts.is_some()),
             ("--noise", self.noise.is_some()),
             ("--photons", self.photons.is_some()),
             ("--noise-seed", self.noise_seed.is_some()),
