@@ -97,7 +97,8 @@ impl RunConfig {
         self.with_paths(|path| std::path::absolute(path).map_or(path.to_owned(), |path| relative(&path, folder)))
     }
 
-    /// The same run with other paths in place of those that are relative. Names of samples and embedded priors are none.
+    /// The same run with other paths in place of those that are relative. Names of samples and embedded priors are
+    /// none.
     fn with_paths(mut self, replace: impl Fn(&Path) -> PathBuf) -> Self {
         let replace = |path: &Path| if path.is_relative() { replace(path) } else { path.to_owned() };
         let in_text = |text: &mut String| {

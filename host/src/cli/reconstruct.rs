@@ -87,15 +87,15 @@ fn read_truth(path: &Path, unit: Unit, geometry: &Geometry) -> Result<Image, Fai
     Ok(truth)
 }
 
+fn measured(scan: &Scan, prior: Option<&Prior>) -> Result<Measurement, Failure> {
+    memory::check("this scan", memory::of_scan(&scan.geometry), "take a coarser image").into_diagnostic()?;
+    prior.map_or_else(|| Measurement::new(scan), |prior| Measurement::suiting(scan, prior)).into_diagnostic()
+}
+
 fn compute(mut run: RunConfig, mut problem: Problem, field: Field, terminal: &Terminal) -> Result<Finished, Failure> {
     let scan = in_field(&problem.scan, &field);
-    memory::check("this scan", memory::of_scan(&scan.geometry), "take a coarser image").into_diagnostic()?;
     let prior = prior(&mut run, &scan)?;
-    let measurement = match &prior {
-        Some(prior) => Measurement::suiting(&scan, prior),
-        None => Measurement::new(&scan),
-    };
-    let measurement = measurement.into_diagnostic()?.within(&field);
+    let measurement = measured(&scan, prior.as_ref())?.within(&field);
     if let Some(prior) = &prior {
         run.reconstruction = run.reconstruction.clone().suiting(prior, &measurement);
     }

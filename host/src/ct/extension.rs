@@ -7,7 +7,8 @@ const END: usize = 6;
 
 /// A round object on the axis, as the last bins at an end of a view see it.
 ///
-/// **Equation.** y^2 = c (R^2 - s^2), s and R in bins from the axis: the line through y^2 over s^2 at the last six bins.
+/// **Equation.** y^2 = c (R^2 - s^2), s and R in bins from the axis: the line through y^2 over s^2 at the last six
+/// bins.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cylinder {
     /// c.
@@ -70,8 +71,8 @@ pub fn extended_geometry(geometry: &Geometry, bins: [usize; 2]) -> Geometry {
     }
 }
 
-/// The sinogram on that detector, each view continued as by a cylinder that fits its ends (Hsieh et al. 2004, Med. Phys.
-/// 31, 2385).
+/// The sinogram on that detector, each view continued as by a cylinder that fits its ends (Hsieh et al. 2004, Med.
+/// Phys. 31, 2385).
 #[must_use]
 pub fn extended_sinogram(geometry: &Geometry, sinogram: &[f32], bins: [usize; 2]) -> Vec<f32> {
     let continued = |view: &[f32], is_upper: bool| -> Vec<f32> {

@@ -80,8 +80,8 @@ impl FilteredBackprojector {
     /// [`GeometryError`] when the geometry makes no sense.
     pub fn new(geometry: Geometry, window: Window) -> Result<Self, GeometryError> {
         geometry.validate()?;
-        // Of a displaced detector, views from the other side see lines past its near end, and what the ramp leaves there
-        // of its own view belongs to them.
+        // Of a displaced detector, views from the other side see lines past its near end, and what the ramp leaves
+        // there of its own view belongs to them.
         let added = missing_bins(&geometry);
         let whole = extended_geometry(&geometry, added);
         let views = match &whole.beam {

@@ -87,8 +87,8 @@ pub struct TvOutcome {
 ///
 /// **Equation.** min over x (x >= 0 if asked for) of 1/2 |W^(1/2) (A x - y)|^2 + weight sum_pixels |(grad x)_pixel|,
 /// with grad the forward differences to the right and downwards, 0 across the border, in image units per pixel, and W
-/// the rays' weights, 1 if none are given. Solved by the primal-dual iteration (Chambolle and Pock 2011, J. Math. Imaging
-/// Vis. 40, 120, Algorithm 1) on K = (A, grad):
+/// the rays' weights, 1 if none are given. Solved by the primal-dual iteration (Chambolle and Pock 2011, J. Math.
+/// Imaging Vis. 40, 120, Algorithm 1) on K = (A, grad):
 ///
 /// ```text
 /// q <- (q + s_A (A xbar - y)) / (1 + s_A W^-1)

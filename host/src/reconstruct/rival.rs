@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 
 /// Iterations of total variation that tell whether it explains the data.
 const TV_ITERATIONS: u32 = 100;
-/// Filtered backprojection minimises no misfit: its window and its sum over views leave this share of the line integrals
-/// of any scan.
+/// Filtered backprojection minimises no misfit: its window and its sum over views leave this share of the line
+/// integrals of any scan.
 const LEFT_BY_FBP: f64 = 0.03;
 
 /// A method that explains the data better, and what it leaves.

@@ -57,9 +57,9 @@ impl Field {
         if self.beyond_detector != [0, 0] {
             let treated = grid.as_ref().map_or_else(String::new, |grid| format!(", on a grid of {grid}"));
             warnings.push(format!(
-                "the object reaches beyond the detector, whose end bins are far from 0: it is continued there{treated}, \
-                 and values may be off by a constant that no data determine. If the object is all within the detector, \
-                 free rays are not at 0: look at photons and flat field"
+                "the object reaches beyond the detector, whose end bins are far from 0: it is continued there\
+                 {treated}, and values may be off by a constant that no data determine. If the object is all within \
+                 the detector, free rays are not at 0: look at photons and flat field"
             ));
         } else if let Some(grid) = &grid {
             warnings.push(format!(

@@ -78,8 +78,8 @@ impl Residual {
         match self.misfit() {
             Misfit::None => None,
             Misfit::Overfitted if stated > OVERSTATED => Some(format!(
-                "chi squared is {chi:.3} a ray where the noise leaves 1: the noise is stated {stated:.1} times as large \
-                 as the sinogram shows it, and the picture is smoother than it need be"
+                "chi squared is {chi:.3} a ray where the noise leaves 1: the noise is stated {stated:.1} times as \
+                 large as the sinogram shows it, and the picture is smoother than it need be"
             )),
             Misfit::Overfitted => None,
             Misfit::Doubtful | Misfit::Hopeless if is_sound => Some(left),

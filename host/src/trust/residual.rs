@@ -6,8 +6,8 @@ use crate::image::Image;
 
 /// What an image leaves unexplained.
 ///
-/// **Equation.** `r_i = (A x - y)_i / sigma_i`, with `sigma_i` the standard deviation of the noise of ray i. For the true
-/// image it is the noise alone, so that the mean of `r^2` (chi squared a ray) is 1.
+/// **Equation.** `r_i = (A x - y)_i / sigma_i`, with `sigma_i` the standard deviation of the noise of ray i. For the
+/// true image it is the noise alone, so that the mean of `r^2` (chi squared a ray) is 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Residual {
     /// `r`, one row a view, without unit; infinite where data without noise are not met.

@@ -64,7 +64,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// The same with images of the scan's size, where a larger one had to be made. The residual stays that of all of it.
+    /// The same with images of the scan's size, where a larger one had to be made. The residual stays that of all of
+    /// it.
     pub fn cut(mut self) -> Self {
         let (height, width) = (self.problem.scan.geometry.height, self.problem.scan.geometry.width);
         let cut = |image: &Image| cut_to(image, height, width);
