@@ -124,7 +124,7 @@ fn what_does_nothing_is_refused() {
         (vec!["convert", &h5, "--turn-deg", "180", "-o", "a.npz"], "the file says its angles"),
         (vec!["convert", &mat, "--bin-width-mm", "2", "-o", "a.npz"], "needs no bin_width_mm"),
         (vec!["convert", &h5, "--row", "7", "-o", "a.npz"], "row is 7"),
-        (vec!["convert", &h5, "--rings=1", "-o", "a.npz"], "from 3 bins to the detector's 40"),
+        (vec!["convert", &h5, "--row", "1", "--rings=1", "-o", "a.npz"], "from 3 bins to the detector's 40"),
         (vec!["convert", &h5, "--hardening", "-1", "-o", "a.npz"], "the first positive"),
         (vec!["convert", &h5, "--detector-offset-mm", "left", "-o", "a.npz"], "or `auto`"),
         (vec!["convert", "ellipses:1", "-o", "a.npz"], "neither a raw measurement nor a scan"),

@@ -39,27 +39,15 @@ impl Counts {
     /// A photon's count is told by the flats: their variance over their mean, the drift of the beam taken out. Bins that
     /// are dead or hot get the values between their neighbours'.
     pub(super) fn integrals(mut self) -> Result<Integrals, ScanProblem> {
+        self.check()?;
         let n = self.n_bins;
-        let shape = |field, values: &Vec<f32>| {
-            let expected = format!("rows of {n} bins, at least one");
-            ScanProblem::Shape { field, found: vec![values.len()], expected }
-        };
-        if n == 0 || self.views.is_empty() || !self.views.len().is_multiple_of(n) || self.views.len() > PIXELS {
-            return Err(shape("data", &self.views));
-        }
-        if self.flats.is_empty() || !self.flats.len().is_multiple_of(n) {
-            return Err(shape("flats", &self.flats));
-        }
-        if !self.darks.len().is_multiple_of(n) {
-            return Err(shape("darks", &self.darks));
-        }
         let dark = mean_row(n, &self.darks);
         let open: Vec<f64> = mean_row(n, &self.flats).iter().zip(&dark).map(|(flat, dark)| flat - dark).collect();
         let bad = self.bad_bins(&open, &dark);
         if bad.iter().all(|bad| *bad) {
             return Err(ScanProblem::Value {
                 field: "flats",
-                value: "no beam".into(),
+                value: "no beam, or views without any change".into(),
                 rule: "brighter than the darks",
             });
         }
@@ -74,19 +62,25 @@ impl Counts {
             }
             bridge(view, &bad);
         }
-        let mut warnings = Vec::new();
-        if n_dark > 0 {
-            warnings.push(format!("{n_dark} rays counted less than half a photon: half a photon is assumed"));
-        }
-        let n_bad = bad.iter().filter(|bad| **bad).count();
-        if n_bad > 0 {
-            let bins: Vec<String> = (0..n).filter(|&k| bad[k]).take(8).map(|k| k.to_string()).collect();
-            let more = if n_bad > bins.len() { ", ..." } else { "" };
-            warnings.push(format!("{n_bad} dead or hot bins get their neighbours' values: {}{more}", bins.join(", ")));
-        }
+        let none = (n_dark > 0).then(|| format!("{n_dark} rays counted less than half a photon: this much is assumed"));
+        let warnings = none.into_iter().chain(named(&bad)).collect();
         let good = |values: &[f64]| median((0..n).filter(|&k| !bad[k]).map(|k| values[k]).collect());
         let photons = per_photon.map(|per_photon| good(&open) / per_photon);
         Ok(Integrals { sinogram: self.views, photons, warnings })
+    }
+
+    /// Whole rows of everything, and some views and flats.
+    fn check(&self) -> Result<(), ScanProblem> {
+        let n = self.n_bins;
+        let is_whole = |values: &[f32]| n > 0 && values.len().is_multiple_of(n) && values.len() <= PIXELS;
+        let fields = [("data", &self.views, 1), ("flats", &self.flats, 1), ("darks", &self.darks, 0)];
+        match fields.into_iter().find(|(_, values, least)| !is_whole(values) || values.len() < *least) {
+            Some((field, values, _)) => {
+                let expected = format!("whole rows of {n} bins");
+                Err(ScanProblem::Shape { field, found: vec![values.len()], expected })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Bins that answer to nothing, or without a beam.
@@ -115,6 +109,16 @@ impl Counts {
         let per_photon = (flats.variance(true) - noise) / sum;
         (per_photon.is_finite() && per_photon > 0.0).then_some(per_photon)
     }
+}
+
+/// A sentence that names bad bins, if there are any.
+fn named(bad: &[bool]) -> Option<String> {
+    const MOST: usize = 8;
+    let bins: Vec<String> = (0..bad.len()).filter(|&k| bad[k]).map(|k| k.to_string()).collect();
+    let more = if bins.len() > MOST { ", ..." } else { "" };
+    let first = bins[..bins.len().min(MOST)].join(", ");
+    let n_bad = bins.len();
+    (n_bad > 0).then(|| format!("{n_bad} dead or hot bins get their neighbours' values: {first}{more}"))
 }
 
 /// Rows of good bins.

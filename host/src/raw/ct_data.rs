@@ -30,13 +30,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Scan, ScanError> {
 
 /// The scan that the variables of a file make.
 pub(super) fn scan(file: &Value) -> Result<Scan, ScanProblem> {
-    let is_data = |value: &Value| value.field("sinogram").or(value.field("parameters")).is_some();
-    let Some((name, data)) =
-        file.names().into_iter().filter_map(|name| Some((name, file.field(name)?))).find(|(_, value)| is_data(value))
-    else {
-        let found = file.names().into_iter().map(str::to_owned).collect();
-        return Err(ScanProblem::MissingFields { needed: vec!["a struct with sinogram and parameters"], found });
-    };
+    let (name, data) = data(file)?;
     let parameters = Parameters(field(data, "parameters")?);
     let Some(mut sinogram) = field(data, "sinogram")?.array().and_then(Array::image) else {
         let found = data.field("sinogram").and_then(Value::array).map(|array| array.shape.clone()).unwrap_or_default();
@@ -75,6 +69,17 @@ pub(super) fn scan(file: &Value) -> Result<Scan, ScanProblem> {
     };
     scan.validate()?;
     Ok(scan)
+}
+
+/// Name and value of the first variable that holds such data.
+fn data(file: &Value) -> Result<(&str, &Value), ScanProblem> {
+    let is_data = |value: &Value| value.field("sinogram").or(value.field("parameters")).is_some();
+    let names = file.names();
+    let mut variables = names.iter().filter_map(|name| Some((*name, file.field(name)?)));
+    variables.find(|(_, value)| is_data(value)).ok_or_else(|| ScanProblem::MissingFields {
+        needed: vec!["a struct with sinogram and parameters"],
+        found: names.iter().map(ToString::to_string).collect(),
+    })
 }
 
 fn field<'a>(value: &'a Value, name: &'static str) -> Result<&'a Value, ScanProblem> {
@@ -128,7 +133,7 @@ mod tests {
     use super::super::matlab::tests::{chars, doubles, file, packed, structure};
     use super::*;
 
-    fn data(name: &str, angles: &[f64]) -> Value {
+    fn ct_data(name: &str, angles: &[f64]) -> Value {
         let n_views = angles.len() as u32;
         let parameters = structure(
             "",
@@ -147,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_scan_is_made_of_the_struct() {
-        let scan = scan(&data("CtData", &[30.0, 90.0, 150.0])).unwrap();
+        let scan = scan(&ct_data("CtData", &[30.0, 90.0, 150.0])).unwrap();
         let g = &scan.geometry;
         assert_eq!((g.height, g.width, g.n_bins, g.bin_width_mm), (4, 4, 4, 0.3));
         assert!((g.pixel_mm - 0.2).abs() < 1e-15);
@@ -158,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_view_that_comes_again_is_left_out() {
-        let scan = scan(&data("CtDataFull", &[0.0, 120.0, 240.0, 360.0])).unwrap();
+        let scan = scan(&ct_data("CtDataFull", &[0.0, 120.0, 240.0, 360.0])).unwrap();
         assert_eq!((scan.geometry.angles_rad.len(), scan.sinogram.len(), scan.geometry.height), (3, 12, 512));
         assert!(scan.warnings.iter().any(|warning| warning.contains("left out")));
     }

@@ -20,23 +20,8 @@ pub(super) fn read(file: &Hdf5, options: &RawOptions) -> Result<Scan, ScanProble
     options.refuse("turn_deg", "the file says its angles")?;
     let stack = Stack::new("exchange/data", &data)?;
     let row = options.row_of(stack.n_rows)?;
-    let mut angles_rad = theta.values().map_err(damaged)?;
-    let is_radians = theta.attribute("units").is_some_and(|unit| unit.starts_with("rad"));
-    if !is_radians {
-        angles_rad.iter_mut().for_each(|angle| *angle = angle.to_radians());
-    }
-    if angles_rad.len() != stack.n_frames {
-        let expected = format!("an angle for each of the {} views", stack.n_frames);
-        return Err(ScanProblem::Shape { field: "exchange/theta", found: theta.shape.clone(), expected });
-    }
-    let same = |field, numbers: &Numbers| {
-        let frames = Stack::new(field, numbers)?;
-        if (frames.n_rows, frames.n_bins) != (stack.n_rows, stack.n_bins) {
-            let expected = format!("frames of {} rows and {} bins", stack.n_rows, stack.n_bins);
-            return Err(ScanProblem::Shape { field, found: numbers.shape.clone(), expected });
-        }
-        frames.row(row)
-    };
+    let (angles_rad, unit) = angles(&theta, stack.n_frames)?;
+    let same = |field, numbers: &Numbers| stack.like(field, numbers)?.row(row);
     let darks = file.numbers("exchange/data_dark");
     let counts = Counts {
         n_bins: stack.n_bins,
@@ -45,15 +30,27 @@ pub(super) fn read(file: &Hdf5, options: &RawOptions) -> Result<Scan, ScanProble
         darks: darks.as_ref().map_or(Ok(Vec::new()), |darks| same("exchange/data_dark", darks))?,
     };
     let mut scan = counts::scan(angles_rad, stack.n_bins, options.bin_width_mm(), counts.integrals()?)?;
-    let said = |warning: String| Some(warning);
     let assumed = [
-        said(format!("DXchange: row {row} of {} is taken (--row)", stack.n_rows)),
-        said(format!("exchange/theta is taken to be in {}", if is_radians { "radians" } else { "degrees" })),
+        Some(format!("DXchange: row {row} of {} is taken (--row)", stack.n_rows)),
+        Some(format!("exchange/theta is taken to be in {unit}")),
         darks.is_none().then(|| "exchange/data_dark is missing: no dark current is assumed".to_owned()),
         options.assumed_bin_width(),
     ];
     scan.warnings.splice(0..0, assumed.into_iter().flatten());
     Ok(scan)
+}
+
+/// An angle for each view in radians, and the unit that they were taken to have.
+fn angles(theta: &Numbers, n_views: usize) -> Result<(Vec<f64>, &'static str), ScanProblem> {
+    let angles = theta.values().map_err(damaged)?;
+    if angles.len() != n_views {
+        let expected = format!("an angle for each of the {n_views} views");
+        return Err(ScanProblem::Shape { field: "exchange/theta", found: theta.shape.clone(), expected });
+    }
+    if theta.attribute("units").is_some_and(|unit| unit.starts_with("rad")) {
+        return Ok((angles, "radians"));
+    }
+    Ok((angles.into_iter().map(f64::to_radians).collect(), "degrees"))
 }
 
 /// Frames of rows of bins.
@@ -71,6 +68,16 @@ impl<'a> Stack<'a> {
             return Err(ScanProblem::Shape { field, found: numbers.shape.clone(), expected });
         };
         Ok(Self { numbers, n_frames, n_rows, n_bins })
+    }
+
+    /// Other frames of the same detector.
+    fn like<'b>(&self, field: &'static str, numbers: &'b Numbers) -> Result<Stack<'b>, ScanProblem> {
+        let frames = Stack::new(field, numbers)?;
+        if (frames.n_rows, frames.n_bins) == (self.n_rows, self.n_bins) {
+            return Ok(frames);
+        }
+        let expected = format!("frames of {} rows and {} bins", self.n_rows, self.n_bins);
+        Err(ScanProblem::Shape { field, found: numbers.shape.clone(), expected })
     }
 
     /// One row of every frame.

@@ -5,7 +5,6 @@
 use crate::data::file_error::Cause;
 use crate::read::open;
 use hdf5_pure::{Dataset, File, Group};
-use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
@@ -30,13 +29,10 @@ pub(super) struct Hdf5 {
 
 impl Hdf5 {
     pub(super) fn open(path: &Path) -> Result<Self, Cause> {
-        let mut file = open(path)?;
-        let length = file.metadata()?.len();
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(usize::try_from(length)?)?;
-        file.read_to_end(&mut bytes)?;
+        let length = open(path)?.metadata()?.len();
         let most = length.saturating_mul(UNPACKED_TIMES).saturating_add(UNPACKED);
-        Ok(Self { file: File::from_bytes(bytes)?, most })
+        // Of a whole series one row is wanted, so that the file stays where it is.
+        Ok(Self { file: File::open_streaming(path)?, most })
     }
 
     /// The array at this path, if there is one.
