@@ -91,8 +91,8 @@ pub fn reconstruct(
     let mut watch = Watch { progress, raised: None };
     let result = py.detach(|| {
         let measurement = Measurement::new(&scan.0).map_err(run_error)?;
-        let placed = prior.as_ref().map(|prior| PlacedPrior::open(prior, device, Precision::Full));
-        let placed = placed.transpose().map_err(value_error)?;
+        let open = |prior| PlacedPrior::open_for(&measurement.geometry, prior, device, Precision::Full);
+        let placed = prior.as_ref().map(open).transpose().map_err(value_error)?;
         let mut observe = |progress: Progress<'_>| watch.look(&progress);
         let result = reconstructed(&measurement, &settings, placed.as_ref(), &mut observe).map_err(run_error)?;
         Ok(Reconstruction { result, measurement, warnings: scan.0.warnings.clone() })

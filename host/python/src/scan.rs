@@ -150,7 +150,7 @@ pub fn simulate(
     prior: Option<String>,
 ) -> PyResult<Scan> {
     let image = crate::arrays::image(&image, "the image")?;
-    let simulation = Simulation { angles, noise, photons, seed };
+    let simulation = Simulation { angles, noise, photons, seed, ..Simulation::default() };
     let scan = py.detach(|| simulated(&image, pixel_mm, &simulation)).map_err(value_error)?;
     Ok(Scan(Inner { prior, ..scan }))
 }
