@@ -10,7 +10,7 @@ use crate::limits::COUNT;
 use crate::memory::{self, TooLittleMemory};
 use serde::{Deserialize, Serialize};
 
-/// How an image is scanned.
+/// The scan of an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Simulation {

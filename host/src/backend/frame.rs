@@ -10,7 +10,7 @@ pub(crate) struct Frame {
     /// Row of the image that each row of the larger one shows, and the same of columns.
     rows: Vec<usize>,
     cols: Vec<usize>,
-    /// Where the image lies.
+    /// The place of the image's first pixel, and the image's sides.
     top: usize,
     left: usize,
     height: usize,
@@ -97,7 +97,7 @@ impl Frame {
     }
 }
 
-/// What each place of the larger side shows of a side of `n` pixels, and where that begins.
+/// The pixel that each place of the larger side shows of a side of `n` pixels, and the place of the first one.
 fn places(n: usize, multiple: usize) -> (Vec<usize>, usize) {
     let outer = n.next_multiple_of(multiple);
     let begin = (outer - n) / 2;

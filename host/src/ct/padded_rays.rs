@@ -9,7 +9,7 @@ use std::array::from_fn;
 /// Pixels of a block on either side of its middle.
 pub(super) const HALF: f64 = LANES as f64 / 2.0;
 
-/// How far the second order in [`Seen`] is from the truth over a block.
+/// The distance of the second order in [`Seen`] from the truth over a block.
 ///
 /// With r pixels from the source to the circle around the image, what a pixel covers on the detector grows by at most
 /// (1 - (HALF + 1) / r)^-2 <= 1 + 22 / r from the middle of a block to a pixel's width beyond its ends, for r >= 64,
@@ -18,7 +18,7 @@ pub(super) const HALF: f64 = LANES as f64 / 2.0;
 pub(super) struct Margins {
     growth: f64,
     remainder: f64,
-    /// Whether the source is far enough for windows.
+    /// The source is far enough for windows.
     far: bool,
 }
 
@@ -28,13 +28,13 @@ impl Margins {
         Self { growth: 1.0 + 22.0 / distance, remainder: (HALF / distance).powi(2) * HALF, far: distance >= 64.0 }
     }
 
-    /// How many bins from the one that sees a pixel a ray may be that is near it.
+    /// The bins from the one that sees a pixel to the farthest ray that may be near it.
     #[inline(always)]
     fn reach(&self, per_pixel: f64) -> f64 {
         per_pixel.abs() * (self.growth + self.remainder) + 1e-3
     }
 
-    /// Whether a window holds the rays near `half` pixels on either side of its middle.
+    /// True if a window holds the rays near `half` pixels on either side of its middle.
     #[inline(always)]
     pub(super) fn fits(&self, per_pixel: f64, half: f64) -> bool {
         let around = per_pixel.abs() * (half * self.growth) + self.reach(per_pixel);
@@ -100,9 +100,9 @@ impl PaddedRays<'_> {
     }
 }
 
-/// What is seen at some pixels, as a window of rays needs it.
+/// The sight of some pixels, as a window of rays needs it.
 struct Near {
-    /// Where the window begins in padded values.
+    /// The window's begin in padded values.
     start: [i32; PLACES],
     fraction: [f32; PLACES],
     away: [f32; PLACES],

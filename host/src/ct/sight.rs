@@ -42,7 +42,7 @@ pub(super) struct Seen {
     pub(super) bin: [f64; PLACES],
     pub(super) per_pixel: [f64; PLACES],
     pub(super) bend: [f64; PLACES],
-    /// How far the pixels are from the source: along the ray through the axis for a flat detector, straight for a
+    /// The distances of the pixels from the source: along the ray through the axis for a flat detector, straight for a
     /// curved one.
     pub(super) away: [f64; PLACES],
 }
@@ -139,7 +139,7 @@ impl Sight {
 }
 
 impl Walk<'_> {
-    /// What is seen here and, each `pixels` further on, at the next places; the walk goes on behind them.
+    /// Looks from here and, each `pixels` further on, from the next places; the walk goes on behind them.
     ///
     /// **Equation.** With t = across and d = depth, and derivatives along the line t', d':
     ///

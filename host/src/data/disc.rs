@@ -46,14 +46,14 @@ pub fn disc(seed: u64, size: usize) -> Image {
 struct Disc {
     centre: Point,
     radius: f64,
-    /// What lies this far inside of the edge at least.
+    /// Material between the edge and the holes at least.
     rim: f64,
     holes: Holes,
 }
 
 enum Holes {
     Shapes(Vec<Polygon>),
-    Waves(Waves),
+    Waves(Box<Waves>),
 }
 
 /// Uniform in the logarithm.
@@ -77,7 +77,7 @@ impl Disc {
         let holes = match HOLES.get(kind) {
             _ if is_solid => Holes::Shapes(Vec::new()),
             Some(kind) => Holes::Shapes(pattern.holes(rng, *kind, radius - rim)),
-            None => Holes::Waves(Waves::random(rng, &pattern.inverse)),
+            None => Holes::Waves(Box::new(Waves::random(rng, &pattern.inverse))),
         };
         Self { centre, radius, rim, holes }
     }
@@ -102,7 +102,7 @@ impl Disc {
     }
 }
 
-/// How the holes of an image lie and look.
+/// The places and the looks of an image's holes.
 struct Pattern {
     /// From the pattern's plane, in which nothing is stretched, to that of the image.
     map: [Point; 2],
@@ -123,7 +123,7 @@ struct Pattern {
     spread: f64,
     /// Material between holes.
     wall: f64,
-    /// How round corners are.
+    /// Length that a round corner takes of an edge.
     rounding: f64,
 }
 

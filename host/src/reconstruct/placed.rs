@@ -64,7 +64,7 @@ impl<'a> PlacedPrior<'a> {
     }
 }
 
-/// Why the CUDA backend does not take scans of a geometry, if it does not.
+/// The reason why the CUDA backend does not take scans of a geometry, if it does not.
 fn not_taken(geometry: &Geometry, prior: &Prior) -> Option<String> {
     let (sides, multiple) = ([geometry.height, geometry.width], prior.weights().architecture().size_multiple());
     if geometry.fan().is_some() {

@@ -15,7 +15,8 @@ pub const SWEPT: usize = 2;
 const VIEWS: usize = 60;
 
 /// Flags that the challenge does not read: its settings are fixed.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 15] = [
+    "dm4ct",
     "table",
     "figures",
     "paper",

@@ -1,6 +1,6 @@
 //! From measured line integrals to lengths of ray in the disc's material.
 
-/// What the detector says where a ray meets nothing.
+/// The line integral of a ray that meets nothing.
 const OFFSET: f32 = 0.0145;
 /// Length in mm over the first three powers of the rest.
 const LENGTH_MM: [f32; 3] = [23.960, 0.130, 1.659];

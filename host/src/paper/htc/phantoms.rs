@@ -11,7 +11,7 @@ pub(super) const SIDE: usize = 512;
 /// The files of one phantom.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Phantom {
-    /// What its files' names have in common: `htc2022_01a`.
+    /// The common part of its files' names: `htc2022_01a`.
     pub name: String,
     /// The scan of a whole turn.
     pub full: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! What has been found out so far, in a folder: `evaluation.toml` with the settings, `results.csv` with the rows.
+//! The rows found so far, in a folder: `evaluation.toml` with the settings, `results.csv` with the rows.
 
 use super::{HtcError, Task};
 use crate::data::{make_folder, read_file, write_atomically};

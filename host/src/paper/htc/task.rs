@@ -1,4 +1,4 @@
-//! What is asked about a phantom.
+//! Questions about a phantom.
 
 use super::coarse::{coarse, with_views};
 use super::material::length_mm;

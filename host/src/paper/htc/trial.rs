@@ -9,7 +9,7 @@ use crate::image::Image;
 use crate::reconstruct::{Measurement, Method, Observer, PlacedPrior, Settings, SolvedSettings, reconstruct};
 use std::time::Instant;
 
-/// What is compared.
+/// The methods that are compared.
 pub const METHODS: [Method; 3] = [Method::Fbp, Method::Tv, Method::Solved];
 
 /// The methods with the settings that all phantoms and tasks have in common.
@@ -35,7 +35,7 @@ pub struct Trial {
     measurement: Measurement,
     /// The challenge's segmentation.
     pub segmentation: Image,
-    /// The image from all views, on coarse pixels, for sparse ones.
+    /// The image from all views without a window, on coarse pixels, for sparse ones.
     whole: Option<Image>,
 }
 
@@ -49,7 +49,7 @@ impl Trial {
             Task::Sparse(_) => Task::whole_scan(phantom)?,
             Task::Limited | Task::Arc(_) => None,
         };
-        let of_whole = |scan| Ok::<_, HtcError>(Measurement::new(&scan)?.filtered_backprojection(Window::Hann)?);
+        let of_whole = |scan| Ok::<_, HtcError>(Measurement::new(&scan)?.filtered_backprojection(Window::Ramp)?);
         Ok(Self {
             phantom: phantom.name.clone(),
             task,
