@@ -9,8 +9,8 @@ use gradus::ct::{Geometry, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::prior::Prior;
 use gradus::reconstruct::{
-    GradientLikeSettings, GraduatedSettings, Measurement, PlacedPrior, Reconstruction, Settings, SolvedSettings,
-    reconstruct,
+    DdsSettings, DiffPirSettings, GradientLikeSettings, GraduatedSettings, Measurement, PlacedPrior, Reconstruction,
+    Settings, SolvedSettings, reconstruct,
 };
 use gradus::simulate::{Simulation, simulate};
 use gradus_core::{
@@ -43,6 +43,15 @@ pub fn same_runs_without_drift(_: &Rc<Device>) {
     };
     compare(&Settings::Solved(solved), 0.05, &simulation);
     compare(&algorithm_2(Drift::DriftFree, 2), 0.05, &simulation);
+}
+
+/// The rivals, whose noise is the same on both.
+pub fn same_samples(_: &Rc<Device>) {
+    let simulation = Simulation { angles: 15, ..Simulation::default() };
+    let dds = DdsSettings { steps: 4, gamma: Some(0.1), ..DdsSettings::default() };
+    compare(&Settings::Dds(dds), 1.0, &simulation);
+    let diffpir = DiffPirSettings { steps: 4, solve_steps: 5, ..DiffPirSettings::default() };
+    compare(&Settings::DiffPir(diffpir), 1.0, &simulation);
 }
 
 fn algorithm_2(drift: Drift, steps: u32) -> Settings {

@@ -114,3 +114,70 @@ impl Default for DiffPirSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Measurement, PlacedPrior, Reconstruction, Settings, reconstruct};
+    use super::*;
+    use crate::data::ellipses::ellipses;
+    use crate::prior::Prior;
+    use crate::simulate::{Simulation, simulate};
+    use gradus_core::Status;
+    use std::ops::ControlFlow;
+
+    fn measurement(noise: f64) -> Measurement {
+        let simulation = Simulation { angles: 20, noise, ..Simulation::default() };
+        Measurement::new(&simulate(&ellipses(3, 32), 1.0, &simulation).unwrap()).unwrap()
+    }
+
+    fn run(settings: &Settings, threads: usize) -> Reconstruction {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let prior = Prior::named("ellipses").unwrap();
+        let go_on = &mut |_: super::super::Progress<'_>| ControlFlow::Continue(());
+        pool.install(|| reconstruct(&measurement(0.1), settings, Some(&PlacedPrior::on_cpu(&prior)), go_on).unwrap())
+    }
+
+    fn methods(seed: u64) -> [Settings; 2] {
+        [
+            Settings::Dds(DdsSettings { seed, steps: 5, ..DdsSettings::default() }),
+            Settings::DiffPir(DiffPirSettings { seed, steps: 5, ..DiffPirSettings::default() }),
+        ]
+    }
+
+    #[test]
+    fn threads_change_no_bit_and_seeds_do() {
+        for (settings, other) in methods(1).iter().zip(&methods(2)) {
+            let (one, three, reseeded) = (run(settings, 1), run(settings, 3), run(other, 2));
+            assert_eq!(one.image, three.image);
+            assert_ne!(one.image, reseeded.image);
+            assert_eq!((one.status, one.iterations), (Some(Status::ScheduleDone), 5));
+            assert!(one.certificate.is_none() && one.objective.is_some(), "no claim of descent");
+            assert_eq!(one.counters.network_vjps, 5, "one pass a level");
+        }
+    }
+
+    #[test]
+    fn restoration_comes_nearer_than_backprojection() {
+        let settings = DiffPirSettings { steps: 30, ..DiffPirSettings::default() };
+        let found = run(&Settings::DiffPir(settings), 2).image;
+        let error = |image| crate::metrics::rmse(&ellipses(3, 32), &image).unwrap();
+        let fbp = measurement(0.1).filtered_backprojection(crate::ct::Window::Hann).unwrap();
+        let (found, fbp) = (error(found), error(fbp));
+        assert!(found < fbp, "{found} {fbp}");
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        let prior = Prior::named("ellipses").unwrap();
+        let refused = |settings: Settings| {
+            let go_on = &mut |_: super::super::Progress<'_>| ControlFlow::Continue(());
+            let result = reconstruct(&measurement(0.1), &settings, Some(&PlacedPrior::on_cpu(&prior)), go_on);
+            std::error::Error::source(&result.unwrap_err()).unwrap().to_string()
+        };
+        assert!(refused(Settings::Dds(DdsSettings { eta: 1.5, ..DdsSettings::default() })).contains("eta"));
+        assert!(refused(Settings::Dds(DdsSettings { gamma: Some(0.0), ..DdsSettings::default() })).contains("gamma"));
+        assert!(
+            refused(Settings::DiffPir(DiffPirSettings { zeta: -0.1, ..DiffPirSettings::default() })).contains("zeta")
+        );
+    }
+}

@@ -65,7 +65,8 @@ impl Benchmark {
         }
         let side = truth.width;
         let angles_rad = (0..VIEWS).map(|k| k as f64 * PI / (VIEWS - 1) as f64).collect();
-        let geometry = Geometry { angles_rad, n_bins: side, ..Geometry::covering(side, side, VIEWS) };
+        let covering = Geometry::covering(side, side, VIEWS);
+        let geometry = Geometry { angles_rad, n_bins: side, bin_width_mm: 1.0, ..covering };
         let network: Vec<f32> = truth.pixels.iter().map(|value| to_network(*value)).collect();
         let mut sinogram = vec![0.0; geometry.sinogram_len()];
         let mut projector = Projector::new(geometry.clone()).map_err(ReconstructError::from)?;

@@ -1,7 +1,6 @@
 //! The methods that are compared.
 
-use crate::ct::Window;
-use crate::reconstruct::{FbpSettings, Method, Settings};
+use crate::reconstruct::{Method, Settings};
 
 /// Iterations of SIRT, as in the benchmark.
 pub const SIRT_ITERATIONS: usize = 100;
@@ -26,18 +25,16 @@ pub struct Contender {
     pub way: Way,
 }
 
-/// All of them, each with its own defaults. For this task the authors of [`Method::Dds`] take data for free of noise, its
-/// default; filtered backprojection has no window there.
+/// All of them, each with its own defaults; that of [`Method::Dds`] takes data for free of noise, as these are.
 #[must_use]
 pub fn contenders() -> [Contender; 6] {
     let of = |method: Method, title| Contender { key: method.name(), title, way: Way::Settings(method.into()) };
-    let ramp = Settings::Fbp(FbpSettings { window: Window::Ramp });
     [
         of(Method::default(), "this program's default"),
         of(Method::Dds, "decomposed diffusion sampling"),
         of(Method::DiffPir, "DiffPIR"),
         of(Method::Tv, "total variation"),
         Contender { key: "sirt", title: "SIRT", way: Way::Sirt },
-        Contender { way: Way::Settings(ramp), ..of(Method::Fbp, "filtered backprojection") },
+        of(Method::Fbp, "filtered backprojection"),
     ]
 }
