@@ -12,6 +12,7 @@ mod honest;
 mod hostile;
 mod raw;
 mod runs;
+mod slices;
 mod toy;
 mod training;
 mod trust;

@@ -107,7 +107,7 @@ fn table_of(item: &InMemDicomObject, is_signed: bool) -> Result<Meaning, ImagePr
     if words.len() < n {
         return Err(damaged(&format!("promises {n} entries, {} are there", words.len())));
     }
-    let kind = item.get(tags::MODALITY_LUT_TYPE).and_then(|element| text_of(element));
+    let kind = item.get(tags::MODALITY_LUT_TYPE).and_then(text_of);
     // The standard has no signed entries, and no HU without them.
     let is_hu = kind.as_deref().is_some_and(says_hu);
     let entry = |word: &u16| if is_hu { f32::from(*word as i16) } else { f32::from(*word) };

@@ -39,7 +39,7 @@ pub(super) fn decode(bytes: &[u8], index: Option<usize>) -> Result<Grey, ImagePr
         (decoded, _) => numbers(decoded)?,
     };
     // Of a picture, white is 1; of a measurement, which floats and signed integers are, numbers are what is stored.
-    let is_negative = is_white_zero && white > 1.0 || is_white_zero && bits < 8;
+    let is_negative = is_white_zero && (white > 1.0 || bits < 8);
     Ok(Grey { image: Image { height, width, pixels }, white, is_negative })
 }
 

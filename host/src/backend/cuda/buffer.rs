@@ -59,7 +59,7 @@ impl<T: Plain> Buffer<T> {
     /// # Errors
     /// `OutOfMemory`.
     pub fn new(device: &Rc<Device>, len: usize) -> Result<Self, DeviceError> {
-        let needed = len.max(1).checked_mul(size_of::<T>()).unwrap_or(usize::MAX);
+        let needed = len.max(1).saturating_mul(size_of::<T>());
         device.require(needed, "a buffer")?;
         // SAFETY: kernels and copies write before anything reads; bytes of any kind are values of `T`.
         let bytes = unsafe { DeviceBuffer::uninitialized(needed) }.map_err(while_doing("taking memory"))?;
