@@ -116,7 +116,8 @@ const fn place(request: Request) -> u8 {
         Request::Denoise { .. } => 4,
         Request::Gradient { .. } => 5,
         Request::Direction { .. } => 6,
-        Request::Done(_) => 7,
+        Request::Diffuse { .. } => 7,
+        Request::Done(_) => 8,
     }
 }
 

@@ -12,8 +12,8 @@ pub enum Outcome {
     NotDescent,
     /// The direction descended, but no trial of the line search passed; no step was taken.
     NoTrialPassed,
-    /// An untested step of an approach, the beginning of a run that makes no claim. It looks at no gradient of `f`:
-    /// norms and slope of its record are 0.
+    /// An untested step of an approach, the beginning of a run that makes no claim, or of a method that makes none. It
+    /// looks at no gradient of `f`: norms and slope of its record are 0.
     Approach,
 }
 

@@ -3,6 +3,7 @@
 use super::directional::Directional;
 use super::effort::{Effort, Solved};
 use super::error::AnswerError;
+use crate::noise::Draw;
 use crate::schedule::Level;
 use crate::trace::Record;
 use crate::words::words;
@@ -82,6 +83,19 @@ pub enum Request {
         damping: f32,
         /// The iterations of conjugate gradients.
         effort: Effort,
+    },
+    /// Set `x <- x + removed e + taken d' + fresh z`: `e` is what the last [`Denoise`](Self::Denoise) took from `x`, `d'`
+    /// the direction of the last update, `z` standard normal noise. A vector whose factor is 0 is not looked at. What was
+    /// known of `x` is known no more, so only [`Denoise`](Self::Denoise) may follow.
+    Diffuse {
+        /// Factor of `e`.
+        removed: f32,
+        /// Factor of `d'`.
+        taken: f32,
+        /// Factor of `z`.
+        fresh: f32,
+        /// Says what `z` is.
+        draw: Draw,
     },
     /// Answer with the products of `d`, [`Answer::Direction`]; those with the previous direction may be 0.
     Products,

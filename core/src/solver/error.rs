@@ -18,6 +18,10 @@ pub enum SettingsError {
     Tolerance,
     /// A regularisation weight on the schedule is negative or not finite.
     PriorWeight,
+    /// A share of fresh noise is not between 0 and 1.
+    NoiseShare,
+    /// A weight of the data term is not positive and finite.
+    DataWeight,
     /// The schedule is impossible.
     Schedule(ScheduleError),
 }
@@ -38,6 +42,8 @@ impl fmt::Display for SettingsError {
             }
             Self::Tolerance => "the tolerance on the gradient norm must be zero or positive",
             Self::PriorWeight => "the regularisation weight must be finite and not negative at every level",
+            Self::NoiseShare => "the share of fresh noise, eta or zeta, must be from 0 to 1",
+            Self::DataWeight => "the weight of the data, gamma, must be positive and finite",
             Self::Schedule(error) => return error.fmt(f),
         })
     }

@@ -4,11 +4,14 @@
 //! Reading checks everything that building a solver checks, and that no number is a NaN or infinite. It cannot tell a
 //! flipped bit from another number: keep a checksum beside states that cross an unreliable store.
 
+use super::dds::DecomposedDiffusion;
 use super::descent::{Descent, State, check, checked_tolerance};
+use super::diffpir::DiffPir;
 use super::error::SettingsError;
 use super::gradient_like::GradientLike;
 use super::graduated_flow::GraduatedFlow;
 use super::preconditioned::{Making, Preconditioned};
+use super::sampler::{Line, Sampler};
 use super::step_size::StepCandidate;
 use crate::schedule::{Homotopy, Schedule};
 use crate::words::{Corrupt, Reader, WORD, Words, Writer, words};
@@ -100,6 +103,9 @@ macro_rules! saved {
 saved!(GraduatedFlow, b"GF04", 36);
 saved!(GradientLike, b"GL03", 37);
 saved!(Preconditioned, b"PG05", 40);
+// Tag 1, homotopy 10, kernel 3, iterations 1, seed 2, index 1, line 2; eta and gamma 3, or zeta 1.
+saved!(DecomposedDiffusion, b"DD01", 23);
+saved!(DiffPir, b"DP01", 21);
 
 impl Saved for GraduatedFlow {
     fn write(&self, out: &mut Writer<'_>) {
@@ -171,6 +177,56 @@ impl Saved for Preconditioned {
     }
 }
 
+impl Saved for DecomposedDiffusion {
+    fn write(&self, out: &mut Writer<'_>) {
+        self.sampler.write(out);
+        self.eta.write(out);
+        self.gamma.write(out);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
+        let Sampler { homotopy, kernel, solve_iterations, seed, i, line } = Saved::read(input)?;
+        let mut solver = Self::new(homotopy, kernel, solve_iterations, Words::read(input)?, seed)?;
+        if let Some(gamma) = Words::read(input)? {
+            solver = solver.with_gamma(gamma)?;
+        }
+        (solver.sampler.i, solver.sampler.line) = (i, line);
+        Ok(solver)
+    }
+}
+
+impl Saved for DiffPir {
+    fn write(&self, out: &mut Writer<'_>) {
+        self.sampler.write(out);
+        self.zeta.write(out);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
+        let Sampler { homotopy, kernel, solve_iterations, seed, i, line } = Saved::read(input)?;
+        let mut solver = Self::new(homotopy, kernel, solve_iterations, Words::read(input)?, seed)?;
+        (solver.sampler.i, solver.sampler.line) = (i, line);
+        Ok(solver)
+    }
+}
+
+impl Saved for Sampler {
+    fn write(&self, out: &mut Writer<'_>) {
+        self.homotopy.write(out);
+        self.kernel.write(out);
+        self.solve_iterations.write(out);
+        self.seed.write(out);
+        self.i.write(out);
+        self.line.write(out);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
+        let homotopy = Homotopy::read(input)?;
+        let (kernel, solve_iterations, seed) = (Words::read(input)?, Words::read(input)?, Words::read(input)?);
+        let (i, line) = (Words::read(input)?, Words::read(input)?);
+        Ok(Self { homotopy, kernel, solve_iterations, seed, i, line })
+    }
+}
+
 /// Read through [`Schedule::new`], so that an impossible schedule is refused here, too.
 impl Saved for Homotopy {
     #[inline]
@@ -213,4 +269,5 @@ words!(enum State {
     2 = Update { 0: record },
     3 = Done { 0: status }
 });
+words!(enum Line { 0 = Diffuse {}, 1 = Denoise {}, 2 = Solve {}, 3 = Update {}, 4 = Done { 0: status } });
 words!(enum Making { 0 = Gradient {}, 1 = Solve {}, 2 = Products {} });

@@ -69,7 +69,12 @@ pub fn reconstruct_all(jobs: &[Job<'_>], prior: Option<&PlacedPrior<'_>>, observ
             results[task.job] = Some(result.and_then(|result| completed(result, task, prior)));
         }
     }
-    Ok(results.into_iter().flatten().collect())
+    let held_against_data = |(result, job): (Result<Reconstruction, ReconstructError>, &Job<'_>)| {
+        let result = result?;
+        let residual = Some(job.measurement.residual(&result.image)?);
+        Ok(Reconstruction { residual, ..result })
+    };
+    Ok(results.into_iter().flatten().zip(jobs).map(held_against_data).collect())
 }
 
 /// The first task with those like it, `most` in all, and the rest. A search of the weight is made alone.

@@ -2,10 +2,13 @@
 
 use super::ReconstructError;
 use super::ray_noise::{NoiseSource, RayNoise};
-use crate::ct::{ATTENUATION_PER_UNIT, FilteredBackprojector, Geometry, Window};
+use crate::ct::{
+    ATTENUATION_PER_UNIT, FilteredBackprojector, Geometry, Projector, Window, extended_geometry, extended_sinogram,
+};
 use crate::data::scan::Scan;
 use crate::image::Image;
 use crate::prior::{Prior, Unit};
+use crate::trust::{Rays, Residual};
 use std::ops::RangeInclusive;
 
 /// A sinogram with its geometry, in network units: lengths in pixels, attenuation as the prior knows it (0 to 1).
@@ -25,6 +28,8 @@ pub struct Measurement {
     pub weights: Option<Vec<f32>>,
     /// Attenuation in 1/mm of network unit 1.
     pub attenuation_per_unit: f64,
+    /// Bins by which filtered backprojection continues an object beyond the detector's lower and upper end.
+    pub beyond_detector: [usize; 2],
     /// What had to be put right, for whoever reads the result.
     pub warnings: Vec<String>,
 }
@@ -64,6 +69,7 @@ impl Measurement {
             noise_source: source,
             weights,
             attenuation_per_unit: 1.0 / pixel_mm,
+            beyond_detector: [0, 0],
             warnings: warning.into_iter().collect(),
         };
         let per_pixel = match scan.attenuation_per_unit_per_mm {
@@ -88,9 +94,22 @@ impl Measurement {
     /// When the sinogram does not fit the geometry.
     pub fn filtered_backprojection(&self, window: Window) -> Result<Image, ReconstructError> {
         let mut image = Image::zeros(self.geometry.height, self.geometry.width);
-        FilteredBackprojector::new(self.geometry.clone(), window)?
-            .filtered_backproject(&self.sinogram, &mut image.pixels)?;
+        let geometry = extended_geometry(&self.geometry, self.beyond_detector);
+        // A fan has no room for bins behind the source.
+        let beyond = if geometry.validate().is_ok() { self.beyond_detector } else { [0, 0] };
+        let geometry = extended_geometry(&self.geometry, beyond);
+        let sinogram = extended_sinogram(&self.geometry, &self.sinogram, beyond);
+        FilteredBackprojector::new(geometry, window)?.filtered_backproject(&sinogram, &mut image.pixels)?;
         Ok(image)
+    }
+
+    /// What an image leaves unexplained, whether or not a method weighs the rays.
+    ///
+    /// # Errors
+    /// When the image does not fit the geometry.
+    pub fn residual(&self, image: &Image) -> Result<Residual, ReconstructError> {
+        let rays = Rays { sinogram: &self.sinogram, noise_std: self.noise_std, weights: self.weights.as_deref() };
+        Ok(Residual::of(image, &rays, &mut Projector::new(self.geometry.clone())?)?)
     }
 }
 

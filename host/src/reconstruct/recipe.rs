@@ -1,13 +1,14 @@
 //! From the settings of a learned method to what a run needs to know, whatever the method.
 
 use super::method_settings::{BacktrackingSettings, GraduatedSettings, SolvedSettings, Start, WeightRule};
+use super::sampler_settings::{DdsSettings, DiffPirSettings};
 use super::settings::Settings;
 use super::{Measurement, ReconstructError};
 use crate::backend::Drift;
 use crate::prior::Prior;
 use gradus_core::{
-    Backtracking, Effort, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel, Preconditioned,
-    RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
+    Backtracking, DecomposedDiffusion, DiffPir, Effort, FlowStep, GradientLike, GraduatedFlow, Homotopy,
+    PerturbationKernel, Preconditioned, RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
 };
 
 /// A fresh solver, as often as one is asked for.
@@ -16,6 +17,8 @@ pub(super) type Solvers = Box<dyn Fn() -> Box<dyn Solver>>;
 /// The way of a learned method from a measurement to an image.
 pub(super) struct Recipe {
     pub(super) solver: Solvers,
+    /// Its records are evidence for descent.
+    pub(super) claims: bool,
     /// Levels at most, one iteration each.
     pub(super) steps: u32,
     pub(super) seed: u64,
@@ -87,6 +90,8 @@ impl Settings {
                 let constant = own.constant_step.map(|step| FlowStep::Constant(step as f32));
                 GraduatedFlow::new(homotopy, constant.unwrap_or(FlowStep::LineSearch(first, search))).map(fresh)
             })?,
+            Self::Dds(own) => dds(&own, &problem)?,
+            Self::DiffPir(own) => diffpir(&own, &problem)?,
             Self::Fbp(_) | Self::Tv(_) => return Ok(None),
         }))
     }
@@ -178,6 +183,7 @@ fn graduated(
     let homotopy = Homotopy { schedule: schedule(t_max, own.t_min, own.steps)?, weight };
     Ok(Recipe {
         solver: solver(homotopy, (candidate, search.backtracking.rule()))?,
+        claims: true,
         steps: own.steps,
         seed: own.seed,
         start: own.start,
@@ -216,6 +222,7 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, Reconst
     });
     Ok(Recipe {
         solver: solver(own.t_max, steps)?,
+        claims: true,
         steps,
         seed: own.seed,
         start: own.start,
@@ -227,6 +234,40 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, Reconst
         restarts: restarts.transpose().map_err(|error: SettingsError| error)?,
         denoised_at: None,
     })
+}
+
+/// Decomposed diffusion sampling; its `f` is that of the posterior density.
+fn dds(own: &DdsSettings, problem: &Problem<'_>) -> Result<Recipe, SettingsError> {
+    let homotopy = own.spacing.homotopy((own.t_max, own.t_min, own.steps), problem.variance())?;
+    let solver = DecomposedDiffusion::new(homotopy, problem.kernel(), own.solve_steps, own.eta as f32, own.seed)?;
+    let solver = own.gamma.map_or(Ok(solver), |gamma| solver.with_gamma(gamma as f32))?;
+    Ok(sampled(fresh(solver), (own.steps, own.seed), problem.variance(), own.weighted))
+}
+
+/// DiffPIR.
+fn diffpir(own: &DiffPirSettings, problem: &Problem<'_>) -> Result<Recipe, SettingsError> {
+    let alpha = own.lambda * problem.variance();
+    let homotopy = own.spacing.homotopy((own.t_max, own.t_min, own.steps), alpha)?;
+    let solver = DiffPir::new(homotopy, problem.kernel(), own.solve_steps, own.zeta as f32, own.seed)?;
+    Ok(sampled(fresh(solver), (own.steps, own.seed), alpha, own.weighted))
+}
+
+/// A method that draws its own noise, the starting noise too.
+fn sampled(solver: Solvers, (steps, seed): (u32, u64), alpha: f64, weighted: bool) -> Recipe {
+    Recipe {
+        solver,
+        claims: false,
+        steps,
+        seed,
+        start: Start::Zeros,
+        alpha,
+        searches: false,
+        drift: Drift::DriftFree,
+        mirrors: false,
+        weighted,
+        restarts: None,
+        denoised_at: None,
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! The vectors of one slice, and what the requests of its solver do with them.
 
 use super::data_term::DataTerm;
-use super::vector::{add_scaled, difference_products, dot, half_square_change};
 use crate::backend::Mirror;
 use crate::ct::ProjectionError;
-use gradus_core::{ConjugateGradient, Directional, Effort, Krylov, Level, Solved};
+use crate::vector::{add_scaled, difference_products, dot, half_square_change};
+use gradus_core::{ConjugateGradient, Directional, Draw, Effort, Krylov, Level, Solved};
+use rayon::prelude::*;
 
 /// Updates between two fresh computations of the residual `A x - y`.
 const REFRESH_RESIDUAL: u32 = 50;
+
+/// Fours of normal numbers that a task draws.
+const DRAWN: usize = 1024;
 
 /// The image whose activations the objective's lane of the network holds.
 #[derive(Clone, Copy, PartialEq)]
@@ -15,6 +19,13 @@ pub(super) enum Held {
     Other,
     Iterate,
     Trial(f32),
+}
+
+/// Gradients of the prior at the iterate: `grad R` at the level of the objective and at that of the direction.
+#[derive(Clone, Copy)]
+pub(super) struct OfPrior<'a> {
+    pub(super) at_objective: &'a [f32],
+    pub(super) at_level: &'a [f32],
 }
 
 /// One slice: images `[row][col]`, sinograms `[angle][bin]`.
@@ -38,6 +49,8 @@ pub(super) struct State {
     /// `h(x, t_min)` at the iterate.
     features: Vec<f32>,
     pub(super) held: Held,
+    /// Of the last denoising: the factor of the prior's gradient, and the mirror that it stands in.
+    denoised: (f32, Mirror),
     updates: u32,
     /// Forward projections and adjoints so far.
     pub(super) projections: u64,
@@ -106,6 +119,7 @@ impl State {
             has_projected: false,
             features: image(),
             held: Held::Other,
+            denoised: (0.0, Mirror::of_turn(0)),
             updates: 0,
             projections: 0,
             system: None,
@@ -158,7 +172,7 @@ impl State {
 
     /// `grad f(x)`, where `x` has changed, and `grad F(x, t)` into the direction's place, from the gradients of the
     /// prior.
-    fn gradients(&mut self, level: Level, new_iterate: bool, (at_objective, at_level): (&[f32], &[f32])) {
+    fn gradients(&mut self, level: Level, new_iterate: bool, OfPrior { at_objective, at_level }: OfPrior<'_>) {
         if new_iterate {
             self.gradient.copy_from_slice(&self.data_gradient);
             add_scaled(&mut self.gradient, self.objective.prior_weight, at_objective);
@@ -172,7 +186,7 @@ impl State {
     }
 
     /// Answers [`gradus_core::Request::Direction`].
-    pub(super) fn descend(&mut self, level: Level, new_iterate: bool, of_prior: (&[f32], &[f32])) -> Directional {
+    pub(super) fn descend(&mut self, level: Level, new_iterate: bool, of_prior: OfPrior<'_>) -> Directional {
         self.gradients(level, new_iterate, of_prior);
         self.direction.iter_mut().for_each(|d| *d *= -level.t);
         self.has_projected = false;
@@ -191,12 +205,14 @@ impl State {
     pub(super) fn denoise(
         &mut self,
         variance: f32,
-        (of_prior, mirror): (&[f32], Mirror),
+        of_prior: &[f32],
+        mirror: Mirror,
         data: &mut DataTerm,
     ) -> Result<(), ProjectionError> {
         mirror.apply(-variance, of_prior, data.width(), &mut self.direction);
         add_scaled(&mut self.iterate, 1.0, &self.direction);
         self.held = Held::Other;
+        self.denoised = (variance, mirror);
         self.refresh_residual(data)?;
         self.refresh_data_gradient(data)?;
         self.direction.copy_from_slice(&self.data_gradient);
@@ -204,8 +220,32 @@ impl State {
         Ok(())
     }
 
+    /// `x <- x + removed e + taken d' + fresh z`, where `e` is what the last denoising took from `x`, from the prior's
+    /// gradient at that time.
+    pub(super) fn diffuse(
+        &mut self,
+        (removed, of_prior): (f32, &[f32]),
+        taken: f32,
+        (fresh, draw): (f32, Draw),
+        width: usize,
+    ) {
+        let (variance, mirror) = self.denoised;
+        if removed != 0.0 {
+            mirror.apply(removed * variance, of_prior, width, &mut self.direction);
+            add_scaled(&mut self.iterate, 1.0, &self.direction);
+        }
+        if taken != 0.0 {
+            add_scaled(&mut self.iterate, taken, &self.previous);
+        }
+        // Entries are known by their number: the same bits for any number of threads.
+        self.iterate.par_chunks_mut(4 * DRAWN).enumerate().for_each(|(part, x)| {
+            draw.add_to(fresh, (part * DRAWN) as u32, x);
+        });
+        self.held = Held::Other;
+    }
+
     /// `r = -grad F(x, t)`.
-    pub(super) fn begin_at_gradient(&mut self, level: Level, new_iterate: bool, of_prior: (&[f32], &[f32])) {
+    pub(super) fn begin_at_gradient(&mut self, level: Level, new_iterate: bool, of_prior: OfPrior<'_>) {
         self.gradients(level, new_iterate, of_prior);
         self.begin_solve();
     }

@@ -3,10 +3,10 @@
 use super::error::DeviceError;
 use super::passes::directional;
 use super::slices::CudaSlices;
-use super::state::{Buffers, LinearSystem, SystemPlaces};
+use super::state::{Buffers, Held, LinearSystem, SystemPlaces};
 use super::vector::DirectionVectors;
 use crate::backend::Mirror;
-use gradus_core::{Answer, ConjugateGradient, Effort, Krylov, Level};
+use gradus_core::{Answer, ConjugateGradient, Draw, Effort, Krylov, Level};
 use gradus_cuda_kernels::vector::DirectionScalars;
 
 /// An iteration of a solve: its place in the list of solves, its slice, `[momentum or length, damping]`.
@@ -46,6 +46,39 @@ impl CudaSlices {
         self.vectors.add_scaled(&self.slices, &vec![-1.0; slices.len()], self.n, gradient, r)?;
         let squares = self.vectors.products(&self.slices, self.n, r, r)?;
         slices.iter().zip(squares).for_each(|(&slice, [_, square])| self.states[slice].residual_square = square);
+        let denoised = mirrors.into_iter().zip(&factors);
+        for (&slice, (mirror, factor)) in slices.iter().zip(denoised) {
+            self.states[slice].denoised = (-factor, mirror);
+        }
+        Ok(vec![Answer::Ready; slices.len()])
+    }
+
+    /// Answers `x <- x + removed e + taken d' + fresh z`, `(slice, ([removed, taken, fresh], draw of z))`, with `e` what
+    /// the last denoising took from `x`. The noise is drawn on the host, so that it is the CPU's.
+    pub(super) fn diffuses(&mut self, requests: &[(usize, ([f32; 3], Draw))]) -> Result<Vec<Answer>, DeviceError> {
+        let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
+        let factors = |k: usize| requests.iter().map(|(_, (factors, _))| factors[k]).collect::<Vec<f32>>();
+        let (n, iterate) = (self.n, self.buffers.iterate.address());
+        let [removed, taken, fresh] = [0, 1, 2].map(factors);
+        for &(slice, (_, draw)) in requests {
+            let mut noise = vec![0.0; n];
+            draw.add_to(1.0, 0, &mut noise);
+            self.buffers.images.upload((self.states.len() + slice) * n, &noise)?;
+            self.states[slice].held = Held::Other;
+        }
+        self.slices.set(&slices)?;
+        if removed.iter().any(|factor| *factor != 0.0) {
+            let mirrors: Vec<Mirror> = slices.iter().map(|&slice| self.states[slice].denoised.1).collect();
+            let of_products =
+                slices.iter().zip(&removed).map(|(&slice, factor)| factor * self.states[slice].denoised.0);
+            let (factors, products) = (of_products.collect::<Vec<_>>(), self.of_smoothed(&self.buffers.products));
+            self.vectors.mirror(&self.slices, (&mirrors, Some(&factors)), self.size, (products, iterate))?;
+        }
+        if taken.iter().any(|factor| *factor != 0.0) {
+            self.vectors.add_scaled(&self.slices, &taken, n, self.buffers.previous.address(), iterate)?;
+        }
+        let noise = self.of_smoothed(&self.buffers.images);
+        self.vectors.add_scaled(&self.slices, &fresh, n, noise, iterate)?;
         Ok(vec![Answer::Ready; slices.len()])
     }
 

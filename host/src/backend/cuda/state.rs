@@ -5,7 +5,7 @@ use super::device::Device;
 use super::error::DeviceError;
 use super::network::CudaNetworkError;
 use super::projector::ProjectorError;
-use crate::backend::{Counters, Slice};
+use crate::backend::{Counters, Mirror, Slice};
 use crate::ct::ProjectionError;
 use gradus_core::Level;
 use gradus_cuda_kernels::Address;
@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) counters: Counters,
     /// The member of the homotopy that is f.
     pub(super) objective: Level,
+    /// Of the last denoising: the factor of the prior's gradient, and the mirror that it stands in.
+    pub(super) denoised: (f32, Mirror),
     /// |grad f|^2, and |r|^2 of the linear system that is to be solved.
     pub(super) gradient_norm_sq: f64,
     pub(super) residual_square: f64,
@@ -66,6 +68,7 @@ impl State {
             updates: 0,
             counters: Counters::default(),
             objective,
+            denoised: (0.0, Mirror::of_turn(0)),
             gradient_norm_sq: 0.0,
             residual_square: 0.0,
         }

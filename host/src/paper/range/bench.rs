@@ -50,7 +50,8 @@ impl Bench<'_> {
 
 fn scanned(cell: &Cell, truth: &Image) -> Result<Measurement, EvaluateError> {
     let (photons, seed) = (cell.photons.0, cell.image as u64);
-    let simulation = Simulation { angles: cell.views, noise: 0.0, photons, seed, parts: PARTS };
+    let simulation =
+        Simulation { angles: cell.views, noise: 0.0, photons, seed, parts: PARTS, ..Simulation::default() };
     Ok(Measurement::new(&simulate(truth, 1.0, &simulation)?)?)
 }
 

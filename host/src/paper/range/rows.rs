@@ -98,7 +98,7 @@ impl Rows {
         if !path.exists() {
             let is_empty = folder.read_dir().map_or(true, |mut entries| entries.next().is_none());
             if !is_empty {
-                return Err(EvaluateError::NotAnEvaluation(folder.to_owned()));
+                return Err(EvaluateError::NotAnEvaluation { folder: folder.to_owned(), file: SETUP });
             }
             std::fs::create_dir_all(folder).map_err(file)?;
             write_once(&path, toml::to_string(setup).unwrap_or_default().as_bytes()).map_err(file)?;
