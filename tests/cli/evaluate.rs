@@ -57,7 +57,7 @@ fn a_grid_of_scans_goes_on_and_grows() {
     assert!(rows.len() == 2 && rows[0] == first["rows"][0], "{second}");
     assert!(rows[1]["psnr_db"].as_f64().unwrap() > rows[0]["psnr_db"].as_f64().unwrap(), "{second}");
     assert_eq!(listing(&dir.path().join("out")), ["heat-maps.png", "range.csv", "range.toml", "report.html"]);
-    let message = super::message(&grid("-1"));
+    let message = super::message(&grid("0"));
     assert!(message.contains("give a number such as 1e5, or none"), "{message}");
 }
 

@@ -110,6 +110,7 @@ pub struct Arguments {
 impl Arguments {
     /// Refuses numbers that make no sense.
     pub fn check(&self) -> Result<(), Failure> {
+        self.grid.check(self.range)?;
         for (flag, value) in [("--images", self.images), ("--starts", self.starts), ("--jobs", Some(self.jobs))] {
             match value {
                 Some(0) => return Err(miette!("{flag} is 0; give at least 1")),

@@ -11,18 +11,25 @@ use miette::miette;
 #[derive(Debug, clap::Args)]
 pub struct GridArguments {
     /// Views of the grid [default: 8,20,60,180,720]
-    #[arg(long, value_name = "N,N", value_delimiter = ',', requires = "range")]
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
     views: Option<Vec<usize>>,
     /// Photons a bin of the grid [default: 1e3,1e4,1e5,1e6,none]
-    #[arg(long, value_name = "I0,none", value_delimiter = ',', requires = "range")]
+    #[arg(long, value_name = "I0,none", value_delimiter = ',')]
     photons: Option<Vec<Photons>>,
     /// Methods of the grid [default: all]
-    #[arg(long, value_name = "METHOD,METHOD", value_delimiter = ',', requires = "range",
+    #[arg(long, value_name = "METHOD,METHOD", value_delimiter = ',',
           value_parser = by_name::<Method>)]
     methods: Option<Vec<Method>>,
 }
 
 impl GridArguments {
+    /// Refuses flags of the grid where none is made.
+    pub fn check(&self, range: bool) -> Result<(), Failure> {
+        let given = self.views.is_some() || self.photons.is_some() || self.methods.is_some();
+        let help = "--views, --photons and --methods are for the grid of --range; leave them out";
+        if given && !range { Err(miette!("{help}")) } else { Ok(()) }
+    }
+
     /// The grid that the flags ask for.
     pub fn grid(&self, images: Option<usize>) -> Result<Grid, Failure> {
         let usual = Grid::default();
