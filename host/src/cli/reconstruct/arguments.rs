@@ -14,7 +14,8 @@ use std::path::PathBuf;
 /// Every flag has a field in the TOML file of a run; flags win.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A scan (npz, or a folder with scan.toml), a raw measurement (see `gradus convert`), a sample (ellipses:SEED, spine) or an image (npy, npz, DICOM, PNG,
+    /// A scan (npz, or a folder with scan.toml), a raw measurement (see `gradus convert`), a sample (ellipses:SEED,
+    /// spine) or an image (npy, npz, DICOM, PNG,
     /// TIFF); samples and images are scanned first [default: ellipses:1]
     #[arg(value_name = "SCAN")]
     input: Option<String>,
