@@ -17,4 +17,6 @@ pub mod simulate;
 #[cfg(test)]
 mod test_support;
 pub mod train;
+pub mod trust;
 pub mod unet;
+pub mod vector;

@@ -1,6 +1,6 @@
 //! `gradus evaluate`, in short.
 
-use super::{gradus, json, listing, text};
+use super::{gradus, json, listing, message, text};
 use std::fs;
 use std::path::Path;
 
@@ -41,6 +41,24 @@ fn rows_are_made_once_and_do_not_depend_on_jobs() {
     let message = text(&refusal.stderr);
     assert_eq!(refusal.status.code(), Some(2), "{message}");
     assert!(message.contains("; steps is 3 there and 4 here") && message.contains("another folder"), "{message}");
+}
+
+#[test]
+fn a_grid_of_scans_goes_on_and_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let grid = |photons: &str| {
+        let flags = ["--views", "8", "--photons", photons, "--methods", "fbp", "-o", "out", "--json"];
+        gradus(dir.path(), &[&["evaluate", "--range", "--device", "cpu"], &flags[..]].concat())
+    };
+    let first = json(&grid("1e3"));
+    assert_eq!((&first["status"], first["rows"].as_array().unwrap().len()), (&"done".into(), 1));
+    let second = json(&grid("1e3,none"));
+    let rows = second["rows"].as_array().unwrap();
+    assert!(rows.len() == 2 && rows[0] == first["rows"][0], "{second}");
+    assert!(rows[1]["psnr_db"].as_f64().unwrap() > rows[0]["psnr_db"].as_f64().unwrap(), "{second}");
+    assert_eq!(listing(&dir.path().join("out")), ["heat-maps.png", "range.csv", "range.toml", "report.html"]);
+    let message = super::message(&grid("-1"));
+    assert!(message.contains("give a number such as 1e5, or none"), "{message}");
 }
 
 #[test]
@@ -127,4 +145,60 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         assert!(message.contains(word) && !message.contains("panicked"), "{flags:?}: {message}");
     }
     assert_eq!(listing(dir.path()), before);
+}
+
+#[test]
+fn the_challenge_needs_its_files_and_a_prior() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |flags: &[&str], words: &str| {
+        let output = gradus(dir.path(), &[&["evaluate", "--htc", "."], flags].concat());
+        let message = message(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(words), "{words:?} is not in: {message}");
+    };
+    told(&["--prior", "ellipses"], "NAME_recon_fbp_seg.mat lies beside");
+    told(&["--prior", "ellipses", "--steps", "9"], "--steps");
+    fs::write(dir.path().join("a_recon_fbp_seg.mat"), "").unwrap();
+    fs::write(dir.path().join("a_limited.mat"), "").unwrap();
+    told(&[], "--prior");
+    told(&["--prior", "ellipses", "-o", "out"], "MATLAB");
+}
+
+/// A slice with the benchmark's values, 32 x 32 pixels.
+fn slice(folder: &Path) {
+    let flags = ["reconstruct", "ellipses:4", "--method", "fbp", "--angles", "200", "--noise", "0", "-o", "made"];
+    gradus(folder, &[&flags[..], &["--json"]].concat());
+    let bytes = fs::read(folder.join("made/image.npy")).unwrap();
+    let (header, pixels) = bytes.split_at(128);
+    let values = pixels.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).clamp(0.0, 1.6));
+    let shrunk: Vec<f32> = values.collect();
+    // Every fourth pixel of every fourth row of 128.
+    let small = (0..32 * 32).flat_map(|k| (1.2 * shrunk[4 * (k / 32) * 128 + 4 * (k % 32)] - 1.0).to_le_bytes());
+    let header = text(header).replace("(128, 128)", "(32, 32)  ");
+    fs::write(folder.join("slice.npy"), header.into_bytes().into_iter().chain(small).collect::<Vec<u8>>()).unwrap();
+}
+
+#[test]
+fn a_slice_of_the_benchmark_is_compared_once() {
+    let dir = tempfile::tempdir().unwrap();
+    slice(dir.path());
+    let compare = |flags: &[&str]| gradus(dir.path(), &[&["evaluate", "--dm4ct", "slice.npy"], flags].concat());
+    let first = json(&compare(&["--json", "--device", "cpu"]));
+    let rows = first["rows"].as_array().unwrap();
+    let keys: Vec<&str> = rows.iter().map(|row| row["method"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["preconditioned", "dds", "diffpir", "tv", "sirt", "fbp"]);
+    assert!(rows.iter().all(|row| row["psnr_db"].as_f64().unwrap() > 10.0), "{rows:?}");
+    assert_eq!((&rows[1]["passes"], &rows[2]["passes"], &rows[4]["passes"]), (&101.into(), &201.into(), &0.into()));
+    let results = dir.path().join("runs/dm4ct-slice/results.csv");
+    // A row that is there is not made again; one that is not is.
+    let kept = fs::read_to_string(&results).unwrap();
+    let marked: Vec<&str> = kept.lines().filter(|line| !line.starts_with("fbp")).collect();
+    fs::write(&results, marked.join("\n").replace("sirt,", "sirt,1")).unwrap();
+    let again = json(&compare(&["--json", "--device", "cpu"]));
+    assert!(again["rows"][4]["psnr_db"].as_f64().unwrap() > 100.0 && again["rows"][5]["psnr_db"] == rows[5]["psnr_db"]);
+    let refusal = compare(&["--prior", "ellipses", "--device", "cpu"]);
+    assert!(refusal.status.code() == Some(2) && text(&refusal.stderr).contains("other settings"));
+    let refusal = gradus(dir.path(), &["evaluate", "--dm4ct", "made/image.npy"]);
+    assert!(refusal.status.code() == Some(2) && text(&refusal.stderr).contains("[-1, 1]"), "{}", text(&refusal.stderr));
+    assert_eq!(compare(&["--table", "1"]).status.code(), Some(2));
 }

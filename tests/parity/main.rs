@@ -151,6 +151,11 @@ fn runs_without_drift() {
 }
 
 #[test]
+fn samples() {
+    in_modes(&[Mode::SEEDED], run::same_samples);
+}
+
+#[test]
 fn slices_that_solve_in_lockstep() {
     in_modes(&[Mode::LAZY], run::solves_in_lockstep);
 }

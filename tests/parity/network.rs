@@ -3,17 +3,18 @@
 use crate::support::{assert_close, lanes, upload};
 use gradus::backend::cpu::Network;
 use gradus::backend::cuda::{Buffer, CudaNetwork, Device, Precision};
-use gradus::unet::{Architecture, Parametrisation, Weights};
+use gradus::prior::Prior;
+use gradus::unet::{Architecture, Parametrisation};
 use gradus_tests::fixtures::{self, RESIDUAL, signed, small as architecture};
 use std::rc::Rc;
 
-/// Random weights.
-pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Weights {
+/// A prior with random weights.
+pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Prior {
     fixtures::random(architecture, parametrisation).unwrap()
 }
 
 /// A network small enough for whole runs.
-pub fn small() -> Weights {
+pub fn small() -> Prior {
     random(&small_architecture(), RESIDUAL)
 }
 
@@ -23,7 +24,7 @@ pub fn small_architecture() -> Architecture {
 }
 
 /// A network that sees images of 128 x 128 pixels as channels of 16 x 16.
-pub fn coarse() -> Weights {
+pub fn coarse() -> Prior {
     random(&architecture(8, vec![1]), RESIDUAL)
 }
 
@@ -37,8 +38,8 @@ pub fn check(device: &Rc<Device>) {
         // More pixels than a share of the norms' sums, the last share with a tail.
         (random(&architecture(1, vec![1]), Parametrisation::Norm), (34, 42), vec![1, 0]),
     ];
-    for (weights, size, list) in cases {
-        compare(device, &weights, size, &list, 1e-5);
+    for (prior, size, list) in cases {
+        compare(device, &prior, size, &list, 1e-5);
     }
 }
 
@@ -51,18 +52,18 @@ pub fn tf32(device: &Rc<Device>) {
     device.set_precision(Precision::Full);
 }
 
-fn compare(device: &Rc<Device>, weights: &Weights, (height, width): (usize, usize), list: &[usize], bound: f64) {
+fn compare(device: &Rc<Device>, prior: &Prior, (height, width): (usize, usize), list: &[usize], bound: f64) {
     let (n_lanes, n) = (list.iter().max().unwrap() + 1, height * width);
     let (x, v) = (signed(n_lanes * n, 1), signed(n_lanes * n, 2));
     let levels: Vec<(usize, f32)> = list.iter().map(|&lane| (lane, 0.9 / (1.0 + lane as f32))).collect();
 
-    let mut there = CudaNetwork::new(device, weights, (height, width), n_lanes).unwrap();
+    let mut there = CudaNetwork::new(device, prior, (height, width), n_lanes).unwrap();
     let (list, x_there, v_there) = (lanes(device, list), upload(device, &x), upload(device, &v));
     let gradient = Buffer::new(device, n_lanes * n).unwrap();
     there.forward(&list, &levels, x_there.address()).unwrap();
     there.vjp(&list, v_there.address(), gradient.address()).unwrap();
 
-    let mut here = Network::new(weights, height, width, 1).unwrap();
+    let mut here = Network::new(prior, height, width, 1).unwrap();
     let (mut found, mut wanted) = (vec![0.0; n], vec![0.0; n]);
     for (lane, t) in levels {
         let range = lane * n..(lane + 1) * n;

@@ -1,6 +1,7 @@
 //! The `gradus` command.
 
 mod claim;
+mod completions;
 mod config;
 mod convert;
 mod doctor;
@@ -17,7 +18,7 @@ mod terminal;
 mod toy;
 mod train;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use ending::{End, Failure};
 use std::process::ExitCode;
 use terminal::Terminal;
@@ -37,6 +38,9 @@ struct Global {
     /// Threads to compute with [default: all cores]; results do not depend on it
     #[arg(long, global = true, value_name = "N", help_heading = "Every command")]
     threads: Option<usize>,
+    /// Refuse work that takes more memory than this many MiB [default: what the system has]
+    #[arg(long, global = true, value_name = "MIB", help_heading = "Every command")]
+    max_memory: Option<u64>,
     /// No progress bar and no summary
     #[arg(long, short, global = true, help_heading = "Every command")]
     quiet: bool,
@@ -66,6 +70,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Name the devices found and check each backend on this machine
     Doctor,
+    /// Print the completions of a shell, or write the manual pages
+    Completions(completions::Arguments),
 }
 
 /// Bytes of stack that commands get, whatever the limit for the first thread is.
@@ -108,6 +114,9 @@ fn run(cli: &Cli) -> Result<End, Failure> {
             .build_global()
             .map_err(|error| miette::miette!("cannot start {threads} threads: {error}"))?;
     }
+    if let Some(mebibytes) = cli.global.max_memory {
+        gradus::limits::set_memory(mebibytes.saturating_mul(1 << 20));
+    }
     let terminal = Terminal::new(cli.global.quiet, cli.global.json);
     match &cli.command {
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &terminal),
@@ -118,5 +127,6 @@ fn run(cli: &Cli) -> Result<End, Failure> {
         Command::Evaluate(arguments) => evaluate::run(arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(arguments, &terminal),
         Command::Doctor => doctor::run(&terminal),
+        Command::Completions(arguments) => completions::run(arguments, Cli::command()),
     }
 }

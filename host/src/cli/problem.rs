@@ -9,7 +9,7 @@ use gradus::data::samples::Sample;
 use gradus::data::scan::Scan;
 use gradus::data::units::StatedUnit;
 use gradus::image::Image;
-use gradus::prior::Prior;
+use gradus::prior::{self, Prior};
 use gradus::raw::{Corrections, RawOptions, is_raw, read_raw, says_axis};
 use gradus::simulate::{Simulation, simulate};
 use miette::{IntoDiagnostic, WrapErr, miette};
@@ -74,7 +74,11 @@ impl Unit {
 
     /// The embedded prior for images in this unit.
     pub fn prior(self) -> &'static str {
-        if self == Self::Hounsfield { "ct" } else { "ellipses" }
+        prior::suiting(match self {
+            Self::Hounsfield => prior::Unit::Hounsfield,
+            Self::Network | Self::Attenuation(_) => prior::Unit::Relative,
+        })
+        .name
     }
 
     /// Its name in reports.
@@ -239,5 +243,7 @@ pub fn prior_bytes(name: &str) -> Result<Cow<'static, [u8]>, Failure> {
 }
 
 fn stem(path: &str) -> String {
+    // A slice is chosen behind the last colon.
+    let path = path.rsplit_once(':').filter(|(_, chosen)| chosen.ends_with(']')).map_or(path, |(path, _)| path);
     Path::new(path).file_stem().map_or_else(|| "scan".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }

@@ -23,6 +23,8 @@ pub(super) struct DataTerm {
     data: Buffer<f32>,
     /// `W^(1/2)` and sinograms for `W^(1/2) s`; `None` where all weights are 1.
     weighting: Option<(Buffer<f32>, Buffer<f32>)>,
+    /// `A^T W 1` of each slice, the weight that its pixels are seen with; `None` where all its weights are 1.
+    sights: Vec<Option<Vec<f32>>>,
     n_values: usize,
 }
 
@@ -32,11 +34,23 @@ impl DataTerm {
         let n_values = geometry.sinogram_len();
         let projector = CudaProjector::new(device, geometry, slices.len())?;
         let data = Buffer::of(device, &data)?;
-        Ok(Self { device: Rc::clone(device), projector, data, weighting: None, n_values })
+        Ok(Self {
+            device: Rc::clone(device),
+            projector,
+            data,
+            weighting: None,
+            sights: vec![None; slices.len()],
+            n_values,
+        })
     }
 
     /// Weights for every slice of `all`, `None` for weights of 1.
-    pub(super) fn set_weights(&mut self, all: &Lanes, weights: &[Option<&[f32]>]) -> Result<(), SlicesError> {
+    pub(super) fn set_weights(
+        &mut self,
+        all: &Lanes,
+        weights: &[Option<&[f32]>],
+        n_pixels: usize,
+    ) -> Result<(), SlicesError> {
         let expected = self.n_values;
         let mut roots = Vec::with_capacity(weights.len() * expected);
         for weights in weights {
@@ -50,8 +64,36 @@ impl DataTerm {
         }
         let roots = Buffer::of(&self.device, &roots)?;
         self.weigh(all, &roots, self.data.address(), self.data.address())?;
-        self.weighting = Some((roots, Buffer::new(&self.device, weights.len() * expected)?));
+        let weighted = Buffer::new(&self.device, weights.len() * expected)?;
+        self.weigh(all, &roots, roots.address(), weighted.address())?;
+        let seen = Buffer::new(&self.device, weights.len() * n_pixels)?;
+        self.projector.adjoint(all, weighted.address(), seen.address())?;
+        for (slice, sight) in self.sights.iter_mut().enumerate().filter(|(slice, _)| weights[*slice].is_some()) {
+            seen.download(slice * n_pixels, sight.insert(vec![0.0; n_pixels]))?;
+        }
+        self.weighting = Some((roots, weighted));
         Ok(())
+    }
+
+    /// True where a slice has weights.
+    pub(super) fn is_weighted(&self) -> bool {
+        self.weighting.is_some()
+    }
+
+    /// `A^T W 1` of a slice that has weights.
+    pub(super) fn sight(&self, slice: usize) -> Option<&[f32]> {
+        self.sights[slice].as_deref()
+    }
+
+    /// `out = w s`, element by element, of vectors of `n` numbers.
+    pub(super) fn scale(
+        &self,
+        lanes: &Lanes,
+        n: usize,
+        (w, s, out): (Address<f32>, Address<f32>, Address<f32>),
+    ) -> Result<(), DeviceError> {
+        let weigh = Weigh { lanes: lanes.address(), w, s, out, n: n as i32 };
+        self.device.launch_over(n, lanes.len(), &weigh)
     }
 
     /// `W^(1/2) y`.
@@ -60,8 +102,7 @@ impl DataTerm {
     }
 
     fn weigh(&self, lanes: &Lanes, w: &Buffer<f32>, s: Address<f32>, out: Address<f32>) -> Result<(), DeviceError> {
-        let weigh = Weigh { lanes: lanes.address(), w: w.address(), s, out, n: self.n_values as i32 };
-        self.device.launch_over(self.n_values, lanes.len(), &weigh)
+        self.scale(lanes, self.n_values, (w.address(), s, out))
     }
 
     /// `sinogram = W^(1/2) A image`.

@@ -5,7 +5,7 @@ use super::device::Device;
 use super::error::DeviceError;
 use super::network::CudaNetworkError;
 use super::projector::ProjectorError;
-use crate::backend::{Counters, Slice};
+use crate::backend::{Counters, Mirror, Slice};
 use crate::ct::ProjectionError;
 use gradus_core::Level;
 use gradus_cuda_kernels::Address;
@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) counters: Counters,
     /// The member of the homotopy that is f.
     pub(super) objective: Level,
+    /// Of the last denoising: the factor of the prior's gradient, and the mirror that it stands in.
+    pub(super) denoised: (f32, Mirror),
     /// |grad f|^2, and |r|^2 of the linear system that is to be solved.
     pub(super) gradient_norm_sq: f64,
     pub(super) residual_square: f64,
@@ -66,6 +68,7 @@ impl State {
             updates: 0,
             counters: Counters::default(),
             objective,
+            denoised: (0.0, Mirror::of_turn(0)),
             gradient_norm_sq: 0.0,
             residual_square: 0.0,
         }
@@ -119,7 +122,11 @@ impl Buffers {
 ///
 /// `A d` is gathered from the `A p` of the solve, so the line search needs no projection of its own.
 #[derive(Debug)]
-pub(super) struct LinearSystem([Buffer<f32>; 4]);
+pub(super) struct LinearSystem {
+    vectors: [Buffer<f32>; 4],
+    /// The diagonal of `P`, and `P r`, where there are weights.
+    preconditioned: Option<[Buffer<f32>; 2]>,
+}
 
 /// The places of these vectors, in their order.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +135,7 @@ pub(super) struct SystemPlaces {
     pub(super) conjugate: Address<f32>,
     pub(super) projected: Address<f32>,
     pub(super) normal: Address<f32>,
+    pub(super) preconditioned: Option<[Address<f32>; 2]>,
 }
 
 impl LinearSystem {
@@ -135,13 +143,24 @@ impl LinearSystem {
         device: &Rc<Device>,
         slices: usize,
         (pixels, values): (usize, usize),
+        is_weighted: bool,
     ) -> Result<Self, DeviceError> {
         let made = |n: usize| Buffer::new(device, slices * n);
-        Ok(Self([made(pixels)?, made(pixels)?, made(values)?, made(pixels)?]))
+        let preconditioned = if is_weighted { Some([made(pixels)?, made(pixels)?]) } else { None };
+        Ok(Self { vectors: [made(pixels)?, made(pixels)?, made(values)?, made(pixels)?], preconditioned })
+    }
+
+    /// Takes the diagonal of `P` for a slice.
+    pub(super) fn precondition(&mut self, slice: usize, scales: &[f32]) -> Result<(), DeviceError> {
+        match &mut self.preconditioned {
+            Some([diagonal, _]) => diagonal.upload(slice * scales.len(), scales),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn places(&self) -> SystemPlaces {
-        let [residual, conjugate, projected, normal] = self.0.each_ref().map(Buffer::address);
-        SystemPlaces { residual, conjugate, projected, normal }
+        let [residual, conjugate, projected, normal] = self.vectors.each_ref().map(Buffer::address);
+        let preconditioned = self.preconditioned.as_ref().map(|both| both.each_ref().map(Buffer::address));
+        SystemPlaces { residual, conjugate, projected, normal, preconditioned }
     }
 }

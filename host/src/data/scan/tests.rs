@@ -67,7 +67,7 @@ fn foreign_names_are_understood_with_warnings() {
     for field in ["bin_width_mm", "pixel_mm", "height", "width", "pixelmm is unknown"] {
         assert!(warnings.contains(field), "{field} in {warnings}");
     }
-    assert!(!warnings.contains("detector_offset_mm"), "{warnings}");
+    assert!(warnings.contains("detector_offset_mm is by centre_px, 1.5"), "{warnings}");
 }
 
 #[test]

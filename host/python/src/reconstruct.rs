@@ -1,0 +1,126 @@
+//! The reconstruction of a scan.
+
+use crate::error::{run_error, value_error};
+use crate::prior::Prior;
+use crate::result::Reconstruction;
+use crate::scan::Scan;
+use crate::settings::settings;
+use gradus::backend::{DeviceChoice, Precision};
+use gradus::image::Image;
+use gradus::prior::{Prior as InnerPrior, Unit, suiting};
+use gradus::reconstruct::{
+    Measurement, PlacedPrior, Progress, Settings, cut_to, in_field, reconstruct as reconstructed,
+};
+use gradus::trust::Field;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::ops::ControlFlow;
+
+/// A prior, or the name of one.
+#[derive(FromPyObject)]
+pub enum Named {
+    /// A prior that is there.
+    Prior(Py<Prior>),
+    /// A name.
+    Name(String),
+}
+
+impl Named {
+    /// The prior, or that of the scan.
+    fn prior(this: Option<Self>, scan: &Scan) -> PyResult<InnerPrior> {
+        let name = match this {
+            Some(Self::Prior(prior)) => return Ok(prior.get().0.clone()),
+            Some(Self::Name(name)) => name,
+            None => scan.0.prior.clone().unwrap_or_else(|| suiting(Unit::Hounsfield).name.to_owned()),
+        };
+        InnerPrior::named(&name).map_err(value_error)
+    }
+}
+
+/// Calls Python between iterations: for its progress, and to see whether Ctrl-C was pressed.
+struct Watch {
+    progress: Option<Py<PyAny>>,
+    /// What was raised there.
+    raised: Option<PyErr>,
+}
+
+impl Watch {
+    fn look(&mut self, progress: &Progress<'_>) -> ControlFlow<()> {
+        let looked = Python::attach(|py| {
+            py.check_signals()?;
+            match &self.progress {
+                Some(call) => call.call1(py, (progress.done, progress.total)).map(drop),
+                None => Ok(()),
+            }
+        });
+        match looked {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(raised) => {
+                self.raised = Some(raised);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+/// Reconstructs a scan; see `gradus.reconstruct`.
+#[pyfunction]
+#[pyo3(signature = (scan, method, prior, device, progress, given))]
+pub fn reconstruct(
+    py: Python<'_>,
+    scan: &Bound<'_, Scan>,
+    method: &str,
+    prior: Option<Named>,
+    device: &str,
+    progress: Option<Py<PyAny>>,
+    given: &Bound<'_, PyDict>,
+) -> PyResult<Reconstruction> {
+    let scan = scan.get();
+    let settings = settings(method, Some(given))?;
+    let device: DeviceChoice = device.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
+    let prior = match settings.method().is_learned() {
+        true => Some(Named::prior(prior, scan)?),
+        false if prior.is_some() => {
+            return Err(PyValueError::new_err(format!("method {method} has no prior; leave it out")));
+        }
+        false => None,
+    };
+    let mut watch = Watch { progress, raised: None };
+    let result = py.detach(|| run(scan, settings, prior.as_ref(), device, &mut watch));
+    match watch.raised {
+        Some(raised) => Err(raised),
+        None => result,
+    }
+}
+
+/// The run, as the command line makes it.
+fn run(
+    scan: &Scan,
+    settings: Settings,
+    prior: Option<&InnerPrior>,
+    device: DeviceChoice,
+    watch: &mut Watch,
+) -> PyResult<Reconstruction> {
+    let scan = &scan.0;
+    let field = Field::of(&scan.geometry, &scan.sinogram, scan.photons).map_err(value_error)?;
+    let whole = in_field(scan, &field);
+    let measurement = match prior {
+        Some(prior) => Measurement::suiting(&whole, prior),
+        None => Measurement::new(&whole),
+    };
+    let measurement = measurement.map_err(run_error)?.within(&field);
+    let settings = match prior {
+        Some(prior) => settings.suiting(prior, &measurement),
+        None => settings,
+    };
+    let open = |prior| PlacedPrior::open_for(&measurement.geometry, prior, device, Precision::Full);
+    let placed = prior.map(open).transpose().map_err(value_error)?;
+    let mut observe = |progress: Progress<'_>| watch.look(&progress);
+    let mut result = reconstructed(&measurement, &settings, placed.as_ref(), &mut observe).map_err(run_error)?;
+    let cut = |image: &Image| cut_to(image, scan.geometry.height, scan.geometry.width);
+    (result.image, result.deviation) = (cut(&result.image), result.deviation.as_ref().map(cut));
+    let assumed = scan.warnings.iter().cloned().chain(field.warnings());
+    let warnings = assumed.chain(measurement.warnings.iter().cloned()).collect();
+    Ok(Reconstruction { result, measurement, warnings })
+}
