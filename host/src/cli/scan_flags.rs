@@ -19,10 +19,11 @@ pub struct ScanArguments {
     detector_offset_mm: Option<Choice<f64>>,
     /// Suppress rings in the sinogram by sorting, with a window of this many bins [default: off; 21 where no width is
     /// given]
-    #[arg(long, value_name = "BINS", num_args = 0..=1, require_equals = true, default_missing_value = RINGS, help_heading = "Scan")]
+    #[arg(long, value_name = "BINS", num_args = 0..=1, require_equals = true, default_missing_value = RINGS)]
+    #[arg(help_heading = "Scan")]
     rings: Option<usize>,
-    /// Correct beam hardening by the polynomial C1 y + C2 y^2 + ...; `auto` finds one for which a homogeneous object, and
-    /// only that, is flat, and says it [default: off]
+    /// Correct beam hardening by the polynomial C1 y + C2 y^2 + ...; `auto` finds one for which a homogeneous object is
+    /// flat and the air around it empty, and says it [default: off]
     #[arg(long, value_name = "C1,C2,...|auto", value_parser = choice::<Hardening>, help_heading = "Scan")]
     hardening: Option<Choice<Hardening>>,
     /// Row of the detector to take from raw projections, counted from 0 [default: the middle one]

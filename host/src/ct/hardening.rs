@@ -62,10 +62,10 @@ impl From<Hardening> for Vec<f64> {
 impl Hardening {
     /// The polynomial that makes a homogeneous object flat and the air around it empty.
     ///
-    /// **Method.** Kachelriess, Sourbelle and Kalender 2006, Med. Phys. 33, 1269: backprojection is linear, so the image
-    /// of a polynomial is that polynomial of the images of y, y^2, ...; least squares fit their sum to a template, the
-    /// object's mean within the object and 0 outside. The object is what is above the threshold that separates it best
-    /// (Otsu 1979), less its edges.
+    /// **Method.** Kachelriess, Sourbelle and Kalender 2006, Med. Phys. 33, 1269: backprojection is linear, so the
+    /// image of a polynomial is that polynomial of the images of y, y^2, ...; least squares fit their sum to a
+    /// template, the object's mean within the object and 0 outside. The object is what is above the threshold that
+    /// separates it best (Otsu 1979), less its edges.
     ///
     /// # Errors
     /// [`HardeningError`] when no object stands out, or the buffers do not fit.

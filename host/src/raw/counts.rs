@@ -36,8 +36,8 @@ pub(super) struct Integrals {
 impl Counts {
     /// -log((view - dark) / (flat - dark)), ray by ray.
     ///
-    /// A photon's count is told by the flats: their variance over their mean, the drift of the beam taken out. Bins that
-    /// are dead or hot get the values between their neighbours'.
+    /// A photon's count is told by the flats: their variance over their mean, the drift of the beam taken out. Bins
+    /// that are dead or hot get the values between their neighbours'.
     pub(super) fn integrals(mut self) -> Result<Integrals, ScanProblem> {
         self.check()?;
         let n = self.n_bins;
