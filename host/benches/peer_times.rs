@@ -1,7 +1,7 @@
 //! Times of the work that `benches/peers.py` also gives to other software, as JSON in seconds (medians).
 //!
-//! `peer_times [--rounds N] [--iterations N] [--problem FOLDER] [--fans only]`: the folder receives the problem that Algorithm 2 is
-//! run on, as raw little-endian `f32` files and `problem.json`, so that both sides solve the same one.
+//! `peer_times [--rounds N] [--iterations N] [--problem FOLDER] [--fans only]`: the folder receives the problem that
+//! Algorithm 2 is run on, as raw little-endian `f32` files and `problem.json`, so that both sides solve the same one.
 #![allow(missing_docs)]
 
 mod common;

@@ -11,8 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::path::PathBuf;
 
-/// Seeds of the generated images that training sees have this bit, those of its validation the next one; test images have
-/// neither.
+/// Seeds of the generated images that training sees have this bit, those of its validation the next one; test images
+/// have neither.
 const TRAINING_SEEDS: u64 = 1 << 63;
 const VALIDATION_SEEDS: u64 = 1 << 62;
 /// Images from which mean and spread are measured.

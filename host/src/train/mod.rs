@@ -14,6 +14,7 @@
 
 mod adam;
 mod batch;
+mod begin;
 mod checkpoint;
 mod config;
 mod device;
@@ -63,7 +64,7 @@ pub enum TrainError {
     #[error(transparent)]
     Initial(#[from] PriorError),
     /// The first weights are those of another network.
-    #[error("the weights {} of `initial` are not of the network under `network`: copy its numbers from there", .0.display())]
+    #[error("`initial`: {} holds weights of another network than `network`; copy its numbers from there", .0.display())]
     AnotherNetwork(PathBuf),
     /// The run does not fit into memory.
     #[error(transparent)]

@@ -8,7 +8,7 @@ use super::config::{Loss, Phase, TrainingConfig};
 use super::device::{LossNetwork, RunDevice, distrust};
 use super::history::{History, ValidationRow};
 use super::images::Images;
-use super::{initial, validation};
+use super::{begin, initial, validation};
 use crate::backend::choice::Opened;
 use crate::backend::{DeviceChoice, Precision};
 use crate::memory;
@@ -70,7 +70,7 @@ impl Trainer {
             _ => images.moments(config.seed),
         };
         let parameters = match &config.initial {
-            Some(path) => initial::of_file(path, &config.network)?,
+            Some(path) => begin::of_file(path, &config.network)?,
             None => initial::parameters(&config.network, &mut ChaCha8Rng::seed_from_u64(config.seed)),
         };
         let (state, history) = (OptimiserState::new(parameters), History::default());

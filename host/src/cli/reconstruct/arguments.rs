@@ -15,8 +15,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// A scan (npz, or a folder with scan.toml), a raw measurement (see `gradus convert`), a sample (ellipses:SEED,
-    /// disc:SEED, spine) or an image (npy, npz, DICOM, PNG,
-    /// TIFF); samples and images are scanned first [default: ellipses:1]
+    /// disc:SEED, spine) or an image (npy, npz, DICOM, PNG, TIFF); samples and images are scanned first
+    /// [default: ellipses:1]
     #[arg(value_name = "SCAN")]
     input: Option<String>,
     /// The unit of an image whose file does not say it: hu, hu+1024, 1/mm, 1/cm or network [default: network, 0 to 1]
