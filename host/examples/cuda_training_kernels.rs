@@ -68,6 +68,7 @@ fn layer(
         sizes,
         prologue: Prologue::Identity,
         epilogue: Epilogue::STORE,
+        shortcut: None,
         out: out.address(),
     };
     let weight_pass = WeightPass {

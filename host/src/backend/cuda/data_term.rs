@@ -59,6 +59,15 @@ impl DataTerm {
         self.data.address()
     }
 
+    pub(super) fn projector(&self) -> &CudaProjector {
+        &self.projector
+    }
+
+    /// `W^(1/2)`, and room for sinograms multiplied by it; `None` where all weights are 1.
+    pub(super) fn weighting(&self) -> Option<(Address<f32>, Address<f32>)> {
+        self.weighting.as_ref().map(|(roots, weighted)| (roots.address(), weighted.address()))
+    }
+
     fn weigh(&self, lanes: &Lanes, w: &Buffer<f32>, s: Address<f32>, out: Address<f32>) -> Result<(), DeviceError> {
         let weigh = Weigh { lanes: lanes.address(), w: w.address(), s, out, n: self.n_values as i32 };
         self.device.launch_over(self.n_values, lanes.len(), &weigh)
