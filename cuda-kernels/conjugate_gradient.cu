@@ -1,12 +1,12 @@
 // Conjugate gradients on M d = r with M = A^T W A + mu I, from d = 0 [HS52], for several slices with systems of their
 // own:
 //
-//     p <- r + b p                                solve_conjugate     and |p|^2
-//     s <- W^(1/2) A p                            solve_project       and |s|^2:  a = |r|^2 / (|s|^2 + mu |p|^2)
+//     p <- P r + b p                              solve_conjugate     and |p|^2
+//     s <- W^(1/2) A p                            solve_project       and |s|^2:  a = <r, P r> / (|s|^2 + mu |p|^2)
 //     d <- d + a p,  A d <- A d + a s,
-//     r <- r - a (A^T W^(1/2) s + mu p)           solve_advance       and |r|^2:  b = |r|^2 / that before
+//     r <- r - a (A^T W^(1/2) s + mu p)           solve_advance       and <r, P r>:  b = that / that before
 //
-// `solve_begin` clears d and A d. The scalars stay on the device, in the record of a slice's recurrence: its rules are
+// with P = (diag(A^T W 1) + mu I)^-1 where there are weights, else 1. `solve_begin` clears d and A d. The scalars stay on the device, in the record of a slice's recurrence: its rules are
 // those of core's `ConjugateGradient`. So the host asks for all iterations at once, and a recurrence that has come to
 // its end makes the launches that are left do nothing.
 //
@@ -69,19 +69,27 @@ struct Solve {
     const int* lanes;
     Recurrence* recurrences;
     float *r, *p, *transposed, *d;       // images; transposed holds the columns of p as rows
+    const float* seen;                   // A^T W 1, negative where P = 1; null where it is everywhere
     const float* roots;                  // W^(1/2); null where W = I
     float *s, *weighted, *of_direction;  // sinograms: s, W^(1/2) s (the same place where W = I), A d
     Sums sums;
 };
-static_assert(sizeof(Solve) == 13 * 8, "src/conjugate_gradient.rs has the same record");
+static_assert(sizeof(Solve) == 14 * 8, "src/conjugate_gradient.rs has the same record");
+
+// (P r)[i].
+__device__ __forceinline__ float preconditioned(const Solve& at, long long i, float damping, float r) {
+    if (!at.seen || at.seen[i] < 0.0f) return r;
+    return 1.0f / (at.seen[i] + damping) * r;
+}
 
 extern "C" __global__ void __launch_bounds__(BLOCK) solve_begin(const Solve at, int n, int n_values) {
     const long long image = of_lane(at.lanes, n), sinogram = of_lane(at.lanes, n_values);
+    const float damping = at.recurrences[blockIdx.z].damping;
     double square[1] = {}, total[1];
     for_each_element(n, [&](int i) {
         at.d[image + i] = 0.0f;
-        const double value = at.r[image + i];
-        square[0] += value * value;
+        const float r = at.r[image + i];
+        square[0] += static_cast<double>(r) * preconditioned(at, image + i, damping, r);
     });
     for_each_element(n_values, [&](int i) { at.of_direction[sinogram + i] = 0.0f; });
     if (add_up(square, at.sums, total)) at.recurrences[blockIdx.z].begin(static_cast<float>(total[0]));
@@ -92,14 +100,15 @@ extern "C" __global__ void __launch_bounds__(BLOCK) solve_conjugate(const Solve 
     __shared__ float square[SQUARE][SQUARE + 1];
     Recurrence& recurrence = at.recurrences[blockIdx.z];
     if (recurrence.asks != CURVATURE) return;
-    const float momentum = recurrence.scalar;
+    const float momentum = recurrence.scalar, damping = recurrence.damping;
     const long long first = of_lane(at.lanes, height * width);
     const int x = threadIdx.x % SQUARE, left = blockIdx.x * SQUARE, top = blockIdx.y * SQUARE;
     double sum[1] = {}, total[1];
     for (int y = threadIdx.x / SQUARE; y < SQUARE; y += BLOCK / SQUARE) {
         if (top + y >= height || left + x >= width) continue;
         const long long i = first + static_cast<long long>(top + y) * width + left + x;
-        const float next = momentum == 0.0f ? at.r[i] : at.r[i] + momentum * at.p[i];
+        const float from = preconditioned(at, i, damping, at.r[i]);
+        const float next = momentum == 0.0f ? from : from + momentum * at.p[i];
         at.p[i] = square[y][x] = next;
         sum[0] += static_cast<double>(next) * next;
     }
@@ -143,7 +152,7 @@ __device__ __forceinline__ void advance(const Solve& at, const Beam& beam) {
         at.d[image + i] += length * along;
         const float rest = at.r[image + i] - length * normal - length * damping * along;
         at.r[image + i] = rest;
-        square[0] += static_cast<double>(rest) * rest;
+        square[0] += static_cast<double>(rest) * preconditioned(at, image + i, damping, rest);
     });
     for_each_element(n_values, [&](int i) { at.of_direction[sinogram + i] += length * at.s[sinogram + i]; });
     if (add_up(square, at.sums, total)) recurrence.take_residual(static_cast<float>(total[0]));

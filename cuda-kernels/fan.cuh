@@ -51,7 +51,8 @@ struct Fan {
     __device__ __forceinline__ float seen(const FanView& from, float row, float col) const {
         const float across = from.across + row * from.across_per_row + col * from.across_per_col;
         const float along = from.along + row * from.along_per_row + col * from.along_per_col;
-        return middle_bin + bins * (is_curved ? atan2f(across, along) : across / along);
+        const float tangent = __fdividef(across, along);  // exact enough for a search: the weights do not depend on it
+        return middle_bin + bins * (is_curved ? atanf(tangent) : tangent);
     }
 
     // The bin at or before a place, or one beyond the detector's ends.

@@ -1,9 +1,10 @@
 //! The plain evaluator: vectors in slices that the caller owns.
 
 use crate::math::{dot, sum};
+use crate::noise::Draw;
 use crate::problem::{Evaluator, LinearModel, Problem};
 use crate::schedule::Level;
-use crate::solver::{Answer, ConjugateGradient, Directional, Krylov, Request, Solved};
+use crate::solver::{Answer, ConjugateGradient, Directional, Effort, Krylov, Request, Solved};
 use core::fmt;
 
 /// A slice has not the length that was asked for.
@@ -30,7 +31,7 @@ impl core::error::Error for WrongLength {}
 pub struct Vectors<'a> {
     /// `x`.
     pub iterate: &'a [f32],
-    /// `grad f(x)`, where the solver has had it computed.
+    /// `grad f(x)`, where the solver has had it computed; what a [`Request::Denoise`] took from `x`.
     pub gradient: &'a [f32],
     /// `d`, likewise; at a [`Request::Solve`], `r`.
     pub direction: &'a [f32],
@@ -212,7 +213,11 @@ impl<P: Problem> Evaluator for Buffers<'_, P> {
             Request::Gradient { level, new_iterate } => {
                 self.negative_gradient(level, new_iterate).map(|()| Answer::Ready)
             }
-            Request::Solve { damping, iterations } => self.solve(damping, iterations).map(Answer::Solved),
+            Request::Solve { damping, effort } => self.solve(damping, effort).map(Answer::Solved),
+            Request::Diffuse { removed, taken, fresh, draw } => {
+                self.diffuse(removed, taken, fresh, draw);
+                Ok(Answer::Ready)
+            }
             Request::Products => Ok(Answer::Direction(Directional::of(self.gradient, self.direction, None))),
             Request::Change { step } => {
                 let change = self.problem.change(self.x, self.direction, step, self.objective);
@@ -250,11 +255,15 @@ impl<P: Problem> Buffers<'_, P> {
         Ok(())
     }
 
-    /// `x <- x - variance grad R(x, t)`, `r <- -A^T(A x - y)`, in the direction's place until the solve.
+    /// `x <- x - e`, `e = variance grad R(x, t)` in the place of `grad f`; `r <- -A^T(A x - y)`, in the direction's
+    /// until the solve.
     fn denoise(&mut self, level: Level, variance: f32, turn: u32) -> Refused<P::Error> {
         let model = self.problem.linear_model().ok_or(BuffersError::NoLinearModel)?;
-        model.prior_gradient(self.x, level, turn, self.direction).map_err(BuffersError::Problem)?;
-        self.x.iter_mut().zip(self.direction.iter()).for_each(|(x, gradient)| *x -= variance * gradient);
+        model.prior_gradient(self.x, level, turn, self.gradient).map_err(BuffersError::Problem)?;
+        for (x, e) in self.x.iter_mut().zip(self.gradient.iter_mut()) {
+            *e *= variance;
+            *x -= *e;
+        }
         model.data_gradient(self.x, self.direction).map_err(BuffersError::Problem)?;
         self.direction.iter_mut().for_each(|r| *r = -*r);
         Ok(())
@@ -269,13 +278,13 @@ impl<P: Problem> Buffers<'_, P> {
     }
 
     /// `(A^T A + damping I) d = r`.
-    fn solve(&mut self, damping: f32, iterations: u32) -> Result<Solved, BuffersError<P::Error>> {
+    fn solve(&mut self, damping: f32, effort: Effort) -> Result<Solved, BuffersError<P::Error>> {
         let vectors = self.solve.as_mut().ok_or(BuffersError::NoSolve)?;
         let model = self.problem.linear_model().ok_or(BuffersError::NoLinearModel)?;
         vectors.residual.iter_mut().zip(self.direction.iter()).for_each(|(r, held)| *r = *held);
         vectors.conjugate.fill(0.0);
         self.direction.fill(0.0);
-        let mut solve = ConjugateGradient::new(dot(vectors.residual, vectors.residual), iterations);
+        let mut solve = ConjugateGradient::new(dot(vectors.residual, vectors.residual), effort);
         loop {
             solve.answer(match solve.request() {
                 Krylov::Curvature { momentum } => {
@@ -285,6 +294,16 @@ impl<P: Problem> Buffers<'_, P> {
                 Krylov::Done(solved) => return Ok(solved),
             });
         }
+    }
+
+    /// `x <- x + removed e + taken d' + fresh z`.
+    fn diffuse(&mut self, removed: f32, taken: f32, fresh: f32, draw: Draw) {
+        for (factor, vector) in [(removed, &*self.gradient), (taken, &*self.previous)] {
+            if factor != 0.0 {
+                self.x.iter_mut().zip(vector).for_each(|(x, v)| *x += factor * v);
+            }
+        }
+        draw.add_to(fresh, 0, self.x);
     }
 
     /// `x <- x + step d`.

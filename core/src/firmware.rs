@@ -74,7 +74,7 @@
 //! components (flat patches and edges) are 1.1 kB.
 //!
 //! # Power loss
-//! [`GradientLike::to_bytes`](crate::GradientLike::to_bytes) at any request is 144 bytes, and no method has more. With
+//! [`GradientLike::to_bytes`](crate::GradientLike::to_bytes) at any request is 148 bytes, and no method has more than 160. With
 //! the vectors ([`Buffers::vectors`](crate::Buffers::vectors)) a run goes on from there with the same bits, on this
 //! device or on a desktop. Keep a checksum beside them.
 //!

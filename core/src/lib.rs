@@ -9,6 +9,8 @@
 //! * [`GraduatedFlow`], Algorithm 1: one step along `d = -t grad F(x, t)` at each level of a schedule;
 //! * [`GradientLike`], Algorithm 2: the same, and every step is a descent step of `f`.
 //!
+//! Two rivals, which sample rather than minimise, go through the same requests: [`DecomposedDiffusion`] and [`DiffPir`].
+//!
 //! A solver is a state machine over scalars ([`Solver`]). It asks ([`Request`]) for directions, differences of `f` and
 //! updates, is told numbers ([`Answer`]) and never sees a vector, so vectors may live in RAM, on a GPU or behind a DMA
 //! engine. [`drive`] connects a solver with an [`Evaluator`], [`drive_in_lockstep`] several with a [`Batch`];
@@ -31,6 +33,8 @@
 //! in an answer is an error, never a step. All arithmetic is `f32` with `libm`, so the same run gives the same bits on
 //! every target; sums are compensated. The page [`firmware`] says what this costs on a microcontroller.
 //!
+//! \[CLY24\] Chung, Lee, Ye: Decomposed Diffusion Sampler for Accelerating Large-Scale Inverse Problems, ICLR 2024.
+//!
 //! \[Efr11\] Efron: Tweedie's Formula and Selection Bias, J. Amer. Statist. Assoc. 106, 2011.
 //!
 //! \[FKD24\] Fernsel, Kereta, Denker: Convergence Properties of Score-Based Models for Linear Inverse Problems Using
@@ -38,6 +42,13 @@
 //!
 //! \[HS52\] Hestenes, Stiefel: Methods of Conjugate Gradients for Solving Linear Systems, J. Res. Natl. Bur. Stand. 49,
 //! 1952.
+//!
+//! \[SMDS11\] Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011.
+//!
+//! \[SME21\] Song, Meng, Ermon: Denoising Diffusion Implicit Models, ICLR 2021.
+//!
+//! \[ZZL23\] Zhu, Zhang, Liang, Cao, Wen, Timofte, Van Gool: Denoising Diffusion Models for Plug-and-Play Image
+//! Restoration, CVPR Workshops 2023.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -58,6 +69,7 @@ extern crate std;
 pub mod diffusion;
 pub mod firmware;
 pub mod math;
+pub mod noise;
 pub mod prior;
 pub mod problem;
 pub mod schedule;
@@ -74,6 +86,7 @@ pub use buffers::{Buffers, BuffersError, Vectors, WrongLength};
 pub use diffusion::PerturbationKernel;
 pub use driver::{DriveError, drive};
 pub use lockstep::{End, Room, Run, drive_in_lockstep};
+pub use noise::Draw;
 pub use prior::GaussianMixture;
 pub use problem::{Batch, Evaluator, LinearModel, Problem};
 pub use schedule::{Homotopy, Level, RegularisationWeight, Schedule, ScheduleError, Spacing};

@@ -103,6 +103,7 @@ const NO_RECORD: Record = Record {
     direction_norm: 0.0,
     slope: 0.0,
     change: None,
+    unsolved: 0.0,
 };
 
 /// Place of a request in the order of rounds: later parts of an iteration come first.
@@ -115,7 +116,8 @@ const fn place(request: Request) -> u8 {
         Request::Denoise { .. } => 4,
         Request::Gradient { .. } => 5,
         Request::Direction { .. } => 6,
-        Request::Done(_) => 7,
+        Request::Diffuse { .. } => 7,
+        Request::Done(_) => 8,
     }
 }
 

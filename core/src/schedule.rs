@@ -1,7 +1,7 @@
 //! Smoothing schedules, regularisation weights, and the homotopy that they make.
 
 use crate::diffusion::PerturbationKernel;
-use crate::math::{exp, ln, real};
+use crate::math::{exp, ln, real, sqrt};
 use crate::words::words;
 use core::fmt;
 
@@ -14,6 +14,8 @@ pub enum Spacing {
     Linear,
     /// Equal ratios.
     Logarithmic,
+    /// Equal differences of the squared distances from `t_max`: closer to each other at small `t`.
+    Quadratic,
 }
 
 /// Smoothing levels `t_max = t_1 > ... > t_I = t_min` \[FKD24, Algorithm 1\].
@@ -69,6 +71,8 @@ impl Schedule {
         let narrowest = match spacing {
             Spacing::Linear => (t_max - t_min) / t_max,
             Spacing::Logarithmic => ln(t_max / t_min),
+            // The last two: 1 - sqrt(1 - 1/n) is more than 1/(2 n).
+            Spacing::Quadratic => 0.5 * (t_max - t_min) / t_max,
         } / intervals;
         // Four units in the last place: room for the rounding of two neighbouring levels.
         if varies && narrowest < 4.0 * f32::EPSILON {
@@ -112,6 +116,7 @@ impl Schedule {
         let fraction = real(i) / real(last);
         match self.spacing {
             Spacing::Linear => self.t_max + fraction * (self.t_min - self.t_max),
+            Spacing::Quadratic => self.t_max + sqrt(fraction) * (self.t_min - self.t_max),
             Spacing::Logarithmic => self.t_max * exp(fraction * ln(self.t_min / self.t_max)),
         }
     }
@@ -191,7 +196,7 @@ impl Homotopy {
     }
 }
 
-words!(enum Spacing { 0 = Linear {}, 1 = Logarithmic {} });
+words!(enum Spacing { 0 = Linear {}, 1 = Logarithmic {}, 2 = Quadratic {} });
 words!(enum RegularisationWeight {
     0 = Constant { 0: alpha },
     1 = NoiseToSignal { alpha: alpha, early: early, kernel: kernel }
@@ -204,7 +209,7 @@ mod tests {
 
     #[test]
     fn ends_are_exact_and_impossible_schedules_are_refused() {
-        for spacing in [Spacing::Linear, Spacing::Logarithmic] {
+        for spacing in [Spacing::Linear, Spacing::Logarithmic, Spacing::Quadratic] {
             let schedule = Schedule::new(spacing, 1.0, 1e-3, 300).unwrap();
             assert_eq!((schedule.t(0), schedule.t(299), schedule.t(u32::MAX)), (1.0, 1e-3, 1e-3));
             assert_eq!(Schedule::new(spacing, 1.0, 1e-3, 1), Err(ScheduleError::TooShort));
@@ -226,9 +231,9 @@ mod tests {
     proptest! {
         #[test]
         fn levels_strictly_decrease(
-            t_min in 1e-4_f32..1.0, span in 1.001_f32..1e4, len in 2_u32..5000, log in any::<bool>(),
+            t_min in 1e-4_f32..1.0, span in 1.001_f32..1e4, len in 2_u32..5000, kind in 0_usize..3,
         ) {
-            let spacing = if log { Spacing::Logarithmic } else { Spacing::Linear };
+            let spacing = [Spacing::Logarithmic, Spacing::Linear, Spacing::Quadratic][kind];
             if let Ok(schedule) = Schedule::new(spacing, t_min * span, t_min, len) {
                 for i in 1..len {
                     prop_assert!(schedule.t(i) < schedule.t(i - 1), "level {i} of {schedule:?}");

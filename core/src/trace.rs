@@ -12,8 +12,8 @@ pub enum Outcome {
     NotDescent,
     /// The direction descended, but no trial of the line search passed; no step was taken.
     NoTrialPassed,
-    /// An untested step of an approach, the beginning of a run that makes no claim. It looks at no gradient of `f`:
-    /// norms and slope of its record are 0.
+    /// An untested step of an approach, the beginning of a run that makes no claim, or of a method that makes none. It
+    /// looks at no gradient of `f`: norms and slope of its record are 0.
     Approach,
 }
 
@@ -39,6 +39,9 @@ pub struct Record {
     pub slope: f32,
     /// `f(x_{i+1}) - f(x_i)`, where a line search measured it.
     pub change: Option<f32>,
+    /// `|r|` of the linear system of `d_i` over what counts as solved; above 1 its iterations ended before. 0 where
+    /// nothing was to be solved.
+    pub unsolved: f32,
 }
 
 impl Record {
@@ -70,6 +73,8 @@ pub struct Certificate {
     pub skipped_levels: u32,
     /// Line searches without a passing trial.
     pub failed_searches: u32,
+    /// Linear systems whose iterations ended before they were solved, in the approach, too.
+    pub unsolved_systems: u32,
     /// Largest `|d_i|`, the bound of Definition 3.1 (a).
     pub largest_direction: f32,
     /// Least cosine between `-grad f` and a direction along which a step was taken; 1 before the first.
@@ -89,6 +94,7 @@ impl Default for Certificate {
             ascending_steps: 0,
             skipped_levels: 0,
             failed_searches: 0,
+            unsolved_systems: 0,
             largest_direction: 0.0,
             least_cosine: 1.0,
             least_descent: f32::INFINITY,
@@ -100,6 +106,9 @@ impl Default for Certificate {
 impl Certificate {
     /// Takes one more record into account.
     pub fn observe(&mut self, record: &Record) {
+        if record.unsolved > 1.0 {
+            self.unsolved_systems = self.unsolved_systems.saturating_add(1);
+        }
         if record.outcome != Outcome::Approach {
             self.gradient_norm = record.gradient_norm;
             self.largest_direction = self.largest_direction.max(record.direction_norm);
@@ -134,7 +143,7 @@ impl Certificate {
 
 words!(enum Outcome { 0 = Step {}, 1 = NotDescent {}, 2 = NoTrialPassed {}, 3 = Approach {} });
 words!(struct Record {
-    iteration, t, outcome, step, trials, gradient_norm, direction_norm, slope, change
+    iteration, t, outcome, step, trials, gradient_norm, direction_norm, slope, change, unsolved
 });
 
 #[cfg(test)]
@@ -151,6 +160,7 @@ mod tests {
         direction_norm: 3.0,
         slope: -3.0,
         change: Some(-1.0),
+        unsolved: 0.0,
     };
 
     #[test]

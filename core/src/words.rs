@@ -56,6 +56,20 @@ impl Words for u32 {
     }
 }
 
+/// The low half, then the high one.
+impl Words for u64 {
+    fn write(&self, out: &mut Writer<'_>) {
+        let [a, b, c, d, e, f, g, h] = self.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d]).write(out);
+        u32::from_le_bytes([e, f, g, h]).write(out);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        let (low, high) = (u32::read(input)?, u32::read(input)?);
+        Ok(Self::from(low) | Self::from(high) << 32)
+    }
+}
+
 /// A finite number.
 impl Words for f32 {
     fn write(&self, out: &mut Writer<'_>) {

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss, clippy::panic)]
 
 use gradus_core::math::{dot, sum};
-use gradus_core::{ConjugateGradient, Krylov, Solved};
+use gradus_core::{ConjugateGradient, Effort, Krylov, Solved};
 use proptest::prelude::*;
 
 const N: usize = 12;
@@ -42,7 +42,7 @@ fn dense(matrix: &Matrix, r: &Vector) -> [f64; N] {
 /// `d` as an evaluator makes it that follows the machine.
 fn followed(matrix: &Matrix, r: &Vector, iterations: u32) -> (Vector, Solved) {
     let (mut r, mut p, mut d, mut normal) = (*r, [0.0; N], [0.0; N], [0.0; N]);
-    let mut solve = ConjugateGradient::new(dot(&r, &r), iterations);
+    let mut solve = ConjugateGradient::new(dot(&r, &r), Effort::fixed(iterations));
     loop {
         solve.answer(match solve.request() {
             Krylov::Curvature { momentum } => {
@@ -114,7 +114,7 @@ proptest! {
     /// Whatever it is told, it asks for finite lengths only, and at most `K` times.
     #[test]
     fn it_ends(first in -1.0_f32..9.0, told in prop::collection::vec(any::<f32>(), 1..50), iterations in 0_u32..9) {
-        let mut solve = ConjugateGradient::new(first, iterations);
+        let mut solve = ConjugateGradient::new(first, Effort::fixed(iterations));
         let mut lengths = 0;
         for told in told.iter().cycle().take(2 * 9 + 2) {
             if let Krylov::Advance { length } = solve.request() {
@@ -127,6 +127,29 @@ proptest! {
     }
 }
 
+/// The residual halves with every iteration.
+#[test]
+fn it_goes_on_until_the_system_is_solved_or_the_effort_made() {
+    let iterations = |least, most, tolerance| {
+        let (mut square, mut made) = (1.0, 0);
+        let mut solve = ConjugateGradient::new(square, Effort { least, most, tolerance });
+        loop {
+            match solve.request() {
+                Krylov::Curvature { .. } => solve.answer(1.0),
+                Krylov::Advance { .. } => {
+                    (square, made) = (square / 4.0, made + 1);
+                    solve.answer(square);
+                }
+                Krylov::Done(_) => return made,
+            }
+        }
+    };
+    assert_eq!(iterations(3, 3, 1e-3), 3);
+    assert_eq!(iterations(3, 20, 1e-3), 10);
+    assert_eq!(iterations(3, 7, 1e-3), 7);
+    assert_eq!(iterations(12, 20, 1e-3), 12);
+}
+
 fn done(solve: &ConjugateGradient) -> Solved {
     let Krylov::Done(solved) = solve.request() else { panic!("{solve:?}") };
     solved
@@ -134,7 +157,7 @@ fn done(solve: &ConjugateGradient) -> Solved {
 
 #[test]
 fn it_ends_after_its_iterations_at_no_residual_and_where_nothing_is_left() {
-    let mut solve = ConjugateGradient::new(8.0, 2);
+    let mut solve = ConjugateGradient::new(8.0, Effort::fixed(2));
     for (told, wanted) in [
         (2.0, Krylov::Advance { length: 4.0 }),
         (2.0, Krylov::Curvature { momentum: 0.25 }),
@@ -144,9 +167,12 @@ fn it_ends_after_its_iterations_at_no_residual_and_where_nothing_is_left() {
         solve.answer(told);
         assert_eq!(solve.request(), wanted);
     }
-    assert_eq!(done(&ConjugateGradient::new(0.0, 2)), Solved { initial_square: 0.0, residual_square: 0.0 });
-    assert_eq!(done(&ConjugateGradient::new(8.0, 0)).residual_square, 8.0);
-    let mut flat = ConjugateGradient::new(8.0, 2);
+    assert_eq!(
+        done(&ConjugateGradient::new(0.0, Effort::fixed(2))),
+        Solved { initial_square: 0.0, residual_square: 0.0 }
+    );
+    assert_eq!(done(&ConjugateGradient::new(8.0, Effort::fixed(0))).residual_square, 8.0);
+    let mut flat = ConjugateGradient::new(8.0, Effort::fixed(2));
     flat.answer(0.0);
     assert_eq!(done(&flat), Solved { initial_square: 8.0, residual_square: 8.0 });
 }
@@ -155,9 +181,9 @@ fn it_ends_after_its_iterations_at_no_residual_and_where_nothing_is_left() {
 #[test]
 fn what_is_no_square_ends_it_and_is_handed_on() {
     for bad in [f32::NAN, f32::INFINITY, -1.0] {
-        assert_eq!(done(&ConjugateGradient::new(bad, 3)).residual_square.to_bits(), bad.to_bits());
+        assert_eq!(done(&ConjugateGradient::new(bad, Effort::fixed(3))).residual_square.to_bits(), bad.to_bits());
         for good in [&[][..], &[2.0]] {
-            let mut solve = ConjugateGradient::new(8.0, 3);
+            let mut solve = ConjugateGradient::new(8.0, Effort::fixed(3));
             good.iter().for_each(|told| solve.answer(*told));
             solve.answer(bad);
             assert_eq!(done(&solve).residual_square.to_bits(), bad.to_bits());

@@ -3,7 +3,7 @@
 
 use gradus_core::toy::{self, Toy};
 use gradus_core::{
-    Answer, AnswerError, Backtracking, Batch, Buffers, BuffersError, End, Evaluator, GradientLike, Homotopy,
+    Answer, AnswerError, Backtracking, Batch, Buffers, BuffersError, Effort, End, Evaluator, GradientLike, Homotopy,
     Preconditioned, Record, RegularisationWeight, Request, Room, Run, Schedule, Solver, Spacing, Status, StepCandidate,
     drive, drive_in_lockstep,
 };
@@ -17,7 +17,7 @@ fn solvers() -> [Box<dyn Solver>; 6] {
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(toy::PRIOR_WEIGHT) };
     let solves = |shrink, approach| {
         let rule = Backtracking { shrink, ..Backtracking::DEFAULT };
-        Preconditioned::new(homotopy, toy::KERNEL, 2, rule, 0.0).unwrap().with_approach(approach)
+        Preconditioned::new(homotopy, toy::KERNEL, Effort::fixed(2), rule, 0.0).unwrap().with_approach(approach)
     };
     let searches = |first| {
         let candidate = StepCandidate::Constant(first);

@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use core::ops::ControlFlow;
-use gradus_core::{Answer, Buffers, BuffersError, Evaluator, Level, Problem, Request, Solver, WrongLength, drive, toy};
+use gradus_core::{
+    Answer, Buffers, BuffersError, Effort, Evaluator, Level, Problem, Request, Solver, WrongLength, drive, toy,
+};
 
 fn run(mut solver: impl Solver, start: [f32; 2]) -> [f32; 2] {
     let mut problem = toy::Toy::new();
@@ -140,7 +142,7 @@ fn what_buffers_cannot_answer_is_an_error_that_says_why() {
     let level = toy::gradient_like(1.0, 2).unwrap().objective();
     let denoise = Request::Denoise { level, variance: 1.0, turn: 0 };
     let gradient = Request::Gradient { level, new_iterate: true };
-    let solve = Request::Solve { damping: 1.0, iterations: 1 };
+    let solve = Request::Solve { damping: 1.0, effort: Effort::fixed(1) };
     let (mut toy, mut opaque) = (toy::Toy::new(), Opaque(toy::Toy::new()));
     let (mut memory, mut others, mut more) = ([0.0; 8], [0.0; 8], [0.0; 6]);
     let mut small = Buffers::new(&mut toy, &mut memory, level).unwrap();

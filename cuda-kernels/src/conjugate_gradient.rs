@@ -34,6 +34,7 @@ pub struct Solve {
     pub p: Address<f32>,
     pub transposed: Address<f32>,
     pub d: Address<f32>,
+    pub seen: Address<f32>,
     pub roots: Address<f32>,
     pub s: Address<f32>,
     pub weighted: Address<f32>,

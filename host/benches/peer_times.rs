@@ -1,6 +1,6 @@
 //! Times of the work that `benches/peers.py` also gives to other software, as JSON in seconds (medians).
 //!
-//! `peer_times [--rounds N] [--iterations N] [--problem FOLDER]`: the folder receives the problem that Algorithm 2 is
+//! `peer_times [--rounds N] [--iterations N] [--problem FOLDER] [--fans only]`: the folder receives the problem that Algorithm 2 is
 //! run on, as raw little-endian `f32` files and `problem.json`, so that both sides solve the same one.
 #![allow(missing_docs)]
 
@@ -16,19 +16,29 @@ use std::path::Path;
 
 const SIZE: usize = 128;
 const THREADS: [usize; 2] = [1, 2];
+const FAN_SIZE: usize = 256;
+const FAN_VIEWS: [usize; 2] = [60, 720];
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (mut runs, mut iterations) = (15, 300);
+    let (mut runs, mut iterations, mut fans_only) = (15, 300, false);
     for pair in arguments.chunks(2) {
         match pair {
             [name, value] if name == "--rounds" => runs = value.parse()?,
             [name, value] if name == "--iterations" => iterations = value.parse()?,
             [name, folder] if name == "--problem" => write_problem(Path::new(folder), &measurement(SIZE)?)?,
-            _ => return Err("usage: peer_times [--rounds N] [--iterations N] [--problem FOLDER]".into()),
+            [name, value] if name == "--fans" && value == "only" => fans_only = true,
+            _ => return Err("usage: peer_times [--rounds N] [--iterations N] [--problem FOLDER] [--fans only]".into()),
         }
     }
     let mut times = Map::new();
+    for threads in THREADS {
+        fans(&mut times, threads, runs)?;
+    }
+    if fans_only {
+        println!("{}", json!({ "seconds": times }));
+        return Ok(());
+    }
     for threads in THREADS {
         network(&mut times, threads, runs)?;
         projector(&mut times, threads, runs)?;
@@ -68,6 +78,18 @@ fn projector(times: &mut Map<String, Value>, threads: usize, runs: usize) -> Out
         let (_, adjoint) = pool.install(|| time(3 * runs, || projections.adjoint().is_ok()));
         times.insert(format!("projector, {size}, {threads} threads"), forward.into());
         times.insert(format!("adjoint, {size}, {threads} threads"), adjoint.into());
+    }
+    Ok(())
+}
+
+fn fans(times: &mut Map<String, Value>, threads: usize, runs: usize) -> Outcome<()> {
+    let pool = pool(threads)?;
+    for views in FAN_VIEWS {
+        let mut projections = pool.install(|| Projections::fan(FAN_SIZE, views))?;
+        let (_, forward) = pool.install(|| time(runs, || projections.forward_project().is_ok()));
+        let (_, adjoint) = pool.install(|| time(runs, || projections.adjoint().is_ok()));
+        times.insert(format!("fan projector, {FAN_SIZE}, {views} views, {threads} threads"), forward.into());
+        times.insert(format!("fan adjoint, {FAN_SIZE}, {views} views, {threads} threads"), adjoint.into());
     }
     Ok(())
 }

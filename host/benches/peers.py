@@ -7,7 +7,7 @@
     target/peers/bin/python host/benches/peers.py
 
 Both sides work in turn, round after round; the table gives medians, and the median over rounds of the ratio of each.
-Exit status 1 when a ratio misses its bound. `--golden` times nothing, but writes what the tests compare the embedded prior with.
+Exit status 1 when a ratio misses its bound. `--fans` times the fans' projectors only, without PyTorch; `--golden` times nothing, but writes what the tests compare the embedded prior with.
 """
 
 import argparse
@@ -22,26 +22,34 @@ import time
 
 import astra
 import numpy as np
-import torch
-from energy_network import EnergyNetwork
+
+if "--fans" not in sys.argv:
+    import torch
+    from energy_network import EnergyNetwork
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 N_ANGLES = 60
 
 
 class Astra:
-    """The CPU projector of Joseph's kind ("linear") and its transpose, in buffers made once; only `run` is timed."""
+    """A CPU projector and its transpose, in buffers made once; only `run` is timed: that of Joseph's kind ("linear"), and
+    for fans, for which there is none, that of lengths in pixels ("line_fanflat")."""
 
-    def __init__(self, size, angles):
+    def __init__(self, size, angles, source=None):
         # Bins of equal width over the image's diagonal, as the other side's geometry has them.
         diagonal = size * math.sqrt(2)
         n_bins = 2 * math.ceil(diagonal / 2) + 1
         volume = astra.create_vol_geom(size, size)
-        beam = astra.create_proj_geom("parallel", diagonal / n_bins, n_bins, angles)
+        if source:
+            to_axis, to_detector = source
+            width = 2 * to_detector * math.tan(math.asin(diagonal / 2 / to_axis)) / n_bins
+            beam = astra.create_proj_geom("fanflat", width, n_bins, angles, to_axis, to_detector - to_axis)
+        else:
+            beam = astra.create_proj_geom("parallel", diagonal / n_bins, n_bins, angles)
         self.image = np.zeros((size, size), np.float32)
         self.sinogram = np.zeros((len(angles), n_bins), np.float32)
         image, sinogram = astra.data2d.link("-vol", volume, self.image), astra.data2d.link("-sino", beam, self.sinogram)
-        projector = astra.create_projector("linear", beam, volume)
+        projector = astra.create_projector("line_fanflat" if source else "linear", beam, volume)
         forward, back = astra.astra_dict("FP"), astra.astra_dict("BP")
         forward.update(ProjectorId=projector, ProjectionDataId=sinogram, VolumeDataId=image)
         back.update(ProjectorId=projector, ProjectionDataId=sinogram, ReconstructionDataId=image)
@@ -193,12 +201,25 @@ def bound(key):
         return 3
     if key.startswith("energy"):
         return 3 if "batch 1," in key else 2
+    if key.startswith("fan"):
+        return 8 if "1 thread" in key else 15
     return 4 if "1 thread" in key else 8
+
+
+def fans(runs):
+    times = {}
+    for views in (60, 720):
+        operator = Astra(256, 2 * np.pi * (np.arange(views) + 0.5) / views, (5.4 * 256, 7.3 * 256))
+        operator.image[:] = np.random.default_rng(1).random((256, 256))
+        for name, work in (("projector", operator.forward), ("adjoint", operator.adjoint)):
+            seconds = median_time(max(runs // 4, 1) if views > 100 else runs, work)
+            times |= {f"fan {name}, 256, {views} views, {threads} threads": seconds for threads in (1, 2)}
+    return times
 
 
 def rivals(network, runs):
     """One round of the other side's times, under the names that `peer_times` uses."""
-    times, cores = {}, {}
+    times, cores = fans(runs), {}
     torch.set_num_threads(2)
     for batch in (1, 8):
         x, t = torch.rand(batch, 1, 128, 128), torch.full((batch,), 0.3)
@@ -232,14 +253,42 @@ def write_golden(weights, path):
     np.savez(path, **{k: v.numpy() for k, v in {"x": x, "t": t, "h": h, "log_density": -energy, "score": score}.items()})
 
 
+HEAD = "\n| work | this program ms | peer ms | ratio | bound | |\n|---|---|---|---|---|---|"
+
+
+def row(missed, name, own, other, wanted):
+    median = statistics.median
+    ratio = median(b / a for a, b in zip(own, other))
+    missed.extend([name] if ratio < wanted else [])
+    verdict = "ok" if ratio >= wanted else "MISSED"
+    print(f"| {name} | {median(own) * 1e3:.3f} | {median(other) * 1e3:.3f} | {ratio:.1f} | {wanted} | {verdict} |")
+
+
+def only_fans(arguments):
+    command = [str(arguments.binary), "--rounds", str(arguments.runs), "--fans", "only"]
+    print(f"ASTRA {astra.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    rounds, missed = [], []
+    for _ in range(arguments.rounds):
+        mine = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["seconds"]
+        rounds.append((mine, fans(arguments.runs)))
+    print(HEAD)
+    for key in rounds[0][1]:
+        name = key.replace("1 threads", "1 thread")
+        row(missed, name, [mine[key] for mine, _ in rounds], [theirs[key] for _, theirs in rounds], bound(name))
+    sys.exit(1 if missed else 0)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--runs", type=int, default=11, help="runs of which each round takes the median")
     parser.add_argument("--iterations", type=int, default=20, help="of Algorithm 2; rounding parts the paths later")
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/examples/peer_times")
+    parser.add_argument("--fans", action="store_true", help="time the fans' projectors only")
     parser.add_argument("--golden", action="store_true", help="write tests/golden/ellipses_prior.npz, and end")
     arguments = parser.parse_args()
+    if arguments.fans:
+        only_fans(arguments)
     torch.set_num_threads(2)
     folder = ROOT / "target/peer_problem"
     weights, golden = ROOT / "host/weights/ellipses.safetensors", ROOT / "tests/golden/ellipses_prior.npz"
@@ -274,21 +323,14 @@ def main():
         theirs = min(both, key=lambda run: run["seconds_per_iteration"])
         rounds.append((mine, times, cores, theirs))
 
-    median = statistics.median
-    print("\n| work | this program ms | peer ms | ratio | bound | |\n|---|---|---|---|---|---|")
     missed = []
-
-    def row(name, own, other, wanted):
-        ratio = median(b / a for a, b in zip(own, other))
-        missed.extend([name] if ratio < wanted else [])
-        verdict = "ok" if ratio >= wanted else "MISSED"
-        print(f"| {name} | {median(own) * 1e3:.3f} | {median(other) * 1e3:.3f} | {ratio:.1f} | {wanted} | {verdict} |")
-
+    print(HEAD)
     for key in rounds[0][1]:
         own = [mine["seconds"][key] for mine, *_ in rounds]
-        row(key.replace("1 threads", "1 thread"), own, [times[key] for _, times, *_ in rounds], bound(key.replace("1 threads", "1 thread")))
+        name = key.replace("1 threads", "1 thread")
+        row(missed, name, own, [times[key] for _, times, *_ in rounds], bound(name))
     own = [mine["algorithm_2"]["seconds_per_iteration"] for mine, *_ in rounds]
-    row("iteration of Algorithm 2, 2 threads", own, [theirs["seconds_per_iteration"] for *_, theirs in rounds], 5)
+    row(missed, "iteration of Algorithm 2, 2 threads", own, [theirs["seconds_per_iteration"] for *_, theirs in rounds], 5)
     print()
     mine, _, cores, theirs = rounds[-1]
     for side, run in (("this program", mine["algorithm_2"]), ("peer", theirs)):

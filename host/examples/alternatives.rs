@@ -7,18 +7,18 @@
 //! none. And L-BFGS (Nocedal 1980) with eight pairs and Armijo's test: on `f` at once, and on each `F(x, t_i)` in turn.
 #![allow(missing_docs)]
 
-use gradus::backend::cpu::{CpuSlices, Network};
+use gradus::backend::cpu::CpuSlices;
 use gradus::backend::{Drift, Slice, Slices};
-use gradus::ct::Projector;
 use gradus::data::ellipses::ellipses;
 use gradus::image::Image;
 use gradus::metrics::psnr;
-use gradus::prior::embedded;
+use gradus::prior::Prior;
 use gradus::reconstruct::Measurement;
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::Weights;
+use gradus::vector::dot;
 use gradus_core::{
-    Answer, Batch, Directional, Homotopy, Level, PerturbationKernel, RegularisationWeight, Request, Schedule, Spacing,
+    Answer, Batch, Directional, Effort, Homotopy, Level, PerturbationKernel, RegularisationWeight, Request, Schedule,
+    Spacing,
 };
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -30,7 +30,7 @@ const MEMORY: usize = 8;
 
 struct Case<'a> {
     measurement: &'a Measurement,
-    prior: &'a Weights,
+    prior: &'a Prior,
     homotopy: Homotopy,
 }
 
@@ -38,10 +38,9 @@ impl Case<'_> {
     /// A batch of one slice.
     fn slices(&self) -> Outcome<CpuSlices> {
         let geometry = self.measurement.geometry.clone();
-        let network = Network::new(self.prior, geometry.height, geometry.width, CpuSlices::LANES)?;
         let (data, start) = (self.measurement.sinogram.clone(), vec![0.0; geometry.image_len()]);
         let slice = Slice { data, start, objective: self.homotopy.objective() };
-        Ok(CpuSlices::new(Projector::new(geometry)?, network, vec![slice])?.with_drift(Drift::DriftFree))
+        Ok(CpuSlices::new(geometry, self.prior, vec![slice])?.with_drift(Drift::DriftFree))
     }
 
     /// The directions that solve; a trial passes below the largest of the last `remembered` values of `f`.
@@ -53,7 +52,7 @@ impl Case<'_> {
                 PerturbationKernel::VP.variance(level.t) / PerturbationKernel::VP.mean_scale(level.t).powi(2);
             let damping = level.prior_weight / variance;
             ask(&mut slices, Request::Gradient { level, new_iterate: true })?;
-            ask(&mut slices, Request::Solve { damping, iterations: SOLVE_STEPS })?;
+            ask(&mut slices, Request::Solve { damping, effort: Effort::fixed(SOLVE_STEPS) })?;
             let slope = f64::from(products(ask(&mut slices, Request::Products)?)?.slope);
             let step = accepted(&mut slices, slope, &values, remembered)?;
             if step > 0.0 {
@@ -116,10 +115,6 @@ fn accepted(slices: &mut CpuSlices, slope: f64, values: &[f64], remembered: usiz
         step *= 0.5;
     }
     Ok(0.0)
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
 fn add(to: &mut [f32], factor: f64, other: &[f32]) {
@@ -186,7 +181,7 @@ fn two_loops(pairs: &[(Vec<f32>, Vec<f32>)], g: &[f32]) -> Vec<f32> {
 fn main() -> Outcome<()> {
     let arguments: Vec<u64> = std::env::args().skip(1).map(|word| word.parse()).collect::<Result<_, _>>()?;
     let (first, last) = if let [first, last] = arguments[..] { (first, last) } else { (101, 108) };
-    let prior = Weights::from_bytes(embedded("ellipses").ok_or("no prior")?.bytes)?;
+    let prior = Prior::named("ellipses")?;
     let names = [
         "solved, Armijo from the first level",
         "solved, non-monotone over 5 values",

@@ -17,7 +17,7 @@ use gradus::prior::Prior;
 use gradus::reconstruct::{GradientLikeSettings, GraduatedSettings, Measurement, PlacedPrior, Settings, reconstruct};
 use gradus::simulate::{Simulation, simulate};
 use gradus::train::{DataConfig, Images, Loss, Phase, Smoothing, Trainer, TrainingConfig, denoising_db, preset};
-use gradus::unet::{Architecture, Weights};
+use gradus::unet::Architecture;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
@@ -82,9 +82,9 @@ fn seconds_per_step(network: &Architecture) -> Outcome<[f64; 2]> {
     Ok([time()?, time()?])
 }
 
-fn trained(network: &Architecture, seconds: f64, path: &Path) -> Outcome<Weights> {
+fn trained(network: &Architecture, seconds: f64, path: &Path) -> Outcome<Prior> {
     if path.exists() {
-        return Ok(Weights::from_bytes(&std::fs::read(path)?)?);
+        return Ok(Prior::of_file(&path.to_string_lossy(), &std::fs::read(path)?)?);
     }
     let [denoising, matching] = seconds_per_step(network)?;
     let steps = [0.25 * seconds / denoising, 0.75 * seconds / matching].map(|steps| steps as u64);
@@ -94,12 +94,12 @@ fn trained(network: &Architecture, seconds: f64, path: &Path) -> Outcome<Weights
     }
     let weights = trainer.weights()?;
     std::fs::write(path, weights.to_bytes()?)?;
-    Ok(weights)
+    Ok(weights.into())
 }
 
 /// Milliseconds of an energy with its score, one image: the median.
-fn pass_ms(weights: &Weights) -> Outcome<f64> {
-    let mut network = Network::new(weights, SIZE, SIZE, 1)?;
+fn pass_ms(prior: &Prior) -> Outcome<f64> {
+    let mut network = Network::new(prior, SIZE, SIZE, 1)?;
     let x: Vec<f32> = (0..SIZE * SIZE).map(|i| (i * 37 % 101) as f32 / 101.0).collect();
     let (mut gradient, mut times) = (x.clone(), Vec::new());
     for _ in 0..31 {
@@ -148,9 +148,8 @@ fn main() -> Outcome<()> {
         if !names.is_empty() && names.iter().all(|wanted| wanted != name) {
             continue;
         }
-        let weights = trained(&network, seconds, &folder.join(format!("{name}.safetensors")))?;
-        let (parameters, ms) = (weights.parameters().len(), pass_ms(&weights)?);
-        let prior = Prior::from(weights);
+        let prior = trained(&network, seconds, &folder.join(format!("{name}.safetensors")))?;
+        let (parameters, ms) = (prior.weights().parameters().len(), pass_ms(&prior)?);
         let levels: Vec<String> = denoising_db(&prior, &images)?.iter().map(|db| format!("{db:5.2}")).collect();
         print!("{name:20} {parameters:12} {ms:8.2}   {:36}", levels.join("  "));
         for settings in [&Settings::default(), &algorithm_2] {

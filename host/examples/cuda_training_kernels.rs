@@ -7,6 +7,7 @@ use gradus::backend::cuda::layer::conv::{Epilogue, PackedConv, Pass, Prologue, S
 use gradus::backend::cuda::layer::conv_weights::{WeightPass, WeightScratch, WeightShape};
 use gradus::backend::cuda::vector::Lanes;
 use gradus::backend::cuda::{Buffer, Device, DeviceError, Precision};
+use gradus::vector::distance;
 use serde_json::json;
 use std::rc::Rc;
 
@@ -29,11 +30,6 @@ const LAYERS: [(Stencil, usize, usize, usize); 10] = [
 
 fn noise(n: usize) -> Vec<f32> {
     (0..n as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
-}
-
-fn distance(a: &[f32], b: &[f32]) -> f64 {
-    let sum = |of: &dyn Fn(f64, f64) -> f64| a.iter().zip(b).map(|(&a, &b)| of(a.into(), b.into())).sum::<f64>();
-    (sum(&|a, b| (a - b).powi(2)) / sum(&|_, b| b * b)).sqrt()
 }
 
 /// Microseconds that one of many takes.

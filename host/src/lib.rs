@@ -9,6 +9,7 @@ pub mod memory;
 pub mod metrics;
 pub mod paper;
 pub mod prior;
+pub mod raw;
 mod read;
 pub mod reconstruct;
 pub mod report;
@@ -16,4 +17,6 @@ pub mod simulate;
 #[cfg(test)]
 mod test_support;
 pub mod train;
+pub mod trust;
 pub mod unet;
+pub mod vector;

@@ -3,6 +3,7 @@
 //! All are far beyond what scanners and networks need, and near enough that a mistake in a unit or a damaged file is
 //! named before memory or hours are spent on it.
 use std::ops::RangeInclusive;
+use std::sync::OnceLock;
 
 /// Rows or columns of an image.
 pub const SIDE: usize = 1 << 16;
@@ -32,3 +33,17 @@ pub const TRAINING_SIDE: usize = 1 << 12;
 pub const PARAMETERS: usize = 1 << 30;
 /// Bytes of a description: TOML of a scan, a run or a training.
 pub const DESCRIPTION_BYTES: u64 = 1 << 26;
+
+static MEMORY: OnceLock<u64> = OnceLock::new();
+
+/// Bytes of memory that the program may take, where the user has set a limit.
+#[must_use]
+pub fn memory() -> Option<u64> {
+    MEMORY.get().copied()
+}
+
+/// Sets that limit, once; a second call changes nothing.
+pub fn set_memory(bytes: u64) {
+    // The first limit stays.
+    let _ = MEMORY.set(bytes);
+}

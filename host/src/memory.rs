@@ -1,7 +1,8 @@
 //! Memory: how much can be had, and the least that a network takes, so that what cannot fit is refused before it is
 //! asked for.
 use crate::ct::Geometry;
-use crate::limits::PARAMETERS;
+use crate::limits::{self, PARAMETERS};
+use crate::prior::Prior;
 use crate::unet::{Architecture, layers};
 use std::fs;
 
@@ -32,8 +33,8 @@ pub fn check(what: &'static str, bytes: u64, advice: &'static str) -> Result<(),
     }
 }
 
-/// Bytes that this process can still get: the least of what the system has, what its control group may take, and what
-/// its address space may grow by.
+/// Bytes that this process can still get: the least of what the system has, what its control group may take, what its
+/// address space may grow by, and what the user lets it take.
 #[must_use]
 pub fn available() -> Option<u64> {
     let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
@@ -48,7 +49,11 @@ pub fn available() -> Option<u64> {
     let space = field("/proc/self/limits", "Max address space", 0)
         .zip(field("/proc/self/status", "VmSize:", 0))
         .map(|(most, now_kib)| most.saturating_sub(now_kib << 10));
-    [system, group, space].into_iter().flatten().min()
+    let own = limits::memory().map(|most| {
+        let now_kib = field("/proc/self/status", "VmRSS:", 0).unwrap_or(0);
+        most.saturating_sub(now_kib << 10)
+    });
+    [system, group, space, own].into_iter().flatten().min()
 }
 
 /// Bytes that a scan takes at least while it is worked on: sinogram and image, as they are and in the units of the
@@ -64,6 +69,12 @@ pub fn of_layers(network: &Architecture, pixels: u64) -> u64 {
     let unshuffled = (network.pixel_unshuffle * network.pixel_unshuffle).max(1) as u64;
     let of_layer = |layer: &layers::Layer| (pixels / (unshuffled << (2 * layer.level)).max(1)) * layer.output as u64;
     size_of::<f32>() as u64 * layers::layers(network).iter().map(of_layer).sum::<u64>()
+}
+
+/// Bytes that a prior takes at least, for an image of so many pixels.
+#[must_use]
+pub fn of_prior(prior: &Prior, pixels: u64) -> u64 {
+    of_layers(prior.weights().architecture(), pixels)
 }
 
 /// Parameters of a network whose description has been checked; no more than one beyond the limit.

@@ -56,6 +56,13 @@ pub fn nrmse(reference: &Image, image: &Image) -> Result<f64, MetricError> {
     Ok(differences(reference, image).map(|d| d * d).sum::<f64>().sqrt() / norm)
 }
 
+/// The data range of an image: its largest less its smallest pixel.
+#[must_use]
+pub fn data_range(reference: &Image) -> f64 {
+    let (least, largest) = reference.range();
+    f64::from(largest) - f64::from(least)
+}
+
 /// Peak signal-to-noise ratio in dB: 20 log10(`data_range` / RMSE); infinite for equal images.
 ///
 /// Agrees with scikit-image's `peak_signal_noise_ratio` to 1e-6 (golden test below).

@@ -1,5 +1,5 @@
 //! Reading whole files, and no more than files.
-use crate::limits::DESCRIPTION_BYTES;
+use crate::limits::{self, DESCRIPTION_BYTES};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -11,8 +11,11 @@ use std::path::Path;
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut file = open(path)?;
-    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-    bytes.try_reserve_exact(length).map_err(|_| too_large(length as u64))?;
+    let length = file.metadata()?.len();
+    if limits::memory().is_some_and(|most| length > most) {
+        return Err(too_large(length));
+    }
+    bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX)).map_err(|_| too_large(length))?;
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -31,7 +34,7 @@ pub fn read_description(path: &Path) -> io::Result<String> {
 }
 
 /// Opening a pipe waits for its other end, so its kind is looked at before.
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_file() {
         return File::open(path);
@@ -41,5 +44,5 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn too_large(length: u64) -> io::Error {
-    io::Error::new(ErrorKind::OutOfMemory, format!("its {length} bytes are too many"))
+    io::Error::new(ErrorKind::OutOfMemory, format!("its {length} bytes are more than memory can take"))
 }

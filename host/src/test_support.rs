@@ -1,5 +1,7 @@
 //! Numbers for unit tests. Those of other crates cannot serve here: they link this library once more.
 
+pub(crate) use crate::vector::dot;
+
 /// Numbers in [-1, 1) from a fixed sequence.
 pub(crate) fn signed(n: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -8,9 +10,4 @@ pub(crate) fn signed(n: usize, seed: u64) -> Vec<f32> {
         (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     };
     (0..n).map(|_| draw()).collect()
-}
-
-/// <a, b>.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }

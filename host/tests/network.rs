@@ -5,21 +5,22 @@ mod common;
 
 use common::{random, small};
 use gradus::backend::cpu::Network;
-use gradus::unet::{NetworkError, Weights};
-use gradus_tests::fixtures::{RESIDUAL, dot, signed};
+use gradus::prior::Prior;
+use gradus::unet::NetworkError;
+use gradus_tests::fixtures::{RESIDUAL, distance, dot, signed};
 
 /// The shared cases, each with a smoothing level.
-fn cases() -> Vec<(Weights, usize, usize, f32)> {
+fn cases() -> Vec<(Prior, usize, usize, f32)> {
     let levels = [0.2, 0.7, 0.05, 0.4];
-    common::cases().into_iter().zip(levels).map(|((weights, height, width), t)| (weights, height, width, t)).collect()
+    common::cases().into_iter().zip(levels).map(|((prior, height, width), t)| (prior, height, width, t)).collect()
 }
 
 #[test]
 fn vjp_is_the_transpose_of_the_finite_difference_jacobian() {
-    for (weights, height, width, t) in cases() {
+    for (prior, height, width, t) in cases() {
         let n = height * width;
         let (x, u, v) = (signed(n, 1), signed(n, 2), signed(n, 3));
-        let mut network = Network::new(&weights, height, width, 1).unwrap();
+        let mut network = Network::new(&prior, height, width, 1).unwrap();
         let mut h_at = |step: f32| {
             let moved: Vec<f32> = x.iter().zip(&u).map(|(x, u)| x + step * u).collect();
             network.forward(0..1, &moved, &[t]);
@@ -40,10 +41,10 @@ fn vjp_is_the_transpose_of_the_finite_difference_jacobian() {
 
 #[test]
 fn score_leaves_a_second_order_remainder() {
-    for (weights, height, width, t) in cases() {
+    for (prior, height, width, t) in cases() {
         let n = height * width;
         let x = signed(n, 4);
-        let mut network = Network::new(&weights, height, width, 2).unwrap();
+        let mut network = Network::new(&prior, height, width, 2).unwrap();
         network.forward(0..1, &x, &[t]);
         let h = network.h(0).to_vec();
         let mut gradient = vec![0.0; n];
@@ -72,14 +73,14 @@ fn score_leaves_a_second_order_remainder() {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let weights = random(&small(2, vec![1, 2]), RESIDUAL);
+    let prior = random(&small(2, vec![1, 2]), RESIDUAL);
     let (height, width, lanes) = (36, 40, 3);
     let n = height * width;
     let (x, t) = (signed(lanes * n, 6), [0.01, 0.3, 0.9]);
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let mut network = Network::new(&weights, height, width, lanes).unwrap();
+            let mut network = Network::new(&prior, height, width, lanes).unwrap();
             network.forward(0..lanes, &x, &t);
             let h: Vec<f32> = (0..lanes).flat_map(|lane| network.h(lane).to_vec()).collect();
             let mut score = vec![0.0; lanes * n];
@@ -94,11 +95,11 @@ fn any_number_of_threads_gives_the_same_bits() {
 
 #[test]
 fn lanes_keep_their_activations_and_do_not_mix() {
-    let weights = random(&small(2, vec![1, 2]), RESIDUAL);
+    let prior = random(&small(2, vec![1, 2]), RESIDUAL);
     let (height, width) = (12, 16);
     let n = height * width;
     let (x, v) = (signed(2 * n, 7), signed(2 * n, 8));
-    let mut network = Network::new(&weights, height, width, 2).unwrap();
+    let mut network = Network::new(&prior, height, width, 2).unwrap();
     network.forward(0..2, &x, &[0.01, 0.5]);
     let mut together = vec![0.0; 2 * n];
     network.vjp(0..2, &v, &mut together);
@@ -122,28 +123,21 @@ fn h_and_score(mut network: Network, x: &[f32], t: f32) -> (Vec<f32>, Vec<f32>) 
     (h, score)
 }
 
-/// Root mean square difference relative to the root mean square of `b`.
-fn difference(a: &[f32], b: &[f32]) -> f64 {
-    let difference: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
-    (dot(&difference, &difference) / dot(b, b)).sqrt()
-}
-
 /// Without fused multiply-add every product is rounded once more, so the bits differ.
 #[test]
 fn the_portable_path_agrees() {
-    for (weights, height, width, t) in cases() {
+    for (prior, height, width, t) in cases() {
         let x = signed(height * width, 9);
-        let (fast, _) = h_and_score(Network::new(&weights, height, width, 1).unwrap(), &x, t);
-        let (portable, _) = h_and_score(Network::portable(&weights, height, width, 1).unwrap(), &x, t);
-        assert!(difference(&fast, &portable) < 1e-6);
+        let (fast, _) = h_and_score(Network::new(&prior, height, width, 1).unwrap(), &x, t);
+        let (portable, _) = h_and_score(Network::portable(&prior, height, width, 1).unwrap(), &x, t);
+        assert!(distance(&fast, &portable) < 1e-6);
     }
-    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors")).unwrap();
-    let weights = Weights::from_bytes(&bytes).unwrap();
+    let prior = Prior::named("ellipses").unwrap();
     for t in [1e-3, 0.1, 1.0] {
         let x: Vec<f32> = signed(32 * 40, 10).iter().map(|v| 0.3 + 0.2 * v).collect();
-        let fast = h_and_score(Network::new(&weights, 32, 40, 1).unwrap(), &x, t);
-        let portable = h_and_score(Network::portable(&weights, 32, 40, 1).unwrap(), &x, t);
-        let errors = (difference(&fast.0, &portable.0), difference(&fast.1, &portable.1));
+        let fast = h_and_score(Network::new(&prior, 32, 40, 1).unwrap(), &x, t);
+        let portable = h_and_score(Network::portable(&prior, 32, 40, 1).unwrap(), &x, t);
+        let errors = (distance(&fast.0, &portable.0), distance(&fast.1, &portable.1));
         println!("t = {t}: portable h differs by {:.1e}, score by {:.1e}", errors.0, errors.1);
         assert!(errors.0 < 2e-6 && errors.1 < 2e-6, "{errors:?}");
     }
@@ -152,11 +146,11 @@ fn the_portable_path_agrees() {
 /// The vector minimum and maximum of some machines drop NaN; the network must not.
 #[test]
 fn nan_reaches_the_energy() {
-    for (weights, height, width, t) in cases() {
+    for (prior, height, width, t) in cases() {
         let mut x = signed(height * width, 11);
         x[height * width / 2] = f32::NAN;
         for new in [Network::new, Network::portable] {
-            let mut network = new(&weights, height, width, 1).unwrap();
+            let mut network = new(&prior, height, width, 1).unwrap();
             network.forward(0..1, &x, &[t]);
             assert!(network.energy(0).is_nan());
         }

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use gradus::backend::cpu::Network;
+use gradus::prior::Prior;
 use gradus::unet::{Parametrisation, Tensor, Weights};
-use gradus_tests::fixtures::{VP, paper};
+use gradus_tests::fixtures::{describe, paper};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
@@ -45,7 +46,7 @@ fn error(found: &[f32], expected: &[f64], n: usize) -> f64 {
     found.chunks(n).zip(expected.chunks(n)).map(of_image).fold(0.0, f64::max)
 }
 
-fn check(weights: &Weights, archive: &mut Archive) {
+fn check(prior: &Prior, archive: &mut Archive) {
     let (shape, x) = array(archive, "x");
     let (_, t) = array(archive, "t");
     let (_, log_density) = array(archive, "log_density");
@@ -53,7 +54,7 @@ fn check(weights: &Weights, archive: &mut Archive) {
     let (lanes, n) = (shape[0], shape[1..].iter().product::<usize>());
     for portable in [false, true] {
         let new = if portable { Network::portable } else { Network::new };
-        let mut network = new(weights, shape[2], shape[3], lanes).unwrap();
+        let mut network = new(prior, shape[2], shape[3], lanes).unwrap();
         network.forward(0..lanes, &single(&x), &single(&t));
         if archive.array_names().any(|name| name == "h") {
             let (_, h) = array(archive, "h");
@@ -86,13 +87,11 @@ fn the_paper_network_matches() {
         let (shape, values) = array(&mut archive, &name);
         tensors.insert(name[2..].to_owned(), Tensor { shape, data: single(&values) });
     }
-    let weights = Weights::new(paper(), VP, Parametrisation::Norm, String::new(), tensors).unwrap();
-    check(&weights, &mut archive);
+    let weights = Weights::new(describe(&paper(), Parametrisation::Norm), String::new(), tensors).unwrap();
+    check(&weights.into(), &mut archive);
 }
 
 #[test]
 fn the_embedded_prior_matches() {
-    let bytes = std::fs::read(root().join("weights/ellipses.safetensors")).unwrap();
-    let weights = Weights::from_bytes(&bytes).unwrap();
-    check(&weights, &mut open("ellipses_prior.npz"));
+    check(&Prior::named("ellipses").unwrap(), &mut open("ellipses_prior.npz"));
 }

@@ -4,10 +4,11 @@
 
 use gradus::backend::cpu::{CpuSlices, Network, TrainingBatch, TrainingNetwork};
 use gradus::backend::{Drift, Slice, Slices};
-use gradus::ct::{Geometry, Projector};
+use gradus::ct::Geometry;
+use gradus::prior::Prior;
 use gradus::unet::Weights;
 use gradus_core::{
-    Backtracking, GradientLike, Homotopy, PerturbationKernel, Preconditioned, RegularisationWeight, Room, Run,
+    Backtracking, Effort, GradientLike, Homotopy, PerturbationKernel, Preconditioned, RegularisationWeight, Room, Run,
     Schedule, Solver, Spacing, StepCandidate, drive_in_lockstep,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -45,12 +46,11 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn nothing_is_allocated_once_all_is_made() {
-    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors")).unwrap();
-    let weights = Weights::from_bytes(&bytes).unwrap();
+    let prior = Prior::named("ellipses").unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).start_handler(|_| COUNTED.set(true)).build().unwrap();
     pool.install(|| {
         let (size, lanes) = (32, 2);
-        let mut network = Network::new(&weights, size, size, lanes).unwrap();
+        let mut network = Network::new(&prior, size, size, lanes).unwrap();
         let x = vec![0.25; lanes * size * size];
         let mut out = x.clone();
         let mut passes = || {
@@ -68,23 +68,22 @@ fn nothing_is_allocated_once_all_is_made() {
         }
         let after = ALLOCATIONS.load(Ordering::Relaxed);
         assert_eq!(after - before, 0, "allocations in 20 passes");
-        iterations_allocate_nothing(&weights, algorithm_2(), Drift::Diffused);
-        iterations_allocate_nothing(&weights, preconditioned(), Drift::DriftFree);
-        training_steps_allocate_nothing(&weights);
+        iterations_allocate_nothing(&prior, algorithm_2(), Drift::Diffused);
+        iterations_allocate_nothing(&prior, preconditioned(), Drift::DriftFree);
+        training_steps_allocate_nothing(prior.weights());
     });
 }
 
 /// The first two iterations may fill what is made once.
-fn iterations_allocate_nothing<S: Solver + Copy>(weights: &Weights, solver: S, drift: Drift) {
+fn iterations_allocate_nothing<S: Solver + Copy>(prior: &Prior, solver: S, drift: Drift) {
     let (size, n_slices) = (32, 2);
-    let projector = Projector::new(Geometry::covering(size, size, 12)).unwrap();
+    let geometry = Geometry::covering(size, size, 12);
     let slice = Slice {
-        data: vec![3.0; projector.geometry().sinogram_len()],
+        data: vec![3.0; geometry.sinogram_len()],
         start: vec![0.5; size * size],
         objective: solver.objective(),
     };
-    let network = Network::new(weights, size, size, CpuSlices::LANES * n_slices).unwrap();
-    let mut slices = CpuSlices::new(projector, network, vec![slice; n_slices]).unwrap().with_drift(drift);
+    let mut slices = CpuSlices::new(geometry, prior, vec![slice; n_slices]).unwrap().with_drift(drift);
     let (mut counts, mut room) = (Vec::with_capacity(60), Room::<2>::new());
     let mut runs = [Run::new(solver), Run::new(solver)];
     drive_in_lockstep(&mut runs, &mut slices, &mut room, |completed, slices| {
@@ -110,15 +109,14 @@ fn algorithm_2() -> GradientLike {
 fn preconditioned() -> Preconditioned {
     let schedule = Schedule::new(Spacing::Logarithmic, 0.5, 2e-3, 12).unwrap();
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(1.0) };
-    Preconditioned::new(homotopy, PerturbationKernel::VP, 5, Backtracking::DEFAULT, 0.0).unwrap()
+    Preconditioned::new(homotopy, PerturbationKernel::VP, Effort::fixed(5), Backtracking::DEFAULT, 0.0).unwrap()
 }
 
 /// Both losses; the first step may grow the pool's queues.
 fn training_steps_allocate_nothing(weights: &Weights) {
     let (size, lanes) = (32, 3);
     let parameters = weights.parameters();
-    let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
-    let mut network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, lanes).unwrap();
+    let mut network = TrainingNetwork::new(weights.description(), size, size, lanes).unwrap();
     let (x, z, t) = (vec![0.25; lanes * size * size], vec![0.5; lanes * size * size], [0.1, 0.5, 0.9]);
     let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &[1.0; 3] };
     let mut gradient = vec![0.0; parameters.len()];

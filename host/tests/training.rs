@@ -6,7 +6,7 @@ mod common;
 use common::{cases, random, small};
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::unet::{Parametrisation, layers};
-use gradus_tests::fixtures::{RESIDUAL, VP, dot, paper, signed};
+use gradus_tests::fixtures::{RESIDUAL, VP, describe, dot, paper, signed};
 
 type Loss = fn(&mut TrainingNetwork, &[f32], TrainingBatch<'_>, &mut [f32]) -> f64;
 
@@ -31,7 +31,7 @@ fn the_paper_loss_and_every_gradient_match() {
     let tensors = layers::tensors(&architecture);
     let parameters: Vec<f32> = tensors.iter().flat_map(|(name, _)| single(array(&format!("w:{name}")))).collect();
     let (x, t, z) = (single(array("x")), single(array("t")), single(array("z")));
-    let mut network = TrainingNetwork::new(&architecture, Parametrisation::Norm, VP, 16, 24, 2).unwrap();
+    let mut network = TrainingNetwork::new(&describe(&architecture, Parametrisation::Norm), 16, 24, 2).unwrap();
     let mut gradient = vec![f32::NAN; network.n_parameters()];
     let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &[1.0; 2] };
     let loss = network.score_matching_loss(&parameters, batch, &mut gradient);
@@ -66,10 +66,11 @@ fn the_paper_loss_and_every_gradient_match() {
 
 #[test]
 fn losses_are_those_of_the_solver_network() {
-    for (weights, height, width) in cases() {
+    for (prior, height, width) in cases() {
+        let weights = prior.weights();
         let (n, parameters) = (height * width, weights.parameters());
         let (x, t, z) = (signed(2 * n, 1), [0.2, 0.7], signed(2 * n, 2));
-        let mut solver = Network::new(&weights, height, width, 2).unwrap();
+        let mut solver = Network::new(&prior, height, width, 2).unwrap();
         solver.forward(0..2, &x, &t);
         let h = [solver.h(0), solver.h(1)].concat();
         let mut d = vec![0.0; 2 * n];
@@ -81,8 +82,7 @@ fn losses_are_those_of_the_solver_network() {
         let score_matching = sum(&|i| f64::from(z[i]) - std(i) * f64::from(d[i]));
         let denoising = sum(&|i| f64::from(h[i] - z[i]));
         let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &factors };
-        let mut network =
-            TrainingNetwork::new(weights.architecture(), *weights.parametrisation(), VP, height, width, 2).unwrap();
+        let mut network = TrainingNetwork::new(weights.description(), height, width, 2).unwrap();
         let mut gradient = vec![0.0; parameters.len()];
         for (loss, expected) in LOSSES.into_iter().zip([score_matching / 2.0, denoising / 2.0]) {
             let found = loss(&mut network, &parameters, batch, &mut gradient);
@@ -95,12 +95,12 @@ fn losses_are_those_of_the_solver_network() {
 /// noise.
 #[test]
 fn losses_leave_a_second_order_remainder() {
-    for (weights, height, width) in cases() {
+    for (prior, height, width) in cases() {
+        let weights = prior.weights();
         let (n, parameters) = (height * width, weights.parameters());
         let (x, t, noise) = (signed(2 * n, 3), [0.1, 0.4], signed(2 * n, 4));
         let none = vec![0.0; 2 * n];
-        let mut network =
-            TrainingNetwork::new(weights.architecture(), *weights.parametrisation(), VP, height, width, 2).unwrap();
+        let mut network = TrainingNetwork::new(weights.description(), height, width, 2).unwrap();
         let (mut gradient, mut unused) = (vec![0.0; parameters.len()], vec![0.0; parameters.len()]);
         for (loss, z) in [(LOSSES[0], &noise), (LOSSES[1], &noise), (LOSSES[1], &none)] {
             let batch = TrainingBatch { x_t: &x, z, t: &t, weights: &[1.5, 0.5] };
@@ -130,12 +130,13 @@ fn losses_leave_a_second_order_remainder() {
 fn any_number_of_threads_gives_the_same_bits() {
     let (architecture, height, width, lanes) = (small(2, vec![1, 2]), 36, 40, 3);
     let n = height * width;
-    let parameters = random(&architecture, RESIDUAL).parameters();
+    let prior = random(&architecture, RESIDUAL);
+    let (parameters, description) = (prior.weights().parameters(), prior.weights().description());
     let (x, t, z) = (signed(lanes * n, 6), [0.01, 0.3, 0.9], signed(lanes * n, 7));
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let mut network = TrainingNetwork::new(&architecture, RESIDUAL, VP, height, width, lanes).unwrap();
+            let mut network = TrainingNetwork::new(description, height, width, lanes).unwrap();
             LOSSES.map(|loss| {
                 let mut gradient = vec![0.0; parameters.len()];
                 let batch = TrainingBatch { x_t: &x, z: &z, t: &t, weights: &[1.0; 3] };

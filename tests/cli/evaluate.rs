@@ -1,6 +1,6 @@
 //! `gradus evaluate`, in short.
 
-use super::{gradus, json, listing, text};
+use super::{gradus, json, listing, message, text};
 use std::fs;
 use std::path::Path;
 
@@ -41,6 +41,25 @@ fn rows_are_made_once_and_do_not_depend_on_jobs() {
     let message = text(&refusal.stderr);
     assert_eq!(refusal.status.code(), Some(2), "{message}");
     assert!(message.contains("; steps is 3 there and 4 here") && message.contains("another folder"), "{message}");
+}
+
+#[test]
+fn a_grid_of_scans_goes_on_and_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let grid = |photons: &str| {
+        let flags =
+            ["--views", "8", "--photons", photons, "--methods", "fbp", "-o", "out", "--device", "cpu", "--json"];
+        gradus(dir.path(), &[&["evaluate", "--range"], &flags[..]].concat())
+    };
+    let first = json(&grid("1e3"));
+    assert_eq!((&first["status"], first["rows"].as_array().unwrap().len()), (&"done".into(), 1));
+    let second = json(&grid("1e3,none"));
+    let rows = second["rows"].as_array().unwrap();
+    assert!(rows.len() == 2 && rows[0] == first["rows"][0], "{second}");
+    assert!(rows[1]["psnr_db"].as_f64().unwrap() > rows[0]["psnr_db"].as_f64().unwrap(), "{second}");
+    assert_eq!(listing(&dir.path().join("out")), ["heat-maps.png", "range.csv", "range.toml", "report.html"]);
+    let message = super::message(&grid("-1"));
+    assert!(message.contains("give a number such as 1e5, or none"), "{message}");
 }
 
 #[test]
@@ -127,4 +146,21 @@ fn what_makes_no_sense_is_refused_and_leaves_nothing() {
         assert!(message.contains(word) && !message.contains("panicked"), "{flags:?}: {message}");
     }
     assert_eq!(listing(dir.path()), before);
+}
+
+#[test]
+fn the_challenge_needs_its_files_and_a_prior() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |flags: &[&str], words: &str| {
+        let output = gradus(dir.path(), &[&["evaluate", "--htc", "."], flags].concat());
+        let message = message(&output);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(words), "{words:?} is not in: {message}");
+    };
+    told(&["--prior", "ellipses"], "NAME_recon_fbp_seg.mat lies beside");
+    told(&["--prior", "ellipses", "--steps", "9"], "--steps");
+    fs::write(dir.path().join("a_recon_fbp_seg.mat"), "").unwrap();
+    fs::write(dir.path().join("a_limited.mat"), "").unwrap();
+    told(&[], "--prior");
+    told(&["--prior", "ellipses", "-o", "out"], "MATLAB");
 }

@@ -8,6 +8,23 @@ fn input(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/inputs/units").join(name)
 }
 
+fn coded(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/inputs/codecs").join(name)
+}
+
+/// What `inspect` says of a file, and of which slice of it.
+fn inspected(dir: &Path, path: &Path, flags: &[&str]) -> serde_json::Value {
+    json(&gradus(dir, &[&["inspect", path.to_str().unwrap(), "--json"], flags].concat()))
+}
+
+/// Mean, least and largest value.
+fn extent(found: &serde_json::Value) -> [f64; 3] {
+    ["mean", "least", "largest"].map(|name| found[name].as_f64().unwrap())
+}
+
+/// Those of the phantom in HU.
+const EXTENT: [f64; 3] = [-395.117_187_5, -1000.0, 800.0];
+
 /// The numbers of a little-endian f4 or f8 array.
 fn numbers(bytes: &[u8]) -> Vec<f64> {
     let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
@@ -28,11 +45,11 @@ fn reference(name: &str) -> Vec<f64> {
 fn reconstructed(dir: &Path, file: &str, flags: &[&str]) -> (Vec<f64>, String) {
     let path = input(file);
     let output = dir.join("out");
-    let flags = [
-        &["reconstruct", path.to_str().unwrap(), "--method", "fbp", "--window", "ramp", "--noise", "0", "-o", "out"],
-        flags,
-    ]
-    .concat();
+    let is_scan = file.starts_with("03") || file.starts_with("06");
+    let noise: &[&str] = if is_scan { &[] } else { &["--noise", "0"] };
+    let flags =
+        [&["reconstruct", path.to_str().unwrap(), "--method", "fbp", "--window", "ramp", "-o", "out"], noise, flags]
+            .concat();
     let run = gradus(dir, &flags);
     assert_eq!(run.status.code(), Some(0), "{file}: {}", message(&run));
     let image = numbers(&fs::read(output.join("image.npy")).unwrap());
@@ -77,9 +94,11 @@ fn images_in_hu_are_taken_for_nothing_else() {
         refused(dir.path(), file, &["--unit", "1/mm"], &["an image in HU, and 1/mm is stated"]);
     }
     let (_, said) = reconstructed(dir.path(), "01c_hu_plus_1024_u16.tif", &[]);
-    assert!(said.contains("uses 0.0004 to 0.0278 of the range 0 to 1"), "{said}");
+    assert!(said.contains("uses 0.0004 to 0.0278 of the range 0 to 1 (stored numbers 24 to 1824 over 65535"), "{said}");
     let (_, said) = reconstructed(dir.path(), "01c_hu_plus_1024_u16.tif", &["--unit", "hu"]);
-    assert!(said.contains("no value is below 0 HU"), "{said}");
+    assert!(said.contains("no value is below 0 HU") && said.contains("--unit hu+1024"), "{said}");
+    let (image, _) = reconstructed(dir.path(), "01c_hu_plus_1024_u16.tif", &["--unit", "hu+1024"]);
+    assert!(distance(&image, &hu) < 0.15, "{}", distance(&image, &hu));
     let output = gradus(dir.path(), &["reconstruct", "--unit", "m"]);
     assert!(output.status.code() == Some(2) && message(&output).contains("1/cm"), "{}", message(&output));
 }
@@ -96,7 +115,11 @@ fn ct_is_in_hu_where_it_says_so_or_its_air_does() {
     assert!(said.contains("taken as HU, because air lies near -1000"), "{said}");
     refused(dir.path(), "10a_slope_0comma5.dcm", &[], &["\"0,50\" as Rescale Slope, which is no number"]);
     refused(dir.path(), "10c_no_rescale_tags_0_to_4095.dcm", &[], &["without Rescale Slope", "from 24 to 1824"]);
-    refused(dir.path(), "12_modality_lut.dcm", &[], &["Modality LUT", "export it with Rescale Slope"]);
+    for (file, flags) in
+        [("10c_no_rescale_tags_0_to_4095.dcm", &["--unit", "hu+1024"][..]), ("12_modality_lut.dcm", &[])]
+    {
+        assert_eq!(extent(&inspected(dir.path(), &input(file), flags)), EXTENT, "{file}");
+    }
     let (image, said) = reconstructed(dir.path(), "17a_no_spacing.dcm", &[]);
     assert!(distance(&image, &hu) < 0.15 && said.contains("no size of a pixel: 1 mm is assumed"), "{said}");
     refused(dir.path(), "17b_not_square.npz", &[], &["0.8 x 1.6 mm", "square"]);
@@ -235,17 +258,132 @@ fn dicom_as_archives_have_it() {
     // Compressed by what is not read here: named, with the way out.
     let syntax = b"1.2.840.10008.1.2.1\0";
     let at = spine.windows(syntax.len()).position(|window| window == syntax).unwrap();
-    let mut jpeg = spine.clone();
-    // As long as the one before, so that the header stays true; the number is that of JPEG 2000.
-    jpeg.splice(at..at + syntax.len(), *b"1.2.840.10008.1.2.4.90");
-    jpeg[at - 2] += 2;
-    fs::write(dir.path().join("jpeg.dcm"), jpeg).unwrap();
-    let output = gradus(dir.path(), &["inspect", "jpeg.dcm"]);
-    assert!(
-        message(&output).contains("compressed with JPEG 2000; unpack it first: gdcmconv --raw"),
-        "{}",
-        message(&output)
-    );
+    let other = |number: &str| {
+        let mut changed = spine.clone();
+        changed.splice(at..at + syntax.len(), number.bytes());
+        changed[at - 2] = number.len() as u8;
+        fs::write(dir.path().join("other.dcm"), changed).unwrap();
+        message(&gradus(dir.path(), &["inspect", "other.dcm"]))
+    };
+    for (number, words) in [
+        ("1.2.840.10008.1.2.4.201\0", "compressed with high-throughput JPEG 2000; unpack it first: gdcmconv --raw"),
+        ("1.2.840.10008.1.2.4.110\0", "compressed with JPEG XL; unpack it first: gdcmconv --raw"),
+        ("1.2.840.113619.5.2", "private transfer syntax 1.2.840.113619.5.2"),
+    ] {
+        assert!(other(number).contains(words), "{number}: {}", other(number));
+    }
+    let twelve = gradus(dir.path(), &["inspect", coded("jpeg-12-bits.dcm").to_str().unwrap()]);
+    assert!(message(&twelve).contains("JPEG of 12 bits; unpack it first: gdcmconv --raw"), "{}", message(&twelve));
+}
+
+#[test]
+fn pixels_are_unpacked_as_other_programs_do() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["jpeg-lossless", "jpeg-ls", "jpeg-ls-signed", "jpeg-2000", "jpeg-2000-signed"] {
+        let found = inspected(dir.path(), &coded(&format!("{file}.dcm")), &[]);
+        assert_eq!((extent(&found), found["unit"].as_str()), (EXTENT, Some("HU")), "{file}");
+    }
+    // With losses: JPEG-LS keeps each pixel to 2, JPEG of 8 bits that stand for 8 HU each loses more.
+    for (file, bound) in [("jpeg-ls-near", 2.0), ("jpeg", 30.0)] {
+        let found = extent(&inspected(dir.path(), &coded(&format!("{file}.dcm")), &[]));
+        let worst = found.iter().zip(EXTENT).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(worst <= bound, "{file}: {found:?}");
+    }
+    let (image, _) = reconstructed(dir.path(), coded("jpeg-ls-signed.dcm").to_str().unwrap(), &[]);
+    assert!(distance(&image, &reference("hu.ref.npy")) < 0.15);
+}
+
+#[test]
+fn frames_are_chosen_by_number() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["enhanced", "enhanced-rle", "enhanced-jpeg-2000", "enhanced-no-table"] {
+        let path = coded(&format!("{file}.dcm"));
+        let whole = gradus(dir.path(), &["inspect", path.to_str().unwrap()]);
+        assert!(message(&whole).contains("holds 3 frames; choose one") && message(&whole).contains("[0] to [2]"));
+        for (frame, shift) in [(0, 0.0), (1, -100.0), (2, -200.0)] {
+            let path = PathBuf::from(format!("{}:[{frame}]", path.display()));
+            let found = inspected(dir.path(), &path, &[]);
+            assert_eq!(extent(&found), EXTENT.map(|value| value + shift), "{file} {frame}: {found}");
+            assert_eq!((&found["pixel_mm"], found["unit"].as_str()), (&0.8.into(), Some("HU")));
+            let origin = found["taken_from"].as_str().unwrap();
+            assert!(origin.contains(&format!("frame {frame} of 3")) && origin.contains("Pixel Spacing"), "{origin}");
+        }
+    }
+    // What goes out lies where the frame lay, as a slice of its own.
+    let path = format!("{}:[2]", coded("enhanced.dcm").display());
+    json(&gradus(dir.path(), &["reconstruct", &path, "--method", "fbp", "-o", "out", "--json"]));
+    let out =
+        text(&fs::read(dir.path().join("out/image.dcm")).unwrap().into_iter().filter(u8::is_ascii).collect::<Vec<_>>());
+    for words in ["1.2.840.10008.5.1.4.1.1.2\0", "simulated, 10.000 % noise, 60 views, fbp", "-70.699997"] {
+        assert!(out.contains(words), "{words} is not in the file");
+    }
+}
+
+/// A folder with slices of one series at these places in mm.
+fn series(folder: &Path, places: &[(&str, &str)]) {
+    fs::create_dir_all(folder).unwrap();
+    let slice = fs::read(input("08_truth_in_hu/slice.dcm")).unwrap();
+    let place = b"-75.699997";
+    let at = slice.windows(place.len()).position(|window| window == place).unwrap();
+    for (name, z) in places {
+        let mut changed = slice.clone();
+        changed[at..at + place.len()].copy_from_slice(format!("{z:>10}").as_bytes());
+        fs::write(folder.join(name), changed).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_of_slices_is_a_stack() {
+    let dir = tempfile::tempdir().unwrap();
+    series(&dir.path().join("ct"), &[("a", "10"), ("b", "-2.5"), ("c", "0"), ("d", "2.5")]);
+    fs::write(dir.path().join("ct/notes.txt"), "not a slice").unwrap();
+    let whole = gradus(dir.path(), &["reconstruct", "ct"]);
+    assert_eq!(whole.status.code(), Some(2));
+    for words in ["a series of 4 DICOM slices, from -2.5 to 10 mm", "[2] and [3] are 7.500 mm apart", "[0] to [3]"] {
+        assert!(message(&whole).contains(words), "{words}: {}", message(&whole));
+    }
+    for (index, file) in ["b", "c", "d", "a"].into_iter().enumerate() {
+        let found = inspected(dir.path(), Path::new(&format!("ct:[{index}]")), &[]);
+        assert!(found["taken_from"].as_str().unwrap().contains(&format!("slice {index} of 4, file {file}")), "{found}");
+        assert!(found["warnings"].as_str().unwrap().contains("some are missing"), "{found}");
+    }
+    let run = json(&gradus(dir.path(), &["reconstruct", "ct:[1]", "--method", "fbp", "--json"]));
+    assert_eq!(run["output"], "runs/ct-fbp");
+    let beyond = gradus(dir.path(), &["reconstruct", "ct:[4]"]);
+    assert!(message(&beyond).contains("no slice 4: the stack holds 4"), "{}", message(&beyond));
+}
+
+/// Which end of the values is shown as white does not change what they measure.
+#[test]
+fn white_at_the_lower_end_changes_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut slice = fs::read(input("08_truth_in_hu/slice.dcm")).unwrap();
+    let at = slice.windows(12).position(|window| window == b"MONOCHROME2 ").unwrap();
+    slice[at + 10] = b'1';
+    fs::write(dir.path().join("inverted.dcm"), slice).unwrap();
+    assert_eq!(extent(&inspected(dir.path(), Path::new("inverted.dcm"), &[])), EXTENT);
+}
+
+/// Slices of one source series and one run make one new series; another run, another.
+#[test]
+fn a_run_makes_one_series() {
+    let dir = tempfile::tempdir().unwrap();
+    series(&dir.path().join("ct"), &[("a", "0"), ("b", "2.5")]);
+    let uids = |slice: &str, noise: &str, out: &str| {
+        let flags = ["reconstruct", slice, "--method", "fbp", "--noise", noise, "-o", out, "--json"];
+        json(&gradus(dir.path(), &flags));
+        let bytes = fs::read(dir.path().join(out).join("image.dcm")).unwrap();
+        // Explicit VR: the tag, UI, and a length of two bytes.
+        let value = |tag: [u8; 4]| {
+            let at = bytes.windows(6).position(|window| window[..4] == tag && &window[4..] == b"UI").unwrap();
+            text(&bytes[at + 8..at + 8 + usize::from(bytes[at + 6])])
+        };
+        [[0x20, 0, 0x0E, 0], [0x08, 0, 0x18, 0]].map(value)
+    };
+    let (first, second, other) = (uids("ct:[0]", "0.1", "1"), uids("ct:[1]", "0.1", "2"), uids("ct:[0]", "0.2", "3"));
+    assert!(first[0] == second[0] && first[1] != second[1], "{first:?} {second:?}");
+    assert!(first[0] != other[0] && first[1] != other[1], "{first:?} {other:?}");
+    assert!(first[0].starts_with("2.25."));
 }
 
 #[test]
@@ -254,9 +392,43 @@ fn other_files_are_read_or_refused_for_their_true_reason() {
     let network: Vec<f64> = reference("mu.ref.npy").iter().map(|value| value / 0.081_358_58).collect();
     let (image, _) = reconstructed(dir.path(), "18a_float16.npy", &[]);
     assert!(distance(&image, &network) < 0.15, "{}", distance(&image, &network));
-    refused(dir.path(), "18b_one_bit.tif", &[], &["pixels of 1 bits", "8 or 16 bits"]);
+    assert_eq!(extent(&inspected(dir.path(), &input("18b_one_bit.tif"), &[]))[1..], [0.0, 1.0]);
     refused(dir.path(), "18c_stack.npy", &[], &["FILE.npy:[INDEX]"]);
     let (image, _) = reconstructed(dir.path(), "18c_stack.npy:[1]", &[]);
     assert_eq!(image.len(), 64 * 64);
-    refused(dir.path(), "18d_folder_of_slices", &[], &["no scan.toml in it", "name one of its files"]);
+    refused(dir.path(), "18d_folder_of_slices", &[], &["a series of 1 DICOM slices", "choose one"]);
+    let (image, _) = reconstructed(dir.path(), "18d_folder_of_slices:[0]", &[]);
+    assert!(distance(&image, &reference("hu.ref.npy")) < 0.15);
+    // Foreign files are named, with the way out.
+    for (start, words) in [
+        (&b"\x89HDF\r\n\x1a\n"[..], "HDF5 (h5py reads it); make a scan of measured projections by `gradus convert`"),
+        (b"MATLAB 5.0 MAT-file", "MATLAB arrays (scipy.io.loadmat reads them); make a scan"),
+        (b"NRRD0004", "NRRD (pynrrd reads it); save its array by numpy.savez"),
+    ] {
+        fs::write(dir.path().join("foreign.dat"), start).unwrap();
+        let output = gradus(dir.path(), &["inspect", "foreign.dat"]);
+        assert!(output.status.code() == Some(2) && message(&output).contains(words), "{}", message(&output));
+    }
+}
+
+#[test]
+fn tiff_of_every_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = EXTENT.map(|hu| (hu * 0.01998 + 20.0) / 81.35858);
+    for (file, flags, expected) in [
+        ("white-is-zero.tif", &[][..], network),
+        ("zstd-tiles.tif", &[], network),
+        ("zstd.tif", &["--unit", "hu"], EXTENT),
+        ("big-zstd.tif", &["--unit", "hu"], EXTENT),
+        ("i32.tif", &["--unit", "hu"], EXTENT),
+        ("u32.tif", &["--unit", "hu+1024"], EXTENT),
+        ("pages.tif:[0]", &["--unit", "hu"], EXTENT),
+        ("pages.tif:[2]", &["--unit", "hu"], EXTENT.map(|hu| hu - 200.0)),
+    ] {
+        let found = extent(&inspected(dir.path(), &coded(file), flags));
+        let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(worst < 1e-4, "{file}: {found:?}, not {expected:?}");
+    }
+    let pages = gradus(dir.path(), &["inspect", coded("pages.tif").to_str().unwrap()]);
+    assert!(message(&pages).contains("holds 3 pictures; choose one") && message(&pages).contains("[0] to [2]"));
 }

@@ -129,6 +129,17 @@ fn images_beyond_the_memory_are_refused() {
     refused(dir.path(), &flags, &["takes at least", "MiB can be had", "--method tv or fbp"]);
 }
 
+/// The user may let it take less than there is.
+#[test]
+fn memory_is_bounded_by_the_user() {
+    let dir = tempfile::tempdir().unwrap();
+    super::bad_input::npy(&dir.path().join("large.npy"), "|u1", "(2048, 2048)", &vec![1; 2048 * 2048]);
+    let flags = ["reconstruct", "large.npy", "--angles", "2", "--method", "fbp", "--max-memory"];
+    refused(dir.path(), &[&flags[..], &["40"]].concat(), &["takes at least", "MiB can be had"]);
+    refused(dir.path(), &[&flags[..], &["3"]].concat(), &["its 4194432 bytes are more than memory can take"]);
+    json(&gradus(dir.path(), &["inspect", "large.npy", "--max-memory", "100", "--json"]));
+}
+
 #[test]
 fn counts_that_nobody_waits_for_are_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -2,15 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bad_input;
+mod completions;
 mod devices;
 mod durable;
 mod evaluate;
+mod fans;
 mod folders;
 mod honest;
 mod hostile;
 mod runs;
 mod toy;
 mod training;
+mod trust;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,13 +1,14 @@
 //! Changes of f that the solver is told of, judged in `f64` by an independent network and a dense matrix.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-use gradus::backend::cpu::{CpuSlices, Network};
+use gradus::backend::cpu::CpuSlices;
 use gradus::backend::{Drift, Slice};
 use gradus::ct::{Geometry, Projector, relative_gaussian};
 use gradus::data::ellipses::ellipses;
-use gradus::unet::{Parametrisation, Weights};
+use gradus::prior::Prior;
+use gradus::unet::Parametrisation;
 use gradus_core::{
-    Answer, Backtracking, Batch, Directional, End, GradientLike, Homotopy, Level, Outcome, PerturbationKernel,
+    Answer, Backtracking, Batch, Directional, Effort, End, GradientLike, Homotopy, Level, Outcome, PerturbationKernel,
     Preconditioned, Record, RegularisationWeight, Request, Room, Run, Schedule, Solver, Spacing, Status, StepCandidate,
     drive_in_lockstep,
 };
@@ -16,8 +17,8 @@ use gradus_tests::reference_network::{Architecture, ReferenceNetwork};
 const SIDE: usize = 32;
 const VIEWS: usize = 15;
 
-fn weights() -> Weights {
-    Weights::from_bytes(gradus::prior::embedded("ellipses").unwrap().bytes).unwrap()
+fn prior() -> Prior {
+    Prior::named("ellipses").unwrap()
 }
 
 /// f in f64: the matrix of A, the data, and the network in plain loops.
@@ -44,8 +45,8 @@ impl Judge {
                 column.into_iter().map(f64::from).collect()
             })
             .collect();
-        let weights = weights();
-        let a = weights.architecture();
+        let prior = prior();
+        let a = prior.weights().architecture();
         let architecture = Architecture {
             pixel_unshuffle: a.pixel_unshuffle,
             model_channels: a.model_channels,
@@ -54,7 +55,7 @@ impl Judge {
             attention_resolutions: a.attention_resolutions.clone(),
             norm_groups: a.norm_groups,
         };
-        let tensors = weights.tensors().iter();
+        let tensors = prior.weights().tensors().iter();
         let named = tensors.map(|(name, t)| (name.clone(), t.data.iter().copied().map(f64::from).collect())).collect();
         let network = ReferenceNetwork { architecture, weights: named };
         let exact = |values: &[f32]| values.iter().copied().map(f64::from).collect();
@@ -74,7 +75,8 @@ impl Judge {
         let t = f64::from(self.level.t);
         let ln_gamma = -t * t * 19.9 / 4.0 - t * 0.05;
         let (gamma, nu) = (ln_gamma.exp(), (-(2.0 * ln_gamma).exp_m1()).sqrt());
-        let Parametrisation::Residual { data_mean: mean, data_std: spread } = *weights().parametrisation() else {
+        let Parametrisation::Residual { data_mean: mean, data_std: spread } = *prior().weights().parametrisation()
+        else {
             panic!("the embedded prior has the residual parametrisation");
         };
         let sigma = nu / gamma;
@@ -95,8 +97,12 @@ impl Judge {
     }
 }
 
+fn geometry() -> Geometry {
+    Geometry::covering(SIDE, SIDE, VIEWS)
+}
+
 fn projector() -> Projector {
-    Projector::new(Geometry::covering(SIDE, SIDE, VIEWS)).unwrap()
+    Projector::new(geometry()).unwrap()
 }
 
 /// Views of a small ellipses image with 5 % noise.
@@ -115,8 +121,7 @@ fn start() -> Vec<f32> {
 
 /// A batch of one slice.
 fn slices(data: &[f32], objective: Level) -> CpuSlices {
-    let network = Network::new(&weights(), SIDE, SIDE, CpuSlices::LANES).unwrap();
-    CpuSlices::new(projector(), network, vec![Slice { data: data.to_vec(), start: start(), objective }]).unwrap()
+    CpuSlices::new(geometry(), &prior(), vec![Slice { data: data.to_vec(), start: start(), objective }]).unwrap()
 }
 
 fn ask(slices: &mut CpuSlices, request: Request) -> Answer {
@@ -199,7 +204,7 @@ fn every_tested_step_of_the_preconditioned_method_lowers_f_in_f64() {
     let schedule = Schedule::new(Spacing::Logarithmic, 0.3, 2e-3, 9).unwrap();
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(0.05) };
     let kernel = PerturbationKernel::VP;
-    let solver = Preconditioned::new(homotopy, kernel, 8, Backtracking::DEFAULT, 0.0).unwrap();
+    let solver = Preconditioned::new(homotopy, kernel, Effort::fixed(8), Backtracking::DEFAULT, 0.0).unwrap();
     let solver = solver.with_approach(3);
     let judge = Judge::new(&data, &weights, Drift::DriftFree, solver.objective());
     let slices = slices(&data, solver.objective()).with_drift(Drift::DriftFree);
@@ -231,7 +236,7 @@ fn directions_solve_the_damped_normal_equations() {
     let schedule = Schedule::new(Spacing::Logarithmic, 0.1, 0.1, 1).unwrap();
     let homotopy = Homotopy { schedule, weight: RegularisationWeight::Constant(1.0) };
     let kernel = PerturbationKernel::VP;
-    let solver = Preconditioned::new(homotopy, kernel, 60, Backtracking::DEFAULT, 0.0).unwrap();
+    let solver = Preconditioned::new(homotopy, kernel, Effort::fixed(60), Backtracking::DEFAULT, 0.0).unwrap();
     let level = solver.objective();
     let judge = Judge::new(&data, &vec![1.0; data.len()], Drift::DriftFree, level);
     let mut at_gradient = slices(&data, level).with_drift(Drift::DriftFree);

@@ -12,8 +12,11 @@ use gradus::data::image_files::{read_image, read_image_in, read_slices};
 use gradus::data::scan::{SCAN_TOML, Scan};
 use gradus::data::units::StatedUnit;
 use gradus::paper::tables::{Evaluation, Results};
+use gradus::reconstruct::Settings;
+use gradus::simulate::Simulation;
 use gradus::train::{Trainer, TrainingConfig, preset};
 use gradus::unet::Weights;
+use gradus_core::{Answer, Directional, GradientLike, GraduatedFlow, Preconditioned, Solver};
 use mutate::Random;
 use std::fs;
 use std::panic::catch_unwind;
@@ -37,7 +40,14 @@ fn root() -> &'static Path {
 
 /// Files of the corpus whose names have one of these endings.
 fn corpus(endings: &[&str]) -> Vec<Vec<u8>> {
-    let folders = ["tests/cli/inputs", "tests/cli/inputs/units", "tests/golden", "host/samples", "host/presets"];
+    let folders = [
+        "tests/cli/inputs",
+        "tests/cli/inputs/units",
+        "tests/cli/inputs/codecs",
+        "tests/golden",
+        "host/samples",
+        "host/presets",
+    ];
     let mut paths: Vec<PathBuf> = Vec::new();
     for folder in folders {
         paths.extend(fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()));
@@ -98,6 +108,7 @@ fn images(name: &'static str, endings: &[&str]) {
                 assert!(loaded.image.pixels.iter().all(|pixel| pixel.is_finite()));
             }
             let _ = read_image_in(path, Some(StatedUnit::Hounsfield));
+            let _ = read_image(format!("{}:[1]", path.display()));
             let _ = read_slices(path);
         });
     });
@@ -116,6 +127,20 @@ fn tiff() {
 #[test]
 fn dicom() {
     images("a.dcm", &[".dcm", "dicom-"]);
+}
+
+/// Two slices of which one is damaged.
+#[test]
+fn folders_of_slices() {
+    let whole = fs::read(root().join("tests/cli/inputs/units/08_truth_in_hu/slice.dcm")).unwrap();
+    fuzz("folder", &[whole.clone()], |bytes| {
+        with_file("a", bytes, |path| {
+            fs::write(path.with_file_name("b"), &whole).unwrap();
+            let folder = path.parent().unwrap();
+            let _ = read_image(folder);
+            let _ = read_image(format!("{}:[1]", folder.display()));
+        });
+    });
 }
 
 #[test]
@@ -184,6 +209,43 @@ fn training_runs() {
         if config.validate().is_ok() {
             let _ = (config.total_steps(), config.is_begin_of(&config, 3));
         }
+    });
+}
+
+/// The parts of a run.toml that the library reads.
+#[test]
+fn runs() {
+    let run = "input = 'spine'\n[simulation]\nangles = 60\nnoise = 0.1\nseed = 1\n[reconstruction]\n\
+               method = 'preconditioned'\nsteps = 8\nalpha = 2.5\n";
+    let corpus = [&corpus(&["run-"])[..], &[run.as_bytes().to_vec()]].concat();
+    fuzz("run.toml", &corpus, |bytes| {
+        let Ok(text) = str::from_utf8(bytes) else { return };
+        let Ok(table) = toml::from_str::<toml::Table>(text) else { return };
+        let part = |name: &str| table.get(name).cloned();
+        if let Some(Ok(settings)) = part("reconstruction").map(toml::Value::try_into::<Settings>) {
+            assert!(toml::to_string(&settings).is_ok());
+        }
+        let _ = part("simulation").map(toml::Value::try_into::<Simulation>);
+    });
+}
+
+/// What is accepted goes on without a panic.
+#[test]
+fn saved_states() {
+    let mut solver = gradus_core::toy::gradient_like(1.0, 30).unwrap();
+    let mut corpus = Vec::new();
+    for gradient_norm_sq in [0.5, 0.25] {
+        corpus.push(solver.to_bytes().to_vec());
+        let directional = Directional { gradient_norm_sq, ..Directional::default() };
+        let _ = solver.answer(Answer::Direction(directional));
+    }
+    fuzz("state", &corpus, |bytes| {
+        if let Ok(solver) = GradientLike::from_bytes(bytes) {
+            assert_eq!(GradientLike::from_bytes(&solver.to_bytes()), Ok(solver));
+            let _ = solver.request();
+        }
+        let _ = GraduatedFlow::from_bytes(bytes);
+        let _ = Preconditioned::from_bytes(bytes);
     });
 }
 

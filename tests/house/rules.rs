@@ -10,10 +10,10 @@ const COLUMNS: usize = 120;
 const LINES: usize = 400;
 /// The host's folders and files, from the ground up; an arrow may stay on its floor or run down.
 const FLOORS: [&[&str]; 7] = [
-    &["limits", "image", "read", "test_support"],
+    &["limits", "image", "read", "test_support", "vector"],
     &["ct", "prior", "unet", "metrics"],
     &["memory"],
-    &["backend", "data", "doctor", "report", "simulate", "trust"],
+    &["backend", "data", "doctor", "raw", "report", "simulate", "trust"],
     &["reconstruct"],
     &["paper", "train"],
     &["cli"],

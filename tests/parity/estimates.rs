@@ -1,15 +1,14 @@
 //! That `cuda-kernels/ROOFLINE.md` is what its program prints: of its sides the smallest, whose buffers are small.
 
 use gradus::backend::cuda::Device;
-use gradus::prior::embedded;
-use gradus::unet::Weights;
+use gradus::prior::Prior;
 use gradus_tests::roofline::table::{SIDES, markdown};
 use std::rc::Rc;
 
 const TABLE: &str = include_str!("../../cuda-kernels/ROOFLINE.md");
 
 pub fn check(device: &Rc<Device>) {
-    let prior = Weights::from_bytes(embedded("ellipses").unwrap().bytes).unwrap();
+    let prior = Prior::named("ellipses").unwrap();
     let before = device.traffic().launches;
     let found = markdown(device, &prior, &SIDES[..1]).unwrap();
     let mut sections = found.split("\n## ");

@@ -8,7 +8,6 @@ use gradus::data::ellipses::ellipses;
 use gradus::paper::tables::{
     AlphaSource, Dataset, Evaluation, Job, Protocol, Results, RunEnd, Scale, jobs_of, methods, table,
 };
-use gradus::prior::Prior;
 use gradus::reconstruct::{
     self, Measurement, Method, PlacedPrior, ReconstructError, Reconstruction, Settings, SolvedSettings, reconstruct,
     reconstruct_all,
@@ -31,7 +30,7 @@ fn short_methods() -> BTreeMap<String, Settings> {
 }
 
 fn solved() -> SolvedSettings {
-    SolvedSettings { steps: Some(2), solve_steps: 2, tested_steps: 1, ..SolvedSettings::default() }
+    SolvedSettings { steps: Some(2), solve_steps: 2, solve_most: 2, tested_steps: 1, ..SolvedSettings::default() }
 }
 
 fn open(folder: &Path, device: DeviceChoice) -> Evaluation {
@@ -51,7 +50,7 @@ fn open(folder: &Path, device: DeviceChoice) -> Evaluation {
         methods: short_methods(),
     };
     let opened = device.open(Precision::Full, |_| None).unwrap();
-    Evaluation::open(folder, protocol, Dataset::open("ellipses").unwrap(), (coarse().into(), &[]), opened).unwrap()
+    Evaluation::open(folder, protocol, Dataset::open("ellipses").unwrap(), (coarse(), &[]), opened).unwrap()
 }
 
 /// The last table, which has every way to step, stopped after its third batch and gone on with.
@@ -126,7 +125,7 @@ pub fn together(device: &Rc<Device>) {
     let measurement = Measurement::new(&scan).unwrap();
     let jobs: Vec<_> =
         settings.iter().map(|settings| reconstruct::Job { measurement: &measurement, settings }).collect();
-    let coarse = Prior::from(coarse());
+    let coarse = coarse();
     for opened in [Opened::Cpu(None), Opened::Cuda(Rc::clone(device))] {
         let prior = PlacedPrior { prior: &coarse, opened };
         let found = reconstruct_all(&jobs, Some(&prior), &mut |_| ControlFlow::Continue(())).unwrap();

@@ -3,24 +3,24 @@
 use crate::support::{assert_close, lanes, upload};
 use gradus::backend::cpu::Network;
 use gradus::backend::cuda::{Buffer, CudaNetwork, Device, Precision};
-use gradus::prior::embedded;
-use gradus::unet::{Architecture, Parametrisation, Weights};
+use gradus::prior::Prior;
+use gradus::unet::{Architecture, Parametrisation};
 use gradus_tests::fixtures::{self, RESIDUAL, signed, small as architecture};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Random weights.
-pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Weights {
+/// A prior with random weights.
+pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Prior {
     fixtures::random(architecture, parametrisation).unwrap()
 }
 
 /// A network small enough for whole runs.
-pub fn small() -> Weights {
+pub fn small() -> Prior {
     random(&small_architecture(), RESIDUAL)
 }
 
 /// The smallest one.
-pub fn tiny() -> Weights {
+pub fn tiny() -> Prior {
     random(&architecture(1, vec![1]), Parametrisation::Norm)
 }
 
@@ -30,7 +30,7 @@ pub fn small_architecture() -> Architecture {
 }
 
 /// A network that sees images of 128 x 128 pixels as channels of 16 x 16.
-pub fn coarse() -> Weights {
+pub fn coarse() -> Prior {
     random(&architecture(8, vec![1]), RESIDUAL)
 }
 
@@ -44,14 +44,14 @@ pub fn check(device: &Rc<Device>) {
         // More pixels than a share of the norms' sums, the last share with a tail.
         (random(&architecture(1, vec![1]), Parametrisation::Norm), (34, 42), vec![1, 0]),
     ];
-    for (weights, size, list) in cases {
-        compare(device, &weights, size, &list, 1e-5);
+    for (prior, size, list) in cases {
+        compare(device, &prior, size, &list, 1e-5);
     }
 }
 
 /// A forward pass of the main job's network and a vjp; nothing is launched for it.
 pub fn launches(device: &Rc<Device>) {
-    let prior = Weights::from_bytes(embedded("ellipses").unwrap().bytes).unwrap();
+    let prior = Prior::named("ellipses").unwrap();
     let mut network = CudaNetwork::new(device, &prior, (128, 128), 1).unwrap();
     let (image, list) = (upload(device, &vec![0.0; 128 * 128]), lanes(device, &[0]));
     let listed = device.listed(|| {
@@ -72,10 +72,10 @@ pub fn tf32(device: &Rc<Device>) {
     device.set_precision(Precision::Full);
 }
 
-fn compare(device: &Rc<Device>, weights: &Weights, (height, width): (usize, usize), list: &[usize], bound: f64) {
+fn compare(device: &Rc<Device>, prior: &Prior, (height, width): (usize, usize), list: &[usize], bound: f64) {
     let (n_lanes, n) = (list.iter().max().unwrap() + 1, height * width);
-    let mut there = CudaNetwork::new(device, weights, (height, width), n_lanes).unwrap();
-    let mut here = Network::new(weights, height, width, 1).unwrap();
+    let mut there = CudaNetwork::new(device, prior, (height, width), n_lanes).unwrap();
+    let mut here = Network::new(prior, height, width, 1).unwrap();
     let on_device = lanes(device, list);
     let [mut x_there, mut v_there] = [(); 2].map(|()| upload(device, &vec![0.0; n_lanes * n]));
     let gradient = Buffer::new(device, n_lanes * n).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::network::small;
 use crate::support::assert_close;
-use gradus::backend::cpu::{CpuSlices, Network};
+use gradus::backend::cpu::CpuSlices;
 use gradus::backend::cuda::{CudaSlices, Device};
 use gradus::backend::{DeviceChoice, Drift, Precision, Slice, Slices, Traffic};
 use gradus::ct::{Geometry, Projector};
@@ -13,9 +13,8 @@ use gradus::reconstruct::{
     reconstruct,
 };
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::Weights;
 use gradus_core::{
-    Backtracking, End, GradientLike, Homotopy, Level, Outcome, PerturbationKernel, Preconditioned, Record,
+    Backtracking, Effort, End, GradientLike, Homotopy, Level, Outcome, PerturbationKernel, Preconditioned, Record,
     RegularisationWeight, Room, Run, Schedule, Solver, Spacing, Status, StepCandidate, drive_in_lockstep,
 };
 use gradus_tests::fixtures::signed;
@@ -90,7 +89,8 @@ fn preconditioned(slice: usize) -> Preconditioned {
     let schedule = Schedule::new(Spacing::Logarithmic, 0.5, 1e-3, 4).unwrap();
     let weight = RegularisationWeight::Constant(0.5 / (1 + slice) as f32);
     let homotopy = Homotopy { schedule, weight };
-    let solver = Preconditioned::new(homotopy, PerturbationKernel::VP, 4, Backtracking::DEFAULT, 0.0).unwrap();
+    let effort = Effort::fixed(4);
+    let solver = Preconditioned::new(homotopy, PerturbationKernel::VP, effort, Backtracking::DEFAULT, 0.0).unwrap();
     solver.with_approach(1 + slice as u32)
 }
 
@@ -106,7 +106,7 @@ pub fn slice(geometry: &Geometry, seed: u64, objective: Level) -> Slice {
 /// Three slices of 12 x 20 pixels, two of which count photons where there is no drift.
 struct Scans {
     geometry: Geometry,
-    prior: Weights,
+    prior: Prior,
     drift: Drift,
     counts: Vec<f32>,
 }
@@ -128,9 +128,8 @@ impl Scans {
     }
 
     fn on_cpu<S: Solver>(&self, numbers: Range<usize>, solver: fn(usize) -> S) -> CpuSlices {
-        let (projector, lanes) = (Projector::new(self.geometry.clone()).unwrap(), CpuSlices::LANES * numbers.len());
-        let network = Network::new(&self.prior, self.geometry.height, self.geometry.width, lanes).unwrap();
-        let slices = CpuSlices::new(projector, network, self.slices(numbers.clone(), solver)).unwrap();
+        let slices = self.slices(numbers.clone(), solver);
+        let slices = CpuSlices::new(self.geometry.clone(), &self.prior, slices).unwrap();
         slices.with_drift(self.drift).with_weights(&self.weights(numbers)).unwrap()
     }
 

@@ -1,12 +1,12 @@
 //! Linear solves against the CPU's, mirrors and weights against plain loops.
 
 use crate::support::{assert_close, lanes, upload};
-use gradus::backend::cpu::{CpuSlices, Network};
+use gradus::backend::cpu::CpuSlices;
 use gradus::backend::cuda::vector::Vectors;
 use gradus::backend::cuda::{CudaSlices, Device};
 use gradus::backend::{Mirror, Slice, Slices};
 use gradus::ct::{Detector, Fan, Geometry, Projector};
-use gradus_core::{Answer, Batch, Level, Request};
+use gradus_core::{Answer, Batch, Effort, Level, Request};
 use gradus_tests::fixtures::signed;
 use std::rc::Rc;
 
@@ -57,14 +57,13 @@ fn systems(device: &Rc<Device>, geometry: &Geometry) {
     let weights = [None, Some(chosen.as_slice()), None, None];
     let prior = crate::network::tiny();
     let mut there = CudaSlices::new(device, geometry.clone(), &prior, &slices).unwrap().with_weights(&weights).unwrap();
-    let network = Network::new(&prior, geometry.height, geometry.width, CpuSlices::LANES * 4).unwrap();
-    let here = CpuSlices::new(Projector::new(geometry.clone()).unwrap(), network, slices).unwrap();
+    let here = CpuSlices::new(geometry.clone(), &prior, slices).unwrap();
     let mut here = here.with_weights(&weights).unwrap();
     let gradient = |slice: usize| {
         let level = Level { prior_weight: if slice == 2 { 0.0 } else { 0.5 }, ..objective };
         (slice, Request::Gradient { level, new_iterate: true })
     };
-    let solve = |(slice, damping, iterations)| (slice, Request::Solve { damping, iterations });
+    let solve = |(slice, damping, iterations)| (slice, Request::Solve { damping, effort: Effort::fixed(iterations) });
     let asked = [
         [1, 2, 3].map(gradient),
         [(1, 3.0, 3), (2, 1.0, 4), (3, 0.25, 2)].map(solve),

@@ -6,7 +6,7 @@ use gradus::backend::cuda::{CudaTrainingNetwork, Device};
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::train::{Trainer, TrainingConfig};
 use gradus::unet::{Architecture, Parametrisation, layers};
-use gradus_tests::fixtures::{RESIDUAL, VP, dot, signed};
+use gradus_tests::fixtures::{RESIDUAL, dot, signed};
 use std::rc::Rc;
 
 /// The architecture of `golden/paper_unet.npz`, smaller: no unshuffle, three levels, one channel a group.
@@ -29,12 +29,13 @@ fn compare(
     (n_images, lanes): (usize, usize),
 ) {
     let n = n_images * height * width;
-    let parameters = random(architecture, parametrisation).parameters();
+    let prior = random(architecture, parametrisation);
+    let (parameters, description) = (prior.weights().parameters(), prior.weights().description());
     let (x_t, z) = (signed(n, 1), signed(n, 2));
     let (t, weights) = (&[0.1, 0.6, 0.01, 0.3, 0.9][..n_images], &[1.0, 0.5, 2.0, 0.25, 1.5][..n_images]);
     let batch = TrainingBatch { x_t: &x_t, z: &z, t, weights };
-    let mut here = TrainingNetwork::new(architecture, parametrisation, VP, height, width, n_images).unwrap();
-    let mut there = CudaTrainingNetwork::new(device, architecture, parametrisation, VP, height, width, lanes).unwrap();
+    let mut here = TrainingNetwork::new(description, height, width, n_images).unwrap();
+    let mut there = CudaTrainingNetwork::new(device, description, height, width, lanes).unwrap();
     let (mut found, mut wanted) = (vec![f32::NAN; parameters.len()], vec![0.0; parameters.len()]);
     for score_matching in [true, false] {
         let (loss, expected) = if score_matching {

@@ -1,6 +1,8 @@
 //! What tests of several crates start from: numbers, norms, small networks.
 
-use gradus::unet::{Architecture, Parametrisation, PerturbationKernelSpec, Weights, WeightsError, layers};
+use gradus::prior::Prior;
+use gradus::unet::{Architecture, Description, Parametrisation, PerturbationKernelSpec, Weights, WeightsError, layers};
+pub use gradus::vector::{distance, dot};
 
 /// The diffusion of all networks here.
 pub const VP: PerturbationKernelSpec = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
@@ -16,22 +18,6 @@ pub fn signed(n: usize, seed: u64) -> Vec<f32> {
         (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     };
     (0..n).map(|_| draw()).collect()
-}
-
-/// <a, b>.
-#[must_use]
-pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-}
-
-/// |found - wanted| / |wanted|; NaN when anything is, or where the lengths differ.
-#[must_use]
-pub fn distance(found: &[f32], wanted: &[f32]) -> f64 {
-    if found.len() != wanted.len() {
-        return f64::NAN;
-    }
-    let difference: f64 = found.iter().zip(wanted).map(|(&f, &w)| (f64::from(f) - f64::from(w)).powi(2)).sum();
-    (difference / dot(wanted, wanted)).sqrt()
 }
 
 /// The network of `golden/paper_unet.npz`.
@@ -59,11 +45,17 @@ pub fn small(pixel_unshuffle: usize, channel_mult: Vec<usize>) -> Architecture {
     Architecture { pixel_unshuffle, model_channels: 10, channel_mult, num_heads: 2, norm_groups: 5, ..paper() }
 }
 
-/// Random weights, scaled by their fan-in; norms near the identity.
+/// A network of this shape.
+#[must_use]
+pub fn describe(architecture: &Architecture, parametrisation: Parametrisation) -> Description {
+    Description { architecture: architecture.clone(), perturbation_kernel: VP, parametrisation }
+}
+
+/// A prior with random weights, scaled by their fan-in; norms near the identity.
 ///
 /// # Errors
 /// When the architecture is impossible.
-pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Result<Weights, WeightsError> {
+pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Result<Prior, WeightsError> {
     let tensors = layers::tensors(architecture).into_iter().enumerate();
     let parameters: Vec<f32> = tensors
         .flat_map(|(seed, (name, shape))| {
@@ -73,5 +65,6 @@ pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> 
             signed(shape.iter().product(), seed as u64).into_iter().map(move |v| centre + v / scale)
         })
         .collect();
-    Weights::from_parameters(architecture.clone(), VP, parametrisation, String::new(), &parameters)
+    let description = describe(architecture, parametrisation);
+    Weights::from_parameters(description, String::new(), &parameters).map(Prior::from)
 }

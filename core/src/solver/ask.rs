@@ -1,7 +1,9 @@
 //! The conversation between a solver and whoever holds the vectors.
 
 use super::directional::Directional;
+use super::effort::Effort;
 use super::error::{AnswerError, square};
+use crate::noise::Draw;
 use crate::schedule::Level;
 use crate::trace::Record;
 use crate::words::words;
@@ -75,12 +77,25 @@ pub enum Request {
         new_iterate: bool,
     },
     /// Solve `(A^T A + damping I) d = r` by conjugate gradients from `d = 0`, as [`crate::ConjugateGradient`] says, and
-    /// answer with [`Answer::Solved`]. `r` may be overwritten.
+    /// answer with [`Answer::Solved`], its squares those of the recurrence. `r` may be overwritten.
     Solve {
         /// `mu`.
         damping: f32,
-        /// `K`, the iterations of conjugate gradients at most.
-        iterations: u32,
+        /// The iterations of conjugate gradients.
+        effort: Effort,
+    },
+    /// Set `x <- x + removed e + taken d' + fresh z`: `e` is what the last [`Denoise`](Self::Denoise) took from `x`, `d'`
+    /// the direction of the last update, `z` standard normal noise. A vector whose factor is 0 is not looked at. What was
+    /// known of `x` is known no more, so only [`Denoise`](Self::Denoise) may follow.
+    Diffuse {
+        /// Factor of `e`.
+        removed: f32,
+        /// Factor of `d'`.
+        taken: f32,
+        /// Factor of `z`.
+        fresh: f32,
+        /// Says what `z` is.
+        draw: Draw,
     },
     /// Answer with the products of `d`, [`Answer::Direction`]; those with the previous direction may be 0.
     Products,

@@ -74,6 +74,7 @@ impl Directional {
             direction_norm: sqrt(self.direction_norm_sq),
             slope: self.slope,
             change: None,
+            unsolved: 0.0,
         }
     }
 }

@@ -11,12 +11,17 @@ pub enum SettingsError {
     StepCandidate,
     /// The line search needs `0 < c < 1`, `0 < tau < 1` and at least one trial.
     Backtracking,
-    /// Linear systems need at least one iteration of conjugate gradients.
+    /// Linear systems need at least one iteration of conjugate gradients, no more at least than at most, and a
+    /// positive tolerance.
     SolveIterations,
     /// The tolerance on `|grad f|` is negative or NaN.
     Tolerance,
     /// A regularisation weight on the schedule is negative or not finite.
     PriorWeight,
+    /// A share of fresh noise is not between 0 and 1.
+    NoiseShare,
+    /// A weight of the data term is not positive and finite.
+    DataWeight,
     /// The schedule is impossible.
     Schedule(ScheduleError),
 }
@@ -32,9 +37,13 @@ impl fmt::Display for SettingsError {
         f.write_str(match self {
             Self::StepCandidate => "the candidate step must be positive and finite, with its least not above its most",
             Self::Backtracking => "the line search needs c and tau between 0 and 1 and at least one trial",
-            Self::SolveIterations => "the linear systems need at least one iteration of conjugate gradients",
+            Self::SolveIterations => {
+                "the linear systems need an iteration of conjugate gradients or more, and a positive tolerance"
+            }
             Self::Tolerance => "the tolerance on the gradient norm must be zero or positive",
             Self::PriorWeight => "the regularisation weight must be finite and not negative at every level",
+            Self::NoiseShare => "the share of fresh noise, eta or zeta, must be from 0 to 1",
+            Self::DataWeight => "the weight of the data, gamma, must be positive and finite",
             Self::Schedule(error) => return error.fmt(f),
         })
     }

@@ -3,6 +3,7 @@
 use super::ask::{Answer, Request, Solver};
 use super::descent::{Descent, check, checked_tolerance};
 use super::directional::Directional;
+use super::effort::Effort;
 use super::error::{AnswerError, SettingsError};
 use super::line_search::Backtracking;
 use crate::diffusion::PerturbationKernel;
@@ -16,7 +17,7 @@ use crate::trace::{Outcome, Record};
 ///     while approaching: x_i <- D(x_i, t_i),  g_i <- A^T(A x_i - y)   Denoise
 ///     else: g_i <- grad F(x_i, t_i)                                   Gradient
 ///     solve (A^T A + mu_i I) d_i = -g_i,  mu_i = alpha_i/sigma_i^2,   Solve
-///         by K iterations of conjugate gradients from d_i = 0
+///         by conjugate gradients from d_i = 0, as many as the effort says
 ///     while approaching: x_{i+1} <- x_i + d_i, next i                 Update (untested: this only chooses the start)
 ///     if |grad f(x_i)| <= eps: stop                                   Products
 ///     if <grad f(x_i), d_i> >= 0: leave this t_i                      (eq. 13, adaptive smoothing schedule)
@@ -52,6 +53,9 @@ use crate::trace::{Outcome, Record};
 /// <g, d> <= -|g|^2 / L,      |d| <= |g| / mu.
 /// ```
 ///
+/// With a preconditioner `P` the space holds `P g` in place of `g`, and `<g, d> <= -<g, P g>^2 / <P g, M P g>`, which is
+/// `-p |g|^2 / L` with the ratio `p` of the least eigenvalue of `P` to its largest.
+///
 /// So `d` is bounded where `g` is, descends on `F(., t_i)`, and is gradient-like for `f` (Definition 3.1) at
 /// `t_i = t_min`, where `g = grad f`; at larger `t_i` the test of eq. 13 is made as in Algorithm 2. The theorem's proof
 /// uses no more, and no particular starting point: every limit point is stationary.
@@ -60,10 +64,12 @@ use crate::trace::{Outcome, Record};
 pub struct Preconditioned {
     pub(super) descent: Descent,
     pub(super) kernel: PerturbationKernel,
-    pub(super) solve_iterations: u32,
+    pub(super) effort: Effort,
     pub(super) tolerance: f32,
     pub(super) approach: u32,
     pub(super) making: Making,
+    /// [`Record::unsolved`] of the newest direction.
+    pub(super) unsolved: f32,
 }
 
 /// The parts of the direction, in their order.
@@ -79,8 +85,8 @@ pub(super) enum Making {
 }
 
 impl Preconditioned {
-    /// A run over the levels of `homotopy`, one iteration each, with `solve_iterations` conjugate gradient iterations
-    /// in each; `kernel` says what `sigma_t` is.
+    /// A run over the levels of `homotopy`, one iteration each, whose linear systems are each worth some `effort`;
+    /// `kernel` says what `sigma_t` is.
     ///
     /// It ends sooner when `|grad f|` is at most `tolerance`.
     ///
@@ -89,17 +95,14 @@ impl Preconditioned {
     pub fn new(
         homotopy: Homotopy,
         kernel: PerturbationKernel,
-        solve_iterations: u32,
+        effort: Effort,
         backtracking: Backtracking,
         tolerance: f32,
     ) -> Result<Self, SettingsError> {
         check(&homotopy, &backtracking)?;
-        if solve_iterations == 0 {
-            return Err(SettingsError::SolveIterations);
-        }
-        let tolerance = checked_tolerance(tolerance)?;
+        let (effort, tolerance) = (effort.checked()?, checked_tolerance(tolerance)?);
         let descent = Descent::new(homotopy, backtracking);
-        Ok(Self { descent, kernel, solve_iterations, tolerance, approach: 0, making: Making::Gradient })
+        Ok(Self { descent, kernel, effort, tolerance, approach: 0, making: Making::Gradient, unsolved: 0.0 })
     }
 
     /// The same run with its first `levels` levels as an approach, which is not tested on `f`; 0 by default. The last
@@ -133,7 +136,7 @@ impl Preconditioned {
                 Request::Denoise { level, variance: self.variance(), turn: self.descent.i }
             }
             Making::Gradient => Request::Gradient { level, new_iterate: self.descent.new_iterate },
-            Making::Solve => Request::Solve { damping: self.damping(), iterations: self.solve_iterations },
+            Making::Solve => Request::Solve { damping: self.damping(), effort: self.effort },
             Making::Products => Request::Products,
         }
     }
@@ -158,14 +161,9 @@ impl Preconditioned {
         self.descent.search(direction, 1.0);
         None
     }
-}
 
-impl Solver for Preconditioned {
-    fn request(&self) -> Request {
-        self.descent.request(|| self.request_of_direction())
-    }
-
-    fn answer(&mut self, answer: Answer) -> Result<Option<Record>, AnswerError> {
+    /// Takes an answer; the record of the iteration where it completes one.
+    fn take(&mut self, answer: Answer) -> Result<Option<Record>, AnswerError> {
         if !self.descent.makes_direction() {
             return self.descent.answer(answer, Descent::leave_level);
         }
@@ -176,13 +174,24 @@ impl Solver for Preconditioned {
                 self.making = Making::Solve;
             }
             (Making::Solve, Answer::Solved(solved)) => {
-                solved.checked()?;
+                self.unsolved = self.effort.unsolved(&solved.checked()?);
                 self.solved();
             }
             (Making::Products, Answer::Direction(direction)) => return Ok(self.follow(direction.checked()?)),
             _ => return Err(AnswerError::NotAsked),
         }
         Ok(None)
+    }
+}
+
+impl Solver for Preconditioned {
+    fn request(&self) -> Request {
+        self.descent.request(|| self.request_of_direction())
+    }
+
+    fn answer(&mut self, answer: Answer) -> Result<Option<Record>, AnswerError> {
+        let record = self.take(answer)?;
+        Ok(record.map(|record| Record { unsolved: self.unsolved, ..record }))
     }
 
     fn stop(&mut self) {

@@ -4,11 +4,14 @@
 //! Reading checks everything that building a solver checks, and that no number is a NaN or infinite. It cannot tell a
 //! flipped bit from another number: keep a checksum beside states that cross an unreliable store.
 
+use super::dds::DecomposedDiffusion;
 use super::descent::{Descent, State, check, checked_tolerance};
+use super::diffpir::DiffPir;
 use super::error::SettingsError;
 use super::gradient_like::GradientLike;
 use super::graduated_flow::GraduatedFlow;
 use super::preconditioned::{Making, Preconditioned};
+use super::sampler::{Line, Sampler};
 use super::step_size::StepCandidate;
 use crate::schedule::{Homotopy, Schedule};
 use crate::words::{Corrupt, Reader, WORD, Words, Writer, words};
@@ -95,11 +98,14 @@ macro_rules! saved {
     };
 }
 
-// All have the tag 1, the homotopy 10, the line search 3, the progress 4 and at most 11 words of the line. Of their own
-// they have the candidate 5 and the rule 1; candidate 5, tolerance and limit 2; kernel 3, and 4 more.
-saved!(GraduatedFlow, b"GF03", 35);
-saved!(GradientLike, b"GL02", 36);
-saved!(Preconditioned, b"PG04", 36);
+// All have the tag 1, the homotopy 10, the line search 3, the progress 4 and at most 12 words of the line. Of their own
+// they have the candidate 5 and the rule 1; candidate 5, tolerance and limit 2; kernel 3, effort 3, and 4 more.
+saved!(GraduatedFlow, b"GF04", 36);
+saved!(GradientLike, b"GL03", 37);
+saved!(Preconditioned, b"PG05", 40);
+// Tag 1, homotopy 10, kernel 3, iterations 1, seed 2, index 1, line 2; eta and gamma 3, or zeta 1.
+saved!(DecomposedDiffusion, b"DD01", 23);
+saved!(DiffPir, b"DP01", 21);
 
 impl Saved for GraduatedFlow {
     fn write(&self, out: &mut Writer<'_>) {
@@ -149,23 +155,75 @@ impl Saved for Preconditioned {
     fn write(&self, out: &mut Writer<'_>) {
         self.descent.homotopy.write(out);
         self.kernel.write(out);
-        self.solve_iterations.write(out);
+        self.effort.write(out);
         self.descent.backtracking.write(out);
         self.tolerance.to_bits().write(out); // may be infinite
         self.approach.write(out);
         self.making.write(out);
+        self.unsolved.write(out);
         write_progress(&self.descent, out);
     }
 
     fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
         let homotopy = Homotopy::read(input)?;
-        let (kernel, solve_iterations) = (Words::read(input)?, Words::read(input)?);
+        let (kernel, effort) = (Words::read(input)?, Words::read(input)?);
         let (backtracking, tolerance) = (Words::read(input)?, f32::from_bits(Words::read(input)?));
-        let mut solver = Self::new(homotopy, kernel, solve_iterations, backtracking, tolerance)?;
+        let mut solver = Self::new(homotopy, kernel, effort, backtracking, tolerance)?;
         (solver.approach, solver.making) = (Words::read(input)?, Words::read(input)?);
+        solver.unsolved = Words::read(input)?;
         read_progress(&mut solver.descent, input)?;
         let between = solver.making == Making::Gradient || solver.descent.makes_direction();
         if between { Ok(solver) } else { Err(StateError::Corrupt) }
+    }
+}
+
+impl Saved for DecomposedDiffusion {
+    fn write(&self, out: &mut Writer<'_>) {
+        self.sampler.write(out);
+        self.eta.write(out);
+        self.gamma.write(out);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
+        let Sampler { homotopy, kernel, solve_iterations, seed, i, line } = Saved::read(input)?;
+        let mut solver = Self::new(homotopy, kernel, solve_iterations, Words::read(input)?, seed)?;
+        if let Some(gamma) = Words::read(input)? {
+            solver = solver.with_gamma(gamma)?;
+        }
+        (solver.sampler.i, solver.sampler.line) = (i, line);
+        Ok(solver)
+    }
+}
+
+impl Saved for DiffPir {
+    fn write(&self, out: &mut Writer<'_>) {
+        self.sampler.write(out);
+        self.zeta.write(out);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
+        let Sampler { homotopy, kernel, solve_iterations, seed, i, line } = Saved::read(input)?;
+        let mut solver = Self::new(homotopy, kernel, solve_iterations, Words::read(input)?, seed)?;
+        (solver.sampler.i, solver.sampler.line) = (i, line);
+        Ok(solver)
+    }
+}
+
+impl Saved for Sampler {
+    fn write(&self, out: &mut Writer<'_>) {
+        self.homotopy.write(out);
+        self.kernel.write(out);
+        self.solve_iterations.write(out);
+        self.seed.write(out);
+        self.i.write(out);
+        self.line.write(out);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, StateError> {
+        let homotopy = Homotopy::read(input)?;
+        let (kernel, solve_iterations, seed) = (Words::read(input)?, Words::read(input)?, Words::read(input)?);
+        let (i, line) = (Words::read(input)?, Words::read(input)?);
+        Ok(Self { homotopy, kernel, solve_iterations, seed, i, line })
     }
 }
 
@@ -211,4 +269,5 @@ words!(enum State {
     2 = Update { 0: record },
     3 = Done { 0: status }
 });
+words!(enum Line { 0 = Diffuse {}, 1 = Denoise {}, 2 = Solve {}, 3 = Update {}, 4 = Done { 0: status } });
 words!(enum Making { 0 = Gradient {}, 1 = Solve {}, 2 = Products {} });

@@ -3,12 +3,11 @@
 
 use gradus::backend::Counters;
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
-use gradus::ct::{Geometry, Projector};
+use gradus::ct::{Detector, Fan, Geometry, Projector};
 use gradus::data::ellipses::ellipses;
 use gradus::prior::Prior;
 use gradus::reconstruct::{Measurement, Method, PlacedPrior, reconstruct};
 use gradus::simulate::{Simulation, simulate};
-use gradus::unet::Weights;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -16,8 +15,8 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 pub const N_ANGLES: usize = 60;
 
-pub fn prior() -> Outcome<Weights> {
-    Ok(Prior::named("ellipses")?.weights().clone())
+pub fn prior() -> Outcome<Prior> {
+    Ok(Prior::named("ellipses")?)
 }
 
 /// Passes of the network over a batch of images.
@@ -78,9 +77,9 @@ pub struct Training {
 impl Training {
     /// Scratch memory is for the threads of the current pool.
     pub fn new(size: usize, batch: usize) -> Outcome<Self> {
-        let weights = prior()?;
-        let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
-        let network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, size, size, batch)?;
+        let prior = prior()?;
+        let weights = prior.weights();
+        let network = TrainingNetwork::new(weights.description(), size, size, batch)?;
         let parameters = weights.parameters();
         let wave = |period: usize, scale: f32, shift: f32| {
             (0..batch * size * size).map(|i| (i * 37 % period) as f32 * scale - shift).collect()
@@ -101,7 +100,7 @@ impl Training {
     }
 }
 
-/// Projections of one image, 60 views.
+/// Projections of one image.
 pub struct Projections {
     projector: Projector,
     image: Vec<f32>,
@@ -109,8 +108,22 @@ pub struct Projections {
 }
 
 impl Projections {
+    /// By a parallel beam, 60 views.
     pub fn new(size: usize) -> Outcome<Self> {
-        let projector = Projector::new(Geometry::covering(size, size, N_ANGLES))?;
+        Self::of(Geometry::covering(size, size, N_ANGLES))
+    }
+
+    /// By a fan with a flat detector, over a whole turn; the source is 5.4 sides of the image from the axis, and 7.3
+    /// from the detector.
+    pub fn fan(size: usize, views: usize) -> Outcome<Self> {
+        let side = size as f64;
+        let (source_to_axis_mm, source_to_detector_mm) = (5.4 * side, 7.3 * side);
+        let fan = Fan { detector: Detector::Flat, source_to_axis_mm, source_to_detector_mm };
+        Self::of(Geometry::covering_by_fan(size, size, views, fan))
+    }
+
+    fn of(geometry: Geometry) -> Outcome<Self> {
+        let (size, projector) = (geometry.width, Projector::new(geometry)?);
         let sinogram = vec![0.0; projector.geometry().sinogram_len()];
         let mut projections = Self { projector, image: ellipses(1, size).pixels, sinogram };
         projections.forward_project()?;
@@ -147,7 +160,7 @@ pub struct Run {
 /// The first `iterations` iterations of Algorithm 2 with the default settings, whose schedule has 300 levels.
 pub fn algorithm_2(measurement: &Measurement, iterations: u64) -> Outcome<Run> {
     let (mut first, mut last) = (None, Instant::now());
-    let named = Prior::named("ellipses")?;
+    let named = prior()?;
     let prior = PlacedPrior::on_cpu(&named);
     let outcome = reconstruct(measurement, &Method::GradientLike.into(), Some(&prior), &mut |progress| {
         last = Instant::now();

@@ -22,7 +22,7 @@ fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|first| first == "--table") {
         let prior = Prior::named("ellipses")?;
-        print!("{}", table::markdown(&Device::open(0)?, prior.weights(), &table::SIDES)?);
+        print!("{}", table::markdown(&Device::open(0)?, &prior, &table::SIDES)?);
         return Ok(());
     }
     measure::run(&arguments)

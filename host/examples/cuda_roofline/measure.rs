@@ -4,7 +4,6 @@
 use gradus::backend::cuda::vector::{Lanes, Vectors};
 use gradus::backend::cuda::{Buffer, CudaNetwork, Device, DeviceError, Launched, Precision, devices};
 use gradus::prior::Prior;
-use gradus::unet::Weights;
 use gradus_tests::roofline::gpu::{Gpu, Total, totals};
 use gradus_tests::roofline::work::{Outcome, TIME, Training};
 use serde_json::{Value, json};
@@ -46,10 +45,6 @@ fn numbers(name: &str, otherwise: &[usize]) -> Outcome<Vec<usize>> {
     Ok(text.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
 }
 
-fn prior(name: &str) -> Outcome<Weights> {
-    Ok(Prior::named(name)?.weights().clone())
-}
-
 /// Median, least and largest milliseconds of `work`, which has been done once before.
 fn milliseconds<E>(mut work: impl FnMut() -> Result<(), E>) -> Outcome<Value>
 where
@@ -78,7 +73,7 @@ fn say(what: &str, found: Value) {
 /// From nothing to the first result.
 fn start(device: &Rc<Device>, opened: Duration) -> Outcome<()> {
     let begin = Instant::now();
-    let mut passes = Passes::new(device, &prior("ellipses")?, numbers("SIDES", &[128])?[0], 1)?;
+    let mut passes = Passes::new(device, &Prior::named("ellipses")?, numbers("SIDES", &[128])?[0], 1)?;
     let made = begin.elapsed();
     let begin = Instant::now();
     passes.energy_and_score()?;
@@ -129,7 +124,7 @@ struct Passes {
 }
 
 impl Passes {
-    fn new(device: &Rc<Device>, prior: &Weights, side: usize, n: usize) -> Outcome<Self> {
+    fn new(device: &Rc<Device>, prior: &Prior, side: usize, n: usize) -> Outcome<Self> {
         let mut lanes = Lanes::new(device, n)?;
         lanes.set(&(0..n).collect::<Vec<_>>())?;
         let images: Vec<f32> = (0..n * side * side).map(|i| (i % 97) as f32 / 97.0).collect();
@@ -156,7 +151,7 @@ impl Passes {
 
 /// Energy and score of some images at once; first of one.
 fn passes(device: &Rc<Device>) -> Outcome<()> {
-    let (sides, ellipses) = (numbers("SIDES", &[128, 256, 512])?, prior("ellipses")?);
+    let (sides, ellipses) = (numbers("SIDES", &[128, 256, 512])?, Prior::named("ellipses")?);
     for n in numbers("LANES", &[1, 8, 32])? {
         for precision in PRECISIONS {
             device.set_precision(precision);
@@ -164,7 +159,7 @@ fn passes(device: &Rc<Device>) -> Outcome<()> {
                 pass(device, ("ellipses", &ellipses), side, n)?;
             }
             if n == 1 {
-                pass(device, ("ct", &prior("ct")?), sides[sides.len() / 2], n)?;
+                pass(device, ("ct", &Prior::named("ct")?), sides[sides.len() / 2], n)?;
             }
         }
     }
@@ -172,7 +167,7 @@ fn passes(device: &Rc<Device>) -> Outcome<()> {
     Ok(())
 }
 
-fn pass(device: &Rc<Device>, (name, prior): (&str, &Weights), side: usize, n: usize) -> Outcome<()> {
+fn pass(device: &Rc<Device>, (name, prior): (&str, &Prior), side: usize, n: usize) -> Outcome<()> {
     let mut found = json!({ "prior": name, "side": side, "images": n, "precision": device.precision() });
     let times = Passes::new(device, prior, side, n).and_then(|mut passes| {
         let before = device.traffic();
@@ -195,7 +190,7 @@ fn pass(device: &Rc<Device>, (name, prior): (&str, &Weights), side: usize, n: us
 /// Each kernel of energy and score, alone: one line a size.
 fn kernels(device: &Rc<Device>) -> Outcome<()> {
     let gpu = Gpu::of(&devices()?.into_iter().next().ok_or("no device")?);
-    let (sides, ellipses) = (numbers("SIDES", &[128, 256, 512])?, prior("ellipses")?);
+    let (sides, ellipses) = (numbers("SIDES", &[128, 256, 512])?, Prior::named("ellipses")?);
     let of_several = numbers("LANES", &[1, 32])?.into_iter().max().unwrap_or(1);
     for (side, n, precision) in sides
         .iter()
@@ -229,7 +224,7 @@ fn of_kernels(launched: &[Launched], gpu: &Gpu) -> Vec<Value> {
 
 /// Steps of training by the loss of score matching, on images of the smallest side.
 fn training(device: &Rc<Device>) -> Outcome<()> {
-    let (side, ellipses) = (numbers("SIDES", &[128])?[0], prior("ellipses")?);
+    let (side, ellipses) = (numbers("SIDES", &[128])?[0], Prior::named("ellipses")?);
     for n in numbers("IMAGES", &[4, 16, 32])? {
         let mut training = Training::new(device, &ellipses, side, n)?;
         for precision in PRECISIONS {

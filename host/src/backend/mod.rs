@@ -8,6 +8,7 @@ mod counters;
 pub mod cpu;
 pub mod cuda;
 mod drift;
+pub(crate) mod frame;
 mod mirror;
 mod precision;
 mod slices;

@@ -2,13 +2,17 @@
 
 use crate::ending::Failure;
 use gradus::backend::{DeviceChoice, Precision};
+use gradus::ct::Hardening;
+use gradus::data::samples::Sample;
 use gradus::data::units::StatedUnit;
 use gradus::limits::ITERATIONS;
+use gradus::prior::embedded;
+use gradus::raw::{Choice, RawOptions};
 use gradus::reconstruct::{GraduatedSettings, Method, Settings};
 use gradus::simulate::Simulation;
 use miette::{LabeledSpan, NamedSource, miette};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A reconstruction run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub struct RunConfig {
     /// A scan, an image or the name of a sample.
     pub input: String,
-    /// The unit of an image whose file does not say it: hu, 1/mm, 1/cm or network.
+    /// The unit of an image whose file does not say it: hu, hu+1024, 1/mm, 1/cm or network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<StatedUnit>,
     /// The name of an embedded prior, or a weights file; without it, the one that suits the object.
@@ -32,14 +36,27 @@ pub struct RunConfig {
     pub every_view: usize,
     /// The place where the rotation axis meets the detector, from its middle, in place of what the scan says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub detector_offset_mm: Option<f64>,
+    pub detector_offset_mm: Option<Choice<f64>>,
+    /// Width in bins of the window that suppresses rings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rings: Option<usize>,
+    /// The polynomial that corrects beam hardening.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hardening: Option<Choice<Hardening>>,
     /// An image to compare with, in the unit of the result, in place of the scan's truth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truth: Option<PathBuf>,
+    /// What raw files leave open; not used for others.
+    #[serde(skip_serializing_if = "is_default")]
+    pub raw: RawOptions,
     /// The simulated scan of a sample or an image; not used for a scan.
     pub simulation: Simulation,
     /// The method with its settings.
     pub reconstruction: Settings,
+}
+
+fn is_default(raw: &RawOptions) -> bool {
+    *raw == RawOptions::default()
 }
 
 impl Default for RunConfig {
@@ -52,7 +69,10 @@ impl Default for RunConfig {
             precision: None,
             every_view: 1,
             detector_offset_mm: None,
+            rings: None,
+            hardening: None,
             truth: None,
+            raw: RawOptions::default(),
             simulation: Simulation::default(),
             reconstruction: Settings::default(),
         }
@@ -66,7 +86,32 @@ impl RunConfig {
         let text =
             gradus::data::read_description(path).map_err(|error| miette!("cannot read the run {name}: {error}"))?;
         let help = "README.md lists the fields; `gradus reconstruct` writes a complete run.toml into its folder";
-        toml::from_str(&text).map_err(|error| toml_failure(&name, text.clone(), &error, "a run", help))
+        let run: Self =
+            toml::from_str(&text).map_err(|error| toml_failure(&name, text.clone(), &error, "a run", help))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(run.with_paths(|path| folder.join(path)))
+    }
+
+    /// The same run for a file in `folder`: paths in it are relative to it, so that both may move together.
+    pub fn seen_from(self, folder: &Path) -> Self {
+        self.with_paths(|path| std::path::absolute(path).map_or(path.to_owned(), |path| relative(&path, folder)))
+    }
+
+    /// The same run with other paths in place of those that are relative. Names of samples and embedded priors are none.
+    fn with_paths(mut self, replace: impl Fn(&Path) -> PathBuf) -> Self {
+        let replace = |path: &Path| if path.is_relative() { replace(path) } else { path.to_owned() };
+        let in_text = |text: &mut String| {
+            // What is no text cannot be written into a file of a run.
+            if let Some(replaced) = replace(Path::new(text)).to_str() {
+                *text = replaced.to_owned();
+            }
+        };
+        if Sample::parse(&self.input).is_none() {
+            in_text(&mut self.input);
+        }
+        self.prior.iter_mut().filter(|name| embedded(name).is_none()).for_each(in_text);
+        self.truth = self.truth.map(|path| replace(&path));
+        self
     }
 
     /// Refuses what only methods with a prior read, where the method has none; counts beyond any run's; and what cannot
@@ -102,13 +147,20 @@ impl RunConfig {
     }
 }
 
+/// The way from `folder` to `path`, both absolute.
+fn relative(path: &Path, folder: &Path) -> PathBuf {
+    let shared = path.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
+    let up = folder.components().skip(shared).map(|_| Component::ParentDir);
+    up.chain(path.components().skip(shared)).collect()
+}
+
 /// The counts that decide how long a run takes and how much memory its course needs.
 fn counts(settings: &Settings) -> Vec<(&'static str, u32)> {
     let trials = |count| ("line_search.max_trials", count);
     match settings {
         Settings::Solved(own) => vec![
             ("steps", own.steps.unwrap_or(1)),
-            ("solve_steps", own.solve_steps),
+            ("solve_steps", own.solve_steps.max(own.solve_most)),
             ("average", own.average.saturating_mul(own.restart_steps.max(1))),
             trials(own.line_search.max_trials),
         ],
@@ -144,5 +196,21 @@ mod tests {
         let text = run.to_toml().unwrap();
         assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), run);
         assert!(toml::from_str::<RunConfig>("[reconstruction]\nalhpa = 1").is_err());
+    }
+
+    #[test]
+    fn paths_lead_from_the_file_of_the_run() {
+        let run = RunConfig {
+            input: "data/stack.npz:[3]".into(),
+            prior: Some("ct".into()),
+            truth: Some("/truth.npy".into()),
+            ..RunConfig::default()
+        };
+        let here = std::env::current_dir().unwrap();
+        let seen = run.clone().seen_from(&here.join("runs/one"));
+        assert_eq!((seen.input.as_str(), seen.prior.as_deref()), ("../../data/stack.npz:[3]", Some("ct")));
+        assert_eq!(seen.truth, run.truth);
+        assert_eq!(RunConfig::default().seen_from(Path::new("/")), RunConfig::default(), "a sample is no path");
+        assert_eq!(relative(Path::new("/a/b/c"), Path::new("/a/d")), Path::new("../b/c"));
     }
 }

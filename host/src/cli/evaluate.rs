@@ -1,4 +1,5 @@
-//! `gradus evaluate`: the paper's tables and figures on images.
+//! `gradus evaluate`: the paper's tables and figures on images, a grid of scans, a challenge on measured data, and a
+//! benchmark.
 
 use crate::ending::{End, Failure};
 use crate::terminal::{Terminal, stop_flag};
@@ -10,16 +11,29 @@ use session::Session;
 use std::sync::Arc;
 
 mod arguments;
+mod dm4ct;
 mod files;
+mod grid;
+mod htc;
 mod paper;
+mod range;
 mod session;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     arguments.check()?;
+    if let Some(data) = &arguments.htc {
+        return htc::run(arguments, data, terminal);
+    }
+    if let Some(image) = &arguments.dm4ct {
+        return dm4ct::run(arguments, image, terminal);
+    }
     let dataset = Dataset::open(&arguments.dataset).into_diagnostic()?;
     dataset.check(arguments.images.unwrap_or(1), SWEPT).into_diagnostic()?;
     let stop = stop_flag()?;
+    if arguments.range {
+        return range::run(arguments, &dataset, terminal, &stop);
+    }
     let session = match Session::open(arguments, dataset, terminal, Arc::clone(&stop))? {
         Some(session) => session,
         None => return stopped(terminal),

@@ -1,7 +1,9 @@
 //! The `gradus` command.
 
 mod claim;
+mod completions;
 mod config;
+mod convert;
 mod doctor;
 mod ending;
 mod evaluate;
@@ -10,12 +12,13 @@ mod inspect;
 mod problem;
 mod reconstruct;
 mod run_folder;
+mod scan_flags;
 mod simulate;
 mod terminal;
 mod toy;
 mod train;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use ending::{End, Failure};
 use std::process::ExitCode;
 use terminal::Terminal;
@@ -35,6 +38,9 @@ struct Global {
     /// Threads to compute with [default: all cores]; results do not depend on it
     #[arg(long, global = true, value_name = "N", help_heading = "Every command")]
     threads: Option<usize>,
+    /// Refuse work that takes more memory than this many MiB [default: what the system has]
+    #[arg(long, global = true, value_name = "MIB", help_heading = "Every command")]
+    max_memory: Option<u64>,
     /// No progress bar and no summary
     #[arg(long, short, global = true, help_heading = "Every command")]
     quiet: bool,
@@ -51,6 +57,9 @@ enum Command {
     /// Simulate a measured sinogram of an image
     #[command(allow_negative_numbers = true)]
     Simulate(simulate::Arguments),
+    /// Make a scan of what a scanner or another program wrote, and correct it
+    #[command(allow_negative_numbers = true)]
+    Convert(convert::Arguments),
     /// Train a prior, or go on with a training run
     Train(train::Arguments),
     /// The paper's experiment in the plane: both algorithms from 10^4 starts, Fig. 1
@@ -61,6 +70,8 @@ enum Command {
     Inspect(inspect::Arguments),
     /// Name the devices found and check each backend on this machine
     Doctor,
+    /// Print the completions of a shell, or write the manual pages
+    Completions(completions::Arguments),
 }
 
 /// Bytes of stack that commands get, whatever the limit for the first thread is.
@@ -103,14 +114,19 @@ fn run(cli: &Cli) -> Result<End, Failure> {
             .build_global()
             .map_err(|error| miette::miette!("cannot start {threads} threads: {error}"))?;
     }
+    if let Some(mebibytes) = cli.global.max_memory {
+        gradus::limits::set_memory(mebibytes.saturating_mul(1 << 20));
+    }
     let terminal = Terminal::new(cli.global.quiet, cli.global.json);
     match &cli.command {
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &terminal),
         Command::Simulate(arguments) => simulate::run(arguments, &terminal),
+        Command::Convert(arguments) => convert::run(arguments, &terminal),
         Command::Train(arguments) => train::run(arguments, &terminal),
         Command::Toy(arguments) => toy::run(arguments, &terminal),
         Command::Evaluate(arguments) => evaluate::run(arguments, &terminal),
         Command::Inspect(arguments) => inspect::run(arguments, &terminal),
         Command::Doctor => doctor::run(&terminal),
+        Command::Completions(arguments) => completions::run(arguments, Cli::command()),
     }
 }

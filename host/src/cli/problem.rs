@@ -9,7 +9,8 @@ use gradus::data::samples::Sample;
 use gradus::data::scan::Scan;
 use gradus::data::units::StatedUnit;
 use gradus::image::Image;
-use gradus::prior::Prior;
+use gradus::prior::{self, Prior};
+use gradus::raw::{Corrections, RawOptions, is_raw, read_raw};
 use gradus::simulate::{Simulation, simulate};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use std::borrow::Cow;
@@ -73,7 +74,11 @@ impl Unit {
 
     /// The embedded prior for images in this unit.
     pub fn prior(self) -> &'static str {
-        if self == Self::Hounsfield { "ct" } else { "ellipses" }
+        prior::suiting(match self {
+            Self::Hounsfield => prior::Unit::Hounsfield,
+            Self::Network | Self::Attenuation(_) => prior::Unit::Relative,
+        })
+        .name
     }
 
     /// Its name in reports.
@@ -164,29 +169,42 @@ fn from_loaded(name: String, loaded: LoadedImage) -> Subject {
 }
 
 /// The scan that a run names: a scan file, or a sample or image that is scanned first; less views left out.
-pub fn problem(run: &RunConfig) -> Result<Problem, Failure> {
-    let mut problem = whole_problem(&run.input, run.unit, &run.simulation)?;
+///
+/// What is found from the data takes the place of `auto` in `run`.
+pub fn problem(run: &mut RunConfig) -> Result<Problem, Failure> {
+    let mut problem = whole_problem(run)?;
     let scan = &mut problem.scan;
-    if let Some(offset) = run.detector_offset_mm {
-        scan.geometry.detector_offset_mm = offset;
-    }
     if run.every_view == 0 {
         return Err(miette!("every_view is 0; give 1 for all views"));
     }
     let views = scan.sinogram.chunks_exact(scan.geometry.n_bins).step_by(run.every_view);
     scan.sinogram = views.flatten().copied().collect();
     scan.geometry.angles_rad = scan.geometry.angles_rad.iter().step_by(run.every_view).copied().collect();
+    let mut corrections =
+        Corrections { rings: run.rings, detector_offset_mm: run.detector_offset_mm, hardening: run.hardening.take() };
+    corrections.apply(scan).into_diagnostic()?;
+    run.detector_offset_mm = corrections.detector_offset_mm;
+    run.hardening = corrections.hardening;
     Ok(problem)
 }
 
-fn whole_problem(input: &str, stated: Option<StatedUnit>, simulation: &Simulation) -> Result<Problem, Failure> {
-    if Sample::parse(input).is_none() && Scan::is_at(input).into_diagnostic()? {
+fn whole_problem(run: &RunConfig) -> Result<Problem, Failure> {
+    let RunConfig { input, unit: stated, simulation, raw, .. } = run;
+    let stated = *stated;
+    let is_sample = Sample::parse(input).is_some();
+    let is_raw = !is_sample && is_raw(input, raw);
+    if !is_raw && *raw != RawOptions::default() {
+        return Err(miette!(
+            "--row, --turn-deg and --bin-width-mm are for raw files, and {input} is none; a TIFF file needs --turn-deg"
+        ));
+    }
+    if is_raw || !is_sample && Scan::is_at(input).into_diagnostic()? {
         if let Some(stated) = stated {
             return Err(miette!(
                 "--unit {stated} is for images, and {input} is a scan: its `unit` field is that of its truth"
             ));
         }
-        let scan = Scan::read(input).into_diagnostic()?;
+        let scan = if is_raw { read_raw(input, raw) } else { Scan::read(input) }.into_diagnostic()?;
         let unit = scan.attenuation_per_unit_per_mm.map(Unit::Attenuation);
         return Ok(Problem { name: stem(input), scan, unit, dicom: None, simulated: false });
     }
@@ -212,5 +230,7 @@ pub fn prior_bytes(name: &str) -> Result<Cow<'static, [u8]>, Failure> {
 }
 
 fn stem(path: &str) -> String {
+    // A slice is chosen behind the last colon.
+    let path = path.rsplit_once(':').filter(|(_, chosen)| chosen.ends_with(']')).map_or(path, |(path, _)| path);
     Path::new(path).file_stem().map_or_else(|| "scan".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }

@@ -7,12 +7,14 @@ use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 pub use arguments::Arguments;
 use finished::Finished;
-use gradus::ct::Window;
+use gradus::ct::{Geometry, Window};
+use gradus::data::scan::Scan;
 use gradus::image::Image;
 use gradus::memory;
 use gradus::metrics::psnr;
 use gradus::prior::Prior;
-use gradus::reconstruct::{Measurement, PlacedPrior, Progress, Settings, reconstruct};
+use gradus::reconstruct::{Measurement, PlacedPrior, Progress, Settings, cut_to, in_field, reconstruct, rival};
+use gradus::trust::Field;
 use miette::IntoDiagnostic;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -23,21 +25,31 @@ mod arguments;
 mod certificate;
 mod files;
 mod finished;
+mod fit;
 mod page;
 mod settings;
 
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
-    let run = arguments.run_config()?;
+    let mut run = arguments.run_config()?;
     run.check()?;
-    let problem = problem::problem(&run)?;
+    let mut problem = problem::problem(&mut run)?;
+    if let Some(flag) = arguments.simulation.given().filter(|_| !problem.simulated) {
+        let (input, instead) = (&run.input, "--every-view N takes every N-th of its views");
+        miette::bail!("{flag} is for images, which are scanned first, and {input} is a scan already; {instead}");
+    }
+    let field = Field::of(&problem.scan.geometry, &problem.scan.sinogram, problem.scan.photons).into_diagnostic()?;
+    problem.scan.warnings.extend(field.warnings());
     problem.scan.warnings.iter().for_each(|warning| terminal.warn(warning));
     let name = format!("{}-{}", problem.name, run.reconstruction.method());
     let folder = RunFolder::claim(arguments.output.as_deref(), &name)?;
-    let finished = compute(run, problem, terminal)?;
+    let finished = compute(run, problem, field, terminal)?;
     finished.own_warnings().for_each(|warning| terminal.warn(&warning));
     let folder = match files::write(&finished, &folder) {
-        Ok(()) => folder.finish()?,
+        Ok(warnings) => {
+            warnings.iter().for_each(|warning| terminal.warn(warning));
+            folder.finish()?
+        }
         Err(failure) => {
             return Err(match folder.keep("image.npy") {
                 Some(kept) => failure.wrap_err(format!("not all can be written; the image is in {}", kept.display())),
@@ -52,14 +64,14 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
 }
 
 /// The prior of a learned method, named in `run` from then on as what it leaves to the prior is.
-fn prior(run: &mut RunConfig, problem: &Problem) -> Result<Option<Prior>, Failure> {
+fn prior(run: &mut RunConfig, scan: &Scan) -> Result<Option<Prior>, Failure> {
     if !run.reconstruction.method().is_learned() {
         return Ok(None);
     }
     // A scan that does not say what suits it is taken to be of a body.
-    let named = run.prior.take().or_else(|| problem.scan.prior.clone());
-    let prior = problem::prior(run.prior.insert(named.unwrap_or_else(|| "ct".to_owned())))?;
-    let bytes = memory::of_layers(prior.weights().architecture(), problem.scan.geometry.image_len() as u64);
+    let named = run.prior.take().or_else(|| scan.prior.clone());
+    let prior = problem::prior(run.prior.insert(named.unwrap_or_else(|| Unit::Hounsfield.prior().to_owned())))?;
+    let bytes = memory::of_prior(&prior, scan.geometry.image_len() as u64);
     memory::check("this prior on an image of this size", bytes, "take a smaller image, or --method tv or fbp")
         .into_diagnostic()?;
     run.reconstruction = run.reconstruction.clone().with_prior(&prior);
@@ -67,25 +79,30 @@ fn prior(run: &mut RunConfig, problem: &Problem) -> Result<Option<Prior>, Failur
 }
 
 /// The image to compare with that a run names.
-fn read_truth(path: &Path, unit: Unit, fbp: &Image) -> Result<Image, Failure> {
+fn read_truth(path: &Path, unit: Unit, geometry: &Geometry) -> Result<Image, Failure> {
     let truth = problem::truth(path, unit)?;
-    if (truth.height, truth.width) != (fbp.height, fbp.width) {
-        let (path, height, width) = (path.display(), fbp.height, fbp.width);
+    if (truth.height, truth.width) != (geometry.height, geometry.width) {
+        let (path, height, width) = (path.display(), geometry.height, geometry.width);
         miette::bail!("{path} is {} x {}, the result {height} x {width} pixels", truth.height, truth.width);
     }
     Ok(truth)
 }
 
-fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Result<Finished, Failure> {
-    memory::check("this scan", memory::of_scan(&problem.scan.geometry), "take a coarser image").into_diagnostic()?;
-    let prior = prior(&mut run, &problem)?;
+fn compute(mut run: RunConfig, mut problem: Problem, field: Field, terminal: &Terminal) -> Result<Finished, Failure> {
+    let scan = in_field(&problem.scan, &field);
+    memory::check("this scan", memory::of_scan(&scan.geometry), "take a coarser image").into_diagnostic()?;
+    let prior = prior(&mut run, &scan)?;
     let settings = &run.reconstruction;
-    let measurement = Measurement::new(&problem.scan).into_diagnostic()?;
+    let measurement = match &prior {
+        Some(prior) => Measurement::suiting(&scan, prior),
+        None => Measurement::new(&scan),
+    };
+    let measurement = measurement.into_diagnostic()?.within(&field);
     let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
     let window = if let Settings::Fbp(own) = settings { own.window } else { Window::Hann };
     let fbp = measurement.filtered_backprojection(window).into_diagnostic()?;
     if let Some(path) = &run.truth {
-        problem.scan.truth = Some(read_truth(path, unit, &fbp)?);
+        problem.scan.truth = Some(read_truth(path, unit, &problem.scan.geometry)?);
     }
     let (bar, stop) = (terminal.progress(0, &settings.method().to_string()), stop_flag()?);
     let truth = problem.scan.truth.as_ref();
@@ -95,7 +112,8 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
         bar.set_position(progress.done);
         if let Some(truth) = truth {
             (progress.copy_iterate)(&mut iterate.pixels);
-            let value = psnr(truth, &iterate, 1.0).unwrap_or(f64::NAN);
+            let value = psnr(truth, &cut_to(&iterate, truth.height, truth.width), finished::range(truth, unit))
+                .unwrap_or(f64::NAN);
             bar.set_message(format!("PSNR {value:.2} dB"));
             psnrs.push(value);
         }
@@ -103,14 +121,15 @@ fn compute(mut run: RunConfig, mut problem: Problem, terminal: &Terminal) -> Res
     };
     let begin = Instant::now();
     let (device, precision) = (run.device.unwrap_or_default(), run.precision.unwrap_or_default());
-    let placed = prior.as_ref().map(|prior| PlacedPrior::open(prior, device, precision)).transpose();
-    let placed = placed.into_diagnostic()?;
+    let open = |prior| PlacedPrior::open_for(&measurement.geometry, prior, device, precision);
+    let placed = prior.as_ref().map(open).transpose().into_diagnostic()?;
     let result = reconstruct(&measurement, settings, placed.as_ref(), &mut observe).into_diagnostic()?;
     bar.finish_and_clear();
     let seconds = begin.elapsed().as_secs_f64();
+    let rival = rival(&measurement, settings.method(), &result, &fbp).into_diagnostic()?;
     if prior.is_some() {
         // So that the file of the run repeats it on the same device, with the same factors.
         (run.device, run.precision) = (Some(result.device), Some(result.precision));
     }
-    Ok(Finished { run, problem, measurement, unit, result, psnrs, fbp, seconds })
+    Ok(Finished { run, problem, measurement, unit, result, rival, field, psnrs, fbp, seconds }.cut())
 }

@@ -30,6 +30,11 @@ impl RunFolder {
         Ok(Self { staging, is_named: named.is_some(), claim })
     }
 
+    /// The folder that the files will stand in.
+    pub fn path(&self) -> &Path {
+        self.claim.folder()
+    }
+
     /// The path of a file to be written.
     pub fn file(&self, name: &str) -> PathBuf {
         self.staging.path().join(name)

@@ -23,7 +23,7 @@ pub struct Arguments {
     /// A training run described by a TOML file
     #[arg(value_name = "CONFIG", group = "what")]
     config: Option<PathBuf>,
-    /// A training run that comes with the program: ellipses or ct
+    /// A training run that comes with the program: ellipses, disc or ct
     #[arg(long, value_name = "NAME", group = "what", conflicts_with = "config")]
     preset: Option<String>,
     /// Go on with the run in this folder, from its last checkpoint; with CONFIG or --preset, under a description with
@@ -66,8 +66,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let folder = claim.shown();
     let (mut trainer, warning) = trainer.on(arguments.device, arguments.precision).into_diagnostic()?;
     warning.iter().for_each(|line| terminal.warn(line));
-    let skipped = trainer.images().skipped();
-    skipped.iter().for_each(|line| terminal.warn(&format!("passed over {line}")));
+    trainer.images().skipped().iter().for_each(|line| terminal.warn(&format!("passed over {line}")));
     let stop = stop_flag()?;
     let bar = terminal.progress(trainer.config().total_steps(), "training");
     bar.set_position(trainer.steps_done());
@@ -87,12 +86,15 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     });
     bar.finish_and_clear();
     let kept = || format!("the run has stopped; {CHECKPOINT} in {} holds its last good state", folder.display());
-    let ended = ended.into_diagnostic().wrap_err_with(kept)?;
-    let validation = trainer.history().validations.last();
+    tell(terminal, &trainer, ended.into_diagnostic().wrap_err_with(kept)?, folder)
+}
+
+/// Says how a run ended.
+fn tell(terminal: &Terminal, trainer: &Trainer, ended: RunEnd, folder: &Path) -> Result<End, Failure> {
+    let (skipped, validation) = (trainer.images().skipped().len(), trainer.history().validations.last());
     terminal.report(&json!({
         "output": folder.display().to_string(), "steps": trainer.steps_done(), "done": ended == RunEnd::Done,
-        "skipped": skipped.len(),
-        "validation": validation, "device": trainer.device(), "precision": trainer.precision(),
+        "skipped": skipped, "validation": validation, "device": trainer.device(), "precision": trainer.precision(),
     }))?;
     terminal.say(&match ended {
         RunEnd::Done => format!("{} steps; weights in {}", trainer.steps_done(), folder.display()),
@@ -150,13 +152,15 @@ impl Arguments {
                 *training = self.data.clone().or(training.take());
                 *validation = self.validation_data.clone().or(validation.take());
             }
-            DataConfig::Ellipses { .. } if self.data.is_some() || self.validation_data.is_some() => {
+            DataConfig::Ellipses { .. } | DataConfig::Disc { .. }
+                if self.data.is_some() || self.validation_data.is_some() =>
+            {
                 return Err(miette!("--data and --validation-data need a run whose `data.kind` is \"folder\""));
             }
-            DataConfig::Ellipses { .. } => {}
+            DataConfig::Ellipses { .. } | DataConfig::Disc { .. } => {}
         }
         Ok(config)
     }
 }
 
-const HELP: &str = "every run writes its complete config.toml into its folder; host/presets/ holds two more";
+const HELP: &str = "every run writes its complete config.toml into its folder; host/presets/ holds more";

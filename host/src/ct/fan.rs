@@ -2,16 +2,14 @@
 
 use super::geometry::{Fan, Geometry};
 use super::lines::Lines;
+use super::padded_rays::{HALF, Margins, PaddedRays};
 use super::ray_block::{RayBlock, SPREAD};
-use super::ray_window::{ALL, CENTRE, Gather, Gathering, LEFT, RIGHT, RayWindow};
+use super::ray_window::{ALL, Gather, Gathering, LEFT, RIGHT};
 use super::rays::{Crossing, Rays, Segment};
 use super::resample::{LANES, Machine, PAD};
-use super::sight::{Seen, Sight};
+use super::sight::Sight;
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Pixels of a block on either side of its middle.
-const HALF: f64 = LANES as f64 / 2.0;
 
 /// The views of a fan, with room for a sinogram.
 #[derive(Debug, Clone)]
@@ -50,39 +48,6 @@ struct FanSegment {
 struct Reach {
     lines: Range<usize>,
     fits: bool,
-}
-
-/// How far the second order in [`super::sight::Seen`] is from the truth over a block.
-///
-/// With r pixels from the source to the circle around the image, what a pixel covers on the detector grows by at most
-/// (1 - (HALF + 1) / r)^-2 <= 1 + 22 / r from the middle of a block to a pixel's width beyond its ends, for r >= 64,
-/// and the third order is at most HALF^3 / r^2 times it.
-#[derive(Debug, Clone, Copy)]
-struct Margins {
-    growth: f64,
-    remainder: f64,
-    /// Whether the source is far enough for windows.
-    far: bool,
-}
-
-impl Margins {
-    fn new(geometry: &Geometry, fan: &Fan) -> Self {
-        let distance = (fan.source_to_axis_mm - geometry.radius_mm()) / geometry.pixel_mm;
-        Self { growth: 1.0 + 22.0 / distance, remainder: (HALF / distance).powi(2) * HALF, far: distance >= 64.0 }
-    }
-
-    /// How many bins from the one that sees a pixel a ray may be that is near it.
-    #[inline(always)]
-    fn reach(&self, per_pixel: f64) -> f64 {
-        per_pixel.abs() * (self.growth + self.remainder) + 1e-3
-    }
-
-    /// Whether a window holds the rays near `half` pixels on either side of its middle.
-    #[inline(always)]
-    fn fits(&self, per_pixel: f64, half: f64) -> bool {
-        let around = per_pixel.abs() * (half * self.growth) + self.reach(per_pixel);
-        self.far && around <= (CENTRE - 1) as f64
-    }
 }
 
 impl FanViews {
@@ -195,25 +160,16 @@ impl FanSegment {
     /// Adds what the rays contribute to the transpose on a line.
     #[inline(always)]
     fn gather<W: Gather>(&self, w: W, values: &[f32], line: usize, pixels: &mut [f32], margins: &Margins) {
-        let mut walk = self.sight.walk(line as f64, HALF);
-        let most = walk.most_per_pixel(pixels.len() as f64);
+        let most = self.sight.walk(line as f64, HALF).most_per_pixel(pixels.len() as f64);
         let (blocks, rest) = pixels.as_chunks_mut::<LANES>();
         let mut of_rest = [0.0f32; LANES];
         of_rest[..rest.len()].copy_from_slice(rest);
         let blocks = blocks.iter_mut().chain([&mut of_rest]);
+        let rays = self.rays(values);
         if margins.fits(most, HALF) {
-            let rays = self.rays(values, margins.reach(most));
-            for sums in blocks {
-                rays.add(w, &ALL, &walk.seen(), sums);
-                walk = walk.after(LANES as f64);
-            }
+            rays.add_blocks(w, [&ALL], self.sight.walk(line as f64, HALF), margins, blocks);
         } else if margins.fits(most, HALF / 2.0) {
-            let rays = self.rays(values, margins.reach(most));
-            for sums in blocks {
-                rays.add(w, &LEFT, &walk.after(-HALF / 2.0).seen(), sums);
-                rays.add(w, &RIGHT, &walk.after(HALF / 2.0).seen(), sums);
-                walk = walk.after(LANES as f64);
-            }
+            rays.add_blocks(w, [&LEFT, &RIGHT], self.sight.walk(line as f64, HALF / 2.0), margins, blocks);
         } else {
             blocks.enumerate().for_each(|(block, sums)| self.gather_apart(values, line, block * LANES, sums));
         }
@@ -221,15 +177,9 @@ impl FanSegment {
     }
 
     #[inline(always)]
-    fn rays<'a>(&'a self, values: &'a [f32], reach: f64) -> PaddedRays<'a> {
-        PaddedRays {
-            values,
-            steepness: &self.steepness,
-            curvature: self.curvature,
-            first_bin: self.bins.start as f64,
-            before: CENTRE as f32 - reach as f32,
-            n_near: (2.0 * reach).ceil() as u32,
-        }
+    fn rays<'a>(&'a self, values: &'a [f32]) -> PaddedRays<'a> {
+        let (steepness, first_bin) = (&self.steepness[..], self.bins.start as f64);
+        PaddedRays { values, steepness, curvature: self.curvature, first_bin }
     }
 
     /// The sums of up to sixteen rays, one by one: for blocks whose places are far apart.
@@ -280,46 +230,6 @@ impl FanSegment {
     /// The place at which a ray meets a line.
     fn place(&self, ray: usize, line: usize) -> f64 {
         self.crossings[ray].first + self.crossings[ray].per_line * line as f64
-    }
-}
-
-/// The rays of a segment, as a line of pixels finds them.
-struct PaddedRays<'a> {
-    values: &'a [f32],
-    steepness: &'a [f32],
-    curvature: f32,
-    first_bin: f64,
-    /// As [`RayWindow`] has them, for a fraction of 0.
-    before: f32,
-    n_near: u32,
-}
-
-impl PaddedRays<'_> {
-    /// Adds to pixels, whose middle is `seen`, the rays near them.
-    #[inline(always)]
-    fn add<W: Gather>(&self, w: W, pixels: &[f32; LANES], seen: &Seen, sums: &mut [f32; LANES]) {
-        let bin = seen.bin - self.first_bin;
-        let floor = bin.floor();
-        let fraction = (bin - floor) as f32;
-        // Out of range, which `as` makes of whatever is far off, there are only zeros.
-        let start = (floor as i32).saturating_add(PAD as i32 - CENTRE as i32) as u32 as usize;
-        let values = self.values.get(start..).and_then(|rest| rest.first_chunk());
-        let steepness = self.steepness.get(start..).and_then(|rest| rest.first_chunk());
-        if let (Some(values), Some(steepness)) = (values, steepness) {
-            let window = RayWindow {
-                pixels,
-                values,
-                steepness,
-                fraction,
-                away: seen.away as f32,
-                curvature: self.curvature,
-                before: self.before + fraction,
-                per_pixel: seen.per_pixel as f32,
-                bend: seen.bend as f32,
-                n_near: self.n_near,
-            };
-            w.add(sums, &window);
-        }
     }
 }
 

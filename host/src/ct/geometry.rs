@@ -4,6 +4,7 @@ use super::geometry_error::GeometryError;
 use crate::limits::{COUNT, LENGTH_MM, PIXELS, SIDE};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
+use std::fmt;
 
 /// Largest ratio between the sizes of a bin and a pixel, either way; keeps every place finite.
 const MAX_RATIO: f64 = 1e4;
@@ -52,6 +53,21 @@ impl Detector {
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(shape, _)| *shape == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl fmt::Display for Beam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parallel => f.write_str("parallel beam"),
+            Self::Fan(fan) => write!(
+                f,
+                "fan beam, {} detector; source {} mm from the axis, {} mm from the detector",
+                fan.detector.name(),
+                fan.source_to_axis_mm,
+                fan.source_to_detector_mm
+            ),
+        }
     }
 }
 
@@ -159,7 +175,8 @@ impl Geometry {
     #[must_use]
     pub fn covering_by_fan(height: usize, width: usize, n_angles: usize, fan: Fan) -> Self {
         let parallel = Self::covering(height, width, n_angles);
-        let half_fan_rad = (parallel.radius_mm() / fan.source_to_axis_mm).clamp(0.0, 1.0).asin();
+        // A source inside of the circle is refused by `validate`; the detector is to be finite there.
+        let half_fan_rad = (parallel.radius_mm() / fan.source_to_axis_mm).clamp(0.0, 0.99).asin();
         Self {
             bin_width_mm: 2.0 * fan.place_mm(half_fan_rad) / parallel.n_bins as f64,
             angles_rad: parallel.angles_rad.iter().map(|angle| 2.0 * angle).collect(),

@@ -1,35 +1,48 @@
 //! The ramp filter along the rows of a sinogram.
 
+use super::extension::extended_geometry;
 use super::geometry::{Beam, Detector, Geometry};
 use super::resample::PAD;
-use super::view_weights::{angle_weights, ray_weights};
+use super::view_weights::{angle_weights, displaced_weights, ray_weights};
 use super::window::Window;
 use rayon::prelude::*;
 use rustfft::{Fft, FftPlanner, num_complex::Complex};
 use std::f64::consts::PI;
 use std::sync::Arc;
 
+/// No two bins of a curved detector are farther apart.
+const WIDEST_RAD: f64 = 0.9 * PI;
+
 /// Filters rows and weighs them for the sum over views; the equations stand at
 /// [`FilteredBackprojector`](super::FilteredBackprojector).
 #[derive(Clone)]
 pub(super) struct RampFilter {
     n_bins: usize,
+    /// Bins that are added at the lower and upper end, in which nothing was measured.
+    added: [usize; 2],
     fft: [Arc<dyn Fft<f64>>; 2],
     /// Frequency response, the scale of the inverse transform included.
     response: Vec<f64>,
-    /// Factors on the values before the filter, `[angle][bin]`: those of a fan.
+    /// Factors on the values before the filter, `[angle][bin]`: those of a fan, and of a displaced detector.
     rays: Vec<f64>,
     /// Factors on the rows after it.
     views: Vec<f64>,
 }
 
 impl RampFilter {
-    pub(super) fn new(geometry: &Geometry, window: Window) -> Self {
-        let n = (2 * geometry.n_bins).next_power_of_two();
+    /// Filtered rows go on over the bins `added` to the geometry's at either end.
+    pub(super) fn new(geometry: &Geometry, added: [usize; 2], window: Window) -> Self {
+        let n = (2 * (geometry.n_bins + added[0] + added[1])).next_power_of_two();
         let mut planner = FftPlanner::new();
         let fft = [planner.plan_fft_forward(n), planner.plan_fft_inverse(n)];
         let (rays, views) = match geometry.beam {
-            Beam::Parallel => (Vec::new(), angle_weights(&geometry.angles_rad)),
+            Beam::Parallel => {
+                if added == [0, 0] {
+                    (Vec::new(), angle_weights(&geometry.angles_rad))
+                } else {
+                    (displaced_weights(geometry), vec![1.0; geometry.angles_rad.len()])
+                }
+            }
             Beam::Fan(fan) => {
                 let mut rays = ray_weights(geometry, &fan);
                 let cosines: Vec<f64> =
@@ -38,34 +51,40 @@ impl RampFilter {
                 (rays, vec![1.0; geometry.angles_rad.len()])
             }
         };
-        Self { n_bins: geometry.n_bins, response: response(&*fft[0], window, geometry), fft, rays, views }
+        let response = response(&*fft[0], window, &extended_geometry(geometry, added));
+        Self { n_bins: geometry.n_bins, added, response, fft, rays, views }
     }
 
     /// Filters `sinogram`, two rows as one complex row, as the response is real and even; `filtered` has [`PAD`] zeros
     /// on either side of each row, and keeps them.
     pub(super) fn apply(&self, sinogram: &[f32], filtered: &mut [f32]) {
         let (n_bins, n) = (self.n_bins, self.response.len());
+        let [below, above] = self.added;
+        let row = below + n_bins + above;
         let (fft, response) = (&self.fft, &self.response);
         let zero = Complex::new(0.0, 0.0);
         let scratch_len = fft.iter().map(|fft| fft.get_inplace_scratch_len()).max().unwrap_or(0);
-        let pairs = filtered.par_chunks_mut(2 * (n_bins + 2 * PAD)).zip(sinogram.par_chunks(2 * n_bins));
+        let pairs = filtered.par_chunks_mut(2 * (row + 2 * PAD)).zip(sinogram.par_chunks(2 * n_bins));
         pairs.zip(self.views.par_chunks(2)).enumerate().for_each_init(
             || (vec![zero; n], vec![zero; scratch_len]),
             |(buffer, scratch), (pair, ((filtered, rows), views))| {
                 let (first, second) = rows.split_at(n_bins);
                 buffer.fill(zero);
-                buffer.iter_mut().zip(first).for_each(|(to, &y)| to.re = f64::from(y));
-                buffer.iter_mut().zip(second).for_each(|(to, &y)| to.im = f64::from(y));
+                buffer.iter_mut().skip(below).zip(first).for_each(|(to, &y)| to.re = f64::from(y));
+                buffer.iter_mut().skip(below).zip(second).for_each(|(to, &y)| to.im = f64::from(y));
                 for (view, weights) in self.rays.chunks_exact(n_bins).skip(2 * pair).take(2).enumerate() {
-                    let parts = buffer.iter_mut().map(|value| if view == 0 { &mut value.re } else { &mut value.im });
+                    let parts = buffer
+                        .iter_mut()
+                        .skip(below)
+                        .map(|value| if view == 0 { &mut value.re } else { &mut value.im });
                     parts.zip(weights).for_each(|(part, weight)| *part *= weight);
                 }
                 fft[0].process_with_scratch(buffer, scratch);
                 buffer.iter_mut().zip(response).for_each(|(value, gain)| *value *= gain);
                 fft[1].process_with_scratch(buffer, scratch);
-                for (part, (padded, weight)) in filtered.chunks_mut(n_bins + 2 * PAD).zip(views).enumerate() {
+                for (part, (padded, weight)) in filtered.chunks_mut(row + 2 * PAD).zip(views).enumerate() {
                     let values = buffer.iter().map(|value| if part == 0 { value.re } else { value.im });
-                    padded[PAD..PAD + n_bins].iter_mut().zip(values).for_each(|(to, v)| *to = (v * weight) as f32);
+                    padded[PAD..PAD + row].iter_mut().zip(values).for_each(|(to, v)| *to = (v * weight) as f32);
                 }
             },
         );
@@ -90,7 +109,7 @@ fn response(fft: &dyn Fft<f64>, window: Window, geometry: &Geometry) -> Vec<f64>
             let n_bins = geometry.n_bins;
             let spread = move |apart: usize| {
                 let angle = angle * apart as f64;
-                if angle > 0.0 && apart < n_bins { (angle / angle.sin()).powi(2) } else { 1.0 }
+                if angle > 0.0 && angle < WIDEST_RAD && apart < n_bins { (angle / angle.sin()).powi(2) } else { 1.0 }
             };
             (width_mm, Box::new(spread))
         }

@@ -2,6 +2,7 @@
 
 use super::geometry::{Detector, Fan, Geometry};
 use super::resample::PAD;
+use std::array::from_fn;
 
 /// A view from the source: pixel j of line l is (`across`, `depth`) away from it, across and along the ray through the
 /// axis, in pixels; both are affine in l and j.
@@ -31,25 +32,30 @@ impl Affine {
     }
 }
 
-/// The bin, as a fraction, that sees a pixel, and how it changes along the line: at pixel j + e it is about
+/// Pixels of a line that are looked at together.
+pub(super) const PLACES: usize = 8;
+
+/// The bins, as fractions, that see some pixels of a line, and how they change along it: at pixel j + e it is about
 /// `bin` + e (`per_pixel` + e `bend`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
-    pub(super) bin: f64,
-    pub(super) per_pixel: f64,
-    pub(super) bend: f64,
-    /// How far the pixel is from the source: along the ray through the axis for a flat detector, straight for a curved
-    /// one.
-    pub(super) away: f64,
+    pub(super) bin: [f64; PLACES],
+    pub(super) per_pixel: [f64; PLACES],
+    pub(super) bend: [f64; PLACES],
+    /// How far the pixels are from the source: along the ray through the axis for a flat detector, straight for a
+    /// curved one.
+    pub(super) away: [f64; PLACES],
 }
 
-/// A walk along a line, pixel by pixel.
+/// A walk along a line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Walk<'a> {
     sight: &'a Sight,
     across: f64,
     depth: f64,
     bin: f64,
+    /// Cross product of where the walk is and of its direction, which does not change, in bins.
+    turned: f64,
 }
 
 impl Sight {
@@ -102,7 +108,8 @@ impl Sight {
             Detector::Flat => 0.0, // is made anew at every step
             Detector::Curved => self.centre + self.bins_per_unit * (across / depth).atan(),
         };
-        Walk { sight: self, across, depth, bin }
+        let turned = self.bins_per_unit * (self.across.per_pixel * depth - across * self.depth.per_pixel);
+        Walk { sight: self, across, depth, bin, turned }
     }
 
     /// How much, times [`Seen::away`], the ray of bin `k` moves along a line from one bin to the next, in pixels: with
@@ -132,7 +139,7 @@ impl Sight {
 }
 
 impl Walk<'_> {
-    /// What is seen here.
+    /// What is seen here and, each `pixels` further on, at the next places; the walk goes on behind them.
     ///
     /// **Equation.** With t = across and d = depth, and derivatives along the line t', d':
     ///
@@ -142,54 +149,64 @@ impl Walk<'_> {
     /// with r^2 = t^2 + d^2
     /// ```
     #[inline(always)]
-    pub(super) fn seen(&self) -> Seen {
+    pub(super) fn look(&mut self, pixels: f64) -> Seen {
         let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
-        let (t, d) = (self.across, self.depth);
-        let turned = self.sight.bins_per_unit * (dt * d - t * dd);
-        match self.sight.detector {
-            Detector::Flat => {
-                let inverse = 1.0 / d;
-                let per_pixel = turned * (inverse * inverse);
-                let bin = self.sight.centre + self.sight.bins_per_unit * t * inverse;
-                Seen { bin, per_pixel, bend: -per_pixel * dd * inverse, away: d }
-            }
-            Detector::Curved => {
-                let square = t * t + d * d;
-                let inverse = 1.0 / square;
-                let per_pixel = turned * inverse;
-                let bend = -per_pixel * (t * dt + d * dd) * inverse;
-                Seen { bin: self.bin, per_pixel, bend, away: square.sqrt() }
-            }
+        let t: [f64; PLACES] = from_fn(|k| self.across + k as f64 * (pixels * dt));
+        let d: [f64; PLACES] = from_fn(|k| self.depth + k as f64 * (pixels * dd));
+        let seen = match self.sight.detector {
+            Detector::Flat => self.on_line(&t, &d),
+            Detector::Curved => self.on_arc(&t, &d, pixels),
+        };
+        self.across += PLACES as f64 * (pixels * dt);
+        self.depth += PLACES as f64 * (pixels * dd);
+        seen
+    }
+
+    #[inline(always)]
+    fn on_line(&self, t: &[f64; PLACES], d: &[f64; PLACES]) -> Seen {
+        let (centre, scale, dd) = (self.sight.centre, self.sight.bins_per_unit, self.sight.depth.per_pixel);
+        let inverse: [f64; PLACES] = from_fn(|k| 1.0 / d[k]);
+        let per_pixel: [f64; PLACES] = from_fn(|k| self.turned * (inverse[k] * inverse[k]));
+        Seen {
+            bin: from_fn(|k| centre + scale * t[k] * inverse[k]),
+            bend: from_fn(|k| -per_pixel[k] * dd * inverse[k]),
+            per_pixel,
+            away: *d,
         }
     }
 
-    /// The walk `pixels` further on.
     #[inline(always)]
-    pub(super) fn after(&self, pixels: f64) -> Self {
+    fn on_arc(&mut self, t: &[f64; PLACES], d: &[f64; PLACES], pixels: f64) -> Seen {
         let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
-        let (across, depth) = (self.across + pixels * dt, self.depth + pixels * dd);
-        let bin = match self.sight.detector {
-            Detector::Flat => self.bin,
-            Detector::Curved => {
-                // The angle between here and there, by cross and dot product.
-                let (cross, dot) = (self.depth * dt - self.across * dd, self.across * across + self.depth * depth);
-                self.bin + self.sight.bins_per_unit * small_atan(pixels * cross / dot)
-            }
-        };
-        Self { across, depth, bin, ..*self }
+        let square: [f64; PLACES] = from_fn(|k| t[k] * t[k] + d[k] * d[k]);
+        let inverse: [f64; PLACES] = from_fn(|k| 1.0 / square[k]);
+        let per_pixel: [f64; PLACES] = from_fn(|k| self.turned * inverse[k]);
+        // The angle from each place to the next, by cross and dot product.
+        let along: [f64; PLACES] = from_fn(|k| t[k] * dt + d[k] * dd);
+        let scale = self.sight.bins_per_unit;
+        let cross = pixels * self.turned / scale;
+        let steps: [f64; PLACES] = from_fn(|k| scale * small_atan(cross / (square[k] + pixels * along[k])));
+        let mut bin = [self.bin; PLACES];
+        for k in 1..PLACES {
+            bin[k] = bin[k - 1] + steps[k - 1];
+        }
+        self.bin = bin[PLACES - 1] + steps[PLACES - 1];
+        Seen { bin, bend: from_fn(|k| -per_pixel[k] * along[k] * inverse[k]), per_pixel, away: square.map(f64::sqrt) }
     }
 
     /// The most bins that a pixel covers from here to `pixels` further on.
     pub(super) fn most_per_pixel(&self, pixels: f64) -> f64 {
-        let ends = [self.seen(), self.after(pixels).seen()].map(|seen| seen.per_pixel.abs());
-        let most = ends[0].max(ends[1]);
+        let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
+        let (across, depth) = (self.across + pixels * dt, self.depth + pixels * dd);
+        let turned = self.turned.abs();
         match self.sight.detector {
-            Detector::Flat => most,
+            Detector::Flat => turned / self.depth.abs().min(depth.abs()).powi(2),
             // In between it is where the line is nearest to the source: F / distance.
             Detector::Curved => {
-                let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
+                let square = |t: f64, d: f64| t * t + d * d;
+                let most = turned / square(self.across, self.depth).min(square(across, depth));
                 let to_nearest = -(self.across * dt + self.depth * dd);
-                let nearest = self.sight.bins_per_unit / (dt * self.depth - self.across * dd).abs();
+                let nearest = self.sight.bins_per_unit.powi(2) / turned;
                 if (0.0..pixels).contains(&to_nearest) { most.max(nearest) } else { most }
             }
         }
@@ -200,6 +217,6 @@ impl Walk<'_> {
 #[inline(always)]
 fn small_atan(z: f64) -> f64 {
     let square = z * z;
-    let late = 1.0 / 9.0 + square * (-1.0 / 11.0 + square / 13.0);
+    let late = 1.0 / 9.0 + square * (-1.0 / 11.0 + square * (1.0 / 13.0));
     z * (1.0 + square * (-1.0 / 3.0 + square * (1.0 / 5.0 + square * (-1.0 / 7.0 + square * late))))
 }

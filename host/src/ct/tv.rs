@@ -53,7 +53,7 @@ pub enum TvError {
 pub struct TvProgress<'a> {
     /// Iterations done, from 1.
     pub iteration: usize,
-    /// 1/2 |A x - y|^2 + weight TV(x) at this iterate.
+    /// What is minimised, at this iterate.
     pub objective: f64,
     /// |x - x_before| / |x|.
     pub relative_change: f64,
@@ -83,14 +83,15 @@ pub struct TvOutcome {
     pub objective: f64,
 }
 
-/// Minimises a least-squares misfit plus total variation.
+/// Minimises a least-squares misfit plus total variation, by default over images that are nowhere negative.
 ///
-/// **Equation.** min over x (x >= 0 if asked for) of 1/2 |A x - y|^2 + weight sum_pixels |(grad x)_pixel|, with grad
-/// the forward differences to the right and downwards, 0 across the border, in image units per pixel. Solved by the
-/// primal-dual iteration (Chambolle and Pock 2011, J. Math. Imaging Vis. 40, 120, Algorithm 1) on K = (A, grad):
+/// **Equation.** min over x (x >= 0 if asked for) of 1/2 |W^(1/2) (A x - y)|^2 + weight sum_pixels |(grad x)_pixel|,
+/// with grad the forward differences to the right and downwards, 0 across the border, in image units per pixel, and W
+/// the rays' weights, 1 if none are given. Solved by the primal-dual iteration (Chambolle and Pock 2011, J. Math. Imaging
+/// Vis. 40, 120, Algorithm 1) on K = (A, grad):
 ///
 /// ```text
-/// q <- (q + s_A (A xbar - y)) / (1 + s_A)
+/// q <- (q + s_A (A xbar - y)) / (1 + s_A W^-1)
 /// g <- (g + s_g grad xbar), each pixel's vector shortened to at most `weight`
 /// x <- P(x - t (A^T q + grad^T g)),     xbar = 2 x - x_before,
 /// ```
@@ -103,6 +104,8 @@ pub struct TvOutcome {
 #[derive(Debug, Clone)]
 pub struct TvReconstructor {
     projector: Projector,
+    /// Of each ray; empty where all are 1.
+    weights: Vec<f32>,
     norm_squared: f64,
     projection: Vec<f32>,
     projection_before: Vec<f32>,
@@ -121,6 +124,7 @@ impl TvReconstructor {
         let (pixels, values) = (projector.geometry().image_len(), projector.geometry().sinogram_len());
         Self {
             projector,
+            weights: Vec::new(),
             norm_squared: norm * norm,
             projection: vec![0.0; values],
             projection_before: vec![0.0; values],
@@ -130,6 +134,16 @@ impl TvReconstructor {
             extrapolated: vec![0.0; pixels],
             descent: vec![0.0; pixels],
         }
+    }
+
+    /// The same with the weight of each ray, `[angle][bin]`: that of a ray that was not measured is 0.
+    ///
+    /// # Errors
+    /// [`TvError::Length`] when there is not one for each ray.
+    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self, TvError> {
+        check_lengths(self.projector.geometry(), self.projector.geometry().image_len(), weights.len())?;
+        self.weights = weights;
+        Ok(self)
     }
 
     /// Reconstructs from `sinogram`, starting at what `image` holds and leaving the result there.
@@ -185,8 +199,10 @@ impl TvReconstructor {
 
     fn dual_step(&mut self, sinogram: &[f32], weight: f32, steps: &Steps) {
         let projections = self.projection.iter().zip(&self.projection_before);
-        for ((q, y), (now, before)) in self.dual_data.iter_mut().zip(sinogram).zip(projections) {
-            *q = (*q + steps.data * (2.0 * now - before - y)) / (1.0 + steps.data);
+        for (ray, ((q, y), (now, before))) in self.dual_data.iter_mut().zip(sinogram).zip(projections).enumerate() {
+            // A ray of weight 0 pulls nothing.
+            let shrink = 1.0 + steps.data / self.weights.get(ray).copied().unwrap_or(1.0);
+            *q = (*q + steps.data * (2.0 * now - before - y)) / shrink;
         }
         let width = self.projector.geometry().width;
         let duals = self.dual_right.chunks_exact_mut(width).zip(self.dual_down.chunks_exact_mut(width));
@@ -221,10 +237,11 @@ impl TvReconstructor {
         Ok(if size > 0.0 { (change / size).sqrt() } else { change.sqrt() })
     }
 
-    /// 1/2 |A x - y|^2 + weight TV(x), from the projection at hand.
+    /// 1/2 |W^(1/2) (A x - y)|^2 + weight TV(x), from the projection at hand.
     fn objective(&self, sinogram: &[f32], image: &[f32], weight: f64) -> f64 {
-        let residuals = self.projection.iter().zip(sinogram).map(|(ax, y)| f64::from(ax - y));
-        0.5 * residuals.map(|r| r * r).sum::<f64>() + weight * total_variation(image, self.projector.geometry().width)
+        let residuals = self.projection.iter().zip(sinogram).map(|(ax, y)| f64::from(ax - y)).enumerate();
+        let square = |(ray, r): (usize, f64)| self.weights.get(ray).map_or(1.0, |weight| f64::from(*weight)) * r * r;
+        0.5 * residuals.map(square).sum::<f64>() + weight * total_variation(image, self.projector.geometry().width)
     }
 }
 

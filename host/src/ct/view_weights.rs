@@ -6,6 +6,9 @@ use std::f64::consts::{FRAC_PI_2, PI, TAU};
 /// A gap between neighbouring angles counts as a wedge nobody measured when it is this many times the mean gap.
 const WEDGE: f64 = 8.0;
 
+/// Of few views a gap is one when it is this many times the next largest.
+const ALONE: f64 = 3.0;
+
 /// In a fan, where a wedge may be most of the turn: when it is this many times the mean of the other gaps.
 const FAN_WEDGE: f64 = 4.0;
 
@@ -15,7 +18,34 @@ const FADE_RAD: f64 = PI / 18.0;
 /// The share of the half circle that each view of a parallel beam stands for; adds up to pi unless a wedge is missing.
 pub(super) fn angle_weights(angles_rad: &[f64]) -> Vec<f64> {
     let n = angles_rad.len() as f64;
-    Shares::new(angles_rad, PI, |gap| gap > WEDGE * PI / n).weights
+    let is_alone = |gap, next| n > 2.0 && gap > ALONE * next;
+    Shares::new(angles_rad, PI, |gap, next| gap > WEDGE * PI / n || is_alone(gap, next)).weights
+}
+
+/// The bins that a displaced detector lacks at its lower or upper end, where views from all around make up for it.
+pub(super) fn missing_bins(geometry: &Geometry) -> [usize; 2] {
+    let ends = [0.0, geometry.n_bins as f64 - 1.0].map(|k| geometry.bin_position_mm(k));
+    // How much farther the upper end reaches.
+    let further = (ends[1] + ends[0]) / geometry.bin_width_mm;
+    let wedges: f64 = full_turn(&geometry.angles_rad).wedges.iter().map(|(_, length)| length).sum();
+    // Over half a turn and a little more, lines that are seen once would count beside those that are seen twice.
+    if further.abs() <= 1.0 || wedges > 0.5 * FADE_RAD {
+        return [0, 0];
+    }
+    let missing = further.abs().round().min(geometry.n_bins as f64) as usize;
+    if further > 0.0 { [missing, 0] } else { [0, missing] }
+}
+
+/// The rays of a parallel beam whose detector stands to one side of the axis, `[angle][bin]`, over a full turn.
+///
+/// The line at s at angle a is that at -s at angle a + pi: each of the two rays counts as in a fan of angle 0.
+pub(super) fn displaced_weights(geometry: &Geometry) -> Vec<f64> {
+    shared(geometry, &full_turn(&geometry.angles_rad), |_| 0.0)
+}
+
+fn full_turn(angles_rad: &[f64]) -> Shares {
+    let n = angles_rad.len() as f64;
+    Shares::new(angles_rad, TAU, |gap, _| gap > FAN_WEDGE * (TAU - gap) / (n - 1.0))
 }
 
 /// What each ray of a fan stands for, `[angle][bin]`: the share of the turn that its view stands for, times the share
@@ -26,9 +56,15 @@ pub(super) fn angle_weights(angles_rad: &[f64]) -> Vec<f64> {
 /// the detector's ends, a ray counts c / (c + c of the other) (Noo, Defrise, Clackdoyle and Kudo 2002, Phys. Med. Biol.
 /// 47, 2525, eq. 34): 1/2 in a full turn, 1 where no other ray sees the line, and in between without a step.
 pub(super) fn ray_weights(geometry: &Geometry, fan: &Fan) -> Vec<f64> {
-    let n = geometry.angles_rad.len() as f64;
-    let shares = Shares::new(&geometry.angles_rad, TAU, |gap| gap > FAN_WEDGE * (TAU - gap) / (n - 1.0));
-    let bins: Vec<[f64; 3]> = (0..geometry.n_bins).map(|k| bin_fades(geometry, fan, k)).collect();
+    shared(geometry, &full_turn(&geometry.angles_rad), |s| {
+        let (sin, cos) = fan.sin_cos(s);
+        sin.atan2(cos)
+    })
+}
+
+/// The share of each ray, which leaves the middle by an angle that its place on the detector says.
+fn shared(geometry: &Geometry, shares: &Shares, leaving: impl Fn(f64) -> f64) -> Vec<f64> {
+    let bins: Vec<[f64; 3]> = (0..geometry.n_bins).map(|k| bin_fades(geometry, &leaving, k)).collect();
     let views = geometry.angles_rad.iter().zip(&shares.weights);
     let rays = views.flat_map(|(&angle, share)| bins.iter().map(move |&bin| (angle, share, bin)));
     rays.map(|(angle, share, [leaving, own, opposite])| {
@@ -39,14 +75,13 @@ pub(super) fn ray_weights(geometry: &Geometry, fan: &Fan) -> Vec<f64> {
 }
 
 /// The angle at which the ray of bin k leaves the middle, and the fades of that bin and of the one opposite.
-fn bin_fades(geometry: &Geometry, fan: &Fan, k: usize) -> [f64; 3] {
+fn bin_fades(geometry: &Geometry, leaving: &impl Fn(f64) -> f64, k: usize) -> [f64; 3] {
     let ends = [geometry.bin_position_mm(-0.5), geometry.bin_position_mm(geometry.n_bins as f64 - 0.5)];
     let s = geometry.bin_position_mm(k as f64);
     // The part of the detector that sees lines from both sides is as wide as twice its shorter half.
     let both = 2.0 * ends[1].min(-ends[0]).max(geometry.bin_width_mm);
     let fade = |s: f64| fade((s - ends[0]).min(ends[1] - s) / both);
-    let (sin, cos) = fan.sin_cos(s);
-    [sin.atan2(cos), fade(s), fade(-s)]
+    [leaving(s), fade(s), fade(-s)]
 }
 
 /// From 0 at 0 to 1 at 1, smooth at both ends.
@@ -63,11 +98,15 @@ struct Shares {
 }
 
 impl Shares {
-    fn new(angles_rad: &[f64], period: f64, is_wedge: impl Fn(f64) -> bool) -> Self {
+    /// `is_wedge` is told a gap and the largest of the others.
+    fn new(angles_rad: &[f64], period: f64, is_wedge: impl Fn(f64, f64) -> bool) -> Self {
         let n = angles_rad.len();
         let mut order: Vec<(f64, usize)> = angles_rad.iter().map(|a| a.rem_euclid(period)).zip(0..).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
         let gap = |i: usize| if i + 1 < n { order[i + 1].0 - order[i].0 } else { order[0].0 + period - order[i].0 };
+        let two_largest =
+            (0..n).map(gap).fold([0.0; 2], |[a, b]: [f64; 2], g| if g > a { [g, a] } else { [a, b.max(g)] });
+        let is_wedge = |g: f64| is_wedge(g, if g < two_largest[0] { two_largest[0] } else { two_largest[1] });
         let missing: Vec<f64> = (0..n).map(gap).filter(|&g| is_wedge(g)).collect();
         let typical = (period - missing.iter().sum::<f64>()) / (n - missing.len()).max(1) as f64;
         let gaps: Vec<f64> = (0..n).map(gap).map(|g| if is_wedge(g) { typical } else { g }).collect();
@@ -105,6 +144,9 @@ mod tests {
         assert!(wedge.iter().all(|w| (w - PI / 60.0).abs() < 1e-12), "{wedge:?}");
         let golden: Vec<f64> = (0..50).map(|k| f64::from(k) * 1.941_611).collect();
         assert!((angle_weights(&golden).iter().sum::<f64>() - PI).abs() < 1e-12);
+        // Ten views over 90 degrees.
+        let few = angle_weights(&(0..10).map(|k| f64::from(k) * PI / 20.0).collect::<Vec<f64>>());
+        assert!(few.iter().all(|w| (w - PI / 20.0).abs() < 1e-12), "{few:?}");
         assert_eq!(angle_weights(&[0.4]), [PI]);
         assert!((angle_weights(&[0.4, 0.4]).iter().sum::<f64>() - PI).abs() < 1e-12);
     }

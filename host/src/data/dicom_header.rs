@@ -4,11 +4,13 @@
 //! Values are read by dicom-object, which takes memory for as much as a header promises. So the headers are walked
 //! through before: none may promise more than there is.
 use super::file_error::ImageProblem;
-use dicom_core::{Tag, VR};
-use dicom_dictionary_std::uids;
+use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
+use dicom_core::{PrimitiveValue, Tag, VR};
+use dicom_dictionary_std::{StandardDataDictionary, uids};
 use dicom_encoding::TransferSyntax;
 use dicom_encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom_object::InMemDicomObject;
+use dicom_object::mem::InMemElement;
 use dicom_parser::StatefulDecode;
 use dicom_parser::dataset::LazyDataToken;
 use dicom_parser::dataset::lazy_read::LazyDataSetReader;
@@ -32,7 +34,35 @@ const LONG: [&[u8]; 13] = [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV
 pub(super) enum Packing {
     Plain,
     RunLengths,
+    Jpeg,
+    JpegLs,
+    Jpeg2000,
 }
+
+impl Packing {
+    /// That of a transfer syntax, or the name of what is not read here.
+    fn of(syntax: &str) -> Result<Self, String> {
+        let Some(number) = syntax.strip_prefix("1.2.840.10008.1.2") else {
+            return Err(format!("pixels stored by the private transfer syntax {syntax}"));
+        };
+        let name = match number {
+            "" | ".1" | ".2" | ".1.99" => return Ok(Self::Plain),
+            ".5" => return Ok(Self::RunLengths),
+            ".4.50" | ".4.51" | ".4.57" | ".4.70" => return Ok(Self::Jpeg),
+            ".4.80" | ".4.81" => return Ok(Self::JpegLs),
+            ".4.90" | ".4.91" => return Ok(Self::Jpeg2000),
+            ".4.92" | ".4.93" => "multi-component JPEG 2000",
+            ".4.201" | ".4.202" | ".4.203" => "high-throughput JPEG 2000",
+            ".4.110" | ".4.111" | ".4.112" => "JPEG XL",
+            ".4.94" | ".4.95" | ".4.204" | ".4.205" => return Err("the address of pixels, and no pixels (JPIP)".into()),
+            _ => return Err(format!("pixels compressed by transfer syntax {syntax}")),
+        };
+        Err(format!("pixels compressed with {name}"))
+    }
+}
+
+/// What to do with a compression that is not read here.
+pub(super) const UNPACK: &str = "unpack it first: gdcmconv --raw IN.dcm OUT.dcm";
 
 /// Whether the bytes carry DICOM's mark, behind the preamble or without it.
 pub(super) fn has_mark(bytes: &[u8]) -> bool {
@@ -48,23 +78,37 @@ pub(super) fn read(bytes: &[u8]) -> Result<(InMemDicomObject, Packing), ImagePro
     };
     let (syntax, begin) = meta_information(bytes, begin)?;
     let data = &bytes[begin..];
-    let syntax = syntax.unwrap_or_else(|| guessed_syntax(data).to_owned());
-    if let Some(name) = compression(&syntax) {
-        let found = format!("pixels compressed with {name}");
-        return Err(ImageProblem::unsupported(found, "unpack it first: gdcmconv --raw IN.dcm OUT.dcm"));
-    }
+    let syntax = syntax.unwrap_or_else(|| uids::EXPLICIT_VR_LITTLE_ENDIAN.to_owned());
+    let packing = Packing::of(&syntax).map_err(|found| ImageProblem::unsupported(found, UNPACK))?;
     let data = if syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN { inflated(data)? } else { Cow::Borrowed(data) };
-    let packing = if syntax == uids::RLE_LOSSLESS { Packing::RunLengths } else { Packing::Plain };
-    // What is deflated or encapsulated is otherwise explicit and little endian.
-    let encoding = match syntax.as_str() {
-        uids::IMPLICIT_VR_LITTLE_ENDIAN | EXPLICIT_VR_BIG_ENDIAN => syntax.as_str(),
-        _ => uids::EXPLICIT_VR_LITTLE_ENDIAN,
-    };
+    let encoding = if syntax == EXPLICIT_VR_BIG_ENDIAN { EXPLICIT_VR_BIG_ENDIAN } else { encoding(&data) };
     let encoding = TransferSyntaxRegistry.get(encoding).ok_or_else(|| damaged("its transfer syntax is unknown"))?;
     check_lengths(&data, encoding)?;
-    let object = InMemDicomObject::read_dataset_with_ts(&*data, encoding)
+    let mut object = InMemDicomObject::read_dataset_with_ts(&*data, encoding)
         .map_err(|cause| ImageProblem::damaged("DICOM", cause))?;
+    name_unknown(&mut object);
     Ok((object, packing))
+}
+
+/// Gives values whose representation some program did not know (UN) that of the dictionary.
+fn name_unknown(object: &mut InMemDicomObject) {
+    let named = |element: &InMemElement| {
+        let entry = StandardDataDictionary.by_tag(element.header().tag)?;
+        let vr = entry.vr().relaxed();
+        let PrimitiveValue::U8(bytes) = element.value().primitive()? else { return None };
+        let value = match vr {
+            VR::US => PrimitiveValue::U16(bytes.as_chunks().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect()),
+            VR::SS => PrimitiveValue::I16(bytes.as_chunks().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect()),
+            VR::AE | VR::CS | VR::DA | VR::DS | VR::IS | VR::LO | VR::PN | VR::SH | VR::TM | VR::UI => {
+                let text = String::from_utf8_lossy(bytes);
+                PrimitiveValue::Strs(text.split('\\').map(|part| part.trim_end_matches('\0').to_owned()).collect())
+            }
+            _ => return None,
+        };
+        Some(InMemElement::new(element.header().tag, vr, value))
+    };
+    let unknown: Vec<InMemElement> = object.iter().filter(|element| element.vr() == VR::UN).filter_map(named).collect();
+    unknown.into_iter().for_each(|element| drop(object.put(element)));
 }
 
 /// Retired, and still met.
@@ -96,24 +140,11 @@ fn meta_information(bytes: &[u8], begin: usize) -> Result<(Option<String>, usize
     Ok((syntax, at))
 }
 
-/// A data set without information begins with a tag of a low group and, if it is explicit, the letters of a VR.
-fn guessed_syntax(data: &[u8]) -> &'static str {
+/// A data set begins with a tag of a low group and, if it is explicit, the letters of a VR. Some files say they are
+/// explicit, and are not.
+fn encoding(data: &[u8]) -> &'static str {
     let is_explicit = data.get(4..6).is_some_and(|vr| vr.iter().all(u8::is_ascii_uppercase));
     if is_explicit { uids::EXPLICIT_VR_LITTLE_ENDIAN } else { uids::IMPLICIT_VR_LITTLE_ENDIAN }
-}
-
-/// The compression that a transfer syntax stands for, where it is not read here.
-fn compression(syntax: &str) -> Option<&'static str> {
-    let number = syntax.strip_prefix("1.2.840.10008.1.2.4.")?;
-    Some(match number {
-        "50" | "51" => "JPEG",
-        "57" | "70" => "lossless JPEG",
-        "80" | "81" => "JPEG-LS",
-        "90" | "91" | "92" | "93" => "JPEG 2000",
-        "201" | "202" | "203" => "high-throughput JPEG 2000",
-        "110" | "111" | "112" => "JPEG XL",
-        _ => "a video or JPEG format",
-    })
 }
 
 fn inflated(data: &[u8]) -> Result<Cow<'_, [u8]>, ImageProblem> {
@@ -122,10 +153,7 @@ fn inflated(data: &[u8]) -> Result<Cow<'_, [u8]>, ImageProblem> {
     let mut decoder = DeflateDecoder::new(data).take(most as u64 + 1);
     decoder.read_to_end(&mut unpacked).map_err(|cause| ImageProblem::damaged("deflated DICOM", cause))?;
     if unpacked.len() > most {
-        return Err(ImageProblem::unsupported(
-            format!("more than {most} bytes, deflated into {}", data.len()),
-            "unpack it first: gdcmconv --raw IN.dcm OUT.dcm",
-        ));
+        return Err(ImageProblem::unsupported(format!("more than {most} bytes, deflated into {}", data.len()), UNPACK));
     }
     Ok(Cow::Owned(unpacked))
 }

@@ -1,6 +1,6 @@
 //! DICOM slices that go out: an image in the place of the one that it was made from.
 use super::dicom_file::decode;
-use super::dicom_source::DicomSource;
+use super::dicom_source::{DicomSource, text_of};
 use super::file_error::ImageProblem;
 use super::loaded_image::check_image;
 use crate::image::Image;
@@ -8,79 +8,95 @@ use dicom_core::value::DataSetSequence;
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
+use std::ops::RangeInclusive;
 
-/// Rescale slopes to choose from: the finest whose 16-bit range holds the image is taken. Metal needs the coarse ones.
-const SLOPES_HU: [f32; 8] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 100.0];
+/// Significant digits of Rescale slopes, and their powers of ten. Metal needs the coarse ones.
+const DIGITS: [u32; 3] = [1, 2, 5];
+const POWERS: RangeInclusive<i32> = -9..=2;
+/// The finest slope for HU, whose noise is hundreds of times larger.
+const FINEST_HU: f64 = 0.1;
+/// Added to the number of the source's series, so that the new one stands behind all others of a study.
+const NEXT_SERIES: i64 = 1000;
+/// Characters that a description of a series may have, and one of a derivation.
+const LONG_STRING: usize = 64;
+const SHORT_TEXT: usize = 1024;
 
-/// The bytes of a DICOM file with `image_hu`, derived from `source`.
-pub(crate) fn encode(image_hu: &Image, source: &DicomSource, derivation: &str) -> Result<Vec<u8>, ImageProblem> {
-    check_image(image_hu)?;
+/// How an image that is written came about.
+#[derive(Debug, Clone, Copy)]
+pub struct Derivation<'a> {
+    /// In a few words, for the descriptions.
+    pub words: &'a str,
+    /// Whatever tells the run from others: slices of one source series with the same make one new series.
+    pub run: &'a str,
+}
+
+/// The bytes of a DICOM file with `image`, derived from `source` and in its unit; and a warning where not all values
+/// can be stored.
+pub(crate) fn encode(
+    image: &Image,
+    source: &DicomSource,
+    derivation: Derivation<'_>,
+) -> Result<(Vec<u8>, Option<String>), ImageProblem> {
+    check_image(image)?;
     let size = [tags::ROWS, tags::COLUMNS].map(|tag| source.integer(tag));
-    let found = [image_hu.height, image_hu.width];
+    let found = [image.height, image.width];
     if size != found.map(|n| i64::try_from(n).ok()) {
         let found = format!("an image of {found:?} (rows, columns) for a source of another size");
         return Err(ImageProblem::unsupported(found, "resample it to the rows and columns of its DICOM source"));
     }
-    let (slope, stored) = quantised(image_hu)?;
+    let quantised = Quantised::of(image, source.is_hu);
     // A source that can be read may still hold what cannot be written so that it can be read again.
-    let whole = derived(source, derivation, slope, &stored, still_true);
+    let whole = derived(source, derivation, &quantised, still_true);
     let plain = |tag: Tag| still_true(tag) && source.text(tag).is_some();
-    file_of(whole, image_hu).or_else(|_| file_of(derived(source, derivation, slope, &stored, plain), image_hu))
+    let bytes = file_of(whole, image).or_else(|_| file_of(derived(source, derivation, &quantised, plain), image))?;
+    Ok((bytes, quantised.warning))
 }
 
-/// The bytes of a file with `object`, which give `image_hu` when they are read.
-fn file_of(object: InMemDicomObject, image_hu: &Image) -> Result<Vec<u8>, ImageProblem> {
+/// The bytes of a file with `object`, which give an image of the size of `image` when they are read.
+fn file_of(object: InMemDicomObject, image: &Image) -> Result<Vec<u8>, ImageProblem> {
     let meta = FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
     let mut bytes = Vec::new();
     let file = object.with_meta(meta).map_err(|cause| ImageProblem::damaged("source DICOM", cause))?;
     file.write_all(&mut bytes).map_err(|cause| ImageProblem::damaged("source DICOM", cause))?;
     let back = decode(&bytes)?.image;
-    if (back.height, back.width) != (image_hu.height, image_hu.width) {
+    if (back.height, back.width) != (image.height, image.width) {
         return Err(ImageProblem::damaged("source DICOM", "its attributes contradict the image"));
     }
     Ok(bytes)
 }
 
-/// HU = slope * stored, with the finest slope that fits.
-fn quantised(image_hu: &Image) -> Result<(f32, Vec<i16>), ImageProblem> {
-    let (lo, hi) = image_hu.range();
-    let limit = f32::from(i16::MAX);
-    let slope = SLOPES_HU.into_iter().find(|slope| lo.abs().max(hi.abs()) / slope <= limit);
-    let slope = slope.ok_or_else(|| {
-        ImageProblem::unsupported(format!("values from {lo} to {hi} HU"), "DICOM stores 16 bits: clip it first")
-    })?;
-    let stored = image_hu.pixels.iter().map(|&hu| (f64::from(hu) / slope_f64(slope)).round() as i16);
-    Ok((slope, stored.collect()))
+/// An image as value = slope * stored, with the finest slope that fits.
+struct Quantised {
+    slope: f64,
+    stored: Vec<i16>,
+    warning: Option<String>,
 }
 
-/// The slope as its decimal text says, which is what readers will use.
-fn slope_f64(slope: f32) -> f64 {
-    (f64::from(slope) * 10.0).round() / 10.0
+impl Quantised {
+    fn of(image: &Image, is_hu: bool) -> Self {
+        let (lo, hi) = image.range();
+        let (largest, limit) = (f64::from(lo.abs().max(hi.abs())), f64::from(i16::MAX));
+        // Parsed, so that the slope is what its decimal text says, which readers will use.
+        let slopes = POWERS.flat_map(|power| DIGITS.map(|digit| format!("{digit}e{power}").parse().unwrap_or(1.0)));
+        let slopes: Vec<f64> = slopes.filter(|slope| !is_hu || *slope >= FINEST_HU).collect();
+        let coarsest = slopes.last().copied().unwrap_or(1.0);
+        let slope = slopes.into_iter().find(|slope| largest / slope <= limit).unwrap_or(coarsest);
+        // The cast ends at the largest numbers.
+        let stored = image.pixels.iter().map(|&value| (f64::from(value) / slope).round() as i16).collect();
+        let warning = (largest / slope > limit).then(|| {
+            format!("image.dcm stores 16 bits: values beyond +-{:e} are clipped there, not in image.npy", limit * slope)
+        });
+        Self { slope, stored, warning }
+    }
 }
 
 /// Source data set with the new pixels, and with those of its attributes that are kept.
 fn derived(
     source: &DicomSource,
-    derivation: &str,
-    slope: f32,
-    stored: &[i16],
+    derivation: Derivation<'_>,
+    quantised: &Quantised,
     is_kept: impl Fn(Tag) -> bool,
 ) -> InMemDicomObject {
-    let stored: Vec<u16> = stored.iter().map(|value| *value as u16).collect();
-    let pixel_bytes = stored.iter().flat_map(|word| word.to_le_bytes());
-    let valid = |tag| source.text(tag).filter(|uid| is_uid(uid));
-    let sop_uid = valid(tags::SOP_INSTANCE_UID).unwrap_or_default();
-    let instance = [b"image".as_slice(), sop_uid.as_bytes(), derivation.as_bytes(), &pixel_bytes.collect::<Vec<_>>()];
-    let series = [b"series".as_slice(), source.series_uid().as_bytes(), derivation.as_bytes()].map(<[u8]>::to_vec);
-    // One frame with plain attributes is no enhanced CT, whatever the source was.
-    let class = valid(tags::SOP_CLASS_UID)
-        .filter(|class| class != uids::ENHANCED_CT_IMAGE_STORAGE)
-        .unwrap_or_else(|| uids::CT_IMAGE_STORAGE.to_owned());
-    let study = valid(tags::STUDY_INSTANCE_UID)
-        .unwrap_or_else(|| derived_uid(&[b"study", source.series_uid().as_bytes(), sop_uid.as_bytes()]));
-    let plane = source.object.get(tags::IMAGE_TYPE).and_then(|e| e.to_multi_str().ok()?.get(2).cloned());
-    let description: String = format!("gradus: {derivation}").chars().take(64).collect();
-
     let mut object = source.object.clone();
     object.retain(|element| {
         let is_bad_uid = || element.vr() == VR::UI && !element.to_str().is_ok_and(|text| text.split('\\').all(is_uid));
@@ -91,34 +107,78 @@ fn derived(
             object.put(element.clone());
         }
     }
-    let mut text = |tag, vr, value: &str| object.put_str(tag, vr, value);
+    put_identity(&mut object, source, derivation, &quantised.stored);
+    put_values(&mut object, source, quantised);
+    object
+}
+
+/// New identifiers by a rule: of the image from source, run and pixels; of its series from that of the source and the
+/// run. Patient, study and place stay.
+fn put_identity(object: &mut InMemDicomObject, source: &DicomSource, derivation: Derivation<'_>, stored: &[i16]) {
+    let Derivation { words, run } = derivation;
+    let valid = |tag| source.text(tag).filter(|uid| is_uid(uid));
+    let sop_uid = valid(tags::SOP_INSTANCE_UID).unwrap_or_default();
+    // Copies of a slice at other places are other slices.
+    let (of_series, place) = (source.series_uid(), format!("{} {:?}", source.frame, source.place_mm()));
+    let pixels: Vec<u8> = stored.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let image = derived_uid(&[b"image", sop_uid.as_bytes(), place.as_bytes(), run.as_bytes(), &pixels]);
+    let series = derived_uid(&[b"series", of_series.as_bytes(), run.as_bytes()]);
+    let study = valid(tags::STUDY_INSTANCE_UID)
+        .unwrap_or_else(|| derived_uid(&[b"study", of_series.as_bytes(), sop_uid.as_bytes()]));
+    let source_class = valid(tags::SOP_CLASS_UID).unwrap_or_else(|| uids::CT_IMAGE_STORAGE.to_owned());
+    let class = single_frame(&source_class);
+    let plane = source.object.get(tags::IMAGE_TYPE).and_then(|e| e.to_multi_str().ok()?.get(2).cloned());
+    let shortened = |text: String, length| text.chars().take(length).collect::<String>();
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = |tag, vr, value: &str| drop(object.put_str(tag, vr, value));
     text(tags::IMAGE_TYPE, VR::CS, &format!("DERIVED\\SECONDARY\\{}", plane.as_deref().unwrap_or("AXIAL")));
-    text(tags::SOP_CLASS_UID, VR::UI, &class);
-    text(tags::SOP_INSTANCE_UID, VR::UI, &derived_uid(&instance));
+    text(tags::SOP_CLASS_UID, VR::UI, class);
+    text(tags::SOP_INSTANCE_UID, VR::UI, &image);
     text(tags::STUDY_INSTANCE_UID, VR::UI, &study);
-    text(tags::SERIES_INSTANCE_UID, VR::UI, &derived_uid(&series.each_ref().map(Vec::as_slice)));
-    text(tags::SERIES_DESCRIPTION, VR::LO, &description);
-    text(
-        tags::DERIVATION_DESCRIPTION,
-        VR::ST,
-        &format!("gradus {}: {derivation}", env!("CARGO_PKG_VERSION")).chars().take(1024).collect::<String>(),
-    );
-    text(tags::RESCALE_INTERCEPT, VR::DS, "0");
-    text(tags::RESCALE_SLOPE, VR::DS, &slope.to_string());
-    // US is DICOM's word for unspecified.
-    text(tags::RESCALE_TYPE, VR::LO, if source.is_hu { "HU" } else { "US" });
+    text(tags::SERIES_INSTANCE_UID, VR::UI, &series);
+    text(tags::SERIES_DESCRIPTION, VR::LO, &shortened(format!("gradus: {words}"), LONG_STRING));
+    text(tags::DERIVATION_DESCRIPTION, VR::ST, &shortened(format!("gradus {version}: {words}"), SHORT_TEXT));
+    let number = source.integer(tags::SERIES_NUMBER).unwrap_or(0).clamp(0, i64::from(i32::MAX) - NEXT_SERIES);
+    text(tags::SERIES_NUMBER, VR::IS, &(number + NEXT_SERIES).to_string());
+    if source.element(tags::NUMBER_OF_FRAMES).is_some() {
+        text(tags::INSTANCE_NUMBER, VR::IS, &(source.frame + 1).to_string());
+    }
     let reference = InMemDicomObject::from_element_iter([
-        DataElement::new(tags::REFERENCED_SOP_CLASS_UID, VR::UI, class.as_str()),
+        DataElement::new(tags::REFERENCED_SOP_CLASS_UID, VR::UI, source_class.as_str()),
         DataElement::new(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, sop_uid.as_str()),
     ]);
     object.put(DataElement::new(tags::SOURCE_IMAGE_SEQUENCE, VR::SQ, DataSetSequence::from(vec![reference])));
+}
+
+/// One frame with plain attributes is no enhanced image, whatever the source was.
+fn single_frame(class: &str) -> &str {
+    match class {
+        uids::ENHANCED_CT_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE => uids::CT_IMAGE_STORAGE,
+        uids::ENHANCED_MR_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_MR_IMAGE_STORAGE => uids::MR_IMAGE_STORAGE,
+        uids::ENHANCED_PET_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_PET_IMAGE_STORAGE => {
+            uids::POSITRON_EMISSION_TOMOGRAPHY_IMAGE_STORAGE
+        }
+        uids::MULTI_FRAME_GRAYSCALE_BYTE_SECONDARY_CAPTURE_IMAGE_STORAGE
+        | uids::MULTI_FRAME_GRAYSCALE_WORD_SECONDARY_CAPTURE_IMAGE_STORAGE => uids::SECONDARY_CAPTURE_IMAGE_STORAGE,
+        other => other,
+    }
+}
+
+/// The pixels and their meaning.
+fn put_values(object: &mut InMemDicomObject, source: &DicomSource, quantised: &Quantised) {
+    // US is DICOM's word for unspecified.
+    let kind = source.of_frame(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tags::RESCALE_TYPE).and_then(text_of);
+    let kind = if source.is_hu { "HU".to_owned() } else { kind.unwrap_or_else(|| "US".to_owned()) };
+    object.put_str(tags::RESCALE_INTERCEPT, VR::DS, "0");
+    object.put_str(tags::RESCALE_SLOPE, VR::DS, quantised.slope.to_string());
+    object.put_str(tags::RESCALE_TYPE, VR::LO, kind);
     for (tag, value) in
         [(tags::BITS_ALLOCATED, 16), (tags::BITS_STORED, 16), (tags::HIGH_BIT, 15), (tags::PIXEL_REPRESENTATION, 1)]
     {
         object.put(DataElement::new(tag, VR::US, PrimitiveValue::from(value as u16)));
     }
-    object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(stored.into())));
-    object
+    let words = quantised.stored.iter().map(|value| *value as u16).collect();
+    object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(words)));
 }
 
 /// Where the image lies: attributes of its own, or of its frame.
@@ -150,6 +210,15 @@ fn still_true(tag: Tag) -> bool {
         tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE,
         tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
         tags::NUMBER_OF_FRAMES,
+        tags::DIMENSION_INDEX_SEQUENCE,
+        tags::DIMENSION_ORGANIZATION_SEQUENCE,
+        tags::DIMENSION_ORGANIZATION_TYPE,
+        tags::CONCATENATION_UID,
+        tags::FRAME_INCREMENT_POINTER,
+        tags::FRAME_TIME,
+        tags::FRAME_TIME_VECTOR,
+        tags::EXTENDED_OFFSET_TABLE,
+        tags::EXTENDED_OFFSET_TABLE_LENGTHS,
         tags::ICON_IMAGE_SEQUENCE,
         tags::MAC_PARAMETERS_SEQUENCE,
         tags::DIGITAL_SIGNATURES_SEQUENCE,
@@ -186,6 +255,10 @@ mod tests {
 
     const SPINE: &[u8] = include_bytes!("../../samples/spine.dcm");
 
+    fn bytes_of(image: &Image, source: &DicomSource, words: &str) -> Vec<u8> {
+        encode(image, source, Derivation { words, run: words }).unwrap().0
+    }
+
     fn spine() -> LoadedImage {
         decode(SPINE).unwrap()
     }
@@ -196,7 +269,7 @@ mod tests {
         let source = slice.dicom.unwrap();
         let mut image = slice.image;
         image.pixels.iter_mut().enumerate().for_each(|(k, hu)| *hu += (k % 100) as f32 * 0.01);
-        let bytes = encode(&image, &source, "test").unwrap();
+        let bytes = bytes_of(&image, &source, "test");
         let back = decode(&bytes).unwrap();
         let worst = image.pixels.iter().zip(&back.image.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst <= 0.0501, "{worst}");
@@ -208,7 +281,7 @@ mod tests {
         assert_ne!(read.series_uid(), source.series_uid());
         assert_eq!(read.text(tags::IMAGE_TYPE).unwrap(), "DERIVED\\SECONDARY\\AXIAL");
         assert_eq!(read.text(tags::SERIES_DESCRIPTION).unwrap(), "gradus: test");
-        assert_eq!(bytes, encode(&image, &source, "test").unwrap());
+        assert_eq!(bytes, bytes_of(&image, &source, "test"));
     }
 
     #[test]
@@ -218,7 +291,7 @@ mod tests {
         let mut changed = slice.image.clone();
         changed.pixels[0] += 1.0;
         let uids = |image: &Image, words: &str| {
-            let read = decode(&encode(image, &source, words).unwrap()).unwrap().dicom.unwrap();
+            let read = decode(&bytes_of(image, &source, words)).unwrap().dicom.unwrap();
             (read.series_uid(), read.text(tags::SOP_INSTANCE_UID).unwrap())
         };
         let (first, second, third) = (uids(&slice.image, "a"), uids(&changed, "a"), uids(&slice.image, "b"));
@@ -229,20 +302,29 @@ mod tests {
     }
 
     #[test]
-    fn coarser_slopes_serve_wide_ranges_and_too_wide_is_refused() {
+    fn coarser_slopes_serve_wide_ranges_and_what_is_beyond_is_clipped() {
         let slice = spine();
         let source = slice.dicom.unwrap();
         let mut image = slice.image;
         image.pixels[0] = 32_000.3;
-        let back = decode(&encode(&image, &source, "").unwrap()).unwrap();
+        let back = decode(&bytes_of(&image, &source, "")).unwrap();
         let worst = image.pixels.iter().zip(&back.image.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst <= 0.5, "{worst}");
         image.pixels[0] = 64_511.0;
-        let back = decode(&encode(&image, &source, "").unwrap()).unwrap();
+        let back = decode(&bytes_of(&image, &source, "")).unwrap();
         assert!((back.image.pixels[0] - 64_511.0).abs() <= 1.0, "{}", back.image.pixels[0]);
-        image.pixels[0] = 4e6;
-        assert!(matches!(encode(&image, &source, ""), Err(ImageProblem::Unsupported { .. })));
-        assert!(matches!(encode(&Image::zeros(64, 64), &source, ""), Err(ImageProblem::Unsupported { .. })));
+        image.pixels[0] = 4e7;
+        let run = Derivation { words: "", run: "" };
+        let (bytes, warning) = encode(&image, &source, run).unwrap();
+        assert!(warning.unwrap().contains("clipped"));
+        assert!((decode(&bytes).unwrap().image.pixels[0] - 32_767.0 * 500.0).abs() < 1.0);
+        assert!(matches!(encode(&Image::zeros(64, 64), &source, run), Err(ImageProblem::Unsupported { .. })));
+        // What is not in HU may be small.
+        let source = DicomSource { is_hu: false, ..*source };
+        image.pixels.iter_mut().enumerate().for_each(|(k, value)| *value = k as f32 / 1e6);
+        let back = decode(&bytes_of(&image, &source, "")).unwrap().image;
+        let worst = image.pixels.iter().zip(&back.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= 2.6e-7, "{worst}");
     }
 
     #[test]
@@ -253,7 +335,7 @@ mod tests {
         ] {
             let slice = decode(bytes).unwrap();
             let source = slice.dicom.unwrap();
-            let back = decode(&encode(&slice.image, &source, "test").unwrap()).unwrap();
+            let back = decode(&bytes_of(&slice.image, &source, "test")).unwrap();
             let worst =
                 slice.image.pixels.iter().zip(&back.image.pixels).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst <= 0.0501, "{worst}");

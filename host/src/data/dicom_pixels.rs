@@ -1,12 +1,18 @@
-//! The stored numbers of a DICOM image.
+//! The stored numbers of a DICOM image, frame by frame.
+use super::dicom_codec::{self, Size};
 use super::dicom_header::Packing;
 use super::dicom_source::DicomSource;
 use super::file_error::ImageProblem;
 use dicom_core::DicomValue;
+use dicom_core::value::PixelFragmentSequence;
 use dicom_dictionary_std::tags;
+use dicom_object::mem::{InMemElement, InMemFragment};
+use std::borrow::Cow;
 
-/// Segments that a fragment of run lengths can have.
-const SEGMENTS: usize = 15;
+/// Pixels that a packed frame may have: these, and so many times the file's bytes. Photographs of nothing pack into a
+/// few bytes; slices of 4096 x 4096 are far beyond scanners.
+const UNPACKED: usize = 1 << 24;
+const UNPACKED_TIMES: usize = 2;
 
 /// Rows, columns, and the stored numbers `[row][col]`.
 pub(super) struct Stored {
@@ -15,125 +21,152 @@ pub(super) struct Stored {
     pub(super) values: Vec<i32>,
 }
 
-/// Takes the numbers of the one frame out of their bits.
-pub(super) fn stored(source: &DicomSource, packing: Packing) -> Result<Stored, ImageProblem> {
-    let whole = |tag| source.integer(tag).and_then(|n| usize::try_from(n).ok());
-    let (height, width) = (whole(tags::ROWS).unwrap_or(0), whole(tags::COLUMNS).unwrap_or(0));
-    let (allocated, bits) = (whole(tags::BITS_ALLOCATED).unwrap_or(0), whole(tags::BITS_STORED).unwrap_or(0));
-    if !matches!(allocated, 8 | 16) || !(1..=allocated).contains(&bits) {
-        let found = format!("{bits} bits stored in {allocated}");
-        return Err(ImageProblem::unsupported(found, "export it with 8 or 16 bits allocated"));
-    }
-    let high = whole(tags::HIGH_BIT).unwrap_or(bits - 1);
-    if !(bits - 1..allocated).contains(&high) {
-        return Err(ImageProblem::damaged(
-            "DICOM",
-            format!("High Bit is {high} for {bits} bits stored in {allocated}"),
-        ));
-    }
-    let is_signed = source.integer(tags::PIXEL_REPRESENTATION) == Some(1);
-    let n = height.checked_mul(width).filter(|n| *n > 0);
-    let n = n.ok_or_else(|| ImageProblem::damaged("DICOM", format!("it has {height} rows of {width} pixels")))?;
-    let bytes = pixel_bytes(source, packing, n, allocated / 8)?;
-    if bytes.len() < n * allocated / 8 {
-        let found = format!("{height} x {width} pixels need {} bytes, {} are there", n * allocated / 8, bytes.len());
-        return Err(ImageProblem::damaged("DICOM", found));
-    }
-    let value = |word: u32| {
-        // Bits above the stored ones may hold an overlay.
-        let unsigned = (word >> (high + 1 - bits)) & (u32::MAX >> (32 - bits));
-        let unused = 32 - bits;
-        if is_signed { ((unsigned << unused) as i32) >> unused } else { unsigned as i32 }
-    };
-    let values = match allocated {
-        8 => bytes[..n].iter().map(|byte| value(u32::from(*byte))).collect(),
-        _ => bytes.as_chunks().0[..n].iter().map(|pair| value(u16::from_ne_bytes(*pair).into())).collect(),
-    };
-    Ok(Stored { height, width, values })
+/// How the numbers lie in their words.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    size: Size,
+    bits: usize,
+    high: usize,
+    is_signed: bool,
 }
 
-/// The bytes of the pixels, in the order of this machine.
-fn pixel_bytes(source: &DicomSource, packing: Packing, n: usize, sample: usize) -> Result<Vec<u8>, ImageProblem> {
-    let missing = || ImageProblem::unsupported("no pixel data", "give an image, not a report or a directory");
-    let element = source.element(tags::PIXEL_DATA).ok_or_else(missing)?;
-    match (element.value(), packing) {
-        (DicomValue::Primitive(value), Packing::Plain) => Ok(value.to_bytes().into_owned()),
-        (DicomValue::PixelSequence(sequence), Packing::Plain) => Ok(sequence.fragments().concat()),
-        (DicomValue::PixelSequence(sequence), Packing::RunLengths) => {
-            let fragment = sequence.fragments().first().ok_or_else(missing)?;
-            unpacked(fragment, n, sample).ok_or_else(|| {
-                ImageProblem::damaged("DICOM", "its run lengths do not give as many pixels as its rows and columns")
-            })
+impl Layout {
+    fn of(source: &DicomSource) -> Result<Self, ImageProblem> {
+        let whole = |tag| source.integer(tag).and_then(|n| usize::try_from(n).ok());
+        let (height, width) = (whole(tags::ROWS).unwrap_or(0), whole(tags::COLUMNS).unwrap_or(0));
+        let (allocated, bits) = (whole(tags::BITS_ALLOCATED).unwrap_or(0), whole(tags::BITS_STORED).unwrap_or(0));
+        if !matches!(allocated, 8 | 16) || !(1..=allocated).contains(&bits) {
+            let found = format!("{bits} bits stored in {allocated}");
+            return Err(ImageProblem::unsupported(found, "export it with 8 or 16 bits allocated"));
         }
-        _ => Err(ImageProblem::damaged("DICOM", "its pixels are not stored as its transfer syntax says")),
+        let high = whole(tags::HIGH_BIT).unwrap_or(bits - 1);
+        if !(bits - 1..allocated).contains(&high) {
+            return Err(damaged(format!("High Bit is {high} for {bits} bits stored in {allocated}")));
+        }
+        let n = height.checked_mul(width).filter(|n| *n > 0);
+        let n = n.ok_or_else(|| damaged(format!("it has {height} rows of {width} pixels")))?;
+        let is_signed = source.integer(tags::PIXEL_REPRESENTATION) == Some(1);
+        Ok(Self { size: Size { height, width, n, bytes: allocated / 8 }, bits, high, is_signed })
+    }
+
+    /// The number in a word: bits above the stored ones may hold an overlay.
+    fn value(&self, word: u32) -> i32 {
+        let unused = 32 - self.bits;
+        let unsigned = (word >> (self.high + 1 - self.bits)) & (u32::MAX >> unused);
+        if self.is_signed { ((unsigned << unused) as i32) >> unused } else { unsigned as i32 }
     }
 }
 
-/// Undoes run lengths (PS3.5, annex G): the header has the number of segments and where they begin; segment k holds
-/// byte k of every sample, the most significant one first.
-fn unpacked(fragment: &[u8], n: usize, sample: usize) -> Option<Vec<u8>> {
-    let word = |k: usize| -> Option<usize> {
-        let bytes = fragment.get(4 * k..4 * k + 4)?;
-        Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
+/// Takes the numbers of frame `index` of `n_frames` out of the pixel data.
+pub(super) fn stored(
+    source: &DicomSource,
+    pixels: &InMemElement,
+    packing: Packing,
+    place: (usize, usize),
+) -> Result<Stored, ImageProblem> {
+    let mut layout = Layout::of(source)?;
+    let words = match (pixels.value(), packing) {
+        (DicomValue::Primitive(value), Packing::Plain) => plain(&value.to_bytes(), layout.size, place)?,
+        (DicomValue::PixelSequence(sequence), packing) => {
+            let packed: usize = sequence.fragments().iter().map(Vec::len).sum();
+            let Size { height, width, n, .. } = layout.size;
+            if n > UNPACKED.max(packed.saturating_mul(UNPACKED_TIMES)) {
+                return Err(damaged(format!("{height} x {width} pixels in {packed} bytes")));
+            }
+            let frame = frame(sequence, source, place).ok_or_else(|| {
+                let ((index, n_frames), parts) = (place, sequence.fragments().len());
+                damaged(format!("frame {index} of {n_frames} is not among its {parts} parts"))
+            })?;
+            unpacked(&frame, packing, &mut layout)?
+        }
+        _ => return Err(not_as_said()),
     };
-    if word(0)? != sample || sample > SEGMENTS {
+    let values = words.into_iter().map(|word| layout.value(word.into())).collect();
+    Ok(Stored { height: layout.size.height, width: layout.size.width, values })
+}
+
+/// The words of a frame among those of all frames, one behind another.
+fn plain(bytes: &[u8], size: Size, (index, n_frames): (usize, usize)) -> Result<Vec<u16>, ImageProblem> {
+    let length = size.n * size.bytes;
+    let begin = length.checked_mul(index);
+    let frame = begin.and_then(|begin| bytes.get(begin..begin.checked_add(length)?)).ok_or_else(|| {
+        let Size { height, width, .. } = size;
+        let (frames, needed) = (if n_frames > 1 { "frames of " } else { "" }, length.saturating_mul(n_frames));
+        damaged(format!("{frames}{height} x {width} pixels need {needed} bytes, {} are there", bytes.len()))
+    })?;
+    Ok(words_of(frame, size.bytes))
+}
+
+/// The words of a packed frame; the layout becomes theirs.
+fn unpacked(frame: &[u8], packing: Packing, layout: &mut Layout) -> Result<Vec<u16>, ImageProblem> {
+    let size = layout.size;
+    if packing != Packing::Plain {
+        layout.high = layout.bits - 1;
+    }
+    match packing {
+        Packing::Plain if frame.len() >= size.n * size.bytes => Ok(words_of(&frame[..size.n * size.bytes], size.bytes)),
+        Packing::Plain => Err(not_as_said()),
+        Packing::RunLengths => dicom_codec::run_lengths(frame, size),
+        Packing::Jpeg => dicom_codec::jpeg(frame, size),
+        Packing::JpegLs => dicom_codec::jpeg_ls(frame, size),
+        Packing::Jpeg2000 => {
+            let (words, bits) = dicom_codec::jpeg_2000(frame, size)?;
+            // The sign stands in the highest bit that is coded, which need not be the highest stored.
+            (layout.bits, layout.high) = (bits, bits - 1);
+            Ok(words)
+        }
+    }
+}
+
+/// Words of one or two bytes, in the order of this machine.
+fn words_of(bytes: &[u8], size: usize) -> Vec<u16> {
+    match size {
+        1 => bytes.iter().map(|byte| u16::from(*byte)).collect(),
+        _ => bytes.as_chunks().0.iter().map(|pair| u16::from_ne_bytes(*pair)).collect(),
+    }
+}
+
+/// The bytes of a packed frame, which may lie in several parts: all of them, one each, those that an offset table
+/// names, or those from one start of a code stream to the next.
+fn frame<'a>(
+    sequence: &'a PixelFragmentSequence<InMemFragment>,
+    source: &DicomSource,
+    (index, n_frames): (usize, usize),
+) -> Option<Cow<'a, [u8]>> {
+    let parts = sequence.fragments();
+    let joined = |parts: &'a [InMemFragment]| match parts {
+        [] => None,
+        [only] => Some(Cow::Borrowed(&only[..])),
+        parts => Some(Cow::Owned(parts.concat())),
+    };
+    if n_frames == 1 {
+        return joined(parts);
+    }
+    if parts.len() == n_frames {
+        return joined(parts.get(index..=index)?);
+    }
+    // Offsets count from the first byte of the first part's header, which has eight.
+    let places = parts.iter().scan(0_u64, |at, part| Some(std::mem::replace(at, *at + part.len() as u64 + 8)));
+    let places: Vec<u64> = places.collect();
+    let extended = source.element(tags::EXTENDED_OFFSET_TABLE).and_then(|table| table.to_multi_int::<u64>().ok());
+    let offsets = extended.unwrap_or_else(|| sequence.offset_table().iter().map(|at| u64::from(*at)).collect());
+    let starts: Vec<usize> = if offsets.len() == n_frames {
+        offsets.iter().map(|offset| places.iter().position(|place| place == offset)).collect::<Option<_>>()?
+    } else {
+        let begins = |part: &InMemFragment| part.starts_with(&[0xFF, 0xD8]) || part.starts_with(&[0xFF, 0x4F]);
+        (0..parts.len()).filter(|k| begins(&parts[*k])).collect()
+    };
+    if starts.len() != n_frames {
         return None;
     }
-    // A run of 128 equal bytes takes two: what promises more is not there, and gets no memory.
-    if n > fragment.len().checked_mul(64)? {
-        return None;
-    }
-    let mut bytes = vec![0; n * sample];
-    for k in 0..sample {
-        let end = if k + 1 < sample { word(k + 2)? } else { fragment.len() };
-        let plane = runs(fragment.get(word(k + 1)?..end)?, n)?;
-        // In the order of this machine.
-        let at = if cfg!(target_endian = "little") { sample - 1 - k } else { k };
-        bytes.iter_mut().skip(at).step_by(sample).zip(plane).for_each(|(byte, value)| *byte = value);
-    }
-    Some(bytes)
+    let end = starts.get(index + 1).copied().unwrap_or(parts.len());
+    joined(parts.get(*starts.get(index)?..end)?)
 }
 
-/// The first `n` bytes of PackBits: a count below 128 and as many bytes and one more, or 257 less a count and the byte
-/// that is repeated as often; 128 means nothing.
-fn runs(mut packed: &[u8], n: usize) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(n);
-    while bytes.len() < n {
-        let (&count, rest) = packed.split_first()?;
-        let length = if count < 128 { usize::from(count) + 1 } else { usize::from(count != 128) };
-        let (run, rest) = rest.split_at_checked(length)?;
-        if count <= 128 {
-            bytes.extend_from_slice(run);
-        } else {
-            bytes.extend(std::iter::repeat_n(run[0], 257 - usize::from(count)));
-        }
-        packed = rest;
-    }
-    bytes.truncate(n);
-    Some(bytes)
+fn damaged(what: String) -> ImageProblem {
+    ImageProblem::damaged("DICOM", what)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_are_undone() {
-        // The example of Apple's note on PackBits.
-        let packed = [0xFE, 0xAA, 0x02, 0x80, 0x00, 0x2A, 0xFD, 0xAA, 0x03, 0x80, 0x00, 0x2A, 0x22, 0xF7, 0xAA];
-        let plain = [
-            0xAA, 0xAA, 0xAA, 0x80, 0x00, 0x2A, 0xAA, 0xAA, 0xAA, 0xAA, 0x80, 0x00, 0x2A, 0x22, 0xAA, 0xAA, 0xAA, 0xAA,
-            0xAA, 0xAA, 0xAA, 0xAA, 0xAA, 0xAA,
-        ];
-        assert_eq!(runs(&packed, 24).unwrap(), plain);
-        assert_eq!(runs(&packed, 25), None);
-        assert_eq!(runs(&packed[..7], 24), None);
-        let header: Vec<u8> = [2_u32, 64, 66].iter().flat_map(|n| n.to_le_bytes()).chain([0; 52]).collect();
-        let fragment = [&header[..], &[0xFF, 1, 0xFF, 2]].concat();
-        assert_eq!(unpacked(&fragment, 2, 2).unwrap(), [0x0102_u16, 0x0102].map(u16::to_ne_bytes).concat());
-        for length in 0..fragment.len() {
-            assert_eq!(unpacked(&fragment[..length], 2, 2), None, "{length}");
-        }
-        assert_eq!(unpacked(&fragment, usize::MAX / 4, 2), None);
-    }
+fn not_as_said() -> ImageProblem {
+    damaged("its pixels are not stored as its transfer syntax says".to_owned())
 }

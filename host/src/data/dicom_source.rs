@@ -4,10 +4,12 @@ use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use dicom_object::mem::InMemElement;
 
-/// A DICOM file without its pixels: patient, study, series, geometry.
+/// A DICOM file without its pixels, as one of its frames has it: patient, study, series, geometry.
 #[derive(Debug, Clone)]
 pub struct DicomSource {
     pub(super) object: InMemDicomObject,
+    /// The frame, counted from 0.
+    pub(super) frame: usize,
     /// Whether its values are HU: the file says so, or the user.
     pub(super) is_hu: bool,
 }
@@ -25,14 +27,14 @@ impl DicomSource {
         text_of(self.object.get(tag)?)
     }
 
-    pub(super) fn numbers<const N: usize>(&self, tag: Tag) -> Option<[f64; N]> {
-        let numbers = self.object.get(tag)?.to_multi_float64().ok()?;
-        numbers.iter().all(|number| number.is_finite()).then_some(numbers)?.try_into().ok()
-    }
-
     /// A whole number.
     pub(super) fn integer(&self, tag: Tag) -> Option<i64> {
         self.object.get(tag)?.to_int().ok()
+    }
+
+    /// Whether the stored numbers are signed.
+    pub(super) fn is_signed(&self) -> bool {
+        self.integer(tags::PIXEL_REPRESENTATION) == Some(1)
     }
 
     /// An attribute as it is.
@@ -40,15 +42,22 @@ impl DicomSource {
         self.object.get(tag).map(|element| element as &InMemElement)
     }
 
-    /// An attribute, or that of the first frame, which is in the first item of sequence `group` of the functional
-    /// groups.
+    /// An attribute of the frame, which stands in sequence `group` of its functional groups or of those of all frames,
+    /// or in no group.
     pub(super) fn of_frame(&self, group: Tag, tag: Tag) -> Option<&InMemElement> {
-        let in_groups = |groups: Tag| {
-            let groups = self.object.get(groups)?.items()?.first()?;
+        let in_groups = |groups: Tag, index: usize| {
+            let groups = self.object.get(groups)?.items()?.get(index)?;
             groups.get(group)?.items()?.first()?.get(tag)
         };
-        let groups = [tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE];
-        self.object.get(tag).or_else(|| groups.into_iter().find_map(in_groups))
+        let own = in_groups(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, self.frame);
+        let shared = || in_groups(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, 0);
+        own.or_else(shared).or_else(|| self.object.get(tag)).map(|element| element as &InMemElement)
+    }
+
+    /// Numbers of an attribute of the frame, as many as there should be.
+    fn numbers_of_frame<const N: usize>(&self, group: Tag, tag: Tag) -> Option<[f64; N]> {
+        let numbers = self.of_frame(group, tag)?.to_multi_float64().ok()?;
+        numbers.iter().all(|number| number.is_finite()).then_some(numbers)?.try_into().ok()
     }
 
     /// Identifier of the series.
@@ -63,10 +72,16 @@ impl DicomSource {
         self.text(tags::PATIENT_ID)
     }
 
-    /// Place of the slice along the normal of its plane in mm: Image Position times (row direction x column direction).
+    /// Normal of the slice's plane: row direction x column direction.
+    pub(super) fn normal(&self) -> Option<[f64; 3]> {
+        let (group, tag) = (tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT);
+        let [rx, ry, rz, cx, cy, cz] = self.numbers_of_frame(group, tag)?;
+        Some([ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx])
+    }
+
+    /// Place of the slice along that normal in mm.
     pub(super) fn place_mm(&self) -> Option<f64> {
-        let [x, y, z] = self.numbers(tags::IMAGE_POSITION_PATIENT)?;
-        let [rx, ry, rz, cx, cy, cz] = self.numbers(tags::IMAGE_ORIENTATION_PATIENT)?;
-        Some(x * (ry * cz - rz * cy) + y * (rz * cx - rx * cz) + z * (rx * cy - ry * cx))
+        let place = self.numbers_of_frame::<3>(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT)?;
+        Some(place.iter().zip(self.normal()?).map(|(place, normal)| place * normal).sum())
     }
 }

@@ -109,7 +109,7 @@ impl Ellipse {
 }
 
 /// Uniform on [0, 1), on the grid of 2^-53.
-fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+pub(super) fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     const STEP: f64 = 1.0 / (1u64 << 53) as f64;
     (rng.next_u64() >> 11) as f64 * STEP
 }

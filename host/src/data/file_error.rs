@@ -89,6 +89,26 @@ pub enum ImageProblem {
         /// Names of the arrays in the archive.
         present: Vec<String>,
     },
+    /// Several images, and none chosen.
+    #[error("holds {what}; choose one by its number behind the name, [0] to [{last}], as in NAME:[0]")]
+    Stack {
+        /// How many of what.
+        what: String,
+        /// Number of the last.
+        last: usize,
+    },
+    /// A folder of no images that are read here.
+    #[error(
+        "is a folder with neither scan.toml nor a DICOM slice in it; name one of its files, or make a scan of \
+         projections by `gradus convert`"
+    )]
+    NoSlices,
+    /// A folder of several series, and none chosen.
+    #[error("holds the series {}; choose one by its number: FOLDER:NUMBER[INDEX]", list(.present))]
+    NoSuchSeries {
+        /// Number, description and length of each.
+        present: Vec<String>,
+    },
     /// The slice that was asked for is not in the stack.
     #[error("has no slice {index}: the stack holds {length}, counted from 0")]
     NoSuchSlice {
@@ -100,7 +120,7 @@ pub enum ImageProblem {
     /// Values that no image in its unit has.
     #[error(
         "has values from {least} to {largest}, and images in {unit} have some from {lo} to {hi}{why}; state the unit: \
-         --unit hu, 1/mm, 1/cm or network, or a field `unit` beside the array"
+         --unit hu, hu+1024, 1/mm, 1/cm or network, or a field `unit` beside the array"
     )]
     Implausible {
         /// Least value.

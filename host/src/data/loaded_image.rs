@@ -27,6 +27,16 @@ pub struct LoadedImage {
     pub dicom: Option<Box<DicomSource>>,
     /// What had to be assumed in reading.
     pub warnings: Vec<String>,
+    /// What the file says that values, unit and size are taken from.
+    pub origins: Vec<String>,
+}
+
+impl LoadedImage {
+    /// An image of which nothing is known but its pixels.
+    pub(super) fn bare(image: Image) -> Self {
+        let (warnings, origins) = (Vec::new(), Vec::new());
+        Self { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None, warnings, origins }
+    }
 }
 
 /// A grey picture as stored, and the value that its type calls white.
@@ -35,14 +45,52 @@ pub(crate) struct Grey {
     pub(super) image: Image,
     /// Largest value of an unsigned type; 1 for signed integers and floats, which mean what they say.
     pub(super) white: f32,
+    /// Whether a picture's zero is shown as white.
+    pub(super) is_negative: bool,
 }
 
 impl Grey {
     /// The numbers as fractions of white.
     pub(crate) fn fractions(mut self) -> Image {
-        self.image.pixels.iter_mut().for_each(|pixel| *pixel /= self.white);
+        let fraction = |pixel: f32| pixel / self.white;
+        let shown = |pixel: f32| if self.is_negative { 1.0 - fraction(pixel) } else { fraction(pixel) };
+        self.image.pixels.iter_mut().for_each(|pixel| *pixel = shown(*pixel));
         self.image
     }
+
+    /// The picture of a file that has no others.
+    pub(super) fn only(self, index: Option<usize>) -> Result<Self, ImageProblem> {
+        match index {
+            Some(index) if index > 0 => Err(ImageProblem::NoSuchSlice { index, length: 1 }),
+            _ => Ok(self),
+        }
+    }
+
+    /// An image of fractions of white, or of the numbers as they are stored.
+    pub(super) fn loaded(self, is_fraction: bool) -> LoadedImage {
+        if !is_fraction {
+            let origins = vec!["stored numbers, as a unit is stated for them".to_owned()];
+            return LoadedImage { origins, ..LoadedImage::bare(self.image) };
+        }
+        if self.white == 1.0 && !self.is_negative {
+            let origins = vec!["stored numbers".to_owned()];
+            return LoadedImage { origins, ..LoadedImage::bare(self.image) };
+        }
+        let ((least, largest), white) = (self.image.range(), self.white);
+        let origins = vec![format!("stored numbers {least} to {largest} over {white}, which is white")];
+        LoadedImage { origins, ..LoadedImage::bare(self.fractions()) }
+    }
+}
+
+/// Numbers of 1, 2 or 4 bits; each row begins with a byte of its own.
+pub(super) fn unpacked_bits(packed: &[u8], width: usize, bits: u8) -> Vec<f32> {
+    let in_byte = usize::from(8 / bits);
+    let number = |byte: u8, k: usize| (byte << (k * usize::from(bits))) >> (8 - bits);
+    let of_row = |row: &[u8]| -> Vec<f32> {
+        let numbers = row.iter().flat_map(|byte| (0..in_byte).map(|k| f32::from(number(*byte, k))));
+        numbers.take(width).collect()
+    };
+    packed.chunks(width.div_ceil(in_byte).max(1)).flat_map(of_row).collect()
 }
 
 /// At least one pixel, as many as rows and columns say, none of them NaN or infinite.

@@ -1,6 +1,6 @@
-//! PNG pictures: grey ones of 8 and 16 bits, and figures in colour.
+//! PNG pictures: grey ones, and figures in colour.
 use super::file_error::{Cause, ImageProblem};
-use super::loaded_image::Grey;
+use super::loaded_image::{Grey, unpacked_bits};
 use crate::image::{GreyWindow, Image};
 use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 use std::io::Cursor;
@@ -15,7 +15,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Grey, ImageProblem> {
     decoder.set_transformations(Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(damaged)?;
     let (color, depth) = reader.output_color_type();
-    if color != ColorType::Grayscale || !matches!(depth, BitDepth::Eight | BitDepth::Sixteen) {
+    if color != ColorType::Grayscale {
         let found = format!("{color:?} pixels of {} bits", depth as u8);
         return Err(ImageProblem::unsupported(found, "convert it to 8 or 16 bit grey without transparency"));
     }
@@ -30,12 +30,20 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Grey, ImageProblem> {
     reader.finish().map_err(damaged)?;
     let (pixels, white) = match depth {
         BitDepth::Eight => (grey.iter().map(|&byte| f32::from(byte)).collect(), f32::from(u8::MAX)),
-        _ => {
+        BitDepth::Sixteen => {
             let pairs = grey.as_chunks().0.iter();
             (pairs.map(|&pair| f32::from(u16::from_be_bytes(pair))).collect(), f32::from(u16::MAX))
         }
+        few => {
+            let bits = few as u8;
+            (unpacked_bits(&grey, info.width as usize, bits), f32::from((1_u8 << bits) - 1))
+        }
     };
-    Ok(Grey { image: Image { height: info.height as usize, width: info.width as usize, pixels }, white })
+    Ok(Grey {
+        image: Image { height: info.height as usize, width: info.width as usize, pixels },
+        white,
+        is_negative: false,
+    })
 }
 
 /// A 16-bit PNG of `image` in the grey window.

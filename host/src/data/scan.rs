@@ -91,6 +91,16 @@ pub enum ScanProblem {
         /// What is expected.
         rule: &'static str,
     },
+    /// A field that a user states and nothing reads.
+    #[error("needs no {field}, which is given as {value}: {why}; leave it out")]
+    NotNeeded {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// Why it is not read.
+        why: &'static str,
+    },
     /// A value of the sinogram that is NaN or infinite.
     #[error("field sinogram is {value} at view {view}, bin {bin}; mask or interpolate dead bins first")]
     NotFinite {

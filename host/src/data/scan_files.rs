@@ -46,15 +46,18 @@ impl Scan {
         write_atomically(path, &bytes).map_err(|e| ScanProblem::from(ImageProblem::Write(e))).at(path)
     }
 
-    /// Whether `path` is a folder, a `scan.toml`, or an npz archive with a sinogram or angles in it; an archive without
-    /// either is an image, and so is an array of one that is named by `FILE.npz:NAME`.
+    /// Whether `path` is a folder with a `scan.toml`, that file, or an npz archive with a sinogram or angles in it; an
+    /// archive without either is an image, and so is an array of one that is named by `FILE.npz:NAME`.
     ///
     /// # Errors
     /// [`ScanError`] when the file cannot be read.
     pub fn is_at(path: impl AsRef<Path>) -> Result<bool, ScanError> {
         let path = path.as_ref();
-        if path.is_dir() || path.file_name().is_some_and(|name| name == SCAN_TOML) {
+        if path.file_name().is_some_and(|name| name == SCAN_TOML) {
             return Ok(true);
+        }
+        if path.is_dir() {
+            return Ok(path.join(SCAN_TOML).exists());
         }
         if !path.exists() {
             return Ok(false);

@@ -9,7 +9,7 @@ use crate::image::Image;
 use crate::limits::SIDE;
 use std::f64::consts::TAU;
 
-const FIELDS: [&str; 17] = [
+pub(super) const FIELDS: [&str; 17] = [
     "sinogram",
     "angles_rad",
     "height",
@@ -29,9 +29,9 @@ const FIELDS: [&str; 17] = [
     "unit",
 ];
 /// Our names and those of other programs for the same thing.
-const ALIASES: [(&str, &str); 2] = [("sinogram", "sino"), ("angles_rad", "theta")];
+pub(super) const ALIASES: [(&str, &str); 2] = [("sinogram", "sino"), ("angles_rad", "theta")];
 /// The bin, counted from 0, in which the rotation axis is seen: another program's way to give the detector's offset.
-const AXIS_BIN: &str = "centre_px";
+pub(super) const AXIS_BIN: &str = "centre_px";
 
 /// The arrays of an archive by field, and what had to be assumed.
 struct Fields {
@@ -99,6 +99,7 @@ impl Fields {
             return self.scalar_or("detector_offset_mm", 0.0);
         }
         let axis_bin = self.scalar(AXIS_BIN)?.unwrap_or_default();
+        self.warnings.push(format!("detector_offset_mm is by {AXIS_BIN}, {axis_bin}, counted from 0"));
         Ok((axis_bin - (n_bins as f64 - 1.0) / 2.0) * bin_width_mm)
     }
 }
@@ -149,7 +150,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
     };
     let mut attenuation = fields.scalar("attenuation_per_unit_per_mm")?;
     let truth = fields.plane("truth")?;
-    let truth = truth.map(|image| truth_in_network_units(unstated(image), unit, &mut attenuation));
+    let truth = truth.map(|image| truth_in_network_units(LoadedImage::bare(image), unit, &mut attenuation));
     let mut scan = Scan {
         geometry,
         sinogram: sinogram.pixels,
@@ -164,10 +165,6 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
     scan.validate()?;
     scan.warnings.extend(scan.doubts());
     Ok(scan)
-}
-
-fn unstated(image: Image) -> LoadedImage {
-    LoadedImage { image, unit: PixelUnit::Relative, pixel_mm: None, dicom: None, warnings: Vec::new() }
 }
 
 /// The truth of a scan in the units of its image: those of the network, 1 being the attenuation that the scan says.
@@ -207,7 +204,7 @@ fn with_unused(fields: Fields) -> Vec<String> {
 }
 
 /// One row of the sinogram for each angle.
-pub(super) fn check_views(sinogram: &Image, angles_shape: &[usize]) -> Result<(), ScanProblem> {
+pub(crate) fn check_views(sinogram: &Image, angles_shape: &[usize]) -> Result<(), ScanProblem> {
     let &[n_angles] = angles_shape else {
         let expected = "one angle for each row of the sinogram".to_owned();
         return Err(ScanProblem::Shape { field: "angles_rad", found: angles_shape.to_vec(), expected });

@@ -14,7 +14,7 @@ const HALF_A_PHOTON: f64 = 0.5;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Description {
+pub(super) struct Description {
     sinogram: PathBuf,
     angles_rad: Angles,
     height: usize,

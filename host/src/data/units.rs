@@ -7,6 +7,13 @@ use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 const MM_PER_CM: f32 = 10.0;
+/// What is added to HU so that air is above 0, in files that have no negative numbers.
+const ADDED_HU: f32 = 1024.0;
+/// Air.
+pub(super) const AIR_HU: f32 = -1000.0;
+/// Below this nothing is measured: scanners mark by such values, often -2000 or -3024, what is outside the field of
+/// view.
+const BELOW_AIR_HU: f32 = -1200.0;
 /// Values of images in HU: air is -1000, and metal has some ten thousand. What is not measured is marked by -4096 at
 /// most.
 const HU: [f32; 2] = [-4096.0, 200_000.0];
@@ -27,6 +34,8 @@ const BODY_PER_MM: f32 = 0.1;
 pub enum StatedUnit {
     /// Hounsfield units: `hu`.
     Hounsfield,
+    /// Hounsfield units with 1024 added, as unsigned files have them: `hu+1024`.
+    HounsfieldPlus1024,
     /// Attenuation: `1/mm`.
     PerMm,
     /// Attenuation: `1/cm`.
@@ -36,11 +45,12 @@ pub enum StatedUnit {
 }
 
 impl StatedUnit {
-    const ALL: [Self; 4] = [Self::Hounsfield, Self::PerMm, Self::PerCm, Self::Network];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Hounsfield, Self::HounsfieldPlus1024, Self::PerMm, Self::PerCm, Self::Network];
 
     fn pixel_unit(self) -> PixelUnit {
         match self {
-            Self::Hounsfield => PixelUnit::HounsfieldUnits,
+            Self::Hounsfield | Self::HounsfieldPlus1024 => PixelUnit::HounsfieldUnits,
             Self::PerMm | Self::PerCm => PixelUnit::AttenuationPerMm,
             Self::Network => PixelUnit::Relative,
         }
@@ -50,19 +60,28 @@ impl StatedUnit {
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
-        match name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_') {
-            "hu" | "image_hu" | "hounsfield" | "hounsfield_units" => Some(Self::Hounsfield),
-            "mu_per_mm" | "attenuation_per_mm" => Some(Self::PerMm),
-            "mu_per_cm" | "attenuation_per_cm" => Some(Self::PerCm),
-            _ => None,
-        }
+        let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, unit)| *unit)
     }
 }
+
+/// Names of arrays that say their unit.
+pub(super) const NAMES: [(&str, StatedUnit); 8] = [
+    ("hu", StatedUnit::Hounsfield),
+    ("image_hu", StatedUnit::Hounsfield),
+    ("hounsfield", StatedUnit::Hounsfield),
+    ("hounsfield_units", StatedUnit::Hounsfield),
+    ("mu_per_mm", StatedUnit::PerMm),
+    ("attenuation_per_mm", StatedUnit::PerMm),
+    ("mu_per_cm", StatedUnit::PerCm),
+    ("attenuation_per_cm", StatedUnit::PerCm),
+];
 
 impl Display for StatedUnit {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Hounsfield => "hu",
+            Self::HounsfieldPlus1024 => "hu+1024",
             Self::PerMm => "1/mm",
             Self::PerCm => "1/cm",
             Self::Network => "network",
@@ -75,7 +94,7 @@ impl FromStr for StatedUnit {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let unit = Self::ALL.into_iter().find(|unit| unit.to_string().eq_ignore_ascii_case(text));
-        unit.ok_or_else(|| format!("{text:?} is no unit; give hu, 1/mm, 1/cm or network"))
+        unit.ok_or_else(|| format!("{text:?} is no unit; give hu, hu+1024, 1/mm, 1/cm or network"))
     }
 }
 
@@ -100,14 +119,18 @@ impl LoadedImage {
         if self.unit == PixelUnit::Relative {
             self.unit = unit.pixel_unit();
             if let Some(source) = &mut self.dicom {
-                source.is_hu = unit == StatedUnit::Hounsfield;
+                source.is_hu = self.unit == PixelUnit::HounsfieldUnits;
             }
-            if unit == StatedUnit::PerCm {
-                self.image.pixels.iter_mut().for_each(|pixel| *pixel /= MM_PER_CM);
+            match unit {
+                StatedUnit::PerCm => self.image.pixels.iter_mut().for_each(|pixel| *pixel /= MM_PER_CM),
+                StatedUnit::HounsfieldPlus1024 => self.image.pixels.iter_mut().for_each(|pixel| *pixel -= ADDED_HU),
+                StatedUnit::Hounsfield if self.image.range().0 >= 0.0 => self.warnings.push(
+                    "no value is below 0 HU, where air has -1000: is 1024 added to them (--unit hu+1024)?".to_owned(),
+                ),
+                _ => {}
             }
-            if unit == StatedUnit::Hounsfield && self.image.range().0 >= 0.0 {
-                self.warnings
-                    .push("no value is below 0 HU, where air has -1000: are 1000 or 1024 added to them?".to_owned());
+            if self.unit == PixelUnit::HounsfieldUnits {
+                self.clip_to_air();
             }
         } else if self.unit != unit.pixel_unit() {
             return Err(ImageProblem::unsupported(
@@ -116,6 +139,16 @@ impl LoadedImage {
             ));
         }
         Ok(self)
+    }
+
+    /// Makes air of what is below all air, and says so.
+    pub(super) fn clip_to_air(&mut self) {
+        let below = self.image.pixels.iter_mut().filter(|pixel| **pixel < BELOW_AIR_HU);
+        let n = below.map(|pixel| *pixel = AIR_HU).count();
+        if n > 0 {
+            let found = format!("{n} pixels below {BELOW_AIR_HU} HU, outside the field of view, are taken as air");
+            self.warnings.push(found);
+        }
     }
 
     /// Looks at the values as what they are said to be.
@@ -139,9 +172,10 @@ impl LoadedImage {
             return Err(ImageProblem::Implausible { least, largest, unit: name(self.unit), lo, hi, why });
         }
         if self.unit == PixelUnit::Relative && largest > least && largest < LEAST_NETWORK {
+            let stored = self.origins.last().map(|origin| format!(" ({origin})")).unwrap_or_default();
             self.warnings.push(format!(
-                "the picture uses {least:.4} to {largest:.4} of the range 0 to 1; if its values have a unit, state it: \
-                 --unit hu, 1/mm or 1/cm"
+                "the picture uses {least:.4} to {largest:.4} of the range 0 to 1{stored}; if its values have a unit, \
+                 state it: --unit hu, hu+1024, 1/mm or 1/cm"
             ));
         }
         Ok(self)
@@ -171,7 +205,7 @@ mod tests {
 
     fn loaded(unit: PixelUnit, pixels: &[f32]) -> LoadedImage {
         let image = Image { height: 1, width: pixels.len(), pixels: pixels.to_vec() };
-        LoadedImage { image, unit, pixel_mm: None, dicom: None, warnings: Vec::new() }
+        LoadedImage { unit, ..LoadedImage::bare(image) }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Checks as numbers, and the two that every backend has.
 
 use crate::backend::Slice;
-use crate::backend::cpu::NetworkError;
-use crate::backend::cuda::SlicesError;
-use crate::ct::{Geometry, GeometryError, ProjectionError};
+use crate::backend::cpu::{self, NetworkError};
+use crate::backend::cuda;
+use crate::ct::{Detector, Fan, Geometry, GeometryError, ProjectionError};
+use crate::vector::dot;
 use gradus_core::{Answer, Batch, Level, Request};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -41,9 +42,12 @@ pub enum DoctorError {
     /// The network could not be built.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The CPU could not compute.
+    #[error(transparent)]
+    Cpu(#[from] cpu::SlicesError),
     /// The device could not compute.
     #[error(transparent)]
-    Cuda(#[from] SlicesError),
+    Cuda(#[from] cuda::SlicesError),
     /// Threads could not be started.
     #[error("cannot start threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
@@ -58,16 +62,21 @@ pub(super) fn noise(len: usize, seed: u64) -> Vec<f32> {
     StandardNormal.sample_iter(ChaCha8Rng::seed_from_u64(seed)).take(len).collect()
 }
 
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-}
-
 /// The geometry of all checks, with a detector that is off the axis.
 pub(super) fn geometry() -> Geometry {
     Geometry { detector_offset_mm: 1.3, ..Geometry::covering(SIDE, SIDE, 17) }
 }
 
-/// A random image and a random sinogram, both signed, for [`transposes`].
+/// The same views and bins of a fan, three quarters of a turn.
+pub(super) fn fan_geometry() -> Geometry {
+    let (side, bins) = (SIDE as f64, geometry().n_bins as f64);
+    let fan = Fan { detector: Detector::Flat, source_to_axis_mm: 2.0 * side, source_to_detector_mm: 3.0 * side };
+    let covering = Geometry::covering_by_fan(SIDE, SIDE, 17, fan);
+    let angles_rad = covering.angles_rad.iter().map(|angle| 0.75 * angle).collect();
+    Geometry { angles_rad, detector_offset_mm: 2.0 * side / bins, ..covering }
+}
+
+/// A random image and a random sinogram of either beam, both signed, for [`transposes`].
 pub(super) fn pair() -> (Vec<f32>, Vec<f32>) {
     let geometry = geometry();
     (noise(geometry.image_len(), 1), noise(geometry.sinogram_len(), 2))

@@ -1,29 +1,35 @@
 //! Checks of the CPU backend.
 
-use super::check::{Check, DoctorError, SIDE, TIME, geometry, gradient_of, noise, pair, slice, transposes};
+use super::check::{
+    Check, DoctorError, SIDE, TIME, fan_geometry, geometry, gradient_of, noise, pair, slice, transposes,
+};
 use crate::backend::cpu::{CpuSlices, Network};
-use crate::ct::Projector;
+use crate::ct::{Geometry, Projector};
 use crate::prior::Prior;
 
 /// All checks.
 ///
 /// # Errors
 /// When a check cannot be made.
-pub fn checks(prior: &Prior) -> Result<[Check; 3], DoctorError> {
-    Ok([adjointness()?, gradient(prior)?, same_bits(prior)?])
+pub fn checks(prior: &Prior) -> Result<[Check; 4], DoctorError> {
+    Ok([
+        adjointness("projector and adjoint are transposes", geometry())?,
+        adjointness("those of a fan are too", fan_geometry())?,
+        gradient(prior)?,
+        same_bits(prior)?,
+    ])
 }
 
-fn adjointness() -> Result<Check, DoctorError> {
-    let (mut projector, (x, y)) = (Projector::new(geometry())?, pair());
+fn adjointness(what: &'static str, geometry: Geometry) -> Result<Check, DoctorError> {
+    let (mut projector, (x, y)) = (Projector::new(geometry)?, pair());
     let (mut projected, mut smeared) = (vec![0.0; y.len()], vec![0.0; x.len()]);
     projector.forward_project(&x, &mut projected)?;
     projector.adjoint(&y, &mut smeared)?;
-    Ok(transposes("projector and adjoint are transposes", &projected, &smeared))
+    Ok(transposes(what, &projected, &smeared))
 }
 
 fn gradient(prior: &Prior) -> Result<Check, DoctorError> {
-    let network = Network::new(prior.weights(), SIDE, SIDE, CpuSlices::LANES)?;
-    let mut slices = CpuSlices::new(Projector::new(geometry())?, network, vec![slice()])?;
+    let mut slices = CpuSlices::new(geometry(), prior, vec![slice()])?;
     Ok(gradient_of("changes of the objective agree with its gradient", &mut slices)?)
 }
 
@@ -31,7 +37,7 @@ fn gradient(prior: &Prior) -> Result<Check, DoctorError> {
 fn same_bits(prior: &Prior) -> Result<Check, DoctorError> {
     let compute = |threads: usize| -> Result<Vec<f32>, DoctorError> {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build()?.install(|| {
-            let mut network = Network::new(prior.weights(), SIDE, SIDE, 1)?;
+            let mut network = Network::new(prior, SIDE, SIDE, 1)?;
             let x = noise(SIDE * SIDE, 5);
             network.forward(0..1, &x, &[TIME]);
             let mut values = network.h(0).to_vec();

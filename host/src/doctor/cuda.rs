@@ -1,11 +1,12 @@
 //! Checks of the CUDA backend on a device of this machine.
 
-use super::check::{Check, DoctorError, SIDE, TIME, dot, geometry, gradient_of, noise, pair, slice, transposes};
+use super::check::{Check, DoctorError, SIDE, TIME, geometry, gradient_of, noise, pair, slice, transposes};
 use crate::backend::cpu::Network;
 use crate::backend::cuda::projector::CudaProjector;
 use crate::backend::cuda::vector::Lanes;
 use crate::backend::cuda::{Buffer, CudaNetwork, CudaNetworkError, CudaSlices, Device, SlicesError};
 use crate::prior::Prior;
+use crate::vector::distance;
 use std::rc::Rc;
 
 /// All checks; a device that passes them computes what the CPU does.
@@ -57,11 +58,11 @@ fn distances(device: &Rc<Device>, prior: &Prior, size: (usize, usize), n: usize)
     lanes.set(&(0..n).collect::<Vec<_>>())?;
     let levels: Vec<(usize, f32)> = (0..n).map(|lane| (lane, TIME * (1 + lane) as f32)).collect();
     let score = Buffer::new(device, x.len())?;
-    let mut there = CudaNetwork::new(device, prior.weights(), size, n)?;
+    let mut there = CudaNetwork::new(device, prior, size, n)?;
     there.forward(&lanes, &levels, images.address())?;
     there.vjp(&lanes, there.h(), score.address())?;
     let (h, score) = (there.h_buffer().to_vec()?, score.to_vec()?);
-    let mut here = Network::new(prior.weights(), size.0, size.1, 1).map_err(CudaNetworkError::from)?;
+    let mut here = Network::new(prior, size.0, size.1, 1).map_err(CudaNetworkError::from)?;
     let mut found = Vec::new();
     for (lane, t) in levels {
         let part = lane * len..(lane + 1) * len;
@@ -73,14 +74,8 @@ fn distances(device: &Rc<Device>, prior: &Prior, size: (usize, usize), n: usize)
     Ok(found)
 }
 
-/// |found - wanted| / |wanted|.
-fn distance(found: &[f32], wanted: &[f32]) -> f64 {
-    let difference: Vec<f32> = found.iter().zip(wanted).map(|(f, w)| f - w).collect();
-    (dot(&difference, &difference) / dot(wanted, wanted)).sqrt()
-}
-
 fn gradient(device: &Rc<Device>, prior: &Prior) -> Result<Check, DoctorError> {
-    let mut slices = CudaSlices::new(device, geometry(), prior.weights(), &[slice()])?;
+    let mut slices = CudaSlices::new(device, geometry(), prior, &[slice()])?;
     let what = "CUDA: changes of the objective agree with its gradient";
     Ok(gradient_of(what, &mut slices).map_err(SlicesError::from)?)
 }

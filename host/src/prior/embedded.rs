@@ -33,3 +33,21 @@ pub static EMBEDDED: [Embedded; 2] = [
 pub fn embedded(name: &str) -> Option<&'static Embedded> {
     EMBEDDED.iter().find(|prior| prior.name == name)
 }
+
+/// The embedded prior for images in this unit; the first one, where none was made for it.
+#[must_use]
+pub fn suiting(unit: Unit) -> &'static Embedded {
+    EMBEDDED.iter().find(|prior| prior.suits.unit == unit).unwrap_or(&EMBEDDED[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_has_a_prior() {
+        for unit in [Unit::Relative, Unit::Hounsfield] {
+            assert_eq!(suiting(unit).suits.unit, unit);
+        }
+    }
+}

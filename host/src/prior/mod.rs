@@ -4,6 +4,6 @@ mod embedded;
 mod named;
 mod suits;
 
-pub use embedded::{EMBEDDED, Embedded, embedded};
+pub use embedded::{EMBEDDED, Embedded, embedded, suiting};
 pub use named::{Prior, PriorError};
 pub use suits::{Suits, Unit};

@@ -89,7 +89,8 @@ where
             let (objective, gradient) = known.next().unzip();
             let gradient_norm = gradient.and_then(gradient_norm).unwrap_or(f32::NAN);
             let ended = Reconstruction::ended(self.iterate(slice)?, status, trace, gradient_norm);
-            Ok(Ok(Reconstruction { objective, counters: counters[slice], traffic, ..ended }))
+            let certificate = ended.certificate.filter(|_| self.tasks[slice].recipe.claims);
+            Ok(Ok(Reconstruction { objective, certificate, counters: counters[slice], traffic, ..ended }))
         };
         traces.map(result).collect()
     }

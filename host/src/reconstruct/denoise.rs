@@ -23,7 +23,7 @@ impl<'a> Denoiser<'a> {
     /// # Errors
     /// When that size does not fit the network.
     pub fn new(prior: &'a Prior, (height, width): (usize, usize), images: usize) -> Result<Self, NetworkError> {
-        let network = Network::new(prior.weights(), height, width, images)?;
+        let network = Network::new(prior, height, width, images)?;
         let room = vec![0.0; images * network.image_len()];
         Ok(Self { prior, network, features: room.clone(), gradients: room })
     }

@@ -1,8 +1,8 @@
 //! Errors of a reconstruction.
 
 use super::Method;
-use crate::backend::cpu::NetworkError;
-use crate::backend::cuda::{DeviceError, SlicesError};
+use crate::backend::cpu::{self, NetworkError};
+use crate::backend::cuda::{self, DeviceError};
 use crate::ct::{GeometryError, ProjectionError, TvError};
 use gradus_core::SettingsError;
 
@@ -30,9 +30,12 @@ pub enum ReconstructError {
     /// The device cannot be used, or stopped working.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// The device cannot hold the problem.
+    /// The problem does not fit the prior or itself.
     #[error(transparent)]
-    Slices(#[from] SlicesError),
+    Cpu(#[from] cpu::SlicesError),
+    /// The same on a device, or the device cannot hold it.
+    #[error(transparent)]
+    Cuda(#[from] cuda::SlicesError),
     /// The mean of no runs.
     #[error("the number of runs to average is 0; give 1 for a single run")]
     NoRuns,

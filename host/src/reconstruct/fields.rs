@@ -106,6 +106,8 @@ fn read(method: Method, table: Table) -> Result<Settings, FieldError> {
         Method::GradientLike => Settings::GradientLike(parsed(table)?),
         Method::Flow => Settings::Flow(parsed(table)?),
         Method::GradientDescent => Settings::GradientDescent(parsed(table)?),
+        Method::Dds => Settings::Dds(parsed(table)?),
+        Method::DiffPir => Settings::DiffPir(parsed(table)?),
         Method::Fbp => Settings::Fbp(parsed(table)?),
         Method::Tv => Settings::Tv(parsed(table)?),
     })

@@ -69,7 +69,12 @@ pub fn reconstruct_all(jobs: &[Job<'_>], prior: Option<&PlacedPrior<'_>>, observ
             results[task.job] = Some(result.and_then(|result| completed(result, task, prior)));
         }
     }
-    Ok(results.into_iter().flatten().collect())
+    let held_against_data = |(result, job): (Result<Reconstruction, ReconstructError>, &Job<'_>)| {
+        let result = result?;
+        let residual = Some(job.measurement.residual(&result.image)?);
+        Ok(Reconstruction { residual, ..result })
+    };
+    Ok(results.into_iter().flatten().zip(jobs).map(held_against_data).collect())
 }
 
 /// The first task with those like it, `most` in all, and the rest. A search of the weight is made alone.
@@ -98,7 +103,7 @@ fn completed(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{GradientLikeSettings, GraduatedSettings};
+    use super::super::{GradientLikeSettings, GraduatedSettings, Start};
     use super::*;
     use crate::data::ellipses::ellipses;
     use crate::metrics::rmse;
@@ -111,7 +116,8 @@ mod tests {
         let prior = Prior::named("ellipses").unwrap();
         let measurement = Measurement::new(&simulate(&ellipses(3, 64), 1.0, &Simulation::default()).unwrap()).unwrap();
         let settings = [1, 2].map(|seed| {
-            let graduated = GraduatedSettings { seed, early_weight, steps: 100, ..GraduatedSettings::default() };
+            let start = Start::Noise;
+            let graduated = GraduatedSettings { seed, start, early_weight, steps: 100, ..GraduatedSettings::default() };
             Settings::GradientLike(GradientLikeSettings { graduated, ..GradientLikeSettings::default() })
         });
         let jobs = settings.each_ref().map(|settings| Job { measurement: &measurement, settings });

@@ -49,8 +49,12 @@ pub struct SolvedSettings {
     pub t_max: f64,
     /// Last smoothing level, at which the objective is defined.
     pub t_min: f64,
-    /// Conjugate gradient steps in each iteration.
+    /// Conjugate gradient steps in each iteration, at least: what scans of much noise need.
     pub solve_steps: u32,
+    /// The same at most, where the residual of the linear system has not come down before.
+    pub solve_most: u32,
+    /// The residual of a linear system over what it is at first, from which on it counts as solved.
+    pub solve_tolerance: f64,
     /// Levels at the end whose steps the objective tests. Those before are the approach, which chooses where the
     /// descent starts.
     pub tested_steps: u32,
@@ -86,6 +90,8 @@ impl Default for SolvedSettings {
             t_max: 0.5,
             t_min: 0.001,
             solve_steps: 12,
+            solve_most: 100,
+            solve_tolerance: 0.05,
             tested_steps: 2,
             tolerance: 0.0,
             mirrors: true,
@@ -104,7 +110,10 @@ impl Default for SolvedSettings {
 pub struct GraduatedSettings {
     /// Seed of the starting noise.
     pub seed: u64,
-    /// Starting point.
+    /// Starting point. In the paper it is noise; but what the data do not see of a start is forgotten by the prior's
+    /// contraction alone, in iterations in proportion to `|A|^2/alpha`, and good data leave a small `alpha`: of
+    /// `ellipses:1` with 1 % noise 300 iterations make 21.5 dB from noise, and 37.8 dB from the filtered
+    /// backprojection, which itself has 32.2 dB.
     pub start: Start,
     /// Weight `alpha` of the prior. Without it: without drift the variance of the noise, as in the
     /// posterior density; else [`GraduatedSettings::ALPHA_PER_STD`] times its standard deviation.
@@ -142,7 +151,7 @@ impl Default for GraduatedSettings {
     fn default() -> Self {
         Self {
             seed: 1,
-            start: Start::Noise,
+            start: Start::Fbp,
             alpha: None,
             early_weight: 8.0,
             steps: 300,

@@ -27,8 +27,21 @@ impl<'a> PlacedPrior<'a> {
     /// # Errors
     /// When the GPU that was asked for cannot be used, and when the CPU is asked for TF32.
     pub fn open(prior: &'a Prior, choice: DeviceChoice, precision: Precision) -> Result<Self, DeviceError> {
-        let opened = choice.open(precision, |device| doctor::cuda::distrust(device, prior))?;
-        Ok(Self { prior, opened })
+        Ok(Self { prior, opened: choice.open(precision, |device| doctor::cuda::distrust(device, prior))? })
+    }
+
+    /// [`PlacedPrior::open`] for scans of this geometry: `auto` leaves a GPU that does not take it, and says why.
+    ///
+    /// # Errors
+    /// As [`PlacedPrior::open`].
+    pub fn open_for(
+        geometry: &Geometry,
+        prior: &'a Prior,
+        choice: DeviceChoice,
+        precision: Precision,
+    ) -> Result<Self, DeviceError> {
+        let doubt = |device: &_| not_taken(geometry, prior).or_else(|| doctor::cuda::distrust(device, prior));
+        Ok(Self { prior, opened: choice.open(precision, doubt)? })
     }
 
     /// The prior on the CPU.
@@ -45,8 +58,18 @@ impl<'a> PlacedPrior<'a> {
     pub fn at_once(&self, geometry: &Geometry) -> Result<usize, ReconstructError> {
         let fitting = match &self.opened {
             Opened::Cpu(_) => rayon::current_num_threads(),
-            Opened::Cuda(device) => CudaSlices::that_fit(device, geometry, self.prior.weights())?,
+            Opened::Cuda(device) => CudaSlices::that_fit(device, geometry, self.prior)?,
         };
         Ok(fitting.clamp(1, MOST))
+    }
+}
+
+/// Why the CUDA backend does not take scans of a geometry, if it does not.
+fn not_taken(geometry: &Geometry, prior: &Prior) -> Option<String> {
+    let (sides, multiple) = ([geometry.height, geometry.width], prior.weights().architecture().size_multiple());
+    if sides.iter().any(|side| !side.is_multiple_of(multiple)) {
+        Some(format!("takes images with sides that are multiples of {multiple}, and these are {sides:?}"))
+    } else {
+        None
     }
 }

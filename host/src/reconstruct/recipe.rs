@@ -1,13 +1,14 @@
 //! From the settings of a learned method to what a run needs to know, whatever the method.
 
 use super::method_settings::{BacktrackingSettings, GraduatedSettings, SolvedSettings, Start, WeightRule};
+use super::sampler_settings::{DdsSettings, DiffPirSettings};
 use super::settings::Settings;
 use super::{Measurement, ReconstructError};
 use crate::backend::Drift;
 use crate::prior::Prior;
 use gradus_core::{
-    Backtracking, FlowStep, GradientLike, GraduatedFlow, Homotopy, PerturbationKernel, Preconditioned,
-    RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
+    Backtracking, DecomposedDiffusion, DiffPir, Effort, FlowStep, GradientLike, GraduatedFlow, Homotopy,
+    PerturbationKernel, Preconditioned, RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
 };
 
 /// A fresh solver, as often as one is asked for.
@@ -16,6 +17,8 @@ pub(super) type Solvers = Box<dyn Fn() -> Box<dyn Solver>>;
 /// The way of a learned method from a measurement to an image.
 pub(super) struct Recipe {
     pub(super) solver: Solvers,
+    /// Its records are evidence for descent.
+    pub(super) claims: bool,
     /// Levels at most, one iteration each.
     pub(super) steps: u32,
     pub(super) seed: u64,
@@ -86,6 +89,8 @@ impl Settings {
                 let constant = own.constant_step.map(|step| FlowStep::Constant(step as f32));
                 GraduatedFlow::new(homotopy, constant.unwrap_or(FlowStep::LineSearch(first, search))).map(fresh)
             })?,
+            Self::Dds(own) => dds(&own, &problem)?,
+            Self::DiffPir(own) => diffpir(&own, &problem)?,
             Self::Fbp(_) | Self::Tv(_) => return Ok(None),
         }))
     }
@@ -125,6 +130,13 @@ impl BacktrackingSettings {
     }
 }
 
+impl SolvedSettings {
+    fn effort(&self) -> Effort {
+        let (least, tolerance) = (self.solve_steps, self.solve_tolerance as f32);
+        Effort { least, most: self.solve_most.max(least), tolerance }
+    }
+}
+
 /// Levels from `t_max` to `t_min`.
 fn schedule(t_max: f64, t_min: f64, steps: u32) -> Result<Schedule, SettingsError> {
     Ok(Schedule::new(Spacing::Logarithmic, t_max as f32, t_min as f32, steps)?)
@@ -154,6 +166,7 @@ fn graduated(
     let homotopy = Homotopy { schedule: schedule(t_max, own.t_min, own.steps)?, weight };
     Ok(Recipe {
         solver: solver(homotopy, (candidate, search.backtracking.rule()))?,
+        claims: true,
         steps: own.steps,
         seed: own.seed,
         start: own.start,
@@ -177,7 +190,7 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, Reconst
     let solver = |t_max, steps: u32| -> Result<Solvers, SettingsError> {
         let homotopy = Homotopy { schedule: schedule(t_max, own.t_min, steps)?, weight };
         let (search, tolerance) = (own.line_search.rule(), own.tolerance as f32);
-        let solver = Preconditioned::new(homotopy, problem.kernel(), own.solve_steps, search, tolerance)?;
+        let solver = Preconditioned::new(homotopy, problem.kernel(), own.effort(), search, tolerance)?;
         Ok(fresh(solver.with_approach(steps.saturating_sub(own.tested_steps))))
     };
     let steps = own.steps.unwrap_or(SolvedSettings::STEPS);
@@ -192,6 +205,7 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, Reconst
     });
     Ok(Recipe {
         solver: solver(own.t_max, steps)?,
+        claims: true,
         steps,
         seed: own.seed,
         start: own.start,
@@ -203,4 +217,38 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, Reconst
         restarts: restarts.transpose().map_err(|error: SettingsError| error)?,
         denoised_at: None,
     })
+}
+
+/// Decomposed diffusion sampling; its `f` is that of the posterior density.
+fn dds(own: &DdsSettings, problem: &Problem<'_>) -> Result<Recipe, SettingsError> {
+    let homotopy = own.spacing.homotopy((own.t_max, own.t_min, own.steps), problem.variance())?;
+    let solver = DecomposedDiffusion::new(homotopy, problem.kernel(), own.solve_steps, own.eta as f32, own.seed)?;
+    let solver = own.gamma.map_or(Ok(solver), |gamma| solver.with_gamma(gamma as f32))?;
+    Ok(sampled(fresh(solver), (own.steps, own.seed), problem.variance(), own.weighted))
+}
+
+/// DiffPIR.
+fn diffpir(own: &DiffPirSettings, problem: &Problem<'_>) -> Result<Recipe, SettingsError> {
+    let alpha = own.lambda * problem.variance();
+    let homotopy = own.spacing.homotopy((own.t_max, own.t_min, own.steps), alpha)?;
+    let solver = DiffPir::new(homotopy, problem.kernel(), own.solve_steps, own.zeta as f32, own.seed)?;
+    Ok(sampled(fresh(solver), (own.steps, own.seed), alpha, own.weighted))
+}
+
+/// A method that draws its own noise, the starting noise too.
+fn sampled(solver: Solvers, (steps, seed): (u32, u64), alpha: f64, weighted: bool) -> Recipe {
+    Recipe {
+        solver,
+        claims: false,
+        steps,
+        seed,
+        start: Start::Zeros,
+        alpha,
+        searches: false,
+        drift: Drift::DriftFree,
+        mirrors: false,
+        weighted,
+        restarts: None,
+        denoised_at: None,
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::backend::{Counters, DeviceChoice, Precision, Traffic};
 use crate::image::Image;
+use crate::trust::Residual;
 use gradus_core::{Certificate, Record, Status};
 
 /// One iteration, with what it left behind.
@@ -34,6 +35,8 @@ pub struct Reconstruction {
     pub weight: Option<f64>,
     /// Standard deviation of each pixel over the runs of which `image` is the mean, in network units.
     pub deviation: Option<Image>,
+    /// What `image` leaves unexplained.
+    pub residual: Option<Residual>,
     /// Its cost.
     pub counters: Counters,
     /// The device that computed it.
@@ -58,6 +61,7 @@ impl Reconstruction {
             objective: None,
             weight: None,
             deviation: None,
+            residual: None,
             counters: Counters::default(),
             device: DeviceChoice::Cpu,
             precision: Precision::Full,

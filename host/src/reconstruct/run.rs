@@ -6,9 +6,8 @@ use super::task::Task;
 use super::{Observer, PlacedPrior, ReconstructError, Reconstruction};
 use crate::backend::Slice;
 use crate::backend::choice::Opened;
-use crate::backend::cpu::{CpuSlices, Network};
+use crate::backend::cpu::CpuSlices;
 use crate::backend::cuda::CudaSlices;
-use crate::ct::Projector;
 
 /// Makes tasks that are alike, in lockstep; each has the result that it would have alone, but for its `traffic`.
 pub(super) fn run(tasks: &[Task<'_>], prior: &PlacedPrior<'_>, observer: Observer<'_>) -> Results {
@@ -19,14 +18,12 @@ pub(super) fn run(tasks: &[Task<'_>], prior: &PlacedPrior<'_>, observer: Observe
     let (drift, mirrors) = (recipe.drift, recipe.mirrors);
     let results = match &prior.opened {
         Opened::Cpu(_) => {
-            let lanes = CpuSlices::LANES * slices.len();
-            let network = Network::new(prior.prior.weights(), geometry.height, geometry.width, lanes)?;
-            let slices = CpuSlices::new(Projector::new(geometry)?, network, slices)?;
+            let slices = CpuSlices::new(geometry, prior.prior, slices)?;
             let slices = slices.with_drift(drift).with_mirrors(mirrors).with_weights(&weights)?;
             average::run(Course::new(tasks, slices, observer))?
         }
         Opened::Cuda(device) => {
-            let slices = CudaSlices::new(device, geometry, prior.prior.weights(), &slices)?;
+            let slices = CudaSlices::new(device, geometry, prior.prior, &slices)?;
             let slices = slices.with_drift(drift).with_mirrors(mirrors).with_weights(&weights)?;
             average::run(Course::new(tasks, slices, observer))?
         }

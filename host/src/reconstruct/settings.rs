@@ -4,6 +4,7 @@ use super::method_settings::{
     FbpSettings, FlowSettings, GradientDescentSettings, GradientLikeSettings, GraduatedSettings, SolvedSettings,
     TvSettings,
 };
+use super::sampler_settings::{DdsSettings, DiffPirSettings};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -21,6 +22,11 @@ pub enum Method {
     Flow,
     /// Gradient descent on the objective itself, with the same line search.
     GradientDescent,
+    /// Decomposed diffusion sampling, a rival with the same prior.
+    Dds,
+    /// Plug-and-play restoration with a diffusion model, another.
+    #[serde(rename = "diffpir")]
+    DiffPir,
     /// Filtered backprojection.
     Fbp,
     /// Total variation by a primal-dual method.
@@ -29,8 +35,16 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Solved, Self::GradientLike, Self::Flow, Self::GradientDescent, Self::Fbp, Self::Tv];
+    pub const ALL: [Self; 8] = [
+        Self::Solved,
+        Self::GradientLike,
+        Self::Flow,
+        Self::GradientDescent,
+        Self::Dds,
+        Self::DiffPir,
+        Self::Fbp,
+        Self::Tv,
+    ];
 
     /// The name that files give it.
     #[must_use]
@@ -40,6 +54,8 @@ impl Method {
             Self::GradientLike => "gradient-like",
             Self::Flow => "flow",
             Self::GradientDescent => "gradient-descent",
+            Self::Dds => "dds",
+            Self::DiffPir => "diffpir",
             Self::Fbp => "fbp",
             Self::Tv => "tv",
         }
@@ -56,6 +72,8 @@ impl Method {
             Self::GradientLike => "Algorithm 2: every step certified to descend",
             Self::Flow => "Algorithm 1: the graduated non-convexity flow",
             Self::GradientDescent => "gradient descent on the objective itself, with the same line search",
+            Self::Dds => "decomposed diffusion sampling, a rival with the same prior",
+            Self::DiffPir => "plug-and-play restoration between noise levels, a rival with the same prior",
             Self::Fbp => "filtered backprojection",
             Self::Tv => "total variation by a primal-dual method",
         }
@@ -88,6 +106,11 @@ pub enum Settings {
     Flow(FlowSettings),
     /// [`Method::GradientDescent`].
     GradientDescent(GradientDescentSettings),
+    /// [`Method::Dds`].
+    Dds(DdsSettings),
+    /// [`Method::DiffPir`].
+    #[serde(rename = "diffpir")]
+    DiffPir(DiffPirSettings),
     /// [`Method::Fbp`].
     Fbp(FbpSettings),
     /// [`Method::Tv`].
@@ -103,6 +126,8 @@ impl Settings {
             Self::GradientLike(_) => Method::GradientLike,
             Self::Flow(_) => Method::Flow,
             Self::GradientDescent(_) => Method::GradientDescent,
+            Self::Dds(_) => Method::Dds,
+            Self::DiffPir(_) => Method::DiffPir,
             Self::Fbp(_) => Method::Fbp,
             Self::Tv(_) => Method::Tv,
         }
@@ -115,7 +140,7 @@ impl Settings {
             Self::GradientLike(own) => Some(&mut own.graduated),
             Self::Flow(own) => Some(&mut own.graduated),
             Self::GradientDescent(own) => Some(&mut own.graduated),
-            Self::Solved(_) | Self::Fbp(_) | Self::Tv(_) => None,
+            Self::Solved(_) | Self::Dds(_) | Self::DiffPir(_) | Self::Fbp(_) | Self::Tv(_) => None,
         }
     }
 
@@ -124,6 +149,8 @@ impl Settings {
     pub fn t_min(&self) -> Option<f64> {
         match self {
             Self::Solved(own) => Some(own.t_min),
+            Self::Dds(own) => Some(own.t_min),
+            Self::DiffPir(own) => Some(own.t_min),
             other => other.clone().graduated_mut().map(|graduated| graduated.t_min),
         }
     }
@@ -132,6 +159,8 @@ impl Settings {
     pub fn set_seed(&mut self, seed: u64) {
         match self {
             Self::Solved(own) => own.seed = seed,
+            Self::Dds(own) => own.seed = seed,
+            Self::DiffPir(own) => own.seed = seed,
             other => other.graduated_mut().into_iter().for_each(|graduated| graduated.seed = seed),
         }
     }
@@ -145,6 +174,8 @@ impl From<Method> for Settings {
             Method::GradientLike => Self::GradientLike(GradientLikeSettings::default()),
             Method::Flow => Self::Flow(FlowSettings::default()),
             Method::GradientDescent => Self::GradientDescent(GradientDescentSettings::default()),
+            Method::Dds => Self::Dds(DdsSettings::default()),
+            Method::DiffPir => Self::DiffPir(DiffPirSettings::default()),
             Method::Fbp => Self::Fbp(FbpSettings::default()),
             Method::Tv => Self::Tv(TvSettings::default()),
         }

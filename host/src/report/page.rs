@@ -6,6 +6,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 const STYLE: &str = include_str!("style.css");
 
+/// Widest picture that the style's figures show whole, and what stands around it.
+const SMALL: usize = 326;
+const FRAME: usize = 26;
+
 /// The whole page. The policy in its head forbids every request, whatever the text in the page may be.
 pub(super) fn html(report: &Report) -> Result<String, ReportError> {
     let title = escape(&report.title);
@@ -97,13 +101,22 @@ fn figure(picture: &Picture) -> Result<String, ReportError> {
     };
     let caption = escape(&picture.caption);
     let size = format!("{} by {} pixels", picture.image.height, picture.image.width);
+    let (shown, times) = picture.shown();
+    let by_means = if times > 1 { format!("; shown by means of {times} by {times} pixels") } else { String::new() };
+    let window = format!("{window}{by_means}");
+    // Fewer pixels on the screen than in the picture would leave out lines of one pixel.
+    let large = if shown.width > SMALL {
+        format!(" class=\"large\" style=\"width:{}px\"", shown.width + FRAME)
+    } else {
+        String::new()
+    };
     let merits_in_words = merits.iter().map(|merit| format!(", {merit}")).collect::<String>();
     Ok(format!(
-        "<figure>\n<img alt=\"{caption}, {size}, {window}{merits_in_words}\" width=\"{}\" height=\"{}\" \
+        "<figure{large}>\n<img alt=\"{caption}, {size}, {window}{merits_in_words}\" width=\"{}\" height=\"{}\" \
          src=\"data:image/png;base64,{}\">\n<figcaption><strong>{caption}</strong>{}<small>{window}</small>\
          </figcaption>\n</figure>\n",
-        picture.image.width,
-        picture.image.height,
+        shown.width,
+        shown.height,
         BASE64.encode(picture.png()?),
         in_spans,
         window = escape(&window),

@@ -3,9 +3,12 @@ use super::ReportError;
 use crate::data::png_file::encode8;
 use crate::image::{GreyWindow, Image};
 use crate::metrics::{psnr, ssim_uniform};
+use std::borrow::Cow;
 
 /// White columns between the pictures of a strip, before magnification.
 const GAP: usize = 4;
+/// Rows or columns that are shown; of larger images, means of blocks of pixels.
+const SHOWN: usize = 1024;
 
 /// An image as it is to be shown.
 #[derive(Debug, Clone)]
@@ -51,38 +54,67 @@ impl Picture {
         Some(Self::new("Error |result \u{2212} truth|", image, window))
     }
 
-    /// An 8-bit PNG.
+    /// The image as it is shown, and how many pixels of a row are one there.
+    pub(super) fn shown(&self) -> (Cow<'_, Image>, usize) {
+        let times = self.image.height.max(self.image.width).div_ceil(SHOWN).max(1);
+        let shown = if times == 1 { Cow::Borrowed(&self.image) } else { Cow::Owned(means(&self.image, times)) };
+        (shown, times)
+    }
+
+    /// An 8-bit PNG of it.
     pub(super) fn png(&self) -> Result<Vec<u8>, ReportError> {
-        encode8(&self.image, self.window).map_err(|cause| ReportError::Picture { caption: self.caption.clone(), cause })
+        let problem = |cause| ReportError::Picture { caption: self.caption.clone(), cause };
+        encode8(&self.shown().0, self.window).map_err(problem)
     }
 }
 
-/// One 8-bit grey PNG with the pictures side by side, each in its own window, every pixel a square of `magnification`.
+/// One 8-bit grey PNG with the pictures side by side, each in its own window, every pixel a square of `magnification`,
+/// or of less where that would be larger than what is shown of a picture.
 ///
 /// Shorter pictures stand at the top; the rest is white.
 ///
 /// # Errors
 /// [`ReportError::Picture`] for a strip without pixels.
 pub fn picture_strip(pictures: &[Picture], magnification: usize) -> Result<Vec<u8>, ReportError> {
-    let height = pictures.iter().map(|p| p.image.height).max().unwrap_or(0);
+    let shown: Vec<(Cow<'_, Image>, GreyWindow)> = pictures.iter().map(|p| (p.shown().0, p.window)).collect();
+    let height = shown.iter().map(|(image, _)| image.height).max().unwrap_or(0);
     let gaps = GAP * pictures.len().saturating_sub(1);
-    let width = pictures.iter().map(|p| p.image.width).sum::<usize>() + gaps;
+    let width = shown.iter().map(|(image, _)| image.width).sum::<usize>() + gaps;
     let mut strip = Image { height, width, pixels: vec![1.0; height * width] };
-    let mut left = 0;
-    for picture in pictures.iter().filter(|p| !p.image.pixels.is_empty()) {
-        for (row, pixels) in picture.image.rows().enumerate() {
-            let out = &mut strip.pixels[row * width + left..][..picture.image.width];
-            out.iter_mut().zip(pixels).for_each(|(grey, &pixel)| *grey = picture.window.brightness(pixel));
+    let (mut left, mut largest) = (0, 1);
+    for (image, window) in shown.iter().filter(|(image, _)| !image.pixels.is_empty()) {
+        for (row, pixels) in image.rows().enumerate() {
+            let out = &mut strip.pixels[row * width + left..][..image.width];
+            out.iter_mut().zip(pixels).for_each(|(grey, &pixel)| *grey = window.brightness(pixel));
         }
-        left += picture.image.width + GAP;
+        left += image.width + GAP;
+        largest = largest.max(image.height).max(image.width);
     }
-    Picture::new("strip of pictures", magnified(&strip, magnification.max(1)), GreyWindow::new(0.0, 1.0)).png()
+    let strip = magnified(&strip, magnification.min(SHOWN / largest).max(1));
+    let problem = |cause| ReportError::Picture { caption: "strip of pictures".to_owned(), cause };
+    encode8(&strip, GreyWindow::new(0.0, 1.0)).map_err(problem)
 }
 
 fn magnified(image: &Image, times: usize) -> Image {
     let (height, width) = (image.height * times, image.width * times);
     let pixel = |k: usize| image.pixels[k / width / times * image.width + k % width / times];
     Image { height, width, pixels: (0..height * width).map(pixel).collect() }
+}
+
+/// Means over squares of `times` x `times` pixels; those at the right and lower ends may have fewer.
+fn means(image: &Image, times: usize) -> Image {
+    let (height, width) = (image.height.div_ceil(times), image.width.div_ceil(times));
+    let mut pixels = vec![0.0; height * width];
+    for (row, values) in image.rows().enumerate() {
+        let out = &mut pixels[row / times * width..][..width];
+        values.iter().enumerate().for_each(|(col, value)| out[col / times] += value);
+    }
+    for (k, sum) in pixels.iter_mut().enumerate() {
+        let rows = times.min(image.height - k / width * times);
+        let cols = times.min(image.width - k % width * times);
+        *sum /= (rows * cols) as f32;
+    }
+    Image { height, width, pixels }
 }
 
 #[cfg(test)]
@@ -102,6 +134,18 @@ mod tests {
         let first_row: Vec<f32> = strip.pixels[..strip.width].to_vec();
         assert!(first_row[..6].iter().all(|&p| p == 0.0) && first_row[6..].iter().all(|&p| p == 1.0));
         assert!(picture_strip(&[], 1).is_err());
+    }
+
+    #[test]
+    fn large_pictures_are_shown_by_means() {
+        let image = Image { height: 3, width: 5, pixels: (0..15).map(|k| k as f32).collect() };
+        let small = means(&image, 2);
+        assert_eq!((small.height, small.width), (2, 3));
+        assert_eq!(small.pixels, [3.0, 5.0, 6.5, 10.5, 12.5, 14.0]);
+        let large = flat(3, SHOWN + 1, 1.0);
+        assert_eq!((large.shown().0.width, large.shown().1), (SHOWN / 2 + 1, 2));
+        let strip = decode(&picture_strip(&[large], 4).unwrap()).unwrap().fractions();
+        assert!(strip.width <= SHOWN && strip.height == 2);
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct TrainingConfig {
     pub checkpoint_every_s: f64,
     /// Images.
     pub data: DataConfig,
+    /// Weights file to start from, of the same network; without it, the first weights are random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<PathBuf>,
     /// The network.
     pub network: Architecture,
     /// How h follows from the network's output; without it, "residual" with mean and spread measured on the images.
@@ -48,6 +51,11 @@ pub enum DataConfig {
         /// Rows and columns.
         size: usize,
     },
+    /// Random discs with holes, another picture every time.
+    Disc {
+        /// Rows and columns.
+        size: usize,
+    },
     /// Slices in files: npy and npz stacks, DICOM, and the single images that `gradus reconstruct` reads.
     Folder {
         /// Rows and columns of a slice; others are passed over.
@@ -66,7 +74,7 @@ impl DataConfig {
     #[must_use]
     pub fn size(&self) -> usize {
         match *self {
-            Self::Ellipses { size } | Self::Folder { size, .. } => size,
+            Self::Ellipses { size } | Self::Disc { size } | Self::Folder { size, .. } => size,
         }
     }
 }
@@ -187,13 +195,14 @@ fn default_perturbation_kernel() -> PerturbationKernelSpec {
 }
 
 /// Names of the presets.
-pub const PRESETS: [&str; 2] = ["ellipses", "ct"];
+pub const PRESETS: [&str; 3] = ["ellipses", "disc", "ct"];
 
 /// The TOML text of a preset.
 #[must_use]
 pub fn preset(name: &str) -> Option<&'static str> {
     match name {
         "ellipses" => Some(include_str!("../../presets/ellipses.toml")),
+        "disc" => Some(include_str!("../../presets/disc.toml")),
         "ct" => Some(include_str!("../../presets/ct.toml")),
         _ => None,
     }

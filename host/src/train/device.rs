@@ -1,12 +1,13 @@
 //! The network of a training run on the device that the run computes on.
 
-use super::config::{Loss, TrainingConfig};
+use super::config::Loss;
 use super::{TrainError, initial};
 use crate::backend::choice::Opened;
 use crate::backend::cpu::{TrainingBatch, TrainingNetwork};
 use crate::backend::cuda::{CudaNetworkError, CudaTrainingNetwork, Device};
 use crate::backend::{DeviceChoice, Precision};
-use crate::unet::Parametrisation;
+use crate::unet::Description;
+use crate::vector::distance;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::rc::Rc;
@@ -62,19 +63,17 @@ impl RunDevice {
     /// A network for `lanes` images of `side` x `side` pixels.
     pub(super) fn network(
         &self,
-        config: &TrainingConfig,
-        parametrisation: Parametrisation,
+        description: &Description,
         side: usize,
         lanes: usize,
     ) -> Result<LossNetwork, TrainError> {
-        let (network, kernel) = (&config.network, config.perturbation_kernel);
         match self {
             Self::Cpu => {
-                let network = TrainingNetwork::new(network, parametrisation, kernel, side, side, lanes)?;
+                let network = TrainingNetwork::new(description, side, side, lanes)?;
                 Ok(LossNetwork::Cpu(Box::new(network)))
             }
             Self::Cuda(device) => {
-                let made = CudaTrainingNetwork::new(device, network, parametrisation, kernel, side, side, lanes);
+                let made = CudaTrainingNetwork::new(device, description, side, side, lanes);
                 Ok(LossNetwork::Cuda(Box::new(made.map_err(|error| match error {
                     CudaNetworkError::Network(error) => TrainError::Network(error),
                     CudaNetworkError::Device(error) => TrainError::Device(error),
@@ -110,21 +109,18 @@ impl LossNetwork {
 }
 
 /// What keeps a device from being trusted with a run: its gradient of the first weights is not the CPU's.
-pub(super) fn distrust(
-    device: &Rc<Device>,
-    config: &TrainingConfig,
-    parametrisation: Parametrisation,
-) -> Option<String> {
-    let side = 2 * config.network.size_multiple();
-    let parameters = initial::parameters(&config.network, &mut ChaCha8Rng::seed_from_u64(config.seed));
+pub(super) fn distrust(device: &Rc<Device>, description: &Description, seed: u64) -> Option<String> {
+    let architecture = &description.architecture;
+    let side = 2 * architecture.size_multiple();
+    let parameters = initial::parameters(architecture, &mut ChaCha8Rng::seed_from_u64(seed));
     let wave = |step: f64| -> Vec<f32> {
-        let n = config.network.in_channels * side * side;
+        let n = architecture.in_channels * side * side;
         (0..n).map(|i| libm::sin(step * i as f64) as f32).collect()
     };
     let (x_t, z) = (wave(0.37), wave(0.73));
     let batch = TrainingBatch { x_t: &x_t, z: &z, t: &[0.1], weights: &[1.0] };
     let gradient = |on: RunDevice| -> Result<Vec<f32>, TrainError> {
-        let mut network = on.network(config, parametrisation, side, 1)?;
+        let mut network = on.network(description, side, 1)?;
         let mut gradient = vec![0.0; network.n_parameters()];
         network.loss(Loss::ScoreMatching, &parameters, batch, &mut gradient)?;
         Ok(gradient)
@@ -132,9 +128,7 @@ pub(super) fn distrust(
     match gradient(RunDevice::Cpu).and_then(|here| Ok((here, gradient(RunDevice::Cuda(Rc::clone(device)))?))) {
         Err(error) => Some(format!("cannot be checked ({error})")),
         Ok((here, there)) => {
-            let pairs = || here.iter().zip(&there).map(|(&here, &there)| (f64::from(here), f64::from(there)));
-            let difference: f64 = pairs().map(|(here, there)| (there - here).powi(2)).sum();
-            let distance = (difference / pairs().map(|(here, _)| here * here).sum::<f64>()).sqrt();
+            let distance = distance(&there, &here);
             // Not `distance > TRUSTED`, which NaN would pass.
             let trusted = distance <= TRUSTED;
             (!trusted).then(|| format!("fails a check (gradients are {distance:.1e} from the CPU's)"))

@@ -3,6 +3,7 @@
 use super::config::DataConfig;
 use super::folder::{FolderError, Slices};
 use super::initial::uniform;
+use crate::data::disc::disc;
 use crate::data::ellipses::ellipses;
 use crate::image::Image;
 use rand::Rng;
@@ -10,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::path::PathBuf;
 
-/// Seeds of the ellipses that training sees have this bit, those of its validation the next one; test images have
+/// Seeds of the generated images that training sees have this bit, those of its validation the next one; test images have
 /// neither.
 const TRAINING_SEEDS: u64 = 1 << 63;
 const VALIDATION_SEEDS: u64 = 1 << 62;
@@ -22,6 +23,11 @@ const MEASURED: u64 = 256;
 pub enum Images {
     /// Ellipses without end.
     Ellipses {
+        /// Rows and columns.
+        size: usize,
+    },
+    /// Discs without end.
+    Discs {
         /// Rows and columns.
         size: usize,
     },
@@ -55,6 +61,7 @@ impl Images {
     pub fn open(config: &DataConfig) -> Result<Self, ImagesError> {
         match config {
             DataConfig::Ellipses { size } => Ok(Self::Ellipses { size: *size }),
+            DataConfig::Disc { size } => Ok(Self::Discs { size: *size }),
             DataConfig::Folder { size, training, validation } => {
                 let named = |folder: &Option<PathBuf>, field, flag| {
                     let folder = folder.as_deref().ok_or(ImagesError::NoFolder(field, flag))?;
@@ -73,7 +80,7 @@ impl Images {
     #[must_use]
     pub fn size(&self) -> usize {
         match *self {
-            Self::Ellipses { size } | Self::Slices { size, .. } => size,
+            Self::Ellipses { size } | Self::Discs { size } | Self::Slices { size, .. } => size,
         }
     }
 
@@ -82,6 +89,7 @@ impl Images {
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> Image {
         match self {
             Self::Ellipses { size } => ellipses(rng.next_u64() | TRAINING_SEEDS, *size),
+            Self::Discs { size } => disc(rng.next_u64() | TRAINING_SEEDS, *size),
             Self::Slices { size, training, .. } => {
                 let patient = &training.patients[below(rng, training.patients.len())];
                 Image { height: *size, width: *size, pixels: patient[below(rng, patient.len())].clone() }
@@ -94,6 +102,7 @@ impl Images {
     pub fn validation(&self, n: usize) -> Vec<Image> {
         match self {
             Self::Ellipses { size } => (0..n as u64).map(|k| ellipses(VALIDATION_SEEDS | k, *size)).collect(),
+            Self::Discs { size } => (0..n as u64).map(|k| disc(VALIDATION_SEEDS | k, *size)).collect(),
             Self::Slices { size, validation, .. } => {
                 let all: Vec<&Vec<f32>> = validation.patients.iter().flatten().collect();
                 let n = n.min(all.len());
@@ -122,7 +131,7 @@ impl Images {
     #[must_use]
     pub fn skipped(&self) -> Vec<String> {
         match self {
-            Self::Ellipses { .. } => Vec::new(),
+            Self::Ellipses { .. } | Self::Discs { .. } => Vec::new(),
             Self::Slices { training, validation, .. } => {
                 training.skipped.iter().chain(&validation.skipped).cloned().collect()
             }
@@ -134,6 +143,7 @@ impl Images {
     pub fn description(&self) -> String {
         match self {
             Self::Ellipses { size } => format!("random ellipses, {size} x {size}, a new image every time"),
+            Self::Discs { size } => format!("random discs with holes, {size} x {size}, a new image every time"),
             Self::Slices { size, training, .. } => {
                 let (slices, patients) = (training.n_slices(), training.patients.len());
                 let collections: Vec<&str> = training.collections.iter().map(String::as_str).collect();

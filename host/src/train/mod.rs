@@ -40,6 +40,7 @@ pub use validation::{LEVELS, denoising_db};
 use crate::backend::cpu::NetworkError;
 use crate::backend::cuda::DeviceError;
 use crate::memory::TooLittleMemory;
+use crate::prior::PriorError;
 use crate::report::ReportError;
 use crate::unet::WeightsError;
 use std::error::Error;
@@ -58,6 +59,12 @@ pub enum TrainError {
     /// The network cannot be made.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// The first weights cannot be read.
+    #[error(transparent)]
+    Initial(#[from] PriorError),
+    /// The first weights are those of another network.
+    #[error("the weights {} of `initial` are not of the network under `network`: copy its numbers from there", .0.display())]
+    AnotherNetwork(PathBuf),
     /// The run does not fit into memory.
     #[error(transparent)]
     Memory(#[from] TooLittleMemory),

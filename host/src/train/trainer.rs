@@ -13,9 +13,10 @@ use crate::backend::choice::Opened;
 use crate::backend::{DeviceChoice, Precision};
 use crate::memory;
 use crate::prior::Prior;
-use crate::unet::{Parametrisation, Weights};
+use crate::unet::{Description, Parametrisation, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use std::path::Path;
 use std::time::Instant;
 
 /// A network that knows nothing has a weighted loss of a few per pixel.
@@ -68,7 +69,10 @@ impl Trainer {
             Some(Parametrisation::Residual { data_mean, data_std }) => (data_mean, data_std),
             _ => images.moments(config.seed),
         };
-        let parameters = initial::parameters(&config.network, &mut ChaCha8Rng::seed_from_u64(config.seed));
+        let parameters = match &config.initial {
+            Some(path) => initial::of_file(path, &config.network)?,
+            None => initial::parameters(&config.network, &mut ChaCha8Rng::seed_from_u64(config.seed)),
+        };
         let (state, history) = (OptimiserState::new(parameters), History::default());
         Ok(Self {
             images,
@@ -104,7 +108,7 @@ impl Trainer {
     /// # Errors
     /// `Device`, when the GPU that was asked for cannot be used, or the CPU is asked for TF32.
     pub fn on(self, choice: DeviceChoice, precision: Precision) -> Result<(Self, Option<String>), TrainError> {
-        let opened = choice.open(precision, |device| distrust(device, self.config(), self.parametrisation()))?;
+        let opened = choice.open(precision, |device| distrust(device, &self.description(), self.config().seed))?;
         let why = if let Opened::Cpu(why) = &opened { why.clone() } else { None };
         Ok((Self { device: opened.into(), workspace: None, ..self }, why))
     }
@@ -226,7 +230,7 @@ impl Trainer {
         if let Some(workspace) = self.workspace.take().filter(|w| w.crop == crop && w.batches[0].t.len() == lanes) {
             return Ok(workspace);
         }
-        let network = self.device.network(self.config(), self.parametrisation(), crop, lanes)?;
+        let network = self.device.network(&self.description(), crop, lanes)?;
         let zeros = vec![0.0; network.n_parameters()];
         let batches = [Batch::new(lanes, crop), Batch::new(lanes, crop)];
         Ok(Workspace { crop, network, batches, ready: None, part: zeros.clone(), gradient: zeros })
@@ -301,11 +305,19 @@ impl Trainer {
     /// # Errors
     /// `Weights`.
     pub fn weights(&self) -> Result<Weights, TrainError> {
-        let config = self.config();
-        let (network, kernel) = (config.network.clone(), config.perturbation_kernel);
         let average = &self.checkpoint.state.average;
-        let weights = Weights::from_parameters(network, kernel, self.parametrisation(), self.provenance(), average)?;
-        Ok(weights.with_levels(config.levels)?)
+        let weights = Weights::from_parameters(self.description(), self.provenance(), average)?;
+        Ok(weights.with_levels(self.config().levels)?)
+    }
+
+    /// The network that is trained.
+    fn description(&self) -> Description {
+        let (config, parametrisation) = (self.config(), self.parametrisation());
+        Description {
+            architecture: config.network.clone(),
+            perturbation_kernel: config.perturbation_kernel,
+            parametrisation,
+        }
     }
 
     /// What the weights come from, and how.
@@ -318,10 +330,13 @@ impl Trainer {
             };
             format!("{} steps of {loss} on {} crops of {} pixels", phase.steps, phase.batch, phase.crop)
         });
+        let begin = config.initial.as_deref().and_then(Path::file_name);
+        let begin = begin.map(|name| format!("from {}; ", name.to_string_lossy()));
         format!(
-            "gradus {} train; {}; seed {}; {} of {} steps: {}; moving average {}",
+            "gradus {} train; {}; {}seed {}; {} of {} steps: {}; moving average {}",
             env!("CARGO_PKG_VERSION"),
             self.images.description(),
+            begin.unwrap_or_default(),
             config.seed,
             self.steps_done(),
             config.total_steps(),

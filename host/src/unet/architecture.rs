@@ -63,6 +63,17 @@ pub enum Parametrisation {
     },
 }
 
+/// An energy network but for its tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// The network's shape.
+    pub architecture: Architecture,
+    /// The perturbation kernel of the training.
+    pub perturbation_kernel: PerturbationKernelSpec,
+    /// How h follows from the network's output.
+    pub parametrisation: Parametrisation,
+}
+
 /// Why a description is not a network.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
@@ -145,6 +156,18 @@ impl Architecture {
     #[must_use]
     pub fn embedding_channels(&self) -> usize {
         4 * self.model_channels
+    }
+}
+
+impl Description {
+    /// Checks all parts.
+    ///
+    /// # Errors
+    /// By the field at fault.
+    pub fn validate(&self) -> Result<(), ArchitectureError> {
+        self.architecture.validate()?;
+        self.perturbation_kernel.validate()?;
+        self.parametrisation.validate()
     }
 }
 

@@ -13,7 +13,7 @@ mod validation;
 pub mod weights;
 mod weights_file;
 
-pub use architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};
+pub use architecture::{Architecture, ArchitectureError, Description, Parametrisation, PerturbationKernelSpec};
 pub use perturbation::{Direction, EnergyScales, Perturbation};
 pub use program::NetworkError;
 pub use weights::{Tensor, Weights, WeightsError};

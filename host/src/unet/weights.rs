@@ -1,6 +1,6 @@
 //! Weights of an energy network, checked tensor by tensor.
 
-use super::architecture::{Architecture, ArchitectureError, Parametrisation, PerturbationKernelSpec};
+use super::architecture::{Architecture, ArchitectureError, Description, Parametrisation, PerturbationKernelSpec};
 use super::layers;
 use safetensors::SafeTensorError;
 use std::collections::BTreeMap;
@@ -18,9 +18,7 @@ pub struct Tensor {
 /// A network's description with all of its tensors: the right ones, of the right shapes, all finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
-    architecture: Architecture,
-    perturbation_kernel: PerturbationKernelSpec,
-    parametrisation: Parametrisation,
+    description: Description,
     provenance: String,
     levels: Option<u32>,
     tensors: BTreeMap<String, Tensor>,
@@ -102,23 +100,19 @@ impl Weights {
     /// # Errors
     /// `Architecture` for an impossible description; `Missing`, `Surplus`, `Shape` and `NotFinite` name the tensor.
     pub fn new(
-        architecture: Architecture,
-        perturbation_kernel: PerturbationKernelSpec,
-        parametrisation: Parametrisation,
+        description: Description,
         provenance: String,
         tensors: BTreeMap<String, Tensor>,
     ) -> Result<Self, WeightsError> {
-        architecture.validate()?;
-        perturbation_kernel.validate()?;
-        parametrisation.validate()?;
-        let needed = layers::tensors(&architecture);
+        description.validate()?;
+        let needed = layers::tensors(&description.architecture);
         check_names(&needed, &tensors)?;
         for (name, tensor) in &tensors {
             if let Some((index, &value)) = tensor.data.iter().enumerate().find(|(_, v)| !v.is_finite()) {
                 return Err(WeightsError::NotFinite { name: name.clone(), index, value });
             }
         }
-        Ok(Self { architecture, perturbation_kernel, parametrisation, provenance, levels: None, tensors })
+        Ok(Self { description, provenance, levels: None, tensors })
     }
 
     /// The same weights with the number of levels that suits the default method under them.
@@ -139,45 +133,49 @@ impl Weights {
     /// # Errors
     /// As [`Weights::new`]; `Shape`, when the vector is too short.
     pub fn from_parameters(
-        architecture: Architecture,
-        perturbation_kernel: PerturbationKernelSpec,
-        parametrisation: Parametrisation,
+        description: Description,
         provenance: String,
         parameters: &[f32],
     ) -> Result<Self, WeightsError> {
-        architecture.validate()?;
+        description.validate()?;
         let mut rest = parameters;
-        let tensors = layers::tensors(&architecture).into_iter().map(|(name, shape)| {
+        let tensors = layers::tensors(&description.architecture).into_iter().map(|(name, shape)| {
             let (data, after) = rest.split_at(shape.iter().product::<usize>().min(rest.len()));
             rest = after;
             (name, Tensor { shape, data: data.to_vec() })
         });
         let tensors = tensors.collect();
-        Self::new(architecture, perturbation_kernel, parametrisation, provenance, tensors)
+        Self::new(description, provenance, tensors)
     }
 
     /// All tensors as one vector, in the order of [`layers::tensors`]: what training works on.
     #[must_use]
     pub fn parameters(&self) -> Vec<f32> {
-        layers::tensors(&self.architecture).iter().flat_map(|(name, _)| self.values(name)).copied().collect()
+        layers::tensors(self.architecture()).iter().flat_map(|(name, _)| self.values(name)).copied().collect()
+    }
+
+    /// The network but for its tensors.
+    #[must_use]
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 
     /// The network's shape.
     #[must_use]
     pub fn architecture(&self) -> &Architecture {
-        &self.architecture
+        &self.description.architecture
     }
 
     /// The perturbation kernel of the training.
     #[must_use]
     pub fn perturbation_kernel(&self) -> &PerturbationKernelSpec {
-        &self.perturbation_kernel
+        &self.description.perturbation_kernel
     }
 
     /// How h follows from the network's output.
     #[must_use]
     pub fn parametrisation(&self) -> &Parametrisation {
-        &self.parametrisation
+        &self.description.parametrisation
     }
 
     /// What, when and how the weights were trained.
@@ -240,16 +238,16 @@ pub(crate) mod tests {
             let data = data.collect();
             (name, Tensor { shape, data })
         });
-        let kernel = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
-        Weights::new(architecture.clone(), kernel, parametrisation, String::new(), tensors.collect()).unwrap()
+        let perturbation_kernel = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
+        let description = Description { architecture: architecture.clone(), perturbation_kernel, parametrisation };
+        Weights::new(description, String::new(), tensors.collect()).unwrap()
     }
 
     fn rebuilt(change: impl FnOnce(&mut BTreeMap<String, Tensor>)) -> WeightsError {
         let weights = random(&small(), Parametrisation::Norm);
         let mut tensors = weights.tensors.clone();
         change(&mut tensors);
-        let error = Weights::new(small(), weights.perturbation_kernel, weights.parametrisation, String::new(), tensors);
-        error.unwrap_err()
+        Weights::new(weights.description, String::new(), tensors).unwrap_err()
     }
 
     #[test]
@@ -273,9 +271,9 @@ pub(crate) mod tests {
     #[test]
     fn weights_of_another_architecture_are_refused() {
         let weights = random(&small(), Parametrisation::Norm);
-        let other = Architecture { model_channels: 16, ..small() };
-        let error =
-            Weights::new(other, weights.perturbation_kernel, weights.parametrisation, String::new(), weights.tensors);
+        let architecture = Architecture { model_channels: 16, ..small() };
+        let other = Description { architecture, ..weights.description };
+        let error = Weights::new(other, String::new(), weights.tensors);
         assert!(matches!(error, Err(WeightsError::Shape { .. })));
     }
 }

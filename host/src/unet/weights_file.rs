@@ -1,5 +1,6 @@
 //! Weights as safetensors files.
 
+use super::architecture::Description;
 use super::weights::{Tensor, Weights, WeightsError};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -32,14 +33,12 @@ impl Weights {
         }
         let key = [LEVELS, OLD_LEVELS].into_iter().find(|key| metadata.contains_key(*key));
         let levels = key.map(|key| parse(&metadata, key)).transpose()?;
-        let weights = Self::new(
-            parse(&metadata, ARCHITECTURE)?,
-            parse(&metadata, PERTURBATION_KERNEL)?,
-            parse(&metadata, PARAMETRISATION)?,
-            metadata.get(PROVENANCE).cloned().unwrap_or_default(),
-            tensors,
-        )?;
-        weights.with_levels(levels)
+        let description = Description {
+            architecture: parse(&metadata, ARCHITECTURE)?,
+            perturbation_kernel: parse(&metadata, PERTURBATION_KERNEL)?,
+            parametrisation: parse(&metadata, PARAMETRISATION)?,
+        };
+        Self::new(description, metadata.get(PROVENANCE).cloned().unwrap_or_default(), tensors)?.with_levels(levels)
     }
 
     /// Writes a safetensors file to memory; [`Weights::from_bytes`] reads it back bit for bit.
@@ -112,10 +111,8 @@ mod tests {
         let weights = random(&small(), Parametrisation::Residual { data_mean: 0.1, data_std: 0.5 });
         let bytes = weights.to_bytes().unwrap();
         assert_eq!(Weights::from_bytes(&bytes).unwrap(), weights);
-        let rebuilt = |parameters: &[f32]| {
-            let (kernel, parametrisation) = (*weights.perturbation_kernel(), *weights.parametrisation());
-            Weights::from_parameters(small(), kernel, parametrisation, String::new(), parameters)
-        };
+        let rebuilt =
+            |parameters: &[f32]| Weights::from_parameters(weights.description().clone(), String::new(), parameters);
         let parameters = weights.parameters();
         assert_eq!(rebuilt(&parameters).unwrap(), weights);
         let levelled = weights.clone().with_levels(Some(9)).unwrap();

@@ -1,7 +1,8 @@
 //! What the tests of the network share.
 #![allow(clippy::unwrap_used)]
 
-use gradus::unet::{Architecture, Parametrisation, Weights};
+use gradus::prior::Prior;
+use gradus::unet::{Architecture, Parametrisation};
 use gradus_tests::fixtures::{self, RESIDUAL};
 
 /// A small network with two residual blocks a level.
@@ -9,13 +10,13 @@ pub fn small(pixel_unshuffle: usize, channel_mult: Vec<usize>) -> Architecture {
     Architecture { num_res_blocks: 2, ..fixtures::small(pixel_unshuffle, channel_mult) }
 }
 
-/// Random weights.
-pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Weights {
+/// A prior with random weights.
+pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> Prior {
     fixtures::random(architecture, parametrisation).unwrap()
 }
 
-/// (weights, height, width) of networks with odd coarse levels, and with the widths 2, 1.
-pub fn cases() -> [(Weights, usize, usize); 4] {
+/// (prior, height, width) of networks with odd coarse levels, and with the widths 2, 1.
+pub fn cases() -> [(Prior, usize, usize); 4] {
     let norm = Parametrisation::Norm;
     [
         (random(&small(2, vec![1, 2]), RESIDUAL), 12, 20),

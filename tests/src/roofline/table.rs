@@ -3,7 +3,7 @@
 use super::gpu::{Gpu, totals, with_lanes};
 use super::work::{Outcome, Passes, SOLVE_STEPS, Training, VIEWS, algorithm_2, approach, solved};
 use gradus::backend::cuda::{Device, Launched, Precision};
-use gradus::unet::Weights;
+use gradus::prior::Prior;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
@@ -12,14 +12,14 @@ pub const SIDES: [usize; 3] = [128, 256, 512];
 const IMAGES: usize = 4;
 const SLICES: usize = 16;
 
-type Listing = fn(&Rc<Device>, &Weights, usize) -> Outcome<Vec<Launched>>;
+type Listing = fn(&Rc<Device>, &Prior, usize) -> Outcome<Vec<Launched>>;
 
-fn passes(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+fn passes(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {
     let mut passes = Passes::new(device, prior, side)?;
     Ok(device.listed(|| passes.all())?)
 }
 
-fn training(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+fn training(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {
     let mut training = Training::new(device, prior, side, IMAGES)?;
     Ok(device.listed(|| training.step())?)
 }
@@ -28,7 +28,7 @@ fn training(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<La
 fn launched(
     device: &Rc<Device>,
     (list, precision): (Listing, Precision),
-    prior: &Weights,
+    prior: &Prior,
     side: usize,
 ) -> Outcome<Vec<Launched>> {
     device.set_precision(precision);
@@ -46,7 +46,7 @@ const WHOLE: [(&str, Listing, Precision); 5] = [
 ];
 
 /// The file, for the given sides; nothing is launched.
-pub fn markdown(device: &Rc<Device>, prior: &Weights, sides: &[usize]) -> Outcome<String> {
+pub fn markdown(device: &Rc<Device>, prior: &Prior, sides: &[usize]) -> Outcome<String> {
     let cards = Gpu::cards();
     let mut text = format!(
         "# How long the kernels should take at least\n\

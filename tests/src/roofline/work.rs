@@ -6,8 +6,8 @@ use gradus::backend::cuda::vector::Lanes;
 use gradus::backend::cuda::{Buffer, CudaNetwork, CudaSlices, CudaTrainingNetwork, Device, DeviceError, Launched};
 use gradus::backend::{Drift, Slice};
 use gradus::ct::Geometry;
-use gradus::unet::Weights;
-use gradus_core::{Answer, Batch, Level, Request};
+use gradus::prior::Prior;
+use gradus_core::{Answer, Batch, Effort, Level, Request};
 use std::error::Error;
 use std::rc::Rc;
 
@@ -34,7 +34,7 @@ pub struct Passes {
 pub const PASSES: [&str; 4] = ["forward", "vjp", "projection", "adjoint"];
 
 impl Passes {
-    pub fn new(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Self> {
+    pub fn new(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Self> {
         let geometry = Geometry::covering(side, side, VIEWS);
         Ok(Self {
             lanes: Lanes::new(device, 1)?,
@@ -61,14 +61,14 @@ impl Passes {
     }
 }
 
-fn slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<CudaSlices> {
+fn slices(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<CudaSlices> {
     let geometry = Geometry::covering(side, side, VIEWS);
     let (data, start) = (vec![1.0; geometry.sinogram_len()], vec![0.3; side * side]);
     Ok(CudaSlices::new(device, geometry, prior, &[Slice { data, start, objective: OBJECTIVE }])?)
 }
 
 /// On a scan that counts photons.
-fn weighted_slices(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<CudaSlices> {
+fn weighted_slices(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<CudaSlices> {
     let weights = vec![1.0; Geometry::covering(side, side, VIEWS).sinogram_len()];
     Ok(slices(device, prior, side)?.with_drift(Drift::DriftFree).with_weights(&[Some(&weights)])?)
 }
@@ -84,24 +84,24 @@ fn listed_again(mut slices: CudaSlices, device: &Rc<Device>, requests: &[Request
 }
 
 const GRADIENT: Request = Request::Gradient { level: SMOOTHED, new_iterate: true };
-const SOLVE: Request = Request::Solve { damping: 1.0, iterations: SOLVE_STEPS };
+const SOLVE: Request = Request::Solve { damping: 1.0, effort: Effort::fixed(SOLVE_STEPS) };
 
 /// The launches of an iteration of Algorithm 2 whose first trial passes, as in the middle of a run.
-pub fn algorithm_2(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+pub fn algorithm_2(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {
     let direction = Request::Direction { level: SMOOTHED, new_iterate: true };
     let step = [Request::Change { step: 0.1 }, Request::Update { step: 0.1 }];
     listed_again(slices(device, prior, side)?, device, &[direction, step[0], step[1]])
 }
 
 /// Likewise of a level of the approach of the default method, on a scan that counts photons.
-pub fn approach(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+pub fn approach(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {
     let denoise = Request::Denoise { level: SMOOTHED, variance: 0.1, turn: 1 };
     let mut slices = weighted_slices(device, prior, side)?;
     Ok(device.listed(|| ask(&mut slices, &[denoise, SOLVE, Request::Update { step: 1.0 }]))?)
 }
 
 /// Likewise of a tested iteration.
-pub fn solved(device: &Rc<Device>, prior: &Weights, side: usize) -> Outcome<Vec<Launched>> {
+pub fn solved(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {
     let step = [Request::Change { step: 1.0 }, Request::Update { step: 1.0 }];
     listed_again(weighted_slices(device, prior, side)?, device, &[GRADIENT, SOLVE, Request::Products, step[0], step[1]])
 }
@@ -116,11 +116,10 @@ pub struct Training {
 }
 
 impl Training {
-    pub fn new(device: &Rc<Device>, prior: &Weights, side: usize, n_images: usize) -> Outcome<Self> {
-        let (architecture, kernel, parametrisation) =
-            (prior.architecture(), *prior.perturbation_kernel(), *prior.parametrisation());
-        let network = CudaTrainingNetwork::new(device, architecture, parametrisation, kernel, side, side, n_images)?;
-        let parameters = prior.parameters();
+    pub fn new(device: &Rc<Device>, prior: &Prior, side: usize, n_images: usize) -> Outcome<Self> {
+        let weights = prior.weights();
+        let network = CudaTrainingNetwork::new(device, weights.description(), side, side, n_images)?;
+        let parameters = weights.parameters();
         let gradient = vec![0.0; parameters.len()];
         let images = (0..n_images * side * side).map(|i| (i % 97) as f32 / 97.0).collect();
         Ok(Self { network, parameters, gradient, images, n_images })

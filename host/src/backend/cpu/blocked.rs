@@ -157,6 +157,13 @@ impl<'a> Concat<'a> {
             _ => (self.first, channel),
         }
     }
+
+    /// All rows of one channel in one block, as [`Activation::block`].
+    #[inline(always)]
+    pub(crate) fn block(&self, block: usize, channel: usize) -> &'a [f32] {
+        let (activation, channel) = self.channel(channel);
+        activation.block(block, channel)
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ struct Measured {
     data: Vec<f32>,
     /// `W^(1/2)`; `None` for weights of 1.
     roots: Option<Vec<f32>>,
+    /// `A^T W 1`, the weight that each pixel is seen with, where there are weights.
+    sight: Option<Vec<f32>>,
 }
 
 impl DataTerm {
@@ -29,21 +31,27 @@ impl DataTerm {
         if let Some(other) = data.iter().find(|data| data.len() != expected) {
             return Err(ProjectionError::SinogramLength { expected, got: other.len() });
         }
-        let measured = data.into_iter().map(|data| Measured { data, roots: None }).collect();
+        let measured = data.into_iter().map(|data| Measured { data, roots: None, sight: None }).collect();
         Ok(Self { projector, measured, weighted: Vec::new() })
     }
 
     /// # Errors
     /// When there is not one weight for each value of the slice's sinogram.
     pub(super) fn set_weights(&mut self, slice: usize, weights: &[f32]) -> Result<(), ProjectionError> {
-        let Measured { data, roots } = &mut self.measured[slice];
+        let Measured { data, roots, sight } = &mut self.measured[slice];
         if weights.len() != data.len() {
             return Err(ProjectionError::SinogramLength { expected: data.len(), got: weights.len() });
         }
         let roots = roots.insert(weights.iter().map(|weight| weight.sqrt()).collect());
         data.iter_mut().zip(roots).for_each(|(y, root)| *y *= *root);
         self.weighted.resize(weights.len(), 0.0);
-        Ok(())
+        let seen = sight.insert(vec![0.0; self.projector.geometry().image_len()]);
+        self.projector.adjoint(weights, seen)
+    }
+
+    /// `A^T W 1` of a slice that has weights.
+    pub(super) fn sight(&self, slice: usize) -> Option<&[f32]> {
+        self.measured[slice].sight.as_deref()
     }
 
     /// Columns of an image.

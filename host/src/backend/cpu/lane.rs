@@ -39,4 +39,6 @@ pub(crate) struct Lane {
     pub(crate) scales: EnergyScales,
     /// h of the last forward pass, `[channel][row][col]`.
     pub(crate) h: Vec<f32>,
+    /// Room for what enters and what leaves, where images have a frame.
+    pub(crate) framed: [Vec<f32>; 2],
 }

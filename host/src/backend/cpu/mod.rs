@@ -19,14 +19,13 @@ pub(crate) mod simd;
 mod slices;
 mod state;
 pub mod training;
-mod vector;
 
 pub use super::training_batch::TrainingBatch;
 pub use crate::unet::NetworkError;
 pub use flop::Flop;
 pub use network::Network;
 pub use profile::LayerTime;
-pub use slices::CpuSlices;
+pub use slices::{CpuSlices, SlicesError};
 pub use training::TrainingNetwork;
 
 /// The instruction set that the network uses here, chosen at run time.

@@ -91,6 +91,7 @@ impl Model {
             t: 0.0,
             scales: EnergyScales::default(),
             h: vec![0.0; program.image_len],
+            framed: Default::default(),
         }
     }
 }

@@ -4,15 +4,17 @@ use super::engine::Engine;
 use super::execute::Execution;
 use super::lane::Lane;
 use super::model::Model;
+use crate::backend::frame::Frame;
+use crate::prior::Prior;
 use crate::unet::program::Program;
-use crate::unet::{EnergyScales, NetworkError, Parametrisation, PerturbationKernelSpec, Weights};
+use crate::unet::{Description, EnergyScales, NetworkError, PerturbationKernelSpec};
 use pulp::Arch;
 use rayon::prelude::*;
 use std::mem::take;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A network for images of one size, with buffers for a number of them ("lanes").
+/// A network for images of one size, of any sides, with buffers for a number of them ("lanes").
 ///
 /// All memory is taken at construction: [`Network::forward`] and [`Network::vjp`] allocate nothing. Each lane keeps
 /// the activations of its last forward pass until its next one, so a vjp may follow later and serve several lanes whose
@@ -23,10 +25,9 @@ use std::sync::Arc;
 ///
 /// ```
 /// use gradus::backend::cpu::Network;
-/// use gradus::unet::Weights;
+/// use gradus::prior::Prior;
 ///
-/// let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors"))?;
-/// let mut network = Network::new(&Weights::from_bytes(&bytes)?, 32, 32, 1)?;
+/// let mut network = Network::new(&Prior::named("ellipses")?, 32, 32, 1)?;
 /// network.forward(0..1, &[0.2; 32 * 32], &[0.1]);
 /// let h = network.h(0).to_vec();
 /// let mut gradient = vec![0.0; 32 * 32];
@@ -37,41 +38,38 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Network {
     model: Arc<Model>,
+    /// Around images whose sides the network does not take.
+    frame: Option<Frame>,
     lanes: Vec<Lane>,
-    perturbation_kernel: PerturbationKernelSpec,
-    parametrisation: Parametrisation,
+    description: Description,
 }
 
 impl Network {
-    /// Packs `weights` for images of `height` x `width` pixels, with buffers for `lanes` images.
+    /// Packs the network of `prior` for images of `height` x `width` pixels, with buffers for `lanes` images.
     ///
     /// Scratch memory is for the threads of the current rayon pool; a larger pool works, but waits.
     ///
     /// # Errors
-    /// `Size`, when the sides are not multiples of what the architecture needs.
-    pub fn new(weights: &Weights, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
-        Self::with_arch(weights, height, width, lanes, Arch::new())
+    /// `Size`, when an image has no pixels; `Architecture`.
+    pub fn new(prior: &Prior, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
+        Self::with_arch(prior, height, width, lanes, Arch::new())
     }
 
     /// [`Network::new`] without SIMD, for comparison and for hunting faults.
     ///
     /// # Errors
     /// As [`Network::new`].
-    pub fn portable(weights: &Weights, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
-        Self::with_arch(weights, height, width, lanes, Arch::Scalar)
+    pub fn portable(prior: &Prior, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
+        Self::with_arch(prior, height, width, lanes, Arch::Scalar)
     }
 
-    fn with_arch(
-        weights: &Weights,
-        height: usize,
-        width: usize,
-        n_lanes: usize,
-        arch: Arch,
-    ) -> Result<Self, NetworkError> {
-        let model = Model::new(Program::new(weights.architecture(), height, width)?, weights, arch);
-        let lanes = (0..n_lanes).map(|_| model.lane()).collect();
-        let (perturbation_kernel, parametrisation) = (*weights.perturbation_kernel(), *weights.parametrisation());
-        Ok(Self { model: Arc::new(model), lanes, perturbation_kernel, parametrisation })
+    fn with_arch(prior: &Prior, height: usize, width: usize, n_lanes: usize, arch: Arch) -> Result<Self, NetworkError> {
+        let weights = prior.weights();
+        let frame = Frame::new(height, width, weights.architecture().size_multiple());
+        let (rows, cols) = frame.as_ref().map_or((height, width), Frame::outer);
+        let model = Model::new(Program::new(weights.architecture(), rows, cols)?, weights, arch);
+        let lanes = (0..n_lanes).map(|_| framed(model.lane(), frame.as_ref())).collect();
+        Ok(Self { model: Arc::new(model), frame, lanes, description: weights.description().clone() })
     }
 
     /// Number of images that the network has buffers for.
@@ -83,13 +81,14 @@ impl Network {
     /// The noise that the network was trained under.
     #[must_use]
     pub fn perturbation_kernel(&self) -> PerturbationKernelSpec {
-        self.perturbation_kernel
+        self.description.perturbation_kernel
     }
 
     /// Values of one image, and of its h.
     #[must_use]
     pub fn image_len(&self) -> usize {
-        self.model.program.image_len
+        let Self { model, frame, .. } = self;
+        frame.as_ref().map_or(model.program.image_len, |frame| frame.inner_of(model.program.image_len))
     }
 
     /// Forward passes: h(x, t) of one image per lane, kept with all activations until the lane's next forward pass.
@@ -99,17 +98,19 @@ impl Network {
     /// # Panics
     /// When `lanes` reaches beyond [`Network::n_lanes`], or `x` or `t` has another length than the lanes ask for.
     pub fn forward(&mut self, lanes: Range<usize>, x: &[f32], t: &[f32]) {
-        let (model, lanes) = (&*self.model, &mut self.lanes[lanes]);
-        let (n, engine) = (model.program.image_len, model.engine.shared_by(lanes.len()));
+        let (n, model, frame) = (self.image_len(), &*self.model, self.frame.as_ref());
+        let lanes = &mut self.lanes[lanes];
+        let engine = model.engine.shared_by(lanes.len());
         assert_eq!(x.len(), lanes.len() * n, "one image per lane");
         assert_eq!(t.len(), lanes.len(), "one smoothing level per lane");
         for (lane, &t) in lanes.iter_mut().zip(t) {
             lane.t = t.into();
-            lane.scales = EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(lane.t));
+            let Description { parametrisation, perturbation_kernel, .. } = &self.description;
+            lane.scales = EnergyScales::new(parametrisation, perturbation_kernel.at(lane.t));
         }
         // Entering the pool once saves a hand-over at every layer.
         rayon::scope(|_| {
-            lanes.par_iter_mut().zip(x.par_chunks(n)).for_each(|(lane, x)| model.forward(&engine, lane, x));
+            lanes.par_iter_mut().zip(x.par_chunks(n)).for_each(|(lane, x)| model.forward(&engine, lane, frame, x));
         });
     }
 
@@ -136,15 +137,14 @@ impl Network {
     /// # Panics
     /// When `lanes` reaches beyond [`Network::n_lanes`], or `v` or `out` has another length than the lanes ask for.
     pub fn vjp(&mut self, lanes: Range<usize>, v: &[f32], out: &mut [f32]) {
-        let (model, lanes) = (&*self.model, &mut self.lanes[lanes]);
-        let (n, engine) = (model.program.image_len, model.engine.shared_by(lanes.len()));
+        let (n, model, frame) = (self.image_len(), &*self.model, self.frame.as_ref());
+        let lanes = &mut self.lanes[lanes];
+        let engine = model.engine.shared_by(lanes.len());
         assert_eq!(v.len(), lanes.len() * n, "one vector per lane");
         assert_eq!(out.len(), lanes.len() * n, "one gradient per lane");
         rayon::scope(|_| {
             let images = v.par_chunks(n).zip(out.par_chunks_mut(n));
-            lanes.par_iter_mut().zip(images).for_each(|(lane, (image, out))| {
-                Execution { model, engine: &engine, lane, image, out }.run(&model.program.vjp);
-            });
+            lanes.par_iter_mut().zip(images).for_each(|(lane, (v, out))| model.vjp(&engine, lane, frame, (v, out)));
         });
     }
 
@@ -155,27 +155,61 @@ impl Network {
 }
 
 impl Model {
-    fn forward(&self, engine: &Engine, lane: &mut Lane, image: &[f32]) {
-        let mut h = take(&mut lane.h);
-        Execution { model: self, engine, lane, image, out: &mut h }.run(&self.program.forward);
-        lane.h = h;
+    fn forward(&self, engine: &Engine, lane: &mut Lane, frame: Option<&Frame>, x: &[f32]) {
+        let (mut h, [mut image, mut features]) = (take(&mut lane.h), take(&mut lane.framed));
+        let mut run = |image, out: &mut [f32]| {
+            Execution { model: self, engine, lane, image, out }.run(&self.program.forward);
+        };
+        match frame {
+            None => run(x, &mut h),
+            Some(frame) => {
+                frame.extend(x, &mut image);
+                run(&image, &mut features);
+                frame.cut(&features, &mut h);
+            }
+        }
+        (lane.h, lane.framed) = (h, [image, features]);
     }
+
+    fn vjp(&self, engine: &Engine, lane: &mut Lane, frame: Option<&Frame>, (v, out): (&[f32], &mut [f32])) {
+        let [mut image, mut product] = take(&mut lane.framed);
+        let mut run = |image, out: &mut [f32]| {
+            Execution { model: self, engine, lane, image, out }.run(&self.program.vjp);
+        };
+        match frame {
+            None => run(v, out),
+            Some(frame) => {
+                frame.insert(v, &mut image);
+                run(&image, &mut product);
+                frame.fold(&product, out);
+            }
+        }
+        lane.framed = [image, product];
+    }
+}
+
+/// The lane with room for a frame, and with `h` of the image inside.
+fn framed(lane: Lane, frame: Option<&Frame>) -> Lane {
+    let Some(frame) = frame else { return lane };
+    let n = lane.h.len();
+    Lane { h: vec![0.0; frame.inner_of(n)], framed: [vec![0.0; n], vec![0.0; n]], ..lane }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::simd::tests::all_archs;
     use super::*;
+    use crate::unet::Parametrisation;
     use crate::unet::architecture::tests::small;
     use crate::unet::weights::tests::random;
 
     /// Every instruction set with a fused multiply-add takes the same steps, whatever its vector width.
     #[test]
     fn vector_widths_agree_bit_for_bit() {
-        let weights = random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 });
+        let prior = Prior::from(random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 }));
         let x: Vec<f32> = (0..16 * 24).map(|i| (i as f32 * 0.37).sin()).collect();
         let results = all_archs().into_iter().filter(|arch| !matches!(arch, Arch::Scalar)).map(|arch| {
-            let mut network = Network::with_arch(&weights, 16, 24, 1, arch).unwrap();
+            let mut network = Network::with_arch(&prior, 16, 24, 1, arch).unwrap();
             network.forward(0..1, &x, &[0.2]);
             let h = network.h(0).to_vec();
             let mut gradient = vec![0.0; x.len()];
@@ -186,15 +220,39 @@ mod tests {
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
     }
 
+    /// `<grad 1/2 |h|^2, d>` against a central difference, for sides that are no multiples of 4 and one smaller than 4.
+    #[test]
+    fn images_of_any_size_have_the_gradient_of_their_energy() {
+        let prior = Prior::from(random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 }));
+        for (height, width) in [(13, 29), (2, 17), (1, 1)] {
+            let n = height * width;
+            let mut network = Network::new(&prior, height, width, 1).unwrap();
+            assert_eq!((network.image_len(), network.h(0).len()), (n, n));
+            let x: Vec<f32> = (0..n).map(|i| (i as f32 * 0.37).sin()).collect();
+            let d: Vec<f32> = (0..n).map(|i| (i as f32 * 0.91).cos()).collect();
+            let mut energy = |step: f32| {
+                let moved: Vec<f32> = x.iter().zip(&d).map(|(x, d)| x + step * d).collect();
+                network.forward(0..1, &moved, &[0.2]);
+                network.energy(0)
+            };
+            let wanted = (energy(1e-2) - energy(-1e-2)) / 2e-2;
+            energy(0.0);
+            let (h, mut gradient) = (network.h(0).to_vec(), vec![0.0; n]);
+            network.vjp(0..1, &h, &mut gradient);
+            let found: f64 = gradient.iter().zip(&d).map(|(g, d)| f64::from(g * d)).sum();
+            assert!((found - wanted).abs() < 1e-3 * wanted.abs().max(1.0), "{height} {width}: {found} {wanted}");
+        }
+    }
+
     /// With 5 threads a block's output channels are shared by several tasks, with one they are not.
     #[test]
     fn threads_agree_bit_for_bit() {
-        let weights = Weights::from_bytes(crate::prior::embedded("ellipses").unwrap().bytes).unwrap();
+        let prior = Prior::named("ellipses").unwrap();
         let x: Vec<f32> = (0..32 * 32).map(|i| (i as f32 * 0.37).sin()).collect();
         let results = [1, 2, 5].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let mut network = Network::new(&weights, 32, 32, 1).unwrap();
+                let mut network = Network::new(&prior, 32, 32, 1).unwrap();
                 network.forward(0..1, &x, &[0.2]);
                 let h = network.h(0).to_vec();
                 let mut gradient = vec![0.0; x.len()];

@@ -56,13 +56,13 @@ impl Passes {
     }
 
     /// Asks for a forward pass of `x + step d` at the level `t`.
-    pub(super) fn ask_trial(&mut self, lane: usize, t: f32, (x, step, d): (&[f32], f32, &[f32])) {
+    pub(super) fn ask_trial(&mut self, lane: usize, t: f32, x: &[f32], step: f32, d: &[f32]) {
         let (scale, image) = (self.input_scale(t), self.ask_forward(lane, t));
         image.iter_mut().zip(x.iter().zip(d)).for_each(|(image, (x, d))| *image = (x + step * d) * scale);
     }
 
     /// Asks for a forward pass of `x` in a mirror, for images of `width` columns.
-    pub(super) fn ask_mirrored(&mut self, lane: usize, t: f32, (x, mirror, width): (&[f32], Mirror, usize)) {
+    pub(super) fn ask_mirrored(&mut self, lane: usize, t: f32, x: &[f32], mirror: Mirror, width: usize) {
         let scale = self.input_scale(t);
         mirror.apply(scale, x, width, self.ask_forward(lane, t));
     }

@@ -3,10 +3,29 @@
 use super::data_term::DataTerm;
 use super::network::Network;
 use super::passes::Passes;
-use super::state::{Held, State};
+use super::state::{Held, OfPrior, State};
 use crate::backend::{Counters, Drift, Mirror, Slice, Slices, Traffic};
-use crate::ct::{ProjectionError, Projector};
+use crate::ct::{Geometry, GeometryError, ProjectionError, Projector};
+use crate::prior::Prior;
+use crate::unet::NetworkError;
 use gradus_core::{Answer, Batch, Level, Request};
+
+/// Lanes of the network for each slice.
+const LANES: usize = 2;
+
+/// Reasons why slices cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SlicesError {
+    /// The projector cannot be made.
+    #[error(transparent)]
+    Projector(#[from] GeometryError),
+    /// The prior cannot be used on images of this size.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A sinogram or an image has another length than the geometry asks for.
+    #[error(transparent)]
+    Length(#[from] ProjectionError),
+}
 
 /// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for one or more slices, with every vector in memory of its own;
 /// under the drift-free [`Drift`], `h(gamma_t x, t)`.
@@ -23,29 +42,22 @@ pub struct CpuSlices {
 }
 
 impl CpuSlices {
-    /// Lanes that the network must have for each slice.
-    pub const LANES: usize = 2;
-
     /// Slices at their starting points.
     ///
     /// # Errors
-    /// When a sinogram or an image has not the length that the projector's geometry asks for.
-    ///
-    /// # Panics
-    /// When the network has not [`LANES`](Self::LANES) lanes for each slice.
-    pub fn new(projector: Projector, network: Network, slices: Vec<Slice>) -> Result<Self, ProjectionError> {
-        assert_eq!(network.n_lanes(), Self::LANES * slices.len(), "lanes of the network");
-        let expected = projector.geometry().image_len();
+    /// When the geometry, the sizes or the prior do not fit.
+    pub fn new(geometry: Geometry, prior: &Prior, slices: Vec<Slice>) -> Result<Self, SlicesError> {
+        let (expected, values) = (geometry.image_len(), geometry.sinogram_len());
         if let Some(other) = slices.iter().find(|slice| slice.start.len() != expected) {
-            return Err(ProjectionError::ImageLength { expected, got: other.start.len() });
+            return Err(ProjectionError::ImageLength { expected, got: other.start.len() }.into());
         }
-        let values = projector.geometry().sinogram_len();
+        let network = Network::new(prior, geometry.height, geometry.width, LANES * slices.len())?;
         let (data, states): (Vec<_>, Vec<_>) = slices
             .into_iter()
             .enumerate()
             .map(|(number, slice)| (slice.data, State::new(number, slice.start, slice.objective, values)))
             .unzip();
-        let (data_term, passes) = (DataTerm::new(projector, data)?, Passes::new(network));
+        let (data_term, passes) = (DataTerm::new(Projector::new(geometry)?, data)?, Passes::new(network));
         let mut made = Self { data_term, passes, states, mirrors: true };
         made.states.iter_mut().try_for_each(|state| state.refresh_residual(&mut made.data_term))?;
         Ok(made)
@@ -106,15 +118,19 @@ impl CpuSlices {
             }
             Request::Denoise { level, turn, .. } => {
                 let (mirror, width) = (mirror(turn, self.mirrors), self.data_term.width());
-                self.passes.ask_mirrored(smoothed, level.t, (&self.states[slice].iterate, mirror, width));
+                self.passes.ask_mirrored(smoothed, level.t, &self.states[slice].iterate, mirror, width);
                 self.passes.ask_gradient(smoothed);
             }
             Request::Change { step } => {
                 let state = &mut self.states[slice];
                 state.project_direction(&mut self.data_term)?;
-                self.passes.ask_trial(slice, state.objective.t, (&state.iterate, step, &state.direction));
+                self.passes.ask_trial(slice, state.objective.t, &state.iterate, step, &state.direction);
             }
-            Request::Solve { .. } | Request::Products | Request::Update { .. } | Request::Done(_) => {}
+            Request::Solve { .. }
+            | Request::Products
+            | Request::Diffuse { .. }
+            | Request::Update { .. }
+            | Request::Done(_) => {}
         }
         Ok(())
     }
@@ -141,21 +157,25 @@ impl CpuSlices {
         let (smoothed, mirrors) = (self.smoothed(slice), self.mirrors);
         let Self { data_term, passes, states, .. } = self;
         let (state, h) = (&mut states[slice], passes.h(slice));
-        let of_prior = (passes.gradient(slice), passes.gradient(smoothed));
+        let of_prior = OfPrior { at_objective: passes.gradient(slice), at_level: passes.gradient(smoothed) };
         if let Request::Direction { new_iterate: true, .. } | Request::Gradient { new_iterate: true, .. } = request {
             state.keep_features(h);
         }
         Ok(match request {
             Request::Direction { level, new_iterate } => Answer::Direction(state.descend(level, new_iterate, of_prior)),
             Request::Denoise { variance, turn, .. } => {
-                state.denoise(variance, (of_prior.1, mirror(turn, mirrors)), data_term)?;
+                state.denoise(variance, of_prior.at_level, mirror(turn, mirrors), data_term)?;
                 Answer::Ready
             }
             Request::Gradient { level, new_iterate } => {
                 state.begin_at_gradient(level, new_iterate, of_prior);
                 Answer::Ready
             }
-            Request::Solve { damping, iterations } => Answer::Solved(state.solve(damping, iterations, data_term)?),
+            Request::Solve { damping, effort } => Answer::Solved(state.solve(damping, effort, data_term)?),
+            Request::Diffuse { removed, taken, fresh, draw } => {
+                state.diffuse((removed, of_prior.at_level), taken, (fresh, draw), data_term.width());
+                Answer::Ready
+            }
             Request::Products => Answer::Direction(state.products()),
             Request::Change { step } => Answer::Change(state.change(step, h)),
             Request::Update { step } => {

@@ -1,13 +1,17 @@
 //! The vectors of one slice, and what the requests of its solver do with them.
 
 use super::data_term::DataTerm;
-use super::vector::{add_scaled, difference_products, dot, half_square_change};
 use crate::backend::Mirror;
 use crate::ct::ProjectionError;
-use gradus_core::{ConjugateGradient, Directional, Krylov, Level, Solved};
+use crate::vector::{add_scaled, difference_products, dot, half_square_change};
+use gradus_core::{ConjugateGradient, Directional, Draw, Effort, Krylov, Level, Solved};
+use rayon::prelude::*;
 
 /// Updates between two fresh computations of the residual `A x - y`.
 const REFRESH_RESIDUAL: u32 = 50;
+
+/// Fours of normal numbers that a task draws.
+const DRAWN: usize = 1024;
 
 /// The image whose activations the objective's lane of the network holds.
 #[derive(Clone, Copy, PartialEq)]
@@ -15,6 +19,13 @@ pub(super) enum Held {
     Other,
     Iterate,
     Trial(f32),
+}
+
+/// Gradients of the prior at the iterate: `grad R` at the level of the objective and at that of the direction.
+#[derive(Clone, Copy)]
+pub(super) struct OfPrior<'a> {
+    pub(super) at_objective: &'a [f32],
+    pub(super) at_level: &'a [f32],
 }
 
 /// One slice: images `[row][col]`, sinograms `[angle][bin]`.
@@ -38,6 +49,8 @@ pub(super) struct State {
     /// `h(x, t_min)` at the iterate.
     features: Vec<f32>,
     pub(super) held: Held,
+    /// Of the last denoising: the factor of the prior's gradient, and the mirror that it stands in.
+    denoised: (f32, Mirror),
     updates: u32,
     /// Forward projections and adjoints so far.
     pub(super) projections: u64,
@@ -55,12 +68,37 @@ struct LinearSystem {
     projected: Vec<f32>,
     /// `A^T W A p`.
     normal: Vec<f32>,
+    /// `P r` and the diagonal of `P`, where there are weights.
+    preconditioned: Option<[Vec<f32>; 2]>,
 }
 
 impl LinearSystem {
     fn new(pixels: usize, values: usize) -> Self {
         let image = || vec![0.0; pixels];
-        Self { residual: image(), conjugate: image(), normal: image(), projected: vec![0.0; values] }
+        let (residual, conjugate, normal, projected) = (image(), image(), image(), vec![0.0; values]);
+        Self { residual, conjugate, projected, normal, preconditioned: None }
+    }
+
+    /// Takes `P = (diag(A^T W 1) + damping I)^-1`, or none where all weights are 1.
+    fn precondition(&mut self, sight: Option<&[f32]>, damping: f32) {
+        let Some(sight) = sight else { return };
+        let [_, scales] = self.preconditioned.get_or_insert_with(|| [sight.to_vec(), sight.to_vec()]);
+        scales.iter_mut().zip(sight).for_each(|(scale, seen)| *scale = 1.0 / (seen + damping));
+    }
+
+    /// `<r, P r>`.
+    fn residual_square(&mut self) -> f64 {
+        let Some([preconditioned, scales]) = &mut self.preconditioned else {
+            return dot(&self.residual, &self.residual);
+        };
+        preconditioned.iter_mut().zip(scales).zip(&self.residual).for_each(|((to, scale), r)| *to = *scale * r);
+        dot(&self.residual, preconditioned)
+    }
+
+    /// `p <- P r + momentum p`.
+    fn turn(&mut self, momentum: f32) {
+        let from = self.preconditioned.as_ref().map_or(&self.residual, |[preconditioned, _]| preconditioned);
+        self.conjugate.iter_mut().zip(from).for_each(|(p, r)| *p = r + momentum * *p);
     }
 }
 
@@ -81,6 +119,7 @@ impl State {
             has_projected: false,
             features: image(),
             held: Held::Other,
+            denoised: (0.0, Mirror::of_turn(0)),
             updates: 0,
             projections: 0,
             system: None,
@@ -133,7 +172,7 @@ impl State {
 
     /// `grad f(x)`, where `x` has changed, and `grad F(x, t)` into the direction's place, from the gradients of the
     /// prior.
-    fn gradients(&mut self, level: Level, new_iterate: bool, (at_objective, at_level): (&[f32], &[f32])) {
+    fn gradients(&mut self, level: Level, new_iterate: bool, OfPrior { at_objective, at_level }: OfPrior<'_>) {
         if new_iterate {
             self.gradient.copy_from_slice(&self.data_gradient);
             add_scaled(&mut self.gradient, self.objective.prior_weight, at_objective);
@@ -147,7 +186,7 @@ impl State {
     }
 
     /// Answers [`gradus_core::Request::Direction`].
-    pub(super) fn descend(&mut self, level: Level, new_iterate: bool, of_prior: (&[f32], &[f32])) -> Directional {
+    pub(super) fn descend(&mut self, level: Level, new_iterate: bool, of_prior: OfPrior<'_>) -> Directional {
         self.gradients(level, new_iterate, of_prior);
         self.direction.iter_mut().for_each(|d| *d *= -level.t);
         self.has_projected = false;
@@ -166,12 +205,14 @@ impl State {
     pub(super) fn denoise(
         &mut self,
         variance: f32,
-        (of_prior, mirror): (&[f32], Mirror),
+        of_prior: &[f32],
+        mirror: Mirror,
         data: &mut DataTerm,
     ) -> Result<(), ProjectionError> {
         mirror.apply(-variance, of_prior, data.width(), &mut self.direction);
         add_scaled(&mut self.iterate, 1.0, &self.direction);
         self.held = Held::Other;
+        self.denoised = (variance, mirror);
         self.refresh_residual(data)?;
         self.refresh_data_gradient(data)?;
         self.direction.copy_from_slice(&self.data_gradient);
@@ -179,8 +220,32 @@ impl State {
         Ok(())
     }
 
+    /// `x <- x + removed e + taken d' + fresh z`, where `e` is what the last denoising took from `x`, from the prior's
+    /// gradient at that time.
+    pub(super) fn diffuse(
+        &mut self,
+        (removed, of_prior): (f32, &[f32]),
+        taken: f32,
+        (fresh, draw): (f32, Draw),
+        width: usize,
+    ) {
+        let (variance, mirror) = self.denoised;
+        if removed != 0.0 {
+            mirror.apply(removed * variance, of_prior, width, &mut self.direction);
+            add_scaled(&mut self.iterate, 1.0, &self.direction);
+        }
+        if taken != 0.0 {
+            add_scaled(&mut self.iterate, taken, &self.previous);
+        }
+        // Entries are known by their number: the same bits for any number of threads.
+        self.iterate.par_chunks_mut(4 * DRAWN).enumerate().for_each(|(part, x)| {
+            draw.add_to(fresh, (part * DRAWN) as u32, x);
+        });
+        self.held = Held::Other;
+    }
+
     /// `r = -grad F(x, t)`.
-    pub(super) fn begin_at_gradient(&mut self, level: Level, new_iterate: bool, of_prior: (&[f32], &[f32])) {
+    pub(super) fn begin_at_gradient(&mut self, level: Level, new_iterate: bool, of_prior: OfPrior<'_>) {
         self.gradients(level, new_iterate, of_prior);
         self.begin_solve();
     }
@@ -196,29 +261,31 @@ impl State {
     pub(super) fn solve(
         &mut self,
         damping: f32,
-        iterations: u32,
+        effort: Effort,
         data: &mut DataTerm,
     ) -> Result<Solved, ProjectionError> {
         let Self { number, direction, projected: of_direction, system, projections, .. } = self;
-        let LinearSystem { residual, conjugate, projected, normal } =
-            system.get_or_insert_with(|| LinearSystem::new(direction.len(), of_direction.len()));
-        [&mut *conjugate, direction, of_direction].into_iter().for_each(|vector| vector.fill(0.0));
+        let system = system.get_or_insert_with(|| LinearSystem::new(direction.len(), of_direction.len()));
+        [&mut system.conjugate, &mut *direction, &mut *of_direction].into_iter().for_each(|vector| vector.fill(0.0));
         self.has_projected = true;
-        let mut solve = ConjugateGradient::new(dot(residual, residual) as f32, iterations);
+        system.precondition(data.sight(*number), damping);
+        let mut solve = ConjugateGradient::new(system.residual_square() as f32, effort);
         loop {
             let told = match solve.request() {
                 Krylov::Curvature { momentum } => {
-                    conjugate.iter_mut().zip(&*residual).for_each(|(p, r)| *p = r + momentum * *p);
+                    system.turn(momentum);
+                    let LinearSystem { conjugate, projected, .. } = &mut *system;
                     data.forward_project(*number, conjugate, projected)?;
                     dot(projected, projected) + f64::from(damping) * dot(conjugate, conjugate)
                 }
                 Krylov::Advance { length } => {
+                    let LinearSystem { residual, conjugate, projected, normal, .. } = &mut *system;
                     data.adjoint(*number, projected, normal)?;
                     add_scaled(direction, length, conjugate);
                     add_scaled(of_direction, length, projected);
                     add_scaled(residual, -length, normal);
                     add_scaled(residual, -length * damping, conjugate);
-                    dot(residual, residual)
+                    system.residual_square()
                 }
                 Krylov::Done(solved) => return Ok(solved),
             };

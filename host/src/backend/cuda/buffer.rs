@@ -26,26 +26,26 @@ unsafe impl Plain for u32 {}
 unsafe impl<const N: usize> Plain for [f32; N] {}
 // SAFETY: as above.
 unsafe impl<const N: usize> Plain for [f64; N] {}
-// SAFETY: 6 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::pixel_shuffle::LaneScalars {}
-// SAFETY: 5 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::vector::DirectionScalars {}
-// SAFETY: 4 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::solve::MirrorScalars {}
-// SAFETY: 3 x 8 + 4 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::projector::View {}
-// SAFETY: 2 x 8 + 2 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::fan::FanRay {}
-// SAFETY: 5 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::fan::FanSegment {}
-// SAFETY: 8 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::fan::FanView {}
-// SAFETY: 8 + 10 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::conjugate_gradient::Recurrence {}
-// SAFETY: 8 + 10 x 4 + 16 bytes.
-unsafe impl Plain for gradus_cuda_kernels::conv_pack::PackRecord {}
-// SAFETY: 8 + 2 x 4 bytes.
-unsafe impl Plain for gradus_cuda_kernels::training_loss::LossScalars {}
+/// Records that fill their size: each with the sum of the sizes of its fields, which the compiler compares.
+macro_rules! plain {
+    ($($record:path: $bytes:expr;)+) => { $(
+        const _: () = assert!(size_of::<$record>() == $bytes);
+        // SAFETY: the fields are numbers, and the sum of their sizes is that of the record: there is no padding.
+        unsafe impl Plain for $record {}
+    )+ };
+}
+plain! {
+    gradus_cuda_kernels::pixel_shuffle::LaneScalars: 6 * 4;
+    gradus_cuda_kernels::vector::DirectionScalars: 5 * 4;
+    gradus_cuda_kernels::solve::MirrorScalars: 4 * 4;
+    gradus_cuda_kernels::projector::View: 3 * 8 + 4 * 4;
+    gradus_cuda_kernels::fan::FanRay: 2 * 8 + 2 * 4;
+    gradus_cuda_kernels::fan::FanSegment: 5 * 4;
+    gradus_cuda_kernels::fan::FanView: 8 * 4;
+    gradus_cuda_kernels::conjugate_gradient::Recurrence: 8 + 10 * 4;
+    gradus_cuda_kernels::conv_pack::PackRecord: 8 + 10 * 4 + 16;
+    gradus_cuda_kernels::training_loss::LossScalars: 8 + 2 * 4;
+}
 
 /// Values in device memory.
 pub struct Buffer<T> {
@@ -67,7 +67,7 @@ impl<T: Plain> Buffer<T> {
     /// # Errors
     /// `OutOfMemory`.
     pub fn new(device: &Rc<Device>, len: usize) -> Result<Self, DeviceError> {
-        let needed = len.max(1) * size_of::<T>();
+        let needed = len.max(1).checked_mul(size_of::<T>()).unwrap_or(usize::MAX);
         device.require(needed, "a buffer")?;
         // SAFETY: kernels and copies write before anything reads; bytes of any kind are values of `T`.
         let bytes = unsafe { DeviceBuffer::uninitialized(needed) }.map_err(while_doing("taking memory"))?;

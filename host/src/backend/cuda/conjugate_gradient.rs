@@ -8,7 +8,7 @@ use super::error::{DeviceError, int};
 use super::graph::Graphs;
 use super::projector::CudaProjector;
 use super::vector::{Lanes, Sums, blocks};
-use gradus_core::Solved;
+use gradus_core::{Effort, Solved};
 use gradus_cuda_kernels::conjugate_gradient::{
     Advance, AdvanceFan, Begin, Conjugate, Project, ProjectFan, Recurrence, Solve,
 };
@@ -17,19 +17,6 @@ use std::rc::Rc;
 
 /// The iterations that are asked for without looking how the solves go, after those that are made in any case.
 const BETWEEN_LOOKS: u32 = 8;
-
-/// What a solve starts from and how long it goes on, as in core.
-#[derive(Debug, Clone, Copy)]
-pub struct Start {
-    /// `mu`.
-    pub damping: f32,
-    /// Iterations in any case, and until the system is solved.
-    pub least: u32,
-    /// Iterations at most.
-    pub most: u32,
-    /// `|r|` over what it was at first, from which on the system counts as solved.
-    pub tolerance: f32,
-}
 
 /// The end of a solve.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +68,7 @@ impl LinearSystem {
         self.residual.address()
     }
 
-    /// Solves the systems of the slices that `lanes` names, from `direction = 0`; `of_direction` becomes
+    /// Solves the systems of the slices that `lanes` names, each with its damping and effort, from `direction = 0`; `of_direction` becomes
     /// `W^(1/2) A direction`. The iterations that every solve makes in any case are asked for at once, and `copy` waits
     /// for what became of the recurrences, with whatever else it wants to know.
     ///
@@ -91,13 +78,14 @@ impl LinearSystem {
         &mut self,
         lanes: &Lanes,
         data_term: &DataTerm,
-        starts: &[Start],
+        starts: &[(f32, Effort)],
         (direction, of_direction): (Address<f32>, Address<f32>),
         mut copy: impl FnMut(&Buffer<Recurrence>, &mut [Recurrence]) -> Result<(), DeviceError>,
     ) -> Result<Vec<End>, DeviceError> {
         let begun: Vec<Recurrence> = starts.iter().map(recurrence).collect();
         self.recurrences.upload(0, &begun)?;
-        let (roots, weighted) = data_term.weighting().unwrap_or((Address::NULL, self.projected.address()));
+        let [roots, weighted, seen] =
+            data_term.weighting().unwrap_or([Address::NULL, self.projected.address(), Address::NULL]);
         let at = Solve {
             lanes: lanes.address(),
             recurrences: self.recurrences.address(),
@@ -105,14 +93,15 @@ impl LinearSystem {
             p: self.conjugate.address(),
             transposed: data_term.projector().transposed(),
             d: direction,
+            seen,
             roots,
             s: self.projected.address(),
             weighted,
             of_direction,
             sums: self.sums.record(),
         };
-        let most = starts.iter().map(|start| start.most).max().unwrap_or(0);
-        let mut next = starts.iter().map(|start| start.least).max().unwrap_or(0).min(most);
+        let most = starts.iter().map(|(_, effort)| effort.most).max().unwrap_or(0);
+        let mut next = starts.iter().map(|(_, effort)| effort.least).max().unwrap_or(0).min(most);
         let (mut made, mut found) = (0, begun);
         loop {
             self.iterate(at, lanes, data_term.projector(), made == 0, next)?;
@@ -176,8 +165,8 @@ impl LinearSystem {
     }
 }
 
-fn recurrence(start: &Start) -> Recurrence {
-    let Start { damping, least, most, tolerance } = *start;
+fn recurrence(&(damping, effort): &(f32, Effort)) -> Recurrence {
+    let Effort { least, most, tolerance } = effort;
     Recurrence { damping, least, most, tolerance, ..Recurrence::default() }
 }
 

@@ -21,8 +21,9 @@ pub(super) struct DataTerm {
     projector: CudaProjector,
     /// `W^(1/2) y`.
     data: Buffer<f32>,
-    /// `W^(1/2)` and sinograms for `W^(1/2) s`; `None` where all weights are 1.
-    weighting: Option<(Buffer<f32>, Buffer<f32>)>,
+    /// `W^(1/2)`, sinograms for `W^(1/2) s`, and `A^T W 1`, the weight that a pixel is seen with, negative for slices
+    /// without weights; `None` where all weights are 1.
+    weighting: Option<[Buffer<f32>; 3]>,
     n_values: usize,
 }
 
@@ -36,7 +37,12 @@ impl DataTerm {
     }
 
     /// Weights for every slice of `all`, `None` for weights of 1.
-    pub(super) fn set_weights(&mut self, all: &Lanes, weights: &[Option<&[f32]>]) -> Result<(), SlicesError> {
+    pub(super) fn set_weights(
+        &mut self,
+        all: &Lanes,
+        weights: &[Option<&[f32]>],
+        n_pixels: usize,
+    ) -> Result<(), SlicesError> {
         let expected = self.n_values;
         let mut roots = Vec::with_capacity(weights.len() * expected);
         for weights in weights {
@@ -50,7 +56,14 @@ impl DataTerm {
         }
         let roots = Buffer::of(&self.device, &roots)?;
         self.weigh(all, &roots, self.data.address(), self.data.address())?;
-        self.weighting = Some((roots, Buffer::new(&self.device, weights.len() * expected)?));
+        let weighted = Buffer::new(&self.device, weights.len() * expected)?;
+        self.weigh(all, &roots, roots.address(), weighted.address())?;
+        let mut seen = Buffer::new(&self.device, weights.len() * n_pixels)?;
+        self.projector.adjoint(all, weighted.address(), seen.address())?;
+        for (slice, _) in weights.iter().enumerate().filter(|(_, weights)| weights.is_none()) {
+            seen.upload(slice * n_pixels, &vec![-1.0; n_pixels])?;
+        }
+        self.weighting = Some([roots, weighted, seen]);
         Ok(())
     }
 
@@ -63,9 +76,9 @@ impl DataTerm {
         &self.projector
     }
 
-    /// `W^(1/2)`, and room for sinograms multiplied by it; `None` where all weights are 1.
-    pub(super) fn weighting(&self) -> Option<(Address<f32>, Address<f32>)> {
-        self.weighting.as_ref().map(|(roots, weighted)| (roots.address(), weighted.address()))
+    /// `W^(1/2)`, room for sinograms multiplied by it, and `A^T W 1`; `None` where all weights are 1.
+    pub(super) fn weighting(&self) -> Option<[Address<f32>; 3]> {
+        self.weighting.as_ref().map(|all| all.each_ref().map(Buffer::address))
     }
 
     fn weigh(&self, lanes: &Lanes, w: &Buffer<f32>, s: Address<f32>, out: Address<f32>) -> Result<(), DeviceError> {
@@ -82,7 +95,7 @@ impl DataTerm {
     ) -> Result<(), DeviceError> {
         self.projector.forward_project(lanes, image, sinogram)?;
         match &self.weighting {
-            Some((roots, _)) => self.weigh(lanes, roots, sinogram, sinogram),
+            Some([roots, ..]) => self.weigh(lanes, roots, sinogram, sinogram),
             None => Ok(()),
         }
     }
@@ -94,7 +107,7 @@ impl DataTerm {
         sinogram: Address<f32>,
         image: Address<f32>,
     ) -> Result<(), DeviceError> {
-        let Some((roots, weighted)) = &self.weighting else {
+        let Some([roots, weighted, _]) = &self.weighting else {
             return self.projector.adjoint(lanes, sinogram, image);
         };
         self.weigh(lanes, roots, sinogram, weighted.address())?;

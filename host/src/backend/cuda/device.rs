@@ -257,8 +257,9 @@ impl Device {
     ) -> Result<(), DeviceError> {
         entry.with_arguments(|arguments| {
             // SAFETY: the arguments have the number and sizes that the PTX declares, which a test of the kernels' crate
-            // holds. A kernel that reads or writes where it must not faults on the device, which later calls report;
-            // memory of this process is not mapped there.
+            // holds, and a kernel reads and writes only within the buffers that they name: its guards see to that, which
+            // the tests run for every entry. Nothing else does where a device reaches the memory of this process;
+            // elsewhere a kernel that strays faults on the device, which later calls report.
             unsafe { self.stream.launch(function, grid_size(grid), (threads, 1, 1), 0, arguments) }
                 .map_err(while_doing("launching a kernel"))
         })

@@ -1,7 +1,7 @@
 //! The linear solves of several slices, and what they start from.
 
 use super::buffer::Buffer;
-use super::conjugate_gradient::{LinearSystem, Start};
+use super::conjugate_gradient::LinearSystem;
 use super::error::DeviceError;
 use super::network::CudaNetwork;
 use super::passes::{FIRST_TRIAL, directional};
@@ -9,7 +9,7 @@ use super::slices::CudaSlices;
 use super::state::{Buffers, Held, State};
 use super::vector::{DirectionVectors, Lanes, MOST_SUMS, Vectors};
 use crate::backend::Mirror;
-use gradus_core::{Answer, Level};
+use gradus_core::{Answer, Draw, Effort, Level};
 use gradus_cuda_kernels::conjugate_gradient::Recurrence;
 use gradus_cuda_kernels::vector::{DirectionScalars, PRODUCT_SUMS};
 
@@ -41,6 +41,39 @@ impl CudaSlices {
         let gradient = self.buffers.data_gradient.address();
         self.vectors.copy(&self.slices, self.n, (-1.0, gradient), r)?;
         slices.iter().for_each(|&slice| self.states[slice].is_tested = false);
+        let denoised = mirrors.into_iter().zip(&factors);
+        for (&slice, (mirror, factor)) in slices.iter().zip(denoised) {
+            self.states[slice].denoised = (-factor, mirror);
+        }
+        Ok(vec![Answer::Ready; slices.len()])
+    }
+
+    /// Answers `x <- x + removed e + taken d' + fresh z`, `(slice, ([removed, taken, fresh], draw of z))`, with `e` what
+    /// the last denoising took from `x`. The noise is drawn on the host, so that it is the CPU's.
+    pub(super) fn diffuses(&mut self, requests: &[(usize, ([f32; 3], Draw))]) -> Result<Vec<Answer>, DeviceError> {
+        let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
+        let factors = |k: usize| requests.iter().map(|(_, (factors, _))| factors[k]).collect::<Vec<f32>>();
+        let (n, iterate) = (self.n, self.buffers.iterate.address());
+        let [removed, taken, fresh] = [0, 1, 2].map(factors);
+        for &(slice, (_, draw)) in requests {
+            let mut noise = vec![0.0; n];
+            draw.add_to(1.0, 0, &mut noise);
+            self.buffers.images.upload((self.states.len() + slice) * n, &noise)?;
+            self.states[slice].held = Held::Other;
+        }
+        self.slices.set(&slices)?;
+        if removed.iter().any(|factor| *factor != 0.0) {
+            let mirrors: Vec<Mirror> = slices.iter().map(|&slice| self.states[slice].denoised.1).collect();
+            let of_products =
+                slices.iter().zip(&removed).map(|(&slice, factor)| factor * self.states[slice].denoised.0);
+            let (factors, products) = (of_products.collect::<Vec<_>>(), self.of_smoothed(&self.buffers.products));
+            self.vectors.mirror(&self.slices, (&mirrors, Some(&factors)), self.size, (products, iterate))?;
+        }
+        if taken.iter().any(|factor| *factor != 0.0) {
+            self.vectors.add_scaled(&self.slices, &taken, n, self.buffers.previous.address(), iterate)?;
+        }
+        let noise = self.of_smoothed(&self.buffers.images);
+        self.vectors.add_scaled(&self.slices, &fresh, n, noise, iterate)?;
         Ok(vec![Answer::Ready; slices.len()])
     }
 
@@ -57,13 +90,11 @@ impl CudaSlices {
         Ok(vec![Answer::Ready; requests.len()])
     }
 
-    /// Answers `(A^T W A + damping I) d = r` by conjugate gradients, `(slice, (damping, iterations))`, with one wait:
-    /// where directions are going to be tested, what will be asked about them comes along.
-    pub(super) fn solves(&mut self, requests: &[(usize, (f32, u32))]) -> Result<Vec<Answer>, DeviceError> {
+    /// Answers `(A^T W A + damping I) d = r` by conjugate gradients, `(slice, (damping, effort))`, with one wait where
+    /// its least iterations suffice: where directions are going to be tested, what will be asked about them comes along.
+    pub(super) fn solves(&mut self, requests: &[(usize, (f32, Effort))]) -> Result<Vec<Answer>, DeviceError> {
         let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
-        let start =
-            |&(_, (damping, most)): &(usize, (f32, u32))| Start { damping, least: most, most, tolerance: f32::MAX };
-        let starts: Vec<Start> = requests.iter().map(start).collect();
+        let starts: Vec<(f32, Effort)> = requests.iter().map(|request| request.1).collect();
         let looks_ahead = slices.iter().all(|&slice| self.states[slice].is_tested);
         self.system()?;
         self.slices.set(&slices)?;

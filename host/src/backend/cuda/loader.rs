@@ -44,7 +44,8 @@ fn find<F: Copy>(slot: &Slot<F>, name: &str) -> Result<F, u32> {
 macro_rules! forward {
     ($($arguments:tt $($name:ident)+;)+) => { $($(forward!(@one $name $arguments);)+)+ };
     (@one $name:ident [$($a:ident)*]) => {
-        // SAFETY: no other library that is linked defines the driver's functions.
+        // SAFETY: no other library that is linked into the program `gradus` defines the driver's functions. One that
+        // links this library and the driver's own gets an error of its linker, which finds each function twice.
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($a: usize),*) -> u32 {
             static SLOT: Slot<unsafe extern "C" fn($(forward!(@type $a)),*) -> u32> = OnceLock::new();

@@ -9,9 +9,10 @@ use super::memory::Memory;
 use super::model::Model;
 use super::vector::Lanes;
 use crate::backend::{Drift, Precision};
+use crate::prior::Prior;
 use crate::unet::operation::Operation;
 use crate::unet::program::Program;
-use crate::unet::{EnergyScales, NetworkError, Parametrisation, Perturbation, PerturbationKernelSpec, Weights};
+use crate::unet::{EnergyScales, NetworkError, Parametrisation, Perturbation, PerturbationKernelSpec};
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
 use std::rc::Rc;
@@ -48,17 +49,19 @@ pub struct CudaNetwork {
 }
 
 impl CudaNetwork {
-    /// Takes `weights` to the device, for images of `height` x `width` pixels, with buffers for `lanes` images.
+    /// Takes the network of `prior` to the device, for images of `height` x `width` pixels, with buffers for `lanes`
+    /// images.
     ///
     /// # Errors
     /// `Network`, when the sides are not multiples of what the architecture needs; `Device`, also when the device has
     /// too little memory.
     pub fn new(
         device: &Rc<Device>,
-        weights: &Weights,
+        prior: &Prior,
         (height, width): (usize, usize),
         lanes: usize,
     ) -> Result<Self, CudaNetworkError> {
+        let weights = prior.weights();
         let program = Program::new(weights.architecture(), height, width)?;
         device.require(Memory::bytes(&program, lanes), "the network on images of this size")?;
         Ok(Self {
@@ -80,8 +83,8 @@ impl CudaNetwork {
     ///
     /// # Errors
     /// When the sides are not multiples of what the architecture needs.
-    pub fn bytes(weights: &Weights, (height, width): (usize, usize), lanes: usize) -> Result<usize, CudaNetworkError> {
-        Ok(Memory::bytes(&Program::new(weights.architecture(), height, width)?, lanes))
+    pub fn bytes(prior: &Prior, (height, width): (usize, usize), lanes: usize) -> Result<usize, CudaNetworkError> {
+        Ok(Memory::bytes(&Program::new(prior.weights().architecture(), height, width)?, lanes))
     }
 
     /// The same network of the image with another drift: h(gamma_t x, t) where there is none. The factor goes with the

@@ -9,7 +9,7 @@ use super::state::{Buffers, Held, SlicesError, State};
 use super::vector::{Lanes, Vectors};
 use crate::backend::{Counters, Drift, Slice, Slices, Traffic};
 use crate::ct::{Geometry, ProjectionError};
-use crate::unet::Weights;
+use crate::prior::Prior;
 use gradus_core::{Answer, Batch, Level, Request};
 use gradus_cuda_kernels::vector::PRODUCT_SUMS;
 use std::rc::Rc;
@@ -48,12 +48,7 @@ impl CudaSlices {
     ///
     /// # Errors
     /// When the geometry, the sizes or the prior do not fit, or the device cannot hold it all.
-    pub fn new(
-        device: &Rc<Device>,
-        geometry: Geometry,
-        prior: &Weights,
-        slices: &[Slice],
-    ) -> Result<Self, SlicesError> {
+    pub fn new(device: &Rc<Device>, geometry: Geometry, prior: &Prior, slices: &[Slice]) -> Result<Self, SlicesError> {
         let (size, n, n_values) = ((geometry.height, geometry.width), geometry.image_len(), geometry.sinogram_len());
         for Slice { data, start, .. } in slices {
             if data.len() != n_values {
@@ -87,10 +82,10 @@ impl CudaSlices {
     ///
     /// # Errors
     /// When the size does not fit the prior, or the device failed.
-    pub fn that_fit(device: &Device, geometry: &Geometry, prior: &Weights) -> Result<usize, SlicesError> {
+    pub fn that_fit(device: &Device, geometry: &Geometry, prior: &Prior) -> Result<usize, SlicesError> {
         let network = CudaNetwork::bytes(prior, (geometry.height, geometry.width), 2)?;
-        // Sixteen images a slice and six sinograms: those of this problem, of the weights and of the linear solves.
-        let vectors = 16 * geometry.image_len() + 6 * geometry.sinogram_len();
+        // Eighteen images a slice and six sinograms: those of this problem, of the weights and of the linear solves.
+        let vectors = 18 * geometry.image_len() + 6 * geometry.sinogram_len();
         Ok(device.free_memory()? / SHARE.1 * SHARE.0 / (network + vectors * size_of::<f32>()))
     }
 
@@ -120,7 +115,7 @@ impl CudaSlices {
         if weights.iter().any(Option::is_some) {
             let all: Vec<usize> = (0..self.n_slices()).collect();
             self.slices.set(&all)?;
-            self.data_term.set_weights(&self.slices, weights)?;
+            self.data_term.set_weights(&self.slices, weights, self.n)?;
             let weighted: Vec<usize> = all.into_iter().filter(|&slice| weights[slice].is_some()).collect();
             self.refresh_residuals(&weighted)?;
         }
@@ -170,7 +165,11 @@ impl Batch for CudaSlices {
                 self.gradients(&all(requests, of!(Ask::Gradient { level, new_iterate } => (level, new_iterate))))?
             }
             Ask::Solve { .. } => {
-                self.solves(&all(requests, of!(Ask::Solve { damping, iterations } => (damping, iterations))))?
+                self.solves(&all(requests, of!(Ask::Solve { damping, effort } => (damping, effort))))?
+            }
+            Ask::Diffuse { .. } => {
+                let wanted = of!(Ask::Diffuse { removed, taken, fresh, draw } => ([removed, taken, fresh], draw));
+                self.diffuses(&all(requests, wanted))?
             }
             Ask::Products => self.products(&all(requests, of!(Ask::Products => ())))?,
             Ask::Change { .. } => self.changes(&all(requests, of!(Ask::Change { step } => step)))?,

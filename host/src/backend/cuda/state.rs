@@ -5,7 +5,7 @@ use super::device::Device;
 use super::error::DeviceError;
 use super::network::CudaNetworkError;
 use super::projector::ProjectorError;
-use crate::backend::{Counters, Slice};
+use crate::backend::{Counters, Mirror, Slice};
 use crate::ct::ProjectionError;
 use gradus_core::Level;
 use std::rc::Rc;
@@ -49,6 +49,8 @@ pub(super) struct State {
     pub(super) counters: Counters,
     /// The member of the homotopy that is f.
     pub(super) objective: Level,
+    /// Of the last denoising: the factor of the prior's gradient, and the mirror that it stands in.
+    pub(super) denoised: (f32, Mirror),
     /// The linear system comes from grad F, so its solution is going to be tested.
     pub(super) is_tested: bool,
     /// <grad f, d>, |d|^2, |grad f|^2 of the direction, once they are known.
@@ -68,6 +70,7 @@ impl State {
             updates: 0,
             counters: Counters::default(),
             objective,
+            denoised: (0.0, Mirror::of_turn(0)),
             is_tested: false,
             of_direction: None,
             first_trial: None,

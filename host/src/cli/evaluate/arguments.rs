@@ -1,5 +1,6 @@
 //! The flags of `gradus evaluate`, and the evaluation that they ask for.
 
+use super::grid::GridArguments;
 use crate::ending::Failure;
 use crate::flags::by_name;
 use gradus::backend::{DeviceChoice, Precision};
@@ -12,6 +13,24 @@ use std::path::{Path, PathBuf};
 /// Images of the sweep over alpha, and of which a folder keeps as many from its tables.
 pub const SWEPT: usize = 2;
 const VIEWS: usize = 60;
+
+/// Flags that the challenge does not read: its settings are fixed.
+const OTHERS: [&str; 14] = [
+    "table",
+    "figures",
+    "paper",
+    "sweep_alpha",
+    "dataset",
+    "images",
+    "starts",
+    "device",
+    "precision",
+    "jobs",
+    "minutes",
+    "alpha_per_std",
+    "steps",
+    "tv_iterations",
+];
 
 /// Parts of the evaluation. Runs again into the same folder go on where the last one ended.
 #[derive(Debug, clap::Args)]
@@ -26,13 +45,28 @@ pub struct Arguments {
     /// Everything that fits into --minutes, in one page: the toy, both tables, the figures
     #[arg(long, group = "what", conflicts_with_all = ["table", "figures"])]
     pub paper: bool,
+    /// The Helsinki Tomography Challenge 2022: all phantoms whose files are in this folder, or in folders in it, by
+    /// filtered backprojection, total variation and the method of the prior, which --prior must name
+    #[arg(long, value_name = "FOLDER", group = "what", conflicts_with_all = OTHERS)]
+    pub htc: Option<PathBuf>,
+    /// All methods over a grid of scans, from few views to many and from few photons to no noise, each made on a finer
+    /// grid than it is reconstructed on
+    #[arg(long, group = "what", conflicts_with_all = ["table", "figures", "paper", "sweep_alpha"])]
+    pub range: bool,
+    #[command(flatten)]
+    pub grid: GridArguments,
     /// Choose the weight of the prior by a coarse sweep on images outside the test set, and record it
     #[arg(long, group = "what", conflicts_with = "alpha_per_std")]
     pub sweep_alpha: bool,
+    /// The benchmark DM4CT for few views without noise, on one of its slices (512 x 512 in [-1, 1]): this program's default
+    /// method, DDS and DiffPIR with the same prior, total variation, SIRT and filtered backprojection
+    #[arg(long, value_name = "IMAGE", group = "what", conflicts_with_all = ["table", "figures", "paper", "sweep_alpha",
+        "dataset", "images", "starts", "jobs", "alpha_per_std", "steps", "tv_iterations"])]
+    pub dm4ct: Option<String>,
     /// ellipses, or a folder of slices of 256 x 256 pixels (npz or npy stacks, DICOM)
     #[arg(long, value_name = "ellipses|FOLDER", default_value = "ellipses")]
     pub dataset: String,
-    /// Images [default: 10 for table 1, 100 for table 2]
+    /// Images [default: 10 for table 1, 100 for table 2, 1 for the grid]
     #[arg(long, value_name = "N")]
     pub images: Option<usize>,
     /// Starts for each image, where a method has starts [default: 10 for table 1, 1 for table 2]
@@ -53,9 +87,10 @@ pub struct Arguments {
     /// Minutes that --paper may take. It plans by the times of single reconstructions, on a GPU too
     #[arg(long, value_name = "M", default_value_t = 60.0, requires = "paper")]
     pub minutes: f64,
-    /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder]
+    /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder; --htc has
+    /// none]
     #[arg(long, value_name = "NAME|FILE")]
-    prior: Option<String>,
+    pub prior: Option<String>,
     /// Weight of the prior over the standard deviation of the noise of a line integral [default: 7]
     #[arg(long, value_name = "WEIGHT")]
     alpha_per_std: Option<f64>,
@@ -65,9 +100,10 @@ pub struct Arguments {
     /// Iterations of total variation [default: 500]
     #[arg(long, value_name = "N")]
     tv_iterations: Option<u32>,
-    /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET]
+    /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET, runs/range-DATASET or
+    /// runs/dm4ct-IMAGE]
     #[arg(long, short, value_name = "DIR")]
-    output: Option<PathBuf>,
+    pub output: Option<PathBuf>,
 }
 
 impl Arguments {

@@ -176,7 +176,7 @@ fn csv(summary: &Summary, kind: &TableKind, has_slices: bool) -> String {
 }
 
 /// A table in columns, for a terminal.
-fn in_columns(table: &Table) -> String {
+pub fn in_columns(table: &Table) -> String {
     let lines: Vec<&Vec<String>> = std::iter::once(&table.header).chain(&table.rows).collect();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..table.header.len()).map(width).collect();

@@ -4,6 +4,7 @@ use super::settings::GivenFields;
 use crate::config::RunConfig;
 use crate::ending::Failure;
 use crate::flags::{by_name, replace};
+use crate::scan_flags::ScanArguments;
 use crate::simulate::SimulationArguments;
 use gradus::backend::{DeviceChoice, Precision};
 use gradus::data::units::StatedUnit;
@@ -13,11 +14,12 @@ use std::path::PathBuf;
 /// Every flag has a field in the TOML file of a run; flags win.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A scan (npz, or a folder with scan.toml), a sample (ellipses:SEED, spine) or an image (npy, npz, DICOM, PNG,
+    /// A scan (npz, or a folder with scan.toml), a raw measurement (see `gradus convert`), a sample (ellipses:SEED,
+    /// disc:SEED, spine) or an image (npy, npz, DICOM, PNG,
     /// TIFF); samples and images are scanned first [default: ellipses:1]
     #[arg(value_name = "SCAN")]
     input: Option<String>,
-    /// The unit of an image whose file does not say it: hu, 1/mm, 1/cm or network [default: network, 0 to 1]
+    /// The unit of an image whose file does not say it: hu, hu+1024, 1/mm, 1/cm or network [default: network, 0 to 1]
     #[arg(long)]
     unit: Option<StatedUnit>,
     /// A run described by a TOML file
@@ -45,14 +47,13 @@ pub struct Arguments {
     /// Use every N-th view of the scan [default: 1]
     #[arg(long, value_name = "N", help_heading = "Scan")]
     every_view: Option<usize>,
-    /// Place where the rotation axis meets the detector, from its middle [default: what the scan says]
-    #[arg(long, value_name = "MM", help_heading = "Scan")]
-    detector_offset_mm: Option<f64>,
+    #[command(flatten)]
+    scan: ScanArguments,
     /// An image to compare with, in the unit of the result, such as the image.npy of another run
     #[arg(long, value_name = "IMAGE", help_heading = "Scan")]
     truth: Option<PathBuf>,
     #[command(flatten)]
-    simulation: SimulationArguments,
+    pub simulation: SimulationArguments,
 }
 
 /// The help of `--method`.
@@ -73,7 +74,7 @@ impl Arguments {
         run.prior = self.prior.clone().or(run.prior);
         run.device = self.device.or(run.device);
         run.precision = self.precision.or(run.precision);
-        run.detector_offset_mm = self.detector_offset_mm.or(run.detector_offset_mm);
+        self.scan.apply(&mut run);
         run.truth = self.truth.clone().or(run.truth);
         self.simulation.apply(&mut run.simulation);
         run.check()?;

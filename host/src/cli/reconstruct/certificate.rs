@@ -16,6 +16,13 @@ pub fn warnings(c: &Certificate) -> Vec<String> {
         let steps = c.ascending_steps;
         warnings.push(format!("{steps} steps went along directions that do not descend on the objective"));
     }
+    if c.unsolved_systems > 0 {
+        let systems = c.unsolved_systems;
+        warnings.push(format!(
+            "{systems} linear systems were not solved by the steps they had; the trace names their levels, and a larger \
+             solve_most in the settings gives them more"
+        ));
+    }
     if !c.gradient_norm.is_finite() {
         warnings.push("the gradient of the objective at the result is not finite".to_owned());
     }
@@ -34,6 +41,7 @@ pub fn json(c: &Certificate) -> Value {
         "ascending_steps": c.ascending_steps,
         "skipped_levels": c.skipped_levels,
         "failed_searches": c.failed_searches,
+        "unsolved_systems": c.unsolved_systems,
         "every_step_descended": c.every_step_descended(),
     })
 }
@@ -66,6 +74,7 @@ pub fn rows(certificate: Option<&Certificate>) -> Vec<(&'static str, String)> {
         ("Least cosine between -grad f and d", format!("{:.4}", c.least_cosine)),
         ("Levels left without a step, adaptive schedule", c.skipped_levels.to_string()),
         ("Line searches without a passing trial", c.failed_searches.to_string()),
+        ("Linear systems that were not solved", c.unsolved_systems.to_string()),
         ("Untested steps of the approach", c.approach_steps.to_string()),
         ("Steps", c.steps.to_string()),
         ("Steps along ascending directions", c.ascending_steps.to_string()),
@@ -81,6 +90,7 @@ mod tests {
         let good = Certificate { gradient_norm: 1.0, ..Certificate::default() };
         assert!(warnings(&good).is_empty());
         assert_eq!(warnings(&Certificate { failed_searches: 2, ascending_steps: 1, ..good }).len(), 2);
+        assert_eq!(warnings(&Certificate { unsolved_systems: 1, ..good }).len(), 1);
         assert_eq!(warnings(&Certificate { gradient_norm: f32::NAN, ..good }).len(), 1);
         assert!(json(&good)["least_descent"].is_null(), "before the first step it is infinite");
     }

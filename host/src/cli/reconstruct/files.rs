@@ -1,10 +1,11 @@
 //! The files of a run folder, and its summaries.
 
 use super::finished::{Finished, Quality};
-use super::{certificate, page};
+use super::{certificate, fit, page};
+use crate::config::RunConfig;
 use crate::ending::Failure;
 use crate::run_folder::RunFolder;
-use gradus::data::image_files::{write_dicom, write_npy, write_png16};
+use gradus::data::image_files::{Derivation, write_dicom, write_npy, write_png16};
 use gradus::data::write_atomically;
 use gradus::image::GreyWindow;
 use gradus::report::picture_strip;
@@ -17,8 +18,8 @@ use std::path::Path;
 /// Screen pixels a pixel in the strip of pictures.
 const MAGNIFICATION: usize = 2;
 
-/// Writes everything.
-pub fn write(finished: &Finished, folder: &RunFolder) -> Result<(), Failure> {
+/// Writes everything; returns what is to be said about it.
+pub fn write(finished: &Finished, folder: &RunFolder) -> Result<Vec<String>, Failure> {
     let image = finished.unit.express(&finished.result.image);
     let window = window(finished);
     write_npy(folder.file("image.npy"), &image).into_diagnostic()?;
@@ -26,22 +27,42 @@ pub fn write(finished: &Finished, folder: &RunFolder) -> Result<(), Failure> {
     if let Some(deviation) = &finished.result.deviation {
         write_npy(folder.file("deviation.npy"), &finished.unit.express_difference(deviation)).into_diagnostic()?;
     }
-    if let Some(source) = &finished.problem.dicom {
-        let derivation =
-            format!("reconstructed by gradus {} ({})", env!("CARGO_PKG_VERSION"), finished.run.reconstruction.method());
-        write_dicom(folder.file("image.dcm"), &image, source, &derivation).into_diagnostic()?;
-    }
+    let warning = match &finished.problem.dicom {
+        Some(source) => {
+            let (words, run) = derivation(finished)?;
+            let written =
+                write_dicom(folder.file("image.dcm"), &image, source, Derivation { words: &words, run: &run });
+            // The image stands in other files, too: no run is thrown away for this one.
+            written.unwrap_or_else(|error| Some(format!("there is no image.dcm: {error}")))
+        }
+        None => None,
+    };
     if finished.problem.simulated {
         finished.problem.scan.write(folder.file("scan.npz")).into_diagnostic()?;
     }
     if !finished.result.trace.is_empty() {
         folder.write("trace.csv", &trace_csv(finished))?;
     }
-    folder.write("run.toml", &finished.run.to_toml()?)?;
-    let report = page::report(finished, window)?;
-    report.write(folder.file("report.html")).into_diagnostic()?;
-    let strip = picture_strip(&report.pictures, MAGNIFICATION).into_diagnostic()?;
-    write_atomically(&folder.file("pictures.png"), &strip).into_diagnostic()
+    let toml = finished.run.clone().seen_from(folder.path()).to_toml()?;
+    folder.write("run.toml", &toml)?;
+    page::report(finished, window, toml).write(folder.file("report.html")).into_diagnostic()?;
+    let strip = picture_strip(&page::pictures(finished, window), MAGNIFICATION).into_diagnostic()?;
+    write_atomically(&folder.file("pictures.png"), &strip).into_diagnostic()?;
+    Ok(warning.into_iter().collect())
+}
+
+/// How the image came about, for its DICOM file: in words, and all settings but which slice it is of.
+fn derivation(finished: &Finished) -> Result<(String, String), Failure> {
+    let (run, simulation) = (&finished.run, &finished.run.simulation);
+    let origin = match simulation.photons {
+        _ if !finished.problem.simulated => String::new(),
+        Some(photons) => format!("simulated, {photons:e} photons, "),
+        None => format!("simulated, {:.3} % noise, ", 100.0 * simulation.noise),
+    };
+    let views = finished.problem.scan.geometry.angles_rad.len();
+    let words = format!("{origin}{views} views, {}", run.reconstruction.method());
+    let of_series = RunConfig { input: String::new(), ..run.clone() };
+    Ok((words, of_series.to_toml()?))
 }
 
 /// The grey window of every picture: that of the truth where it is known, else of the result.
@@ -53,7 +74,7 @@ fn window(finished: &Finished) -> GreyWindow {
 fn trace_csv(finished: &Finished) -> String {
     let mut csv = String::from(
         "iteration,t,outcome,step,trials,gradient_norm,direction_norm,slope,descent_cosine,change,objective,psnr,\
-         network_forwards,network_vjps,projections\n",
+         network_forwards,network_vjps,projections,unsolved\n",
     );
     for (k, row) in finished.result.trace.iter().enumerate() {
         let (r, c) = (&row.record, row.counters);
@@ -71,7 +92,7 @@ fn trace_csv(finished: &Finished) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             csv,
-            "{},{},{outcome},{},{},{},{},{},{},{change},{},{psnr},{},{},{}",
+            "{},{},{outcome},{},{},{},{},{},{},{change},{},{psnr},{},{},{},{}",
             r.iteration,
             r.t,
             r.step,
@@ -83,7 +104,8 @@ fn trace_csv(finished: &Finished) -> String {
             optional(row.objective),
             c.network_forwards,
             c.network_vjps,
-            c.projections
+            c.projections,
+            r.unsolved
         );
     }
     csv
@@ -99,9 +121,17 @@ pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path
         "iterations": result.iterations,
         "psnr": quality.map(|quality| quality.psnr),
         "ssim": quality.map(|quality| quality.ssim),
+        "data_range": quality.map(|quality| quality.range),
         "nrmse": quality.map(|quality| quality.nrmse),
         "rmse_hu": hounsfield.map(|[rmse, _]| rmse),
         "soft_tissue_psnr": hounsfield.map(|[_, psnr]| psnr),
+        "fit": fit::json(finished),
+        "field": {
+            "beyond_detector": finished.field.beyond_detector,
+            "grid": finished.field.wider,
+            "dead_bins": finished.field.dead_bins,
+            "dark_rays": finished.field.dark_rays.len(),
+        },
         "objective": result.objective,
         "gradient_norm": result.certificate.map(|certificate| certificate.gradient_norm),
         "certificate": result.certificate.as_ref().map(certificate::json),
@@ -130,10 +160,12 @@ pub fn summary_text(finished: &Finished, quality: Option<Quality>, folder: &Path
         let line = |q: Quality| {
             let in_hu = |[rmse, psnr]: [f64; 2]| format!("; RMSE {rmse:.1} HU, PSNR {psnr:.1} dB in -160 to 240 HU");
             let in_hu = q.hounsfield.map_or_else(String::new, in_hu);
-            format!("PSNR {:.2} dB, SSIM {:.3}, NRMSE {:.4}{in_hu}", q.psnr, q.ssim, q.nrmse)
+            let range = q.range_in(finished.unit);
+            format!("PSNR {:.2} dB, SSIM {:.3} (range {range}), NRMSE {:.4}{in_hu}", q.psnr, q.ssim, q.nrmse)
         };
         let _ = write!(text, "\n  {}\n  {} by filtered backprojection", line(result), line(fbp));
     }
+    let _ = write!(text, "\n  {}", fit::text(finished));
     if let Some(certificate) = &finished.result.certificate {
         let _ = write!(text, "\n  {}", certificate::text(certificate));
     }

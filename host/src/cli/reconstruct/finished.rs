@@ -1,24 +1,49 @@
 //! A finished run, as its files tell it.
 
-use super::certificate;
+use super::{certificate, fit};
 use crate::config::RunConfig;
 use crate::problem::{Problem, Unit};
 use gradus::image::Image;
-use gradus::metrics::{nrmse, psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
-use gradus::reconstruct::{Measurement, Reconstruction};
+use gradus::metrics::{data_range, nrmse, psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
+use gradus::reconstruct::{Measurement, Reconstruction, Rival, cut_to};
+use gradus::trust::Field;
 use gradus_core::Status;
+
+/// A truth that spans less of the range of network units is compared in its own.
+const LEAST_SPAN: f64 = 0.25;
 
 /// Agreement with the truth.
 #[derive(Debug, Clone, Copy)]
 pub struct Quality {
-    /// In dB, for the data range 1 of network units.
+    /// In dB, for `range`.
     pub psnr: f64,
-    /// With scikit-image's default window, for the same range.
+    /// With scikit-image's default window, for `range`.
     pub ssim: f64,
+    /// The data range, in network units.
+    pub range: f64,
     /// Euclidean distance over the norm of the truth.
     pub nrmse: f64,
     /// Of images in HU: root of the mean squared difference, and PSNR in dB within -160 to 240 HU.
     pub hounsfield: Option<[f64; 2]>,
+}
+
+impl Quality {
+    /// The data range in a unit, for people.
+    pub fn range_in(self, unit: Unit) -> String {
+        let range = unit.express_difference(&Image { height: 1, width: 1, pixels: vec![self.range as f32] }).pixels[0];
+        match unit {
+            Unit::Network => format!("{range:.3}"),
+            Unit::Hounsfield => format!("{range:.0} HU"),
+            Unit::Attenuation(_) => format!("{range:.4} 1/mm"),
+        }
+    }
+}
+
+/// The data range of figures of merit, in network units: 1, which is that of the paper's and 4072 HU, or the truth's
+/// own, where the unit of the result has no such range or the truth spans little of it.
+pub fn range(truth: &Image, unit: Unit) -> f64 {
+    let own = data_range(truth);
+    if matches!(unit, Unit::Attenuation(_)) || own < LEAST_SPAN { own } else { 1.0 }
 }
 
 /// A finished run.
@@ -28,6 +53,10 @@ pub struct Finished {
     pub measurement: Measurement,
     pub unit: Unit,
     pub result: Reconstruction,
+    /// A classical method that explains the data better.
+    pub rival: Option<Rival>,
+    /// What detector and image do not hold.
+    pub field: Field,
     /// PSNR after each iteration, where the truth is known.
     pub psnrs: Vec<f64>,
     pub fbp: Image,
@@ -35,13 +64,24 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// The same with images of the scan's size, where a larger one had to be made. The residual stays that of all of it.
+    pub fn cut(mut self) -> Self {
+        let (height, width) = (self.problem.scan.geometry.height, self.problem.scan.geometry.width);
+        let cut = |image: &Image| cut_to(image, height, width);
+        (self.fbp, self.result.image) = (cut(&self.fbp), cut(&self.result.image));
+        self.result.deviation = self.result.deviation.as_ref().map(cut);
+        self
+    }
+
     /// Agreement of an image in network units with the truth, where that is known. NaN where a number is not defined,
     /// as the SSIM of a picture smaller than its window.
     pub fn quality(&self, image: &Image) -> Option<Quality> {
         let truth = self.problem.scan.truth.as_ref()?;
+        let range = range(truth, self.unit);
         Some(Quality {
-            psnr: psnr(truth, image, 1.0).unwrap_or(f64::NAN),
-            ssim: ssim_uniform(truth, image, 1.0).unwrap_or(f64::NAN),
+            psnr: psnr(truth, image, range).unwrap_or(f64::NAN),
+            ssim: ssim_uniform(truth, image, range).unwrap_or(f64::NAN),
+            range,
             nrmse: nrmse(truth, image).unwrap_or(f64::NAN),
             hounsfield: matches!(self.unit, Unit::Hounsfield).then(|| {
                 [rmse_hu(truth, image), soft_tissue_psnr(truth, image)].map(|found| found.unwrap_or(f64::NAN))
@@ -49,18 +89,20 @@ impl Finished {
         })
     }
 
-    /// True if the run got to its end.
+    /// True if the run got to its end, and its picture belongs to the data.
     pub fn reached_goal(&self) -> bool {
-        !matches!(self.result.status, Some(Status::NoStep | Status::Stopped))
+        !matches!(self.result.status, Some(Status::NoStep | Status::Stopped)) && !fit::is_hopeless(self)
     }
 
     /// Warnings of the run, beside those of the scan, that a reader must know before believing the picture.
     pub fn own_warnings(&self) -> impl Iterator<Item = String> {
         let of_certificate = self.result.certificate.iter().flat_map(certificate::warnings);
-        self.result.warning.clone().into_iter().chain(of_certificate)
+        let of_measurement = self.measurement.warnings.iter().chain(&self.result.warning).cloned();
+        fit::warnings(self).into_iter().chain(of_measurement).chain(of_certificate)
     }
 
     pub fn status(&self) -> String {
-        self.result.status.map_or_else(|| "done".to_owned(), |status| status.to_string())
+        let status = self.result.status.map_or_else(|| "done".to_owned(), |status| status.to_string());
+        if fit::is_hopeless(self) { format!("{status}, but the picture does not explain the data") } else { status }
     }
 }

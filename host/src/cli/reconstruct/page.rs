@@ -1,49 +1,51 @@
 //! The page of a run.
 
-use super::certificate;
-use super::finished::{Finished, Quality};
-use crate::ending::Failure;
+use super::finished::Finished;
+use super::{certificate, fit};
 use gradus::image::{GreyWindow, Image};
 use gradus::reconstruct::{Method, NoiseSource};
 use gradus::report::{Picture, Report, Section, Status};
 
-/// The page of a run.
-pub fn report(finished: &Finished, window: GreyWindow) -> Result<Report, Failure> {
+/// The page of a run, with the file that repeats it.
+pub fn report(finished: &Finished, window: GreyWindow, toml: String) -> Report {
     let method = finished.run.reconstruction.method();
     let quality = finished.quality(&finished.result.image);
     let mut highlights = Vec::new();
-    if let Some(Quality { psnr, ssim, .. }) = quality {
-        highlights.push(("PSNR".to_owned(), format!("{psnr:.2} dB")));
-        highlights.push(("SSIM".to_owned(), format!("{ssim:.3}")));
+    if let Some(quality) = quality {
+        highlights.push(("PSNR".to_owned(), format!("{:.2} dB", quality.psnr)));
+        highlights.push(("SSIM".to_owned(), format!("{:.3}", quality.ssim)));
+        highlights.push(("Data range of both".to_owned(), quality.range_in(finished.unit)));
     }
+    highlights.push(("Chi squared a ray".to_owned(), fit::chi_squared(finished)));
     highlights.push(("Iterations".to_owned(), finished.result.iterations.to_string()));
     highlights.push(("Seconds".to_owned(), format!("{:.1}", finished.seconds)));
-    Ok(Report {
+    Report {
         title: format!("{} by {method}", finished.run.input),
         method: method.to_string(),
         status: Status { text: finished.status(), reached_goal: finished.reached_goal() },
         highlights,
         warnings: finished.problem.scan.warnings.iter().cloned().chain(finished.own_warnings()).collect(),
-        pictures: pictures(finished, window),
+        pictures: pictures(finished, window).into_iter().chain(fit::picture(finished)).collect(),
         curves: finished.result.course(&finished.psnrs),
         settings: vec![
             scan_section(finished),
             method_section(finished),
             section("Certificate", &certificate::rows(finished.result.certificate.as_ref())),
         ],
-        toml: finished.run.to_toml()?,
+        toml,
         versions: vec![("gradus".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
         ..Report::default()
-    })
+    }
 }
 
-fn pictures(finished: &Finished, window: GreyWindow) -> Vec<Picture> {
+/// Truth, results and differences.
+pub fn pictures(finished: &Finished, window: GreyWindow) -> Vec<Picture> {
     let truth = finished.problem.scan.truth.as_ref();
     let ends = finished.unit.express(&Image { height: 1, width: 2, pixels: vec![window.lo, window.hi] });
     let show = |caption: &str, image: &Image| {
         let shown = finished.unit.express(image);
         let picture = Picture::new(caption, shown, GreyWindow::of(&ends));
-        // Figures of merit are those of network units, data range 1, whatever unit is shown.
+        // Figures of merit are those of network units, whatever unit is shown.
         let quality = finished.quality(image).filter(|_| caption != TRUTH);
         Picture {
             unit: finished.unit.name().to_owned(),
@@ -85,6 +87,7 @@ fn scan_section(finished: &Finished) -> Section {
         "Scan",
         &[
             ("Origin", if finished.problem.simulated { "simulated here".into() } else { finished.run.input.clone() }),
+            ("Beam", g.beam.to_string()),
             ("Views", g.angles_rad.len().to_string()),
             ("Detector", format!("{} bins of {:.4} mm, offset {} mm", g.n_bins, g.bin_width_mm, g.detector_offset_mm)),
             ("Image", format!("{} x {} pixels of {} mm", g.height, g.width, g.pixel_mm)),

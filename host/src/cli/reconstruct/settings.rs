@@ -7,17 +7,37 @@ use miette::{IntoDiagnostic, WrapErr};
 use toml::Value;
 
 /// Of each flag its name, which is its field's with `_` for `-`, that of its value, and its help.
-const FLAGS: [(&str, &str, &str); 15] = [
+const FLAGS: [(&str, &str, &str); 20] = [
     ("alpha", "ALPHA", "Weight of the prior [default: from the noise]"),
     (
         "steps",
         "STEPS",
         "Number of smoothing levels, one iteration each [default: what the weights name, 12 for ct and 8 for ellipses; \
-         300 for the other learned methods]",
+         50 for dds, 100 for diffpir, 300 for the other learned methods]",
     ),
     ("t-max", "T", "First smoothing level [default: 0.5, and 1 for the other learned methods]"),
-    ("t-min", "T", "Last smoothing level [default: 0.001, and 0.004 for the other learned methods]"),
-    ("solve-steps", "N", "Conjugate gradient steps in each iteration of the default method [default: 12]"),
+    ("t-min", "T", "Last smoothing level [default: 0.001, and 0.004 for the methods that step along gradients]"),
+    (
+        "spacing",
+        "SPACING",
+        "Spacing of the levels of dds and diffpir: linear, logarithmic or quadratic (closer to each \
+         other at small t) [default: linear for dds, quadratic for diffpir]",
+    ),
+    (
+        "solve-steps",
+        "N",
+        "Conjugate gradient steps in each iteration of the default method (at least), dds and diffpir [default: 12, \
+         and 5 for dds]",
+    ),
+    (
+        "gamma",
+        "WEIGHT",
+        "Weight of the data against the denoised image in dds, lengths in pixels [default: the data are solved for, as \
+         if they had no noise]",
+    ),
+    ("eta", "ETA", "Stochasticity of dds, 0 to 1 [default: 0.85]"),
+    ("lambda", "FACTOR", "Weight of the denoised image in diffpir, over the variance of the noise [default: 1]"),
+    ("zeta", "SHARE", "Share of fresh noise in diffpir, 0 to 1 [default: 0.1]"),
     (
         "weight",
         "RULE",
@@ -38,8 +58,13 @@ const FLAGS: [(&str, &str, &str); 15] = [
     ),
     ("constant-step", "LENGTH", "Constant step for the flow, in place of the line search"),
     ("tolerance", "NORM", "Stop when the gradient norm is at most this [default: 0]"),
-    ("start", "START", "Starting point: noise, fbp (the filtered backprojection) or zeros [default: noise]"),
-    ("seed", "SEED", "Seed of the starting noise [default: 1]"),
+    (
+        "start",
+        "START",
+        "Starting point: noise, fbp (the filtered backprojection) or zeros [default: noise for the default method, else \
+         fbp]",
+    ),
+    ("seed", "SEED", "Seed of the noise at the start, and later, where there is any [default: 1]"),
     ("window", "WINDOW", "Window of the filtered backprojection: ramp, shepp-logan or hann [default: hann]"),
     ("tv-weight", "WEIGHT", "Weight of total variation [default: from the noise]"),
     ("tv-iterations", "N", "Iterations of total variation [default: 500]"),

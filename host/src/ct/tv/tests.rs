@@ -89,6 +89,33 @@ fn a_constant_image_stays() {
 }
 
 #[test]
+fn rays_of_weight_zero_pull_nothing_and_equal_weights_are_none() {
+    let g = Geometry::covering(24, 24, 20);
+    let (truth, settings) = (ellipses(24, 3), TvSettings { weight: 0.05, ..TvSettings::default() });
+    let sinogram = project(&g, &truth);
+    let weighted = |sinogram: &[f32], weights: Vec<f32>| {
+        let mut image = vec![0.0; g.image_len()];
+        let tv = TvReconstructor::new(Projector::new(g.clone()).unwrap());
+        let mut tv = tv.with_weights(weights).unwrap();
+        tv.reconstruct(sinogram, &mut image, &settings, |_| ControlFlow::Continue(())).unwrap();
+        image
+    };
+    let plain = run(&g, &sinogram, 0.0, &settings).0;
+    assert_eq!(weighted(&sinogram, vec![1.0; sinogram.len()]), plain);
+    // A dead bin in the middle of the detector.
+    let is_dead = |ray: usize| ray % g.n_bins == g.n_bins / 2;
+    let broken: Vec<f32> = sinogram.iter().enumerate().map(|(ray, y)| if is_dead(ray) { 0.0 } else { *y }).collect();
+    let weights = (0..sinogram.len()).map(|ray| if is_dead(ray) { 0.0 } else { 1.0 }).collect();
+    let (with, without) = (
+        relative_error(&weighted(&broken, weights), &truth),
+        relative_error(&run(&g, &broken, 0.0, &settings).0, &truth),
+    );
+    assert!(with < 1.3 * relative_error(&plain, &truth) && with < 0.5 * without, "{with} {without}");
+    let tv = TvReconstructor::new(Projector::new(g).unwrap());
+    assert!(matches!(tv.with_weights(vec![1.0; 3]), Err(TvError::Length(_))));
+}
+
+#[test]
 fn no_pixel_is_negative_when_asked() {
     let g = Geometry::covering(24, 24, 10);
     let sinogram: Vec<f32> =

@@ -99,6 +99,6 @@ impl Bench<'_> {
 
 /// The measurement of an image by the evaluation's scanner.
 pub(super) fn scanned(truth: &Image, protocol: &Protocol, seed: u64) -> Result<Measurement, EvaluateError> {
-    let simulation = Simulation { angles: protocol.views, noise: protocol.noise, photons: None, seed };
+    let simulation = Simulation { angles: protocol.views, noise: protocol.noise, seed, ..Simulation::default() };
     Ok(Measurement::new(&simulate(truth, 1.0, &simulation)?)?)
 }

@@ -4,7 +4,7 @@ use super::{Dataset, EvaluateError};
 use crate::ct::{Geometry, Projector};
 use crate::reconstruct::{
     FbpSettings, FlowSettings, GradientDescentSettings, GradientLikeSettings, GraduatedSettings, Method,
-    ReconstructError, Settings, SolvedSettings, TvSettings,
+    ReconstructError, Settings, SolvedSettings, Start, TvSettings,
 };
 use std::collections::BTreeMap;
 
@@ -40,7 +40,8 @@ impl Scale {
     }
 
     fn graduated(&self) -> GraduatedSettings {
-        GraduatedSettings { steps: self.steps, ..GraduatedSettings::default() }
+        // The paper's start.
+        GraduatedSettings { steps: self.steps, start: Start::Noise, ..GraduatedSettings::default() }
     }
 }
 

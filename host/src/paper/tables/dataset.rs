@@ -2,6 +2,7 @@
 
 use crate::data::ellipses::ellipses;
 use crate::image::Image;
+use crate::prior::{Unit, suiting};
 use crate::train::{FolderError, Slices};
 use std::path::{Path, PathBuf};
 
@@ -91,7 +92,7 @@ impl Dataset {
     /// The prior that suits the images.
     #[must_use]
     pub fn prior(&self) -> &'static str {
-        if self.has_hounsfield_units() { "ct" } else { "ellipses" }
+        suiting(if self.has_hounsfield_units() { Unit::Hounsfield } else { Unit::Relative }).name
     }
 
     /// Standard deviation of the noise over the mean of the line integrals, as in the paper.

@@ -31,8 +31,16 @@ pub enum EvaluateError {
         differences: Vec<String>,
     },
     /// The folder holds something else.
-    #[error("{} holds files, but no evaluation.toml; name a new folder or that of an evaluation", .0.display())]
-    NotAnEvaluation(PathBuf),
+    #[error("{} holds files, but no {file}; name a new folder or that of an evaluation", folder.display())]
+    NotAnEvaluation {
+        /// The folder.
+        folder: PathBuf,
+        /// The file that names its settings.
+        file: &'static str,
+    },
+    /// The image is none of the benchmark's.
+    #[error("the image {0}")]
+    Image(String),
     /// A file of the folder cannot be read.
     #[error("{} cannot be understood: {what}; mend it, or name another folder", path.display())]
     Damaged {

@@ -55,12 +55,16 @@ impl Protocol {
     /// Differences from `other`, as `field is A there and B here`.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let fields = |protocol: &Self| toml::Table::try_from(protocol).unwrap_or_default();
-        let (ours, theirs) = (fields(self), fields(other));
-        let mut found = Vec::new();
-        compare("", &ours, &theirs, &mut found);
-        found
+        differences(self, other)
     }
+}
+
+/// Differences between the fields of `here` and `there`, as `field is A there and B here`.
+pub(crate) fn differences<T: Serialize>(here: &T, there: &T) -> Vec<String> {
+    let fields = |protocol: &T| toml::Table::try_from(protocol).unwrap_or_default();
+    let mut found = Vec::new();
+    compare("", &fields(here), &fields(there), &mut found);
+    found
 }
 
 fn compare(prefix: &str, ours: &toml::Table, theirs: &toml::Table, found: &mut Vec<String>) {
@@ -80,7 +84,8 @@ fn compare(prefix: &str, ours: &toml::Table, theirs: &toml::Table, found: &mut V
 }
 
 /// FNV-1a over bytes, as 16 hexadecimal digits: it tells files apart, and resists no attacker.
-pub(super) fn checksum(bytes: &[u8]) -> String {
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> String {
     let hash = bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));

@@ -85,7 +85,10 @@ impl Evaluation {
         // What another process is about to write, or has left, counts for nothing.
         let is_empty =
             std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().all(|entry| is_hidden(&entry.path())));
-        if folder.exists() && !is_empty { Err(EvaluateError::NotAnEvaluation(folder.to_owned())) } else { Ok(None) }
+        if folder.exists() && !is_empty {
+            return Err(EvaluateError::NotAnEvaluation { folder: folder.to_owned(), file: PROTOCOL });
+        }
+        Ok(None)
     }
 
     /// The finished reconstructions.

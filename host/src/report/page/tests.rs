@@ -53,6 +53,22 @@ fn the_page_refers_to_nothing_outside() {
     assert!(page.contains("default-src 'none'"));
 }
 
+/// Of pictures that are shown with fewer pixels than they have, lines of one pixel are lost.
+#[test]
+fn large_pictures_are_shown_pixel_by_pixel() {
+    let picture = |width: usize| {
+        let image = Image { height: 4, width, pixels: (0..4 * width).map(|k| (k % 2) as f32).collect() };
+        Picture::new("lines", image, GreyWindow::new(0.0, 1.0))
+    };
+    let page = Report { pictures: vec![picture(300), picture(512)], ..Report::default() }.to_html().unwrap();
+    assert!(
+        page.contains("<figure class=\"large\" style=\"width:538px\">\n<img alt=\"lines, 4 by 512 pixels"),
+        "{page}"
+    );
+    assert_eq!(page.matches("class=\"large\"").count(), 1);
+    assert!(page.contains("figure.large { flex: none;"), "the style does not know large figures");
+}
+
 #[test]
 fn every_picture_and_chart_has_words() {
     let page = nasty_report().to_html().unwrap();

@@ -4,7 +4,7 @@ use crate::accelerator::{Accelerator, Job};
 use crate::projector::{N_PIXELS, N_RAYS};
 use core::task::{Poll, ready};
 use gradus_core::math::dot;
-use gradus_core::{ConjugateGradient, Krylov, Solved};
+use gradus_core::{ConjugateGradient, Effort, Krylov, Solved};
 
 /// Vectors of a linear solve: 3 per image, 1 per sinogram.
 #[derive(Debug)]
@@ -44,13 +44,13 @@ pub struct LinearSolve {
     has_conjugate: bool,
 }
 
-/// `(A^T A + damping I) d = r`, to be solved by so many iterations.
+/// `(A^T A + damping I) d = r`, to be solved by conjugate gradients.
 #[derive(Debug, Clone, Copy)]
 pub struct System {
     /// `mu`.
     pub damping: f32,
-    /// `K`.
-    pub iterations: u32,
+    /// The iterations that it is worth.
+    pub effort: Effort,
     /// Rays of the scan.
     pub n_rays: usize,
 }
@@ -69,7 +69,7 @@ impl LinearSolve {
             *residual = *d;
             conjugate.fill(0.0);
             d.fill(0.0);
-            ConjugateGradient::new(dot(residual, residual), system.iterations)
+            ConjugateGradient::new(dot(residual, residual), system.effort)
         });
         loop {
             match machine.request() {

@@ -8,7 +8,7 @@ use crate::trace_ring::TraceRing;
 use core::ops::ControlFlow;
 use core::task::Poll;
 use gradus_core::{
-    Backtracking, Buffers, GradientLike, Homotopy, PerturbationKernel, Preconditioned, Record, RegularisationWeight,
+    Backtracking, Effort, Buffers, GradientLike, Homotopy, PerturbationKernel, Preconditioned, Record, RegularisationWeight,
     Request, Schedule, Solver, Spacing, StateError, Status, StepCandidate, drive, toy,
 };
 
@@ -63,7 +63,7 @@ pub fn toy_by_default(observer: &mut impl Observer) -> Result<Status, Fault> {
         schedule: Schedule::new(Spacing::Logarithmic, 1.2, toy::T_MIN, 60)?,
         weight: RegularisationWeight::Constant(toy::PRIOR_WEIGHT),
     };
-    let solver = Preconditioned::new(homotopy, toy::KERNEL, 2, Backtracking::DEFAULT, 0.0)?;
+    let solver = Preconditioned::new(homotopy, toy::KERNEL, Effort::fixed(2), Backtracking::DEFAULT, 0.0)?;
     toy_by(solver.with_approach(20), observer)
 }
 
@@ -115,7 +115,8 @@ pub fn default_solver() -> Result<Preconditioned, Fault> {
         schedule: Schedule::new(Spacing::Logarithmic, 0.6, 0.006, N_DEFAULT_LEVELS)?,
         weight: RegularisationWeight::NoiseToSignal { alpha: 2.0, early: 0.0, kernel: DEFAULT_KERNEL },
     };
-    Ok(Preconditioned::new(homotopy, DEFAULT_KERNEL, 4, Backtracking::DEFAULT, 0.0)?.with_approach(16))
+    let solver = Preconditioned::new(homotopy, DEFAULT_KERNEL, Effort::fixed(4), Backtracking::DEFAULT, 0.0)?;
+    Ok(solver.with_approach(16))
 }
 
 /// A reconstruction under way: everything that outlives a restart, and the ring.

@@ -11,7 +11,7 @@ use crate::projector::{N_BINS, N_PIXELS, N_RAYS, View};
 use crate::scan::ScanError;
 use core::task::{Poll, ready};
 use gradus_core::math;
-use gradus_core::{Answer, Directional, Level, Request};
+use gradus_core::{Answer, Directional, Draw, Level, Request};
 
 /// All vectors of a reconstruction: 5 per image, 2 per sinogram, and those of the linear systems.
 #[derive(Debug)]
@@ -140,12 +140,16 @@ impl<'a> Scanner<'a> {
                 self.set_direction(level, -1.0);
                 Answer::Ready
             }
-            Request::Solve { damping, iterations } => {
-                let system = System { damping, iterations, n_rays: self.measured.len() };
+            Request::Solve { damping, effort } => {
+                let system = System { damping, effort, n_rays: self.measured.len() };
                 let Memory { kept, solve, .. } = &mut *self.memory;
                 let solved = ready!(self.solve.poll(system, &mut self.accelerator, solve, &mut kept.direction));
                 self.has.projected = false;
                 Answer::Solved(solved)
+            }
+            Request::Diffuse { removed, taken, fresh, draw } => {
+                self.diffuse(removed, taken, (fresh, draw));
+                Answer::Ready
             }
             Request::Products => {
                 ready!(self.poll_gradient());
@@ -202,10 +206,11 @@ impl<'a> Scanner<'a> {
     /// `x <- x - variance grad R(x, t)`, then `-A^T r` in the direction's place. The prior is the same in its mirrors.
     fn poll_denoised(&mut self, level: Level, variance: f32) -> Poll<()> {
         if !self.has.denoised {
-            let Kept { iterate, direction, .. } = &mut self.memory.kept;
-            direction.fill(0.0);
-            self.prior.add_gradient(iterate, Level { prior_weight: 1.0, ..level }, direction);
-            iterate.iter_mut().zip(&*direction).for_each(|(x, gradient)| *x -= variance * gradient);
+            let Memory { kept: Kept { iterate, .. }, gradient: removed, .. } = &mut *self.memory;
+            removed.fill(0.0);
+            self.prior.add_gradient(iterate, Level { prior_weight: 1.0, ..level }, removed);
+            removed.iter_mut().for_each(|e| *e *= variance);
+            iterate.iter_mut().zip(&*removed).for_each(|(x, e)| *x -= e);
             self.has = Has { denoised: true, ..Has::default() };
         }
         ready!(self.poll_data_gradient());
@@ -251,6 +256,16 @@ impl<'a> Scanner<'a> {
         let rays = projected.iter().zip(residual).take(self.measured.len());
         let data = math::sum(rays.map(|(ad, r)| step * ad * (r + 0.5 * step * ad)));
         data + self.prior.change(&kept.iterate, &kept.direction, step, self.objective)
+    }
+
+    /// `x <- x + removed e + taken d' + fresh z`; what a denoising took from `x` stands in the place of `grad f`.
+    fn diffuse(&mut self, removed: f32, taken: f32, (fresh, draw): (f32, Draw)) {
+        let Memory { kept: Kept { iterate, previous, .. }, gradient, .. } = &mut *self.memory;
+        for (factor, vector) in [(removed, &*gradient), (taken, &*previous)] {
+            iterate.iter_mut().zip(vector).for_each(|(x, v)| *x += factor * v);
+        }
+        draw.add_to(fresh, 0, iterate);
+        self.has = Has::default();
     }
 
     fn update(&mut self, step: f32) {

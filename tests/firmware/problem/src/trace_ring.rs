@@ -41,8 +41,9 @@ mod tests {
         let mut ring = TraceRing::default();
         for iteration in 0..11 {
             let (t, outcome, step, trials, slope, change) = (1.0, Outcome::Step, 1.0, 1, -1.0, None);
-            let (gradient_norm, direction_norm) = (1.0, 1.0);
-            ring.push(Record { iteration, t, outcome, step, trials, gradient_norm, direction_norm, slope, change });
+            let (gradient_norm, direction_norm, unsolved) = (1.0, 1.0, 0.0);
+            let step = Record { iteration, t, outcome, step, trials, gradient_norm, direction_norm, slope, change, unsolved };
+            ring.push(step);
         }
         let left: Vec<_> = core::iter::from_fn(|| ring.pop()).map(|record| record.iteration).collect();
         assert_eq!((left, ring.n_lost), ((3..11).collect(), 3));

@@ -166,10 +166,7 @@ impl WithSimd for BlockMoments<'_> {
         for (channel, (out, moments)) in self.out.chunks_exact_mut(pixels).zip(self.moments).enumerate() {
             let offset = self.bias[channel] + self.shift.map_or(0.0, |shift| shift[channel]);
             let offset = simd.splat_f32s(offset);
-            let residual = self.residual.map(|residual| {
-                let (activation, channel) = residual.channel(channel);
-                activation.block(self.block, channel)
-            });
+            let residual = self.residual.map(|residual| residual.block(self.block, channel));
             let mut sum = Sum::zero(simd);
             for_each_vector::<S>(
                 pixels,
@@ -220,8 +217,7 @@ impl WithSimd for BlockVjpSums<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let norm = self.norm;
         for (channel, (d, sums)) in (self.first..).zip(self.d.chunks_exact_mut(self.pixels).zip(self.sums)) {
-            let (activation, own_channel) = self.normalised.channel(channel);
-            let x = activation.block(self.block, own_channel);
+            let x = self.normalised.block(self.block, channel);
             let [scale, shift, hat_scale, hat_shift] = norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let (mut plain, mut hat) = (Sum::zero(simd), Sum::zero(simd));
             for_each_vector::<S>(

@@ -27,7 +27,7 @@ use crate::backend::training_batch::TrainingBatch;
 use crate::unet::operation::TensorId;
 use crate::unet::program::Program;
 use crate::unet::tape::{Quantity, Tape};
-use crate::unet::{Architecture, Direction, EnergyScales, NetworkError, Parametrisation, PerturbationKernelSpec};
+use crate::unet::{Description, Direction, EnergyScales, NetworkError};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -38,13 +38,11 @@ use rayon::prelude::*;
 ///
 /// ```
 /// use gradus::backend::cpu::{TrainingBatch, TrainingNetwork};
-/// use gradus::unet::Weights;
+/// use gradus::prior::Prior;
 ///
-/// let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/weights/ellipses.safetensors"))?;
-/// let weights = Weights::from_bytes(&bytes)?;
-/// let parameters = weights.parameters();
-/// let (parametrisation, kernel) = (*weights.parametrisation(), *weights.perturbation_kernel());
-/// let mut network = TrainingNetwork::new(weights.architecture(), parametrisation, kernel, 16, 16, 1)?;
+/// let prior = Prior::named("ellipses")?;
+/// let parameters = prior.weights().parameters();
+/// let mut network = TrainingNetwork::new(prior.weights().description(), 16, 16, 1)?;
 /// let mut gradient = vec![0.0; network.n_parameters()];
 /// let batch = TrainingBatch { x_t: &[0.3; 256], z: &[0.1; 256], t: &[0.1], weights: &[1.0] };
 /// let loss = network.score_matching_loss(&parameters, batch, &mut gradient);
@@ -66,9 +64,7 @@ struct Shared {
     layouts: Vec<Blocked>,
     zeros: Vec<f32>,
     output: TensorId,
-    pixel_unshuffle: usize,
-    perturbation_kernel: PerturbationKernelSpec,
-    parametrisation: Parametrisation,
+    description: Description,
     image_len: usize,
     n_parameters: usize,
 }
@@ -89,15 +85,8 @@ impl TrainingNetwork {
     /// # Errors
     /// `Size`, when the sides are not multiples of what the architecture needs, or `Architecture`, when it is
     /// impossible.
-    pub fn new(
-        architecture: &Architecture,
-        parametrisation: Parametrisation,
-        kernel: PerturbationKernelSpec,
-        height: usize,
-        width: usize,
-        lanes: usize,
-    ) -> Result<Self, NetworkError> {
-        let program = Program::new(architecture, height, width)?;
+    pub fn new(description: &Description, height: usize, width: usize, lanes: usize) -> Result<Self, NetworkError> {
+        let program = Program::new(&description.architecture, height, width)?;
         let tape = Tape::new(&program);
         let layouts = layouts(&program, &tape.tensors);
         let (layers, image_len) = (Layers::new(tape, layouts), program.image_len);
@@ -109,9 +98,7 @@ impl TrainingNetwork {
             layouts: layers.layouts,
             zeros: vec![0.0; most_channels],
             output: layers.output,
-            pixel_unshuffle: architecture.pixel_unshuffle,
-            perturbation_kernel: kernel,
-            parametrisation,
+            description: description.clone(),
             image_len,
             n_parameters: layers.n_parameters,
         };
@@ -189,7 +176,7 @@ impl Shared {
         let context = self.context(parameters);
         self.values(&context, operations, lane, sample);
         self.energy_gradient(&context, operations, lane);
-        let std = self.perturbation_kernel.at(sample.t).std as f32;
+        let std = self.description.perturbation_kernel.at(sample.t).std as f32;
         let mut loss = 0.0;
         for ((v, d), z) in lane.v.iter_mut().zip(&lane.d_image).zip(sample.z) {
             let residual = z - std * d;
@@ -218,7 +205,8 @@ impl Shared {
 
     /// h, and every value on the way.
     fn values(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, sample: Sample<'_>) {
-        lane.scales = EnergyScales::new(&self.parametrisation, self.perturbation_kernel.at(sample.t));
+        let Description { parametrisation, perturbation_kernel, .. } = &self.description;
+        lane.scales = EnergyScales::new(parametrisation, perturbation_kernel.at(sample.t));
         self.embedding.forward(context.parameters, sample.t, &mut lane.embedding);
         let ends = self.ends(lane, Direction::Forward, Quantity::Value);
         ends.enter(&mut lane.memory, sample.x);
@@ -268,14 +256,14 @@ struct Ends<'a> {
 impl Ends<'_> {
     /// What enters the network for an image.
     fn enter(&self, memory: &mut Memory, image: &[f32]) {
-        let (layout, side) = (self.shared.layouts[self.from], self.shared.pixel_unshuffle);
+        let (layout, side) = (self.shared.layouts[self.from], self.shared.description.architecture.pixel_unshuffle);
         let values = memory.of_mut(self.quantity, self.from);
         unshuffle(layout, side, self.scales.entrance(self.direction), image, values);
     }
 
     /// The image that follows from what leaves the network.
     fn leave(&self, memory: &Memory, image: &[f32], out: &mut [f32]) {
-        let (layout, side) = (self.shared.layouts[self.to], self.shared.pixel_unshuffle);
+        let (layout, side) = (self.shared.layouts[self.to], self.shared.description.architecture.pixel_unshuffle);
         shuffle(layout, side, self.scales.exit(self.direction), memory.of(self.quantity, self.to), image, out);
     }
 }
@@ -320,17 +308,16 @@ fn new_lane(layers: &Layers, image_len: usize) -> Lane {
 mod tests {
     use super::*;
     use crate::test_support::dot;
+    use crate::unet::Parametrisation;
     use crate::unet::architecture::tests::small;
     use crate::unet::weights::tests::random;
 
     /// <J u, v> = <u, J^T v> for every operation of a network.
     #[test]
     fn tangents_and_gradients_of_every_layer_are_adjoint() {
-        let parametrisation = Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 };
-        let weights = random(&small(), parametrisation);
+        let weights = random(&small(), Parametrisation::Residual { data_mean: 0.15, data_std: 0.25 });
         let parameters = weights.parameters();
-        let kernel = *weights.perturbation_kernel();
-        let mut network = TrainingNetwork::new(&small(), parametrisation, kernel, 20, 28, 1).unwrap();
+        let mut network = TrainingNetwork::new(weights.description(), 20, 28, 1).unwrap();
         let wave = |n: usize, frequency: f32| (0..n).map(|i| (i as f32 * frequency).sin()).collect::<Vec<f32>>();
         let (x, z) = (wave(560, 0.37), wave(560, 0.73));
         let mut gradient = vec![0.0; parameters.len()];

@@ -61,13 +61,6 @@ pub(super) fn nothing(layout: Blocked) -> impl IndexedParallelIterator<Item = ()
     rayon::iter::repeat_n((), layout.n_blocks())
 }
 
-/// Channel `channel` of a block.
-#[inline(always)]
-fn plane<'a>(x: Concat<'a>, block: usize, channel: usize) -> &'a [f32] {
-    let (activation, channel) = x.channel(channel);
-    activation.block(block, channel)
-}
-
 /// Sums of dot_x and dot_x x^.
 pub(super) struct TangentSums<'a> {
     pub(super) norm: &'a Normalisation,
@@ -84,7 +77,7 @@ impl WithSimd for TangentSums<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         for (channel, sums) in self.sums.iter_mut().enumerate() {
-            let (x, dot_x) = (plane(self.x, self.block, channel), plane(self.dot_x, self.block, channel));
+            let (x, dot_x) = (self.x.block(self.block, channel), self.dot_x.block(self.block, channel));
             let [_, _, scale, shift] = self.norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let (mut plain, mut hat) = (Sum::zero(simd), Sum::zero(simd));
             for_each_vector::<S>(
@@ -122,7 +115,7 @@ impl WithSimd for Activate<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { norm, silu: with_silu, .. } = self;
         for (channel, out) in self.out.chunks_exact_mut(self.pixels).enumerate() {
-            let x = plane(self.x, self.block, channel);
+            let x = self.x.block(self.block, channel);
             let [scale, shift, ..] = norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let Some(dot_x) = self.dot_x else {
                 for_each_vector::<S>(
@@ -135,7 +128,7 @@ impl WithSimd for Activate<'_> {
                 );
                 continue;
             };
-            let dot_x = plane(dot_x, self.block, channel);
+            let dot_x = dot_x.block(self.block, channel);
             let [p, q, r] = self.dot_hat[channel].map(|v| simd.splat_f32s(v * self.gain[channel]));
             for_each_vector::<S>(
                 self.pixels,
@@ -151,6 +144,12 @@ impl WithSimd for Activate<'_> {
             );
         }
     }
+}
+
+/// s'(z) and s''(z) of the SiLU or, without it, of z itself.
+#[inline(always)]
+fn slopes<S: Simd>(simd: S, silu: bool, z: S::f32s) -> (S::f32s, S::f32s) {
+    if silu { silu_slopes(simd, z) } else { (simd.splat_f32s(1.0), simd.splat_f32s(0.0)) }
 }
 
 /// d_z = s'(z) d_y, where d_y is given or stands where the result will; with `second` = (dot_x, d_dot_y) also + s''(z)
@@ -178,14 +177,14 @@ impl WithSimd for ValueGradient<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { norm, silu, block, pixels, .. } = self;
         for (channel, (d, sums)) in self.d.chunks_exact_mut(pixels).zip(self.sums).enumerate() {
-            let x = plane(self.x, block, channel);
+            let x = self.x.block(block, channel);
             let [scale, shift, hat_scale, hat_shift] = norm.of_channel(channel).map(|v| simd.splat_f32s(v));
             let [p, q, r] = self.dot_hat[channel].map(|v| simd.splat_f32s(v));
             let gain = simd.splat_f32s(self.gain[channel]);
             let [on_d_dot_z, on_dot_x] = self.on_tangents[channel].map(|v| simd.splat_f32s(v));
             let d_y = self.d_y.map(|d_y| d_y.block(block, channel));
             let second =
-                self.second.map(|(dot_x, d_dot_y)| (plane(dot_x, block, channel), d_dot_y.block(block, channel)));
+                self.second.map(|(dot_x, d_dot_y)| (dot_x.block(block, channel), d_dot_y.block(block, channel)));
             let (mut plain, mut hat, mut dot) = (Sum::zero(simd), Sum::zero(simd), Sum::zero(simd));
             for_each_vector::<S>(
                 pixels,
@@ -193,11 +192,7 @@ impl WithSimd for ValueGradient<'_> {
                 |at, valid, part| {
                     let x = load_first(simd, x, at, valid);
                     let mut d_z = load_first(simd, d_y.unwrap_or(d), at, valid);
-                    let (slope, bend) = if silu {
-                        silu_slopes(simd, simd.mul_add_e_f32s(x, scale, shift))
-                    } else {
-                        (simd.splat_f32s(1.0), simd.splat_f32s(0.0))
-                    };
+                    let (slope, bend) = slopes(simd, silu, simd.mul_add_e_f32s(x, scale, shift));
                     d_z = simd.mul_f32s(d_z, slope);
                     let mut d_x = simd.splat_f32s(0.0);
                     if let Some((dot_x, d_dot_y)) = second {

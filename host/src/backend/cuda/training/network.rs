@@ -18,7 +18,7 @@ use crate::backend::training_batch::TrainingBatch;
 use crate::unet::operation::{Linear, TensorId, TensorShape, TimeEmbedding};
 use crate::unet::program::Program;
 use crate::unet::tape::{Quantity, Tape};
-use crate::unet::{Architecture, Direction, Parametrisation, PerturbationKernelSpec};
+use crate::unet::{Description, Direction};
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
 use std::rc::Rc;
@@ -46,8 +46,7 @@ pub struct CudaTrainingNetwork {
     parameters: Buffer<f32>,
     gradient: Buffer<f32>,
     images: Images,
-    perturbation_kernel: PerturbationKernelSpec,
-    parametrisation: Parametrisation,
+    description: Description,
 }
 
 /// Images of all lanes, `[lane][channel][row][col]`.
@@ -80,14 +79,12 @@ impl CudaTrainingNetwork {
     /// `Device`, also when the device has too little memory.
     pub fn new(
         device: &Rc<Device>,
-        architecture: &Architecture,
-        parametrisation: Parametrisation,
-        kernel: PerturbationKernelSpec,
+        description: &Description,
         height: usize,
         width: usize,
         lanes: usize,
     ) -> Result<Self, CudaNetworkError> {
-        let program = Program::new(architecture, height, width)?;
+        let program = Program::new(&description.architecture, height, width)?;
         let tape = Tape::new(&program);
         device.require(memory::bytes(&tape, lanes), "training with as many images of this size at a time")?;
         let memory = Memory::new(device, &tape, lanes)?;
@@ -108,8 +105,7 @@ impl CudaTrainingNetwork {
             parameters: Buffer::new(device, tape.n_parameters)?,
             gradient: Buffer::new(device, tape.n_parameters)?,
             images: Images::new(device, program.image_len, lanes)?,
-            perturbation_kernel: kernel,
-            parametrisation,
+            description: description.clone(),
             device: Rc::clone(device),
             memory,
             operations,
@@ -185,9 +181,9 @@ impl CudaTrainingNetwork {
         if self.lanes.len() != t.len() {
             self.lanes.set(&(0..t.len()).collect::<Vec<_>>())?;
         }
-        let kernel = |t: f32| self.perturbation_kernel.at(f64::from(t));
-        let scalars: Vec<LaneScalars> =
-            t.iter().map(|&t| lane_scalars(&self.parametrisation, kernel(t), 1.0, t)).collect();
+        let Description { parametrisation, perturbation_kernel, .. } = &self.description;
+        let kernel = |t: f32| perturbation_kernel.at(f64::from(t));
+        let scalars: Vec<LaneScalars> = t.iter().map(|&t| lane_scalars(parametrisation, kernel(t), 1.0, t)).collect();
         let share = 1.0 / t.len() as f64;
         let losses: Vec<(f64, f64)> =
             t.iter().zip(weights).map(|(&t, &weight)| (kernel(t).std, share * f64::from(weight))).collect();

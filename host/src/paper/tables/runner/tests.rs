@@ -65,7 +65,7 @@ fn a_folder_of_other_settings_or_of_something_else_is_refused() {
     assert!(error.to_string().contains("; steps is 3 there and 4 here"), "{error}");
     let other = tempfile::tempdir().unwrap();
     std::fs::write(other.path().join("file"), "").unwrap();
-    assert!(matches!(open(other.path(), 3), Err(EvaluateError::NotAnEvaluation(_))));
+    assert!(matches!(open(other.path(), 3), Err(EvaluateError::NotAnEvaluation { .. })));
     std::fs::write(folder.path().join(PROTOCOL), "dataset = 1").unwrap();
     assert!(matches!(open(folder.path(), 3), Err(EvaluateError::Damaged { .. })));
 }

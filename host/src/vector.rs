@@ -28,6 +28,15 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     reduce(a, b, |a, b| a * b)
 }
 
+/// `|found - wanted| / |wanted|`; NaN when anything is, or where the lengths differ.
+#[must_use]
+pub fn distance(found: &[f32], wanted: &[f32]) -> f64 {
+    if found.len() != wanted.len() {
+        return f64::NAN;
+    }
+    (reduce(found, wanted, |f, w| (f - w) * (f - w)) / dot(wanted, wanted)).sqrt()
+}
+
 /// `1/2 |b|^2 - 1/2 |a|^2` as `1/2 <b - a, b + a>`, which does not cancel.
 #[must_use]
 pub fn half_square_change(a: &[f32], b: &[f32]) -> f64 {
@@ -59,6 +68,12 @@ mod tests {
             let change: f64 = 0.5 * (dot(&b, &b) - dot(&a, &a));
             assert!((half_square_change(&a, &b) - change).abs() <= 1e-12 * dot(&b, &b));
         }
+    }
+
+    #[test]
+    fn distances_are_relative() {
+        assert!((distance(&[3.0, 4.0], &[0.0, 5.0]) - 0.4_f64.sqrt()).abs() < 1e-15);
+        assert!(distance(&[1.0], &[1.0, 0.0]).is_nan() && distance(&[f32::NAN], &[1.0]).is_nan());
     }
 
     #[test]

@@ -1,0 +1,72 @@
+"""The projector: an exact pair, batches, any layout."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import gradus
+
+FLAT = {"source_to_axis_mm": 90.0, "source_to_detector_mm": 140.0}
+
+
+def geometries():
+    """Odd and even sizes, offsets, few and many views, every beam and detector."""
+    for height, width in [(13, 29), (32, 32), (31, 48)]:
+        for views in [1, 7, 40]:
+            yield gradus.Geometry.parallel((height, width), views, detector_offset_mm=0.7)
+            yield gradus.Geometry.fan((height, width), views, **FLAT)
+    angles = np.array([0.3, -1.2, 2.9, 0.31])
+    yield gradus.Geometry.parallel((40, 24), angles, n_bins=21, bin_width_mm=2.5, pixel_mm=1.3)
+    yield gradus.Geometry.fan((40, 24), angles, detector="curved", detector_offset_mm=-2.0, **FLAT)
+
+
+@pytest.mark.parametrize("geometry", list(geometries()), ids=repr)
+def test_the_adjoint_is_the_transpose(geometry):
+    random = np.random.default_rng(1)
+    projector = gradus.Projector(geometry)
+    x = random.standard_normal(geometry.image_shape, dtype=np.float32)
+    y = random.standard_normal(geometry.sinogram_shape, dtype=np.float32)
+    ax, aty = projector.forward(x), projector.adjoint(y)
+    left, right = np.vdot(ax.astype(float), y), np.vdot(x.astype(float), aty)
+    assert abs(left - right) < 1e-6 * projector.norm() * np.linalg.norm(x) * np.linalg.norm(y)
+    assert abs(left) > 0
+
+
+def test_batches_and_layouts_give_the_same_bits():
+    geometry = gradus.Geometry.parallel((20, 28), 9)
+    projector = gradus.Projector(geometry)
+    images = np.random.default_rng(2).random((2, 3, 20, 28), dtype=np.float32)
+    sinograms = projector.forward(images)
+    assert sinograms.shape == (2, 3, 9, geometry.sinogram_shape[1]) and sinograms.dtype == np.float32
+    for index in np.ndindex(2, 3):
+        assert_array_equal(sinograms[index], projector.forward(images[index]))
+    assert_array_equal(sinograms, projector.forward(np.asfortranarray(images)))
+    assert_array_equal(sinograms[0, 0], projector.forward(images[0, 0].astype(np.float64)))
+    assert_array_equal(sinograms[0, 0], projector.forward(images[0, 0].tolist()))
+    assert projector.forward(np.zeros((0, 20, 28))).shape == (0, *geometry.sinogram_shape)
+
+
+def test_a_disc_comes_back():
+    rows, columns = np.mgrid[-63.5:64, -63.5:64]
+    disc = np.where(np.hypot(rows, columns) < 40, 0.02, 0).astype(np.float32)
+    projector = gradus.Projector(gradus.Geometry.parallel(disc.shape, 180))
+    image = projector.fbp(projector.forward(disc))
+    inside = np.hypot(rows, columns) < 30
+    assert abs(image[inside].mean() / 0.02 - 1) < 0.01
+    assert not np.array_equal(image, projector.fbp(projector.forward(disc), window="ramp"))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda p: p.forward(np.zeros((20, 21))), r"shape \[20, 21\]; expected \[20, 28\]"),
+        (lambda p: p.adjoint(np.zeros(5)), r"the sinogram has shape \[5\]"),
+        (lambda p: p.fbp(np.zeros(p.geometry.sinogram_shape), window="blackman"), "choose `ramp`"),
+        (lambda p: gradus.Geometry.parallel((8, 8), np.arange(0.0, 180.0)), "look like degrees"),
+        (lambda p: gradus.Geometry.parallel((0, 8), 4), "height"),
+        (lambda p: gradus.Geometry.fan((8, 8), 4, **FLAT, detector="round"), '"flat" or "curved"'),
+    ],
+)
+def test_mistakes_are_value_errors(call, words):
+    with pytest.raises(ValueError, match=words):
+        call(gradus.Projector(gradus.Geometry.parallel((20, 28), 9)))

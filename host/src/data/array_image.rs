@@ -1,0 +1,141 @@
+//! Arrays as images: the one of an npy file, and one of those in an npz archive.
+use super::file_error::ImageProblem;
+use super::loaded_image::LoadedImage;
+use super::npy::{Archive, Array};
+use super::selection::Selection;
+use super::units::{StatedUnit, is_per_mm};
+use crate::image::Image;
+
+/// An array, and what is said about it.
+pub(super) struct ArrayImage {
+    array: Array,
+    name: String,
+    unit: Option<StatedUnit>,
+    pixel_mm: Option<f64>,
+    origins: Vec<String>,
+}
+
+impl ArrayImage {
+    /// The array of an npy file, of which nothing is said.
+    pub(super) fn of_npy(bytes: Vec<u8>) -> Result<Self, ImageProblem> {
+        let array = Array::parse(bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
+        let origins = vec!["npy: no unit, no size of a pixel".to_owned()];
+        Ok(Self { array, name: String::new(), unit: None, pixel_mm: None, origins })
+    }
+
+    /// The array of an archive that is meant.
+    pub(super) fn of_npz(bytes: Vec<u8>, selection: &Selection) -> Result<Self, ImageProblem> {
+        let damaged = |cause| ImageProblem::damaged("npz", cause);
+        let mut archive = Archive::parse(bytes).map_err(damaged)?;
+        let (name, array) = pick_array(&mut archive, selection.name.as_deref())?;
+        let sides = match archive.array("pixel_mm").map_err(damaged)? {
+            Some(sides) => sides.values().map_err(damaged)?,
+            None => Vec::new(),
+        };
+        if let [rows_mm, cols_mm, ..] = sides[..]
+            && rows_mm != cols_mm
+        {
+            let found = format!("pixels of {rows_mm} x {cols_mm} mm (pixel_mm)");
+            return Err(ImageProblem::unsupported(found, "resample it to square pixels"));
+        }
+        let pixel_mm = sides.first().copied().filter(|mm| mm.is_finite() && *mm > 0.0);
+        let stated = archive.array("unit").map_err(damaged)?.map(|text| text.text()).transpose().map_err(damaged)?;
+        let (unit, of_unit) = match stated {
+            Some(text) => {
+                let unit = text.parse().map_err(|why: String| ImageProblem::damaged("npz", why))?;
+                (Some(unit), format!("unit by field unit, {text}"))
+            }
+            None => match StatedUnit::of_name(&name) {
+                Some(unit) => (Some(unit), format!("unit {unit} by the array's name")),
+                None => (None, "no field unit, and none in the array's name".to_owned()),
+            },
+        };
+        let of_pixel = if pixel_mm.is_some() { "pixel_mm by field pixel_mm" } else { "no field pixel_mm" };
+        let origins = vec![format!("array {name}"), of_unit, of_pixel.to_owned()];
+        Ok(Self { array, name, unit, pixel_mm, origins })
+    }
+
+    /// The image, or slice `index` of a stack, in the unit that it says or, where it says none, that the user states.
+    pub(super) fn image(&self, index: Option<usize>, stated: Option<StatedUnit>) -> Result<LoadedImage, ImageProblem> {
+        self.loaded(plane(&self.array, index)?, stated)
+    }
+
+    /// All images `[slice][row][col]`, or the one there is.
+    pub(super) fn images(&self) -> Result<Vec<LoadedImage>, ImageProblem> {
+        let shape = self.array.shape();
+        let (&[.., height, width], 2..=3) = (shape.as_slice(), shape.len()) else {
+            return Err(ImageProblem::Shape { found: shape });
+        };
+        let size = height * width;
+        let n_slices = shape.iter().product::<usize>().checked_div(size).unwrap_or(0);
+        let slice = |k: usize| {
+            let pixels = self.array.pixels(k * size..(k + 1) * size);
+            let pixels = pixels.map_err(|cause| ImageProblem::damaged("npy", cause))?;
+            self.loaded(Image { height, width, pixels }, None)
+        };
+        (0..n_slices).map(slice).collect()
+    }
+
+    fn loaded(&self, image: Image, stated: Option<StatedUnit>) -> Result<LoadedImage, ImageProblem> {
+        let mut unit = self.unit;
+        let mut origins = self.origins.clone();
+        // Many write mu for either.
+        if matches!(self.name.as_str(), "mu" | "attenuation") && unit.or(stated).is_none() {
+            if !is_per_mm(&image) {
+                let found = format!("an array {:?} that may be in 1/mm or in 1/cm", self.name);
+                return Err(ImageProblem::unsupported(found, "state it: --unit 1/mm, or --unit 1/cm"));
+            }
+            origins.push("unit 1/mm by the array's name and its values, too small for 1/cm".to_owned());
+            unit = Some(StatedUnit::PerMm);
+        }
+        LoadedImage { pixel_mm: self.pixel_mm, origins, ..LoadedImage::bare(image) }.stated(unit)
+    }
+}
+
+/// The array called `name`, or the only one with two or more axes.
+fn pick_array(archive: &mut Archive, name: Option<&str>) -> Result<(String, Array), ImageProblem> {
+    let damaged = |cause| ImageProblem::damaged("npz", cause);
+    let names = archive.names();
+    let mut found = Vec::new();
+    for candidate in names.iter().filter(|candidate| name.is_none_or(|name| name == *candidate)) {
+        if name.is_some() || archive.shape(candidate).map_err(damaged)?.len() >= 2 {
+            found.push(candidate.clone());
+        }
+    }
+    let only = found.pop().filter(|_| found.is_empty());
+    match (found.len(), only) {
+        (_, Some(only)) => {
+            let array = archive.array(&only).map_err(damaged)?;
+            let array = array.ok_or_else(|| ImageProblem::damaged("npz", "an array is listed and not there"))?;
+            Ok((only, array))
+        }
+        (more, None) => {
+            let count = if more == 0 { 0 } else { more + 1 };
+            let wanted = match name {
+                Some(name) => format!("there is no array {name:?}"),
+                None if count == 0 => "there is no array of two or more axes".to_owned(),
+                None => format!("{count} arrays could be meant"),
+            };
+            Err(ImageProblem::NoSuchArray { wanted, present: names })
+        }
+    }
+}
+
+/// The array as an image, or slice `index` of it. Leading axes of length 1 do not count.
+fn plane(array: &Array, index: Option<usize>) -> Result<Image, ImageProblem> {
+    let found = array.shape();
+    let n_ones = found.iter().take(found.len().saturating_sub(2)).take_while(|&&length| length == 1).count();
+    let (n_slices, height, width) = match (&found[n_ones..], index) {
+        (&[height, width], None) => (1, height, width),
+        (&[height, width], Some(_)) if n_ones > 0 => (1, height, width),
+        (&[n_slices, height, width], Some(_)) => (n_slices, height, width),
+        _ => return Err(ImageProblem::Shape { found }),
+    };
+    let index = index.unwrap_or(0);
+    if index >= n_slices {
+        return Err(ImageProblem::NoSuchSlice { index, length: n_slices });
+    }
+    let size = height * width;
+    let pixels = array.pixels(index * size..(index + 1) * size);
+    Ok(Image { height, width, pixels: pixels.map_err(|cause| ImageProblem::damaged("npy", cause))? })
+}

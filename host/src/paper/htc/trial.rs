@@ -1,0 +1,152 @@
+//! A question, answered by one method after the other.
+
+use super::fine::fine;
+use super::segment::{matthews, otsu};
+use super::task::{FACTOR, Task};
+use super::{HtcError, Phantom, Row};
+use crate::ct::Window;
+use crate::image::Image;
+use crate::reconstruct::{Measurement, Method, Observer, PlacedPrior, Settings, SolvedSettings, reconstruct};
+use std::time::Instant;
+
+/// What is compared.
+pub const METHODS: [Method; 3] = [Method::Fbp, Method::Tv, Method::Solved];
+
+/// The methods with the settings that all phantoms and tasks have in common.
+#[must_use]
+pub fn methods() -> Vec<Settings> {
+    let settings = |method| match method {
+        Method::Solved => Settings::Solved(SolvedSettings { steps: Some(LEVELS), ..SolvedSettings::default() }),
+        other => other.into(),
+    };
+    METHODS.map(settings).to_vec()
+}
+
+/// Smoothing levels: where a third of the views is there, more has to be made up than in a whole scan.
+const LEVELS: u32 = 30;
+/// Half-way between air and material.
+const HALF: f32 = 0.5;
+
+/// A phantom's scan with what its image is compared with.
+#[derive(Debug)]
+pub struct Trial {
+    phantom: String,
+    task: Task,
+    measurement: Measurement,
+    /// The challenge's segmentation.
+    pub segmentation: Image,
+    /// The image from all views, on coarse pixels, for sparse ones.
+    whole: Option<Image>,
+}
+
+impl Trial {
+    /// Reads what a question needs.
+    ///
+    /// # Errors
+    /// [`HtcError`].
+    pub fn new(phantom: &Phantom, task: Task) -> Result<Self, HtcError> {
+        let whole = match task {
+            Task::Sparse(_) => Task::whole_scan(phantom)?,
+            Task::Limited | Task::Arc(_) => None,
+        };
+        let of_whole = |scan| Ok::<_, HtcError>(Measurement::new(&scan)?.filtered_backprojection(Window::Hann)?);
+        Ok(Self {
+            phantom: phantom.name.clone(),
+            task,
+            measurement: Measurement::new(&task.scan(phantom)?)?,
+            segmentation: phantom.segmentation()?,
+            whole: whole.map(of_whole).transpose()?,
+        })
+    }
+
+    /// The answer of a method, and its image on the challenge's pixels, 1 for material and 0 for air; `None` when it
+    /// was stopped.
+    ///
+    /// # Errors
+    /// [`HtcError`].
+    pub fn answer(
+        &self,
+        settings: &Settings,
+        prior: &PlacedPrior<'_>,
+        observer: Observer<'_>,
+    ) -> Result<(Row, Image), HtcError> {
+        let begin = Instant::now();
+        let image = reconstruct(&self.measurement, settings, Some(prior), observer)?.image;
+        let shown = fine(&image, FACTOR);
+        let seconds = begin.elapsed().as_secs_f64();
+        let cut = |threshold| matthews((&self.segmentation, HALF), (&shown, threshold));
+        let angles = &self.measurement.geometry.angles_rad;
+        let (first, last) = (angles.first().copied().unwrap_or(0.0), angles.last().copied().unwrap_or(0.0));
+        let row = Row {
+            phantom: self.phantom.clone(),
+            task: self.task.to_string(),
+            method: settings.method().to_string(),
+            views: angles.len(),
+            arc_deg: (last - first).abs().to_degrees(),
+            matthews: self.whole.is_none().then(|| cut(HALF)),
+            matthews_otsu: self.whole.is_none().then(|| cut(otsu(&shown))),
+            relative_rms: self.whole.as_ref().map(|whole| self.inside_rms(whole, &image)),
+            seconds,
+        };
+        Ok((row, shown))
+    }
+
+    /// `|image - whole| / |whole|` inside the circle around the material of the segmentation.
+    fn inside_rms(&self, whole: &Image, image: &Image) -> f64 {
+        let [mut rows, mut cols] = [(f64::MAX, 0.0_f64); 2];
+        let width = self.segmentation.width;
+        for (k, _) in self.segmentation.pixels.iter().enumerate().filter(|(_, pixel)| **pixel > HALF) {
+            let [row, col] = [k / width, k % width].map(|place| place as f64 + 0.5);
+            rows = (rows.0.min(row), rows.1.max(row));
+            cols = (cols.0.min(col), cols.1.max(col));
+        }
+        let factor = FACTOR as f64;
+        let middle = [rows, cols].map(|(low, high)| 0.5 * (low + high) / factor);
+        let radius = 0.25 * (rows.1 - rows.0 + cols.1 - cols.0) / factor;
+        let (mut squares, mut of_whole) = (0.0, 0.0);
+        for (k, (a, b)) in image.pixels.iter().zip(&whole.pixels).enumerate() {
+            let [row, col] = [k / image.width, k % image.width].map(|place| place as f64 + 0.5);
+            if (row - middle[0]).hypot(col - middle[1]) < radius {
+                squares += f64::from(a - b).powi(2);
+                of_whole += f64::from(*b).powi(2);
+            }
+        }
+        (squares / of_whole).sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::coarse::coarse;
+    use super::*;
+    use crate::data::disc::disc;
+    use crate::prior::Prior;
+    use crate::simulate::{Simulation, simulate};
+    use std::ops::ControlFlow;
+
+    /// A disc of the generator on the challenge's pixels, seen by a fan all around, is found again by filtered
+    /// backprojection on coarse pixels and cut as it is.
+    #[test]
+    fn a_generated_disc_is_found_again() {
+        let (fine_disc, prior) = (disc(2, 512), Prior::named("ellipses").unwrap());
+        let simulation =
+            Simulation { angles: 120, noise: 0.005, source_to_axis_mm: Some(410.0), ..Simulation::default() };
+        let scan = coarse(&simulate(&fine_disc, 0.15, &simulation).unwrap(), FACTOR);
+        let measurement = Measurement::new(&scan).unwrap();
+        let whole = measurement.filtered_backprojection(Window::Hann).unwrap();
+        let go_on = &mut |_: crate::reconstruct::Progress<'_>| ControlFlow::Continue(());
+        let prior = PlacedPrior::on_cpu(&prior);
+        let trial = |task, whole| Trial {
+            phantom: "disc".into(),
+            task,
+            measurement: measurement.clone(),
+            segmentation: fine_disc.clone(),
+            whole,
+        };
+        let (row, shown) = trial(Task::Limited, None).answer(&Method::Fbp.into(), &prior, go_on).unwrap();
+        assert!(row.matthews.unwrap() > 0.97 && row.matthews_otsu.unwrap() > 0.97, "{row:?}");
+        assert_eq!((shown.height, row.views, row.relative_rms), (512, 120, None));
+        let (row, _) = trial(Task::Sparse(120), Some(whole)).answer(&Method::Fbp.into(), &prior, go_on).unwrap();
+        assert!(row.relative_rms.unwrap() == 0.0 && row.matthews.is_none(), "{row:?}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The noise of line integrals: the statement of the scan, the evidence of its data, and the error of the model.
+
+use crate::ct::{estimate_noise, model_error, noise_in_air, noise_of_differences};
+use crate::data::scan::Scan;
+
+/// A stated level that is so many times what the data show, or they show so many times it, is not believed.
+const CONTRADICTION: f64 = 2.0;
+/// An error of the model whose variance is less than this share of the noise's is left out: it changes hardly
+/// anything, and where noise prevails its estimate is uncertain.
+const LEAST_MODEL_SHARE: f64 = 0.05;
+
+/// A source of the level of the noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoiseSource {
+    /// The scan says it.
+    Scan,
+    /// The photon counts.
+    Photons,
+    /// Estimated from the sinogram.
+    Estimated,
+}
+
+/// The noise of the line integrals of a scan, without unit as they are.
+#[derive(Debug)]
+pub(super) struct RayNoise {
+    /// Root of the mean variance of a line integral, the error of the model included.
+    pub(super) std: f64,
+    /// `std^2` over the variance of each line integral, where they differ.
+    pub(super) weights: Option<Vec<f32>>,
+    /// The part of the model, or 0 where it does not count.
+    pub(super) model_std: f64,
+    pub(super) source: NoiseSource,
+    /// The reason why the scan's own statement is not believed.
+    pub(super) warning: Option<String>,
+}
+
+/// The variance of a line integral by its value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Law {
+    /// The same for all, of this standard deviation.
+    White(f64),
+    /// So many photons a ray without object: the variance of -ln(counts/I_0) is about 1/counts = e^p/I_0.
+    Counts(f64),
+}
+
+impl Law {
+    fn variance(self, p: f32) -> f64 {
+        match self {
+            Self::White(std) => std * std,
+            Self::Counts(photons) => f64::from(p).exp() / photons,
+        }
+    }
+
+    /// The same law with `ratio` times its standard deviation.
+    fn times(self, ratio: f64) -> Self {
+        match self {
+            Self::White(std) => Self::White(std * ratio),
+            Self::Counts(photons) => Self::Counts(photons / (ratio * ratio)),
+        }
+    }
+}
+
+impl RayNoise {
+    /// The noise of a scan: what it states, unless its data contradict that; what they show, where it states nothing;
+    /// and the error of the model.
+    pub(super) fn of(scan: &Scan) -> Self {
+        let (stated, source) = match (scan.noise_std, scan.photons) {
+            (Some(std), _) => (Law::White(std), NoiseSource::Scan),
+            (None, Some(photons)) => (Law::Counts(photons), NoiseSource::Photons),
+            (None, None) => {
+                let estimated = estimate_noise(&scan.sinogram, scan.geometry.n_bins);
+                return Self::by(Law::White(estimated), scan, NoiseSource::Estimated, None);
+            }
+        };
+        match contradiction(stated, scan) {
+            Some(ratio) => Self::by(stated.times(ratio), scan, NoiseSource::Estimated, Some(warning(ratio))),
+            None => Self::by(stated, scan, source, None),
+        }
+    }
+
+    fn by(law: Law, scan: &Scan, source: NoiseSource, warning: Option<String>) -> Self {
+        let of_ray = |k: usize| law.variance(scan.sinogram[k]);
+        let n = scan.sinogram.len();
+        let measured = (0..n).map(of_ray).sum::<f64>() / n as f64;
+        let model_std = model_error(&scan.sinogram, &scan.geometry, of_ray);
+        let counts = model_std * model_std >= LEAST_MODEL_SHARE * measured;
+        let model_std = if counts { model_std } else { 0.0 };
+        let variance = measured + model_std * model_std;
+        let weight = |k: usize| (variance / (of_ray(k) + model_std * model_std)) as f32;
+        let weights = matches!(law, Law::Counts(_)).then(|| (0..n).map(weight).collect());
+        Self { std: variance.sqrt(), weights, model_std, source, warning }
+    }
+}
+
+/// The standard deviation that the data show over the one that is stated, where these do not go together.
+///
+/// Second differences along the detector see the edges of the object as noise, and overlook noise that neighbouring
+/// bins share; the air beside the object has neither fault, but may have a table in it, or zeros for all that was
+/// negative. So less noise than stated is what air says, unless differences have more; and more is what both say.
+fn contradiction(stated: Law, scan: &Scan) -> Option<f64> {
+    let mut variances: Vec<f64> = scan.sinogram.iter().map(|p| stated.variance(*p)).collect();
+    let middle = variances.len() / 2;
+    let usual = variances.select_nth_unstable_by(middle, f64::total_cmp).1.sqrt();
+    let differences = noise_of_differences(&scan.sinogram, scan.geometry.n_bins) / usual;
+    let air = noise_in_air(&scan.sinogram, scan.geometry.n_bins).map(|std| std / stated.variance(0.0).sqrt());
+    let is_less = |ratio: f64| ratio > 0.0 && ratio * CONTRADICTION < 1.0;
+    let is_more = |ratio: f64| ratio.is_finite() && ratio > CONTRADICTION;
+    let less = air.map_or_else(|| is_less(differences), |air| is_less(air) && differences < 1.0);
+    let more = is_more(differences) && air.is_some_and(is_more);
+    (less || more).then(|| air.unwrap_or(differences))
+}
+
+fn warning(ratio: f64) -> String {
+    let (factor, than) = if ratio < 1.0 { (1.0 / ratio, "less") } else { (ratio, "more") };
+    format!(
+        "the data show {factor:.1} times {than} noise than the scan states; what they show is used. Mend the scan's \
+         noise_std or photons"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ellipses::ellipses;
+    use crate::simulate::{Simulation, simulate};
+
+    fn scan(photons: Option<f64>, noise: f64) -> Scan {
+        simulate(&ellipses(101, 128), 1.0, &Simulation { photons, noise, ..Simulation::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_level_is_believed_unless_the_data_contradict_it() {
+        for right in [scan(None, 0.1), scan(None, 0.003), scan(Some(1e3), 0.0), scan(Some(1e6), 0.0)] {
+            let found = RayNoise::of(&right);
+            assert!(found.warning.is_none() && found.source != NoiseSource::Estimated, "{:?}", found.warning);
+            let with = |factor: f64| Scan {
+                noise_std: right.noise_std.map(|std| factor * std),
+                photons: right.photons.map(|photons| photons / (factor * factor)),
+                ..right.clone()
+            };
+            for factor in [0.1, 1.0 / 3.0, 3.0, 10.0] {
+                let told = RayNoise::of(&with(factor));
+                assert!(told.warning.is_some() && told.source == NoiseSource::Estimated, "{factor}");
+                assert!((told.std / found.std - 1.0).abs() < 0.1, "{} for {}", told.std, found.std);
+            }
+            assert!(RayNoise::of(&with(1.4)).warning.is_none());
+        }
+    }
+
+    #[test]
+    fn the_model_has_an_error_that_better_data_show() {
+        let at = |photons| RayNoise::of(&scan(Some(photons), 0.0));
+        assert_eq!(at(1e2).model_std, 0.0);
+        let (good, better) = (at(1e5), at(1e6));
+        assert!(better.model_std > 0.0 && (good.model_std / better.model_std - 1.0).abs() < 0.1);
+        // So the weights of rays differ less.
+        let spread = |noise: &RayNoise| {
+            let weights = noise.weights.as_ref().unwrap();
+            weights.iter().fold(0.0_f32, |a, b| a.max(*b)) / weights.iter().fold(f32::MAX, |a, b| a.min(*b))
+        };
+        assert!(4.0 * spread(&better) < spread(&at(1e2)));
+        assert_eq!(RayNoise::of(&scan(None, 0.1)).model_std, 0.0);
+        assert!(RayNoise::of(&scan(None, 0.0)).std > 0.0);
+    }
+}

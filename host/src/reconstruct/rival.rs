@@ -1,0 +1,60 @@
+//! A classical method that explains the data better than a result does.
+
+use super::{Measurement, Method, ReconstructError, Reconstruction, TvSettings, total_variation};
+use crate::image::Image;
+use crate::trust::Residual;
+use std::ops::ControlFlow;
+
+/// Iterations of total variation that tell whether it explains the data.
+const TV_ITERATIONS: u32 = 100;
+/// Filtered backprojection minimises no misfit: its window and its sum over views leave this share of the line integrals
+/// of any scan.
+const LEFT_BY_FBP: f64 = 0.03;
+
+/// A method that explains the data better, and what it leaves.
+#[derive(Debug, Clone)]
+pub struct Rival {
+    /// The method.
+    pub method: Method,
+    /// What its image leaves unexplained.
+    pub residual: Residual,
+}
+
+/// True if a result by `method` leaves no more than noise, pixels and the method itself can.
+#[must_use]
+pub fn is_explained(method: Method, residual: &Residual) -> bool {
+    residual.is_small() || (method == Method::Fbp && residual.relative() < LEFT_BY_FBP)
+}
+
+/// The classical method that explains the data better than a result by `method`, where one does. Nothing is computed
+/// for results that leave no more than the noise. Filtered backprojection comes first, being at hand as `fbp`; total
+/// variation takes a second or so, which a picture that is not to be believed is worth.
+///
+/// # Errors
+/// Those of the methods.
+pub fn rival(
+    measurement: &Measurement,
+    method: Method,
+    result: &Reconstruction,
+    fbp: &Image,
+) -> Result<Option<Rival>, ReconstructError> {
+    let Some(own) = &result.residual else { return Ok(None) };
+    if is_explained(method, own) {
+        return Ok(None);
+    }
+    if method != Method::Fbp {
+        let residual = measurement.residual(fbp)?;
+        if own.is_explained_by(&residual) {
+            return Ok(Some(Rival { method: Method::Fbp, residual }));
+        }
+    }
+    if method != Method::Tv {
+        let settings = TvSettings { tv_iterations: TV_ITERATIONS, ..TvSettings::default() };
+        let go_on = &mut |_: super::Progress<'_>| ControlFlow::Continue(());
+        let residual = measurement.residual(&total_variation::reconstruct(0, measurement, &settings, go_on)?.image)?;
+        if own.is_explained_by(&residual) {
+            return Ok(Some(Rival { method: Method::Tv, residual }));
+        }
+    }
+    Ok(None)
+}

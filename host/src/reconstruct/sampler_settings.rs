@@ -1,0 +1,116 @@
+//! The settings of the rivals that sample, with their papers' defaults.
+
+use gradus_core::{Homotopy, RegularisationWeight, Schedule, ScheduleError, Spacing};
+use serde::{Deserialize, Serialize};
+
+/// The spacing of the levels of a sampler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LevelSpacing {
+    /// Equal differences of `t`.
+    Linear,
+    /// Equal ratios of `t`.
+    Logarithmic,
+    /// Equal differences of the squared distance from the first level.
+    Quadratic,
+}
+
+impl LevelSpacing {
+    /// So many levels from `t_max` to `t_min` under a constant weight.
+    pub(super) fn homotopy(
+        self,
+        (t_max, t_min, steps): (f64, f64, u32),
+        alpha: f64,
+    ) -> Result<Homotopy, ScheduleError> {
+        let spacing = match self {
+            Self::Linear => Spacing::Linear,
+            Self::Logarithmic => Spacing::Logarithmic,
+            Self::Quadratic => Spacing::Quadratic,
+        };
+        let schedule = Schedule::new(spacing, t_max as f32, t_min as f32, steps)?;
+        Ok(Homotopy { schedule, weight: RegularisationWeight::Constant(alpha as f32) })
+    }
+}
+
+/// Decomposed diffusion sampling \[CLY24\]. The defaults are those of the authors' script for few views, which names no
+/// `gamma` where it takes the data for free of noise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DdsSettings {
+    /// Seed of the noise.
+    pub seed: u64,
+    /// Number of levels, one iteration each.
+    pub steps: u32,
+    /// First level.
+    pub t_max: f64,
+    /// Last level.
+    pub t_min: f64,
+    /// The levels between.
+    pub spacing: LevelSpacing,
+    /// Conjugate gradient steps in each iteration.
+    pub solve_steps: u32,
+    /// Weight of `1/2 |A x - y|^2`, lengths in pixels, beside `1/2 |x - D(x)|^2`; without it the data are solved for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gamma: Option<f64>,
+    /// Stochasticity, 0 to 1: 0 draws noise for the start only.
+    pub eta: f64,
+    /// Line integrals count by their photons, where the scan says how many there were.
+    pub weighted: bool,
+}
+
+impl Default for DdsSettings {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            steps: 50,
+            t_max: 1.0,
+            t_min: 0.001,
+            spacing: LevelSpacing::Linear,
+            solve_steps: 5,
+            gamma: None,
+            eta: 0.85,
+            weighted: true,
+        }
+    }
+}
+
+/// DiffPIR \[ZZL23\]. The defaults are those of the authors' script for deblurring, but for the conjugate gradient steps,
+/// which it does not need.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DiffPirSettings {
+    /// Seed of the noise.
+    pub seed: u64,
+    /// Number of levels, one iteration each.
+    pub steps: u32,
+    /// First level.
+    pub t_max: f64,
+    /// Last level.
+    pub t_min: f64,
+    /// The levels between.
+    pub spacing: LevelSpacing,
+    /// Conjugate gradient steps in each iteration.
+    pub solve_steps: u32,
+    /// Weight of the denoised image, over the variance of the noise of the data.
+    pub lambda: f64,
+    /// Share of fresh noise, 0 to 1: 0 draws noise for the start only.
+    pub zeta: f64,
+    /// Line integrals count by their photons, where the scan says how many there were.
+    pub weighted: bool,
+}
+
+impl Default for DiffPirSettings {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            steps: 100,
+            t_max: 1.0,
+            t_min: 0.001,
+            spacing: LevelSpacing::Quadratic,
+            solve_steps: 12,
+            lambda: 1.0,
+            zeta: 0.1,
+            weighted: true,
+        }
+    }
+}
