@@ -15,7 +15,8 @@
 //
 // The host lays the taps out (`layer/conv.rs`). What surrounds a convolution is fused with it: its input may be two
 // tensors side by side and pass a normalisation, a SiLU or the vjp of a normalisation on its way in; its output gains
-// bias, time shift and residual, or passes the vjp of a SiLU. So none of these costs a pass over memory of its own.
+// bias, time shift, residual and the 1x1 convolution of a shortcut, or passes the vjp of a SiLU or a norm; and its
+// norm's coefficients are made of it (conv_norm.cuh). So none of these costs a pass over memory of its own.
 //
 // Shapes: tensors [lane][c][row][col]; weights [phase][c][tap][o], o padded with zeros to multiples of 8.
 // Index map: blockIdx.x -> tile of 8 x COLS places g; blockIdx.y -> (EIGHTS times 8 outputs, phase); blockIdx.z ->
@@ -30,7 +31,7 @@
 // atomics, and the same order whatever the lanes. `layer/conv.rs` chooses among the kernels by the size of the layer
 // alone.
 #include "async_copy.cuh"
-#include "conv.cuh"
+#include "conv_norm.cuh"
 
 constexpr int OUTPUTS = 8, ROWS = 4;  // of a thread
 constexpr int TILE_ROWS = 2 * ROWS, MAX_WARPS = 8;
@@ -134,18 +135,19 @@ struct Inputs {
     }
 };
 
-// Begins to copy the weights of a chunk; `first_plane` is the plane of channel 0 and its first tap.
-template <class L>
+// Begins to copy the weights of a chunk, TAPS of each channel; `first_plane` is the plane of channel 0 and its first
+// tap.
+template <class L, int TAPS>
 __device__ __forceinline__ void copy_taps(const Convolution& at, int chunk, long long first_plane, int first_output,
                                           typename L::Stage& stage) {
-    constexpr int FOURS = L::EIGHTS * OUTPUTS / 4, N = L::CHUNK * L::TAPS * FOURS;
-    const long long plane = first_plane + static_cast<long long>(chunk) * L::CHUNK * L::TAPS;
+    constexpr int FOURS = L::EIGHTS * OUTPUTS / 4, N = L::CHUNK * TAPS * FOURS;
+    const long long plane = first_plane + static_cast<long long>(chunk) * L::CHUNK * TAPS;
     const float* const from = at.weights + plane * at.n_padded;
     for (int i = threadIdx.x; i < N; i += L::THREADS) {
-        const int plane = i / FOURS, four = i % FOURS, c = plane / L::TAPS;
+        const int plane = i / FOURS, four = i % FOURS, c = plane / TAPS;
         const bool inside = chunk * L::CHUNK + c < at.n_in;
         const float* const place = inside ? from + plane * at.n_padded + first_output + 4 * four : at.weights;
-        begin_copy(&stage.taps[c][plane % L::TAPS][four], reinterpret_cast<const float4*>(place), inside);
+        begin_copy(&stage.taps[c][plane % TAPS][four], reinterpret_cast<const float4*>(place), inside);
     }
 }
 
@@ -191,10 +193,28 @@ __device__ __forceinline__ void multiply(const typename L::Stage& stage, int spl
     }
 }
 
-// Adds up the splits and writes the block's outputs, a few at a time: all of these are read before any is written.
+// Adds the products of a 1x1 convolution, with the only tap of each channel, which meets the middle of the 3x3's.
+template <class L>
+__device__ __forceinline__ void multiply_points(const typename L::Stage& stage, int split, int n, int eight, int row,
+                                                int col, float (&sum)[OUTPUTS][ROWS]) {
+    UNROLL(1)
+    for (int c = split; c < n; c += L::SPLITS) {
+        const float4 low = stage.taps[c][0][eight * 2], high = stage.taps[c][0][eight * 2 + 1];
+        const float w[OUTPUTS] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
+        UNROLL(32)
+        for (int r = 0; r < ROWS; ++r) {
+            const float value = stage.tile[c][(row + r + 1) * L::PITCH + col + 1];
+            UNROLL(32)
+            for (int o = 0; o < OUTPUTS; ++o) sum[o][r] += w[o] * value;
+        }
+    }
+}
+
+// Adds up the splits and writes the block's outputs, a few at a time: all of these are read before any is written. What
+// a norm needs of them takes the place of the splits that the same thread has read.
 template <class L, class Shared>
 __device__ __forceinline__ void finish(const Convolution& at, int lane, int first_output, int top, int left, int phase,
-                                       const Shared& shared) {
+                                       Shared& shared) {
     constexpr int STEP = L::THREADS / L::PLACES, N = L::EIGHTS * OUTPUTS * ROWS, BATCH = N / STEP < 4 ? N / STEP : 4;
     static_assert(N % (BATCH * STEP) == 0, "whole batches");
     const int in_split = threadIdx.x % L::PLACES, n_pixels = at.out_height * at.out_width;
@@ -202,7 +222,7 @@ __device__ __forceinline__ void finish(const Convolution& at, int lane, int firs
     const int row_phase = phase / L::PHASES, out_col = grid_col * L::PHASES + phase % L::PHASES;
     UNROLL(1)
     for (int begin = threadIdx.x / L::PLACES; begin < N; begin += BATCH * STEP) {
-        float value[BATCH];
+        float value[BATCH] = {}, factor[BATCH] = {};
         long long to[BATCH];
         UNROLL(32)
         for (int k = 0; k < BATCH; ++k) {
@@ -219,43 +239,55 @@ __device__ __forceinline__ void finish(const Convolution& at, int lane, int firs
             }
             const int pixel = out_row * at.out_width + out_col;
             to[k] = plane_at(lane, at.n_out, o, n_pixels) + pixel;
-            value[k] = finished(at, lane, o, pixel, sum);
+            value[k] = finished(at, lane, o, pixel, sum, factor[k]);
         }
         UNROLL(32)
-        for (int k = 0; k < BATCH; ++k)
+        for (int k = 0; k < BATCH; ++k) {
             if (to[k] >= 0) at.out[to[k]] = value[k];
+            if (!at.norm.sums) continue;
+            const int i = begin + k * STEP, eight = i / (OUTPUTS * ROWS), own = i % (OUTPUTS * ROWS);
+            shared.sums[eight][own][in_split] = value[k];
+            shared.sums[L::EIGHTS + eight][own][in_split] = factor[k];
+        }
     }
+    if (!at.norm.sums) return;
+    constexpr int PHASES = L::PHASES * L::PHASES;
+    keep_norm(at, lane, first_output, L::EIGHTS * OUTPUTS, ROWS * L::PLACES, blockIdx.x * PHASES + phase,
+              gridDim.x * PHASES, [&](int output, int place) {
+                  const int eight = output / OUTPUTS, own = output % OUTPUTS * ROWS + place / L::PLACES;
+                  return float2{shared.sums[eight][own][place % L::PLACES],
+                                shared.sums[L::EIGHTS + eight][own][place % L::PLACES]};
+              });
 }
 
-template <class L>
-__device__ __forceinline__ void convolve(const Convolution& at) {
-    __shared__ typename L::Shared shared;
-    __shared__ float4 affine[2][L::CHUNK];
-    const int warp = threadIdx.x / WARP, in_warp = threadIdx.x % WARP, lane = this_lane(at.lanes);
-    const int eight = warp % L::EIGHTS, split = warp / L::EIGHTS * (WARP / L::PLACES) + in_warp / L::PLACES;
-    const int row = in_warp % L::PLACES / L::COLS * ROWS, col = in_warp % L::COLS;
-    const int phase = blockIdx.y % (L::PHASES * L::PHASES);
-    const int first_output = blockIdx.y / (L::PHASES * L::PHASES) * L::EIGHTS * OUTPUTS;
-    const int tiles_across = (at.out_width / L::PHASES + L::COLS - 1) / L::COLS;
-    const int top = blockIdx.x / tiles_across * TILE_ROWS, left = blockIdx.x % tiles_across * L::COLS;
-    const long long first_plane = static_cast<long long>(phase) * at.n_in * L::TAPS;
-    const int n_chunks = (at.n_in + L::CHUNK - 1) / L::CHUNK;
+// Where a thread's products are.
+struct Place {
+    int eight, split, row, col;
+};
 
-    Inputs<L> inputs(at, lane, top * L::STRIDE + at.first_tap + phase / L::PHASES * at.first_tap_per_phase,
-                     left * L::STRIDE + at.first_tap + phase % L::PHASES * at.first_tap_per_phase);
-    float sum[OUTPUTS][ROWS] = {};
+// Adds the products of all chunks of the input, or of the 1x1 convolution beside it, whose taps `first_plane` begins.
+template <class L, bool POINTS>
+__device__ __forceinline__ void accumulate(const Convolution& at, int lane, int top, int left, long long first_plane,
+                                           int first_output, const Place& place, typename L::Shared& shared,
+                                           float4 (&affine)[2][L::CHUNK], float (&sum)[OUTPUTS][ROWS]) {
+    Inputs<L> inputs(at, lane, top, left);
+    const int n_chunks = (at.n_in + L::CHUNK - 1) / L::CHUNK;
     UNROLL(1)
     for (int next = 0; next <= n_chunks; ++next) {
         typename L::Stage& stage = shared.stages[next % 2];
         if (next < n_chunks) {
-            copy_taps<L>(at, next, first_plane, first_output, stage);
+            copy_taps<L, POINTS ? 1 : L::TAPS>(at, next, first_plane, first_output, stage);
             if (next == 0) copy_affine<L>(at, lane, 0, affine[0]);
             copy_affine<L>(at, lane, next + 1, affine[(next + 1) % 2]);
             inputs.load(next);
         }
         if (next > 0) {
             const int n = min(L::CHUNK, at.n_in - (next - 1) * L::CHUNK);
-            multiply<L>(shared.stages[(next - 1) % 2], split, n, eight, row, col, sum);
+            const typename L::Stage& here = shared.stages[(next - 1) % 2];
+            if constexpr (POINTS)
+                multiply_points<L>(here, place.split, n, place.eight, place.row, place.col, sum);
+            else
+                multiply<L>(here, place.split, n, place.eight, place.row, place.col, sum);
         } else {  // the first affines
             wait_for_copies();
             __syncthreads();
@@ -264,6 +296,31 @@ __device__ __forceinline__ void convolve(const Convolution& at) {
         wait_for_copies();
         __syncthreads();
     }
+}
+
+template <class L>
+__device__ __forceinline__ void convolve(const Convolution& at) {
+    __shared__ typename L::Shared shared;
+    __shared__ float4 affine[2][L::CHUNK];
+    const int warp = threadIdx.x / WARP, in_warp = threadIdx.x % WARP, lane = this_lane(at.lanes);
+    const Place place = {warp % L::EIGHTS, warp / L::EIGHTS * (WARP / L::PLACES) + in_warp / L::PLACES,
+                         in_warp % L::PLACES / L::COLS * ROWS, in_warp % L::COLS};
+    const int phase = blockIdx.y % (L::PHASES * L::PHASES);
+    const int first_output = blockIdx.y / (L::PHASES * L::PHASES) * L::EIGHTS * OUTPUTS;
+    const int tiles_across = (at.out_width / L::PHASES + L::COLS - 1) / L::COLS;
+    const int top = blockIdx.x / tiles_across * TILE_ROWS, left = blockIdx.x % tiles_across * L::COLS;
+    const int in_top = top * L::STRIDE + at.first_tap + phase / L::PHASES * at.first_tap_per_phase;
+    const int in_left = left * L::STRIDE + at.first_tap + phase % L::PHASES * at.first_tap_per_phase;
+    float sum[OUTPUTS][ROWS] = {};
+    accumulate<L, false>(at, lane, in_top, in_left, static_cast<long long>(phase) * at.n_in * L::TAPS, first_output,
+                         place, shared, affine, sum);
+    if constexpr (L::SIDE == 3 && L::STRIDE == 1)
+        if (at.more_weights) {
+            Convolution points = at;
+            points.input = at.more, points.second = at.more_second, points.weights = at.more_weights;
+            points.n_first = at.n_more_first, points.n_in = at.n_more, points.prologue = IDENTITY;
+            accumulate<L, true>(points, lane, in_top, in_left, 0, first_output, place, shared, affine, sum);
+        }
     UNROLL(32)
     for (int i = 0; i < OUTPUTS * ROWS; ++i) shared.sums[warp][i][in_warp] = sum[i / ROWS][i % ROWS];
     __syncthreads();

@@ -8,7 +8,7 @@
 // channels that a warp reads at a time lie in different banks. Rows of the input stay in registers for all taps of a
 // column: of a 3x3 layer 42 loads from shared memory go with 36 products.
 // Sums: of a split over its channels in eights, taps column by column; then over the splits in order.
-#include "conv.cuh"
+#include "conv_norm.cuh"
 #include "mma.cuh"
 
 constexpr int TILE_ROWS = 8, TILE_COLS = 16, SPLITS = 3, THREADS = 2 * SPLITS * WARP;
@@ -115,13 +115,14 @@ __device__ __forceinline__ void multiply(const typename L::Stage& stage, int row
     }
 }
 
-// Adds up the splits and writes the block's outputs, a few at a time: all of these are read before any is written.
+// Adds up the splits and writes the block's outputs, a few at a time: all of these are read before any is written. What
+// a norm needs of them takes the place of the splits that the same thread has read.
 __device__ __forceinline__ void finish(const Convolution& at, int lane, int first_output, int top, int left,
-                                       const float (&sums)[SPLITS][OUTPUTS][PIXELS + 4]) {
+                                       float (&sums)[SPLITS][OUTPUTS][PIXELS + 4]) {
     static_assert(OUTPUTS * PIXELS % (BATCH * THREADS) == 0, "whole batches");
     UNROLL(1)
     for (int begin = threadIdx.x; begin < OUTPUTS * PIXELS; begin += BATCH * THREADS) {
-        float value[BATCH];
+        float value[BATCH] = {}, factor[BATCH] = {};
         long long to[BATCH];
         UNROLL(32)
         for (int k = 0; k < BATCH; ++k) {
@@ -133,12 +134,21 @@ __device__ __forceinline__ void finish(const Convolution& at, int lane, int firs
             for (int split = 0; split < SPLITS; ++split) sum += sums[split][own][place];
             const int pixel = row * at.out_width + col;
             to[k] = plane_at(lane, at.n_out, o, at.out_height * at.out_width) + pixel;
-            value[k] = finished(at, lane, o, pixel, sum);
+            value[k] = finished(at, lane, o, pixel, sum, factor[k]);
         }
         UNROLL(32)
-        for (int k = 0; k < BATCH; ++k)
+        for (int k = 0; k < BATCH; ++k) {
             if (to[k] >= 0) at.out[to[k]] = value[k];
+            if (!at.norm.sums) continue;
+            const int i = begin + k * THREADS;
+            sums[0][i / PIXELS][i % PIXELS] = value[k];
+            sums[1][i / PIXELS][i % PIXELS] = factor[k];
+        }
     }
+    if (at.norm.sums)
+        keep_norm(at, lane, first_output, OUTPUTS, PIXELS, blockIdx.x, gridDim.x, [&](int output, int place) {
+            return float2{sums[0][output][place], sums[1][output][place]};
+        });
 }
 
 template <class L>

@@ -91,53 +91,6 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
     }
 }
 
-// sums[lane][c][share] = (sum of d_z, sum of d_z x^). blockIdx.y -> channel.
-extern "C" __global__ void __launch_bounds__(BLOCK)
-    group_norm_vjp_sums(const int* __restrict__ lanes, const float* __restrict__ d_z, const float* __restrict__ first,
-                        const float* __restrict__ second, const float4* __restrict__ affine, float2* __restrict__ sums,
-                        int n_first, int n_pixels) {
-    const int lane = this_lane(lanes), channel = blockIdx.y, n_channels = gridDim.y;
-    const long long plane = static_cast<long long>(lane) * n_channels + channel;
-    const bool in_first = channel < n_first;
-    const long long x_plane = in_first ? static_cast<long long>(lane) * n_first + channel
-                                       : static_cast<long long>(lane) * (n_channels - n_first) + channel - n_first;
-    const float* x = (in_first ? first : second) + x_plane * n_pixels;
-    const float4 at = affine[plane];
-    float plain = 0, hat = 0;
-    for_each_pixel(n_pixels, [&](int pixel) {
-        const float d = d_z[plane * n_pixels + pixel];
-        plain += d;
-        hat += d * (at.z * x[pixel] + at.w);
-    });
-    plain = block_sum(plain);
-    hat = block_sum(hat);
-    if (threadIdx.x == 0) sums[plane * gridDim.x + blockIdx.x] = {plain, hat};
-}
-
-// gradient[lane][c] = (p, q, r, 0). blockIdx.x -> group.
-extern "C" __global__ void __launch_bounds__(BLOCK)
-    group_norm_vjp(const int* __restrict__ lanes, const float2* __restrict__ sums, const float* __restrict__ gain,
-                   const float4* __restrict__ affine, float4* __restrict__ gradient, int n_channels, int n_pixels) {
-    const int shares = n_shares(n_pixels), per_group = n_channels / gridDim.x, first_channel = blockIdx.x * per_group;
-    const long long first_plane = static_cast<long long>(this_lane(lanes)) * n_channels + first_channel;
-    double plain = 0, hat = 0;
-    for (int i = threadIdx.x; i < per_group * shares; i += BLOCK) {
-        const float2 sum = sums[first_plane * shares + i];
-        const double weight = gain[first_channel + i / shares];
-        plain += weight * sum.x;
-        hat += weight * sum.y;
-    }
-    plain = block_sum_for_all(plain);
-    hat = block_sum_for_all(hat);
-    const double n = static_cast<double>(n_pixels) * per_group;
-    for (int i = threadIdx.x; i < per_group; i += BLOCK) {
-        const double rstd = affine[first_plane + i].z, offset = affine[first_plane + i].w;
-        gradient[first_plane + i] = make_float4(static_cast<float>(gain[first_channel + i] * rstd),
-                                                static_cast<float>(-rstd * rstd * hat / n),
-                                                static_cast<float>(-rstd * (plain + offset * hat) / n), 0.0f);
-    }
-}
-
 // d_x = base + p d_z + q x + r, added to what is there with `accumulate`; for the channels [first, first + n_x) of the
 // norm. `base` may be null; it and d_z have n_channels channels. blockIdx.y -> channel of x.
 extern "C" __global__ void __launch_bounds__(BLOCK)

@@ -6,9 +6,9 @@
 // factor = -2 weight; v is the gradient of h.
 //
 // Shapes: a, z, v [lane][n]; v is overwritten. Index map: thread -> element, strided by the grid; blockIdx.z -> entry
-// of the list of lanes, blockIdx.x -> share of the elements. Sums: f32 residuals, f64 squares and sums; every block
-// writes partial[entry][block], which `vector_finish` adds up in order.
-#include "common.cuh"
+// of the list of lanes, blockIdx.x -> share of the elements. Sums: f32 residuals, f64 squares and sums, as
+// partial_sums.cuh says.
+#include "partial_sums.cuh"
 
 // `LossScalars` in src/training_loss.rs.
 struct LossScalars {
@@ -18,16 +18,15 @@ struct LossScalars {
 
 extern "C" __global__ void __launch_bounds__(BLOCK)
     training_loss(const int* __restrict__ lanes, const LossScalars* __restrict__ scalars, const float* __restrict__ a,
-                  const float* __restrict__ z, float* __restrict__ v, double* __restrict__ partial, int n) {
+                  const float* __restrict__ z, float* __restrict__ v, const Sums sums, int n) {
     const int lane = this_lane(lanes);
     const LossScalars at = scalars[lane];
     const long long first = static_cast<long long>(lane) * n;
-    double sum = 0;
+    double sum[1] = {};
     for_each_element(n, [&](int i) {
         const float residual = z[first + i] - at.std * a[first + i];
         v[first + i] = at.factor * residual;
-        sum += static_cast<double>(residual) * residual;
+        sum[0] += at.weight * (static_cast<double>(residual) * residual);
     });
-    const double total = block_sum(sum);
-    if (threadIdx.x == 0) partial[static_cast<long long>(blockIdx.z) * gridDim.x + blockIdx.x] = at.weight * total;
+    keep_sums(sum, sums);
 }

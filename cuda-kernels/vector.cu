@@ -6,8 +6,7 @@
 //
 // Index map: thread -> element i of vectors [lane][n], strided by the grid; blockIdx.z -> entry of the list of lanes,
 // blockIdx.x -> share of the elements. Steps and weights stand in `scalars`, one record per entry of the list.
-// Vectors are overwritten, but for x and r. Sums: f32 data, f64 products and sums; every block writes one partial sum
-// per quantity to partial[entry][quantity][block], and `vector_finish` adds them in the order of the blocks.
+// Vectors are overwritten, but for x and r. Sums: f32 data, f64 products and sums, as partial_sums.cuh says.
 #include "partial_sums.cuh"
 
 // What a lane's direction depends on; `DirectionScalars` in src/vector.rs.
@@ -24,10 +23,10 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
                      const float* __restrict__ data_gradient, const float* __restrict__ at_objective,
                      const float* __restrict__ at_level, const float* __restrict__ previous,
                      float* __restrict__ gradient,
-                     float* __restrict__ direction, double* __restrict__ partial, int n) {
+                     float* __restrict__ direction, const Sums sums, int n) {
     const DirectionScalars at = scalars[blockIdx.z];
     const long long first = static_cast<long long>(this_lane(lanes)) * n;
-    double gradient_sq = 0, slope = 0, direction_sq = 0, previous_difference = 0, difference_sq = 0;
+    double sum[5] = {};
     for_each_element(n, [&](int i) {
         const float data = data_gradient[first + i];
         const float full = data + at.objective_weight * at_objective[first + i];
@@ -36,20 +35,16 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
         gradient[first + i] = full;
         direction[first + i] = step;
         const double g = full, d = step;
-        gradient_sq += g * g;
-        slope += g * d;
-        direction_sq += d * d;
+        sum[0] += g * g;
+        sum[1] += g * d;
+        sum[2] += d * d;
         if (at.has_previous) {
             const double p = previous[first + i];
-            previous_difference += p * (p - d);
-            difference_sq += (p - d) * (p - d);
+            sum[3] += p * (p - d);
+            sum[4] += (p - d) * (p - d);
         }
     });
-    keep_partial(partial, 5, 0, gradient_sq);
-    keep_partial(partial, 5, 1, slope);
-    keep_partial(partial, 5, 2, direction_sq);
-    keep_partial(partial, 5, 3, previous_difference);
-    keep_partial(partial, 5, 4, difference_sq);
+    keep_sums(sum, sums);
 }
 
 // out = x + step d, with one step per entry of the list.
@@ -82,47 +77,38 @@ extern "C" __global__ void __launch_bounds__(BLOCK)
     for_each_element(n, [&](int i) { y[first + i] += a * x[first + i]; });
 }
 
-// out = x.
+// out = factor x.
 extern "C" __global__ void __launch_bounds__(BLOCK)
-    vector_copy(const int* __restrict__ lanes, const float* __restrict__ x, float* __restrict__ out, int n) {
+    vector_copy(const int* __restrict__ lanes, float factor, const float* __restrict__ x, float* __restrict__ out,
+                int n) {
     const long long first = static_cast<long long>(this_lane(lanes)) * n;
-    for_each_element(n, [&](int i) { out[first + i] = x[first + i]; });
+    for_each_element(n, [&](int i) { out[first + i] = factor * x[first + i]; });
 }
 
-// <a, b>, <b, b>.
+// <a, b>, <b, b>, <a, a>.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     vector_products(const int* __restrict__ lanes, const float* __restrict__ a, const float* __restrict__ b,
-                    double* __restrict__ partial, int n) {
+                    const Sums sums, int n) {
     const long long first = static_cast<long long>(this_lane(lanes)) * n;
-    double product = 0, square = 0;
+    double sum[3] = {};
     for_each_element(n, [&](int i) {
         const double left = a[first + i], right = b[first + i];
-        product += left * right;
-        square += right * right;
+        sum[0] += left * right;
+        sum[1] += right * right;
+        sum[2] += left * left;
     });
-    keep_partial(partial, 2, 0, product);
-    keep_partial(partial, 2, 1, square);
+    keep_sums(sum, sums);
 }
 
 // 1/2 |b|^2 - 1/2 |a|^2 as 1/2 <b - a, b + a>, which does not cancel: the change of the energy from h = a to h = b.
 extern "C" __global__ void __launch_bounds__(BLOCK)
     vector_half_square_change(const int* __restrict__ lanes, const float* __restrict__ a, const float* __restrict__ b,
-                              double* __restrict__ partial, int n) {
+                              const Sums sums, int n) {
     const long long first = static_cast<long long>(this_lane(lanes)) * n;
-    double change = 0;
+    double change[1] = {};
     for_each_element(n, [&](int i) {
         const double from = a[first + i], to = b[first + i];
-        change += 0.5 * (to - from) * (to + from);
+        change[0] += 0.5 * (to - from) * (to + from);
     });
-    keep_partial(partial, 1, 0, change);
-}
-
-// sums[k] = partial[k][0] + ... + partial[k][n_blocks - 1]; one block per k.
-extern "C" __global__ void __launch_bounds__(BLOCK)
-    vector_finish(const double* __restrict__ partial, double* __restrict__ sums, int n_blocks) {
-    double sum = 0;
-    for (int i = threadIdx.x; i < n_blocks; i += BLOCK)
-        sum += partial[static_cast<long long>(blockIdx.x) * n_blocks + i];
-    const double total = block_sum(sum);
-    if (threadIdx.x == 0) sums[blockIdx.x] = total;
+    keep_sums(change, sums);
 }

@@ -23,7 +23,7 @@ pub const MEDIUM: Tile = Tile { sides: (8, 16), eights: 1, threads: 256 };
 /// Levels of very many tiles.
 pub const LARGE: Tile = Tile { sides: (8, 16), eights: 3, threads: 192 };
 
-/// What is done to the input: `Prologue` in conv.cu.
+/// What is done to the input: `Prologue` in conv.cuh.
 pub mod prologue {
     /// Nothing.
     pub const IDENTITY: i32 = 0;
@@ -35,15 +35,54 @@ pub mod prologue {
     pub const NORM_VJP: i32 = 3;
 }
 
-/// Bits of what is done to the output: `Epilogue` in conv.cu.
+/// Bits of what is done to the output: `Epilogue` in conv.cuh.
 pub mod epilogue {
     /// Added to what is there.
     pub const ACCUMULATE: i32 = 1;
     /// The vjp of a SiLU.
     pub const SILU_VJP: i32 = 2;
+    /// Sums for the vjp of a norm.
+    pub const NORM_SUMS: i32 = 4;
+    /// The vjp of a norm is added.
+    pub const NORM_INPUT: i32 = 8;
 }
 
-/// The record of the same name in conv.cu, which says what is what.
+/// The record of the same name in conv.cuh, which says what is what.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct NormOfOutput {
+    pub sums: Address<[f64; 2]>,
+    pub second_sums: Address<[f64; 2]>,
+    pub gain: Address<f32>,
+    pub bias: Address<f32>,
+    pub coefficients: Address<[f32; 4]>,
+    pub counters: Address<u32>,
+    pub eps: f64,
+    pub n_channels: i32,
+    pub n_groups: i32,
+    pub n_second_tiles: i32,
+    pub unused: i32,
+}
+
+impl NormOfOutput {
+    /// Nothing is summed up.
+    pub const NONE: Self = Self {
+        sums: Address::NULL,
+        second_sums: Address::NULL,
+        gain: Address::NULL,
+        bias: Address::NULL,
+        coefficients: Address::NULL,
+        counters: Address::NULL,
+        eps: 0.0,
+        n_channels: 0,
+        n_groups: 0,
+        n_second_tiles: 0,
+        unused: 0,
+    };
+}
+
+/// The record of the same name in conv.cuh, which says what is what.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -59,7 +98,12 @@ pub struct Convolution {
     pub side: Address<f32>,
     pub side_second: Address<f32>,
     pub side_affine: Address<[f32; 4]>,
+    pub d_z: Address<f32>,
     pub out: Address<f32>,
+    pub more: Address<f32>,
+    pub more_second: Address<f32>,
+    pub more_weights: Address<f32>,
+    pub norm: NormOfOutput,
     pub n_first: i32,
     pub n_in: i32,
     pub in_height: i32,
@@ -74,6 +118,10 @@ pub struct Convolution {
     pub n_side_first: i32,
     pub prologue: i32,
     pub epilogue: i32,
+    pub n_norm: i32,
+    pub first_of_norm: i32,
+    pub n_more_first: i32,
+    pub n_more: i32,
 }
 
 entries! { "conv";

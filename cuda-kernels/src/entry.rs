@@ -22,6 +22,12 @@ impl<T> Address<T> {
         Self(raw, PhantomData)
     }
 
+    /// The number that it is.
+    #[must_use]
+    pub fn raw(self) -> u64 {
+        self.0
+    }
+
     /// Whether it is null.
     #[must_use]
     pub fn is_null(self) -> bool {

@@ -23,27 +23,6 @@ entries! { "group_norm";
         n_channels: i32,
         n_pixels: i32,
     }
-    /// Sums of d_z and d_z x^ of each share.
-    VjpSums = "group_norm_vjp_sums" [BLOCK] {
-        lanes: Address<i32>,
-        d_z: Address<f32>,
-        first: Address<f32>,
-        second: Address<f32>,
-        affine: Address<[f32; 4]>,
-        sums: Address<[f32; 2]>,
-        n_first: i32,
-        n_pixels: i32,
-    }
-    /// p, q and r of each channel.
-    Vjp = "group_norm_vjp" [BLOCK] {
-        lanes: Address<i32>,
-        sums: Address<[f32; 2]>,
-        gain: Address<f32>,
-        affine: Address<[f32; 4]>,
-        gradient: Address<[f32; 4]>,
-        n_channels: i32,
-        n_pixels: i32,
-    }
     /// d_x from d_z and x.
     InputGradient = "group_norm_input_gradient" [BLOCK] {
         lanes: Address<i32>,

@@ -5,10 +5,10 @@ use crate::entry::{Address, BLOCK, entries};
 /// Places are counted in 1 / `UNITS_PER_PIXEL` pixels.
 pub const UNITS_PER_PIXEL: f64 = 4_294_967_296.0;
 
-/// Side of the squares of `projector_transpose`.
+/// Side of the squares that a block turns over: `projector_transpose` and `solve_conjugate`.
 pub const SQUARE: usize = 32;
 
-/// One angle; the record of the same name in projector.cu.
+/// One angle; the record of the same name in projector.cuh.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -22,28 +22,30 @@ pub struct View {
     pub along_rows: i32,
 }
 
+/// A parallel beam; the record of the same name in projector.cuh.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Parallel {
+    pub views: Address<View>,
+    pub height: i32,
+    pub width: i32,
+    pub n_views: i32,
+    pub n_bins: i32,
+}
+
 entries! { "projector";
     /// sinogram = A image.
     Forward = "projector_forward" [BLOCK] {
         lanes: Address<i32>,
-        views: Address<View>,
+        beam: Parallel,
         image: Address<f32>,
         transposed: Address<f32>,
         sinogram: Address<f32>,
-        height: i32,
-        width: i32,
-        n_bins: i32,
     }
     /// image = A^T sinogram.
     Adjoint = "projector_adjoint" [BLOCK] {
-        lanes: Address<i32>,
-        views: Address<View>,
-        sinogram: Address<f32>,
-        image: Address<f32>,
-        height: i32,
-        width: i32,
-        n_views: i32,
-        n_bins: i32,
+        lanes: Address<i32>, beam: Parallel, sinogram: Address<f32>, image: Address<f32>,
     }
     /// Rows become columns.
     Transpose = "projector_transpose" [BLOCK] {

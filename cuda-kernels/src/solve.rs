@@ -1,5 +1,4 @@
-//! Entries of solve.cu: the linear solves of the default method, the mirrors of its approach, and the weights of
-//! the data term.
+//! Entries of solve.cu: the mirrors of the default method's approach, and the weights of the data term.
 
 use crate::entry::{Address, BLOCK, entries};
 
@@ -18,23 +17,6 @@ pub struct MirrorScalars {
 }
 
 entries! { "solve";
-    /// p <- r + beta p, and |p|^2.
-    Conjugate = "solve_conjugate" [BLOCK] {
-        lanes: Address<i32>, momenta: Address<f32>, r: Address<f32>, p: Address<f32>, partial: Address<f64>, n: i32,
-    }
-    /// d <- d + a p, r <- r - a (normal + mu p), and |r|^2.
-    Advance = "solve_advance" [BLOCK] {
-        lanes: Address<i32>,
-        scalars: Address<[f32; 2]>,
-        p: Address<f32>,
-        normal: Address<f32>,
-        d: Address<f32>,
-        r: Address<f32>,
-        partial: Address<f64>,
-        n: i32,
-    }
-    /// out = 0.
-    Clear = "solve_clear" [BLOCK] { lanes: Address<i32>, out: Address<f32>, n: i32 }
     /// out = factor M x, or added to out.
     Mirror = "solve_mirror" [BLOCK] {
         lanes: Address<i32>,

@@ -1,6 +1,7 @@
 //! The entry of training_loss.cu: residuals, their gradients and the loss.
 
 use crate::entry::{Address, BLOCK, entries};
+use crate::vector::Sums;
 
 /// What the loss of a lane depends on; the record of the same name in training_loss.cu.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -13,14 +14,14 @@ pub struct LossScalars {
 }
 
 entries! { "training_loss";
-    /// v = factor (z - std a), and the blocks' shares of the loss.
+    /// v = factor (z - std a), and the loss.
     Loss = "training_loss" [BLOCK] {
         lanes: Address<i32>,
         scalars: Address<LossScalars>,
         a: Address<f32>,
         z: Address<f32>,
         v: Address<f32>,
-        partial: Address<f64>,
+        sums: Sums,
         n: i32,
     }
 }

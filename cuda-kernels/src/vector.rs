@@ -14,10 +14,20 @@ pub struct DirectionScalars {
     pub has_previous: u32,
 }
 
-/// Quantities that `vector_direction` sums, `vector_products` and `vector_half_square_change`.
+/// Where the sums of a launch go; the record of the same name in partial_sums.cuh.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct Sums {
+    pub partial: Address<f64>,
+    pub total: Address<f64>,
+    pub counters: Address<u32>,
+}
+
+/// Quantities that `vector_direction` sums, and `vector_products`.
 pub const DIRECTION_SUMS: usize = 5;
 /// See [`DIRECTION_SUMS`].
-pub const PRODUCT_SUMS: usize = 2;
+pub const PRODUCT_SUMS: usize = 3;
 
 entries! { "vector";
     /// grad f, d, and the five products of the new direction.
@@ -30,7 +40,7 @@ entries! { "vector";
         previous: Address<f32>,
         gradient: Address<f32>,
         direction: Address<f32>,
-        partial: Address<f64>,
+        sums: Sums,
         n: i32,
     }
     /// out = x + step d.
@@ -45,16 +55,14 @@ entries! { "vector";
     AddScaled = "vector_add_scaled" [BLOCK] {
         lanes: Address<i32>, factors: Address<f32>, x: Address<f32>, y: Address<f32>, n: i32,
     }
-    /// out = x.
-    Copy = "vector_copy" [BLOCK] { lanes: Address<i32>, x: Address<f32>, out: Address<f32>, n: i32 }
-    /// <a, b> and <b, b>.
+    /// out = factor x.
+    Copy = "vector_copy" [BLOCK] { lanes: Address<i32>, factor: f32, x: Address<f32>, out: Address<f32>, n: i32 }
+    /// <a, b>, <b, b> and <a, a>.
     Products = "vector_products" [BLOCK] {
-        lanes: Address<i32>, a: Address<f32>, b: Address<f32>, partial: Address<f64>, n: i32,
+        lanes: Address<i32>, a: Address<f32>, b: Address<f32>, sums: Sums, n: i32,
     }
     /// 1/2 |b|^2 - 1/2 |a|^2.
     HalfSquareChange = "vector_half_square_change" [BLOCK] {
-        lanes: Address<i32>, a: Address<f32>, b: Address<f32>, partial: Address<f64>, n: i32,
+        lanes: Address<i32>, a: Address<f32>, b: Address<f32>, sums: Sums, n: i32,
     }
-    /// The sums of all blocks.
-    Finish = "vector_finish" [BLOCK] { partial: Address<f64>, sums: Address<f64>, n_blocks: i32 }
 }

@@ -64,6 +64,7 @@ fn layer(
         sizes,
         prologue: Prologue::Identity,
         epilogue: Epilogue::STORE,
+        shortcut: None,
         out: out.address(),
     };
     let weight_pass = WeightPass {

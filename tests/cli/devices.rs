@@ -64,7 +64,7 @@ fn a_device_that_cannot_be_used_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let job = ["reconstruct", "ellipses:1", "--prior", "ellipses", "--device", "cuda:0", "-o", "out"];
     let cases: [Case<'_>; 3] = [
-        (&[("GRADUS_STAND_IN_VERSION", "12040")], &["supports CUDA 12.4", "need 13.0", "update the driver"]),
+        (&[("GRADUS_STAND_IN_VERSION", "12030")], &["supports CUDA 12.3", "need 12.4", "update the driver"]),
         (&[("GRADUS_STAND_IN_MEMORY", "1000000")], &["has", "bytes free", "needs"]),
         (&[("GRADUS_STAND_IN_DEVICES", "0")], &["there is no device cuda:0", "the driver has 0"]),
     ];
@@ -179,8 +179,8 @@ fn doctor_says_why_a_device_is_unusable() {
     assert!(none.contains("no NVIDIA driver: libcuda.so.1 is not on this machine; install the driver"), "{none}");
     let on_stand_in =
         |name: &str, value: &str| reason(&|arguments| with_driver(folder.path(), &[(name, value)], arguments));
-    let old = on_stand_in("GRADUS_STAND_IN_VERSION", "12040");
-    assert!(old.contains("supports CUDA 12.4, and the kernels need 13.0; update the driver"), "{old}");
+    let old = on_stand_in("GRADUS_STAND_IN_VERSION", "12030");
+    assert!(old.contains("supports CUDA 12.3, and the kernels need 12.4; update the driver"), "{old}");
     assert!(on_stand_in("GRADUS_STAND_IN_DEVICES", "0").contains("no device cuda:0; the driver has 0"));
     // Enough for the projector, too little for the network: what is free, and what is needed.
     let full = on_stand_in("GRADUS_STAND_IN_MEMORY", "1000000");

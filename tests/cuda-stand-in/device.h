@@ -3,6 +3,7 @@
 // Included on the command line (-include device.h), so that the kernels' sources know nothing of it.
 #pragma once
 #include "block.h"
+#include "fiber.h"
 #include "kernel.h"
 #include <algorithm>
 #include <cmath>
@@ -32,14 +33,30 @@
 struct alignas(8) float2 {
     float x, y;
 };
+struct alignas(16) double2 {
+    double x, y;
+};
 struct alignas(16) float4 {
     float x, y, z, w;
 };
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
+// Blocks run one after the other, so an atomic operation is a plain one; in the race detector it orders them.
+inline unsigned atomicInc(unsigned* counter, unsigned last) {
+    stand_in::publish(counter);
+    const unsigned before = *counter;
+    *counter = before >= last ? 0 : before + 1;
+    stand_in::subscribe(counter);
+    return before;
+}
+inline void __threadfence() {}
+inline double __ldcg(const double* from) { return *from; }
+inline double2 __ldcg(const double2* from) { return *from; }
+
 inline float __expf(float x) { return std::exp(x); }
 inline float __fdividef(float x, float y) { return x / y; }
 
+using std::isfinite;
 using std::max;
 using std::min;
 

@@ -1,8 +1,8 @@
 // The part of the CUDA driver's interface that the backend uses, on the CPU. Built as libcuda.so.1; for tests only.
 //
 // What a real driver leaves to chance is an error here: pointers that are no device memory, copies beyond a buffer,
-// PTX whose parameters are not those of the kernel that was built. Like a real one it reports what happened in a kernel at
-// the next synchronisation, and everything afterwards fails too. With a lazy stream nothing that may be asynchronous
+// PTX whose parameters are not those of the kernel that was built. Like a real one it reports what happened in a kernel
+// at the next synchronisation, and everything afterwards fails too. With a lazy stream nothing that may be asynchronous
 // happens before somebody waits for it.
 #include "block.h"
 #include "fiber.h"
@@ -36,10 +36,22 @@ enum Result {
     ILLEGAL_ADDRESS = 700,
     ILLEGAL_INSTRUCTION = 715,
     LAUNCH_FAILED = 719,
+    CAPTURE_UNSUPPORTED = 900,
+    CAPTURE_INVALIDATED = 901,
+    NOT_CAPTURING = 903,
 };
 
+struct Stream;
+
+// What a stream was asked for while it was captured: work, made anew for every launch of the graph, which may refuse
+// it.
+struct Graph {
+    std::vector<std::function<Result(Stream*)>> nodes;
+    bool broken = false;  // by a wait
+};
 struct Stream {
     std::deque<std::function<void()>> waiting;
+    Graph* capture = nullptr;
 };
 struct Event {
     double milliseconds = 0;
@@ -91,6 +103,23 @@ void enqueue(Stream* stream, std::function<void()> work) {
     if (!lazy) flush(queue);
 }
 
+// Whether something that no graph can hold was asked for while a stream is captured, which breaks the graph.
+bool breaks_capture() {
+    bool breaks = false;
+    for (Stream* stream : streams)
+        if (stream->capture) stream->capture->broken = breaks = true;
+    return breaks;
+}
+
+// Work for a stream, now or, where it is captured, whenever the graph is launched.
+Result give(Stream* stream, std::function<Result(Stream*)> work) {
+    if (stream && stream->capture) {
+        stream->capture->nodes.push_back(std::move(work));
+        return SUCCESS;
+    }
+    return work(stream);
+}
+
 void launch(Kernel& kernel, Index blocks, Index threads, std::vector<std::vector<char>>& values) {
     std::vector<void*> parameters;
     for (auto& value : values) parameters.push_back(value.data());
@@ -133,8 +162,9 @@ Module* read_ptx(const std::string& ptx) {
 Result load(Module** module, const char* image) {
     const char* version = strstr(image, ".version ");
     if (!version) return say(INVALID_IMAGE, "a module that is no PTX");
-    // PTX ISA 9.0 came with CUDA 13.0.
-    if (atof(version + 9) >= 9.0 && driver_version() < 13000) return UNSUPPORTED_PTX_VERSION;
+    // PTX ISA 8.4 came with CUDA 12.4, 9.0 with 13.0.
+    const int needed = atof(version + 9) >= 9.0 ? 13000 : 12040;
+    if (driver_version() < needed) return UNSUPPORTED_PTX_VERSION;
     *module = read_ptx(image);
     return SUCCESS;
 }
@@ -171,6 +201,10 @@ bool stand_in::add_kernel(Kernel kernel) {
 #define ENTER_WORKING \
     ENTER;            \
     if (failed != SUCCESS) return failed
+// Of what waits for the device, or changes what is there.
+#define ENTER_OUTSIDE_CAPTURE \
+    ENTER_WORKING;            \
+    if (breaks_capture()) return say(CAPTURE_UNSUPPORTED, std::string(__func__) + " while a stream is captured")
 #define TRY(expression) \
     if (const Result result = (expression); result != SUCCESS) return result
 
@@ -231,6 +265,7 @@ API(cuCtxSetCurrent(void*)) { return SUCCESS; }
 API(cuCtxGetCurrent(void** context)) { return *context = &the_context, SUCCESS; }
 API(cuCtxSynchronize()) {
     ENTER;
+    if (breaks_capture()) return say(CAPTURE_UNSUPPORTED, std::string(__func__) + " while a stream is captured");
     flush_all();
     stand_in::close_memory();
     return failed;
@@ -264,7 +299,7 @@ API(cuMemGetInfo_v2(std::size_t* free, std::size_t* total)) {
     return SUCCESS;
 }
 API(cuMemAlloc_v2(Address* address, std::size_t bytes)) {
-    ENTER_WORKING;
+    ENTER_OUTSIDE_CAPTURE;
     if (bytes == 0) return INVALID_VALUE;
     *address = stand_in::allocate(bytes, memory_limit());
     return *address ? SUCCESS : OUT_OF_MEMORY;
@@ -285,7 +320,7 @@ API(cuMemFreeHost(void* address)) {
     return SUCCESS;
 }
 API(cuMemcpyHtoD_v2(Address to, const void* from, std::size_t bytes)) {
-    ENTER_WORKING;
+    ENTER_OUTSIDE_CAPTURE;
     flush_all();
     TRY(check(to, bytes));
     copy(host(to), from, bytes);
@@ -293,7 +328,7 @@ API(cuMemcpyHtoD_v2(Address to, const void* from, std::size_t bytes)) {
     return SUCCESS;
 }
 API(cuMemcpyDtoH_v2(void* to, Address from, std::size_t bytes)) {
-    ENTER_WORKING;
+    ENTER_OUTSIDE_CAPTURE;
     flush_all();
     if (failed != SUCCESS) return failed;
     TRY(check(from, bytes));
@@ -302,7 +337,7 @@ API(cuMemcpyDtoH_v2(void* to, Address from, std::size_t bytes)) {
     return SUCCESS;
 }
 API(cuMemcpyDtoD_v2(Address to, Address from, std::size_t bytes)) {
-    ENTER_WORKING;
+    ENTER_OUTSIDE_CAPTURE;
     flush_all();
     TRY(check(to, bytes));
     TRY(check(from, bytes));
@@ -312,26 +347,32 @@ API(cuMemcpyDtoD_v2(Address to, Address from, std::size_t bytes)) {
 }
 API(cuMemcpyHtoDAsync_v2(Address to, const void* from, std::size_t bytes, Stream* stream)) {
     ENTER_WORKING;
-    TRY(check(to, bytes));
-    // Page-locked memory is read when its turn comes, and so is any other where the device can reach it.
-    enqueue(stream, [=] { copy(host(to), from, bytes); });
-    return SUCCESS;
+    return give(stream, [=](Stream* stream) -> Result {
+        TRY(check(to, bytes));
+        // Page-locked memory is read when its turn comes, and so is any other where the device can reach it.
+        enqueue(stream, [=] { copy(host(to), from, bytes); });
+        return SUCCESS;
+    });
 }
 API(cuMemcpyDtoHAsync_v2(void* to, Address from, std::size_t bytes, Stream* stream)) {
     ENTER_WORKING;
-    TRY(check(from, bytes));
-    enqueue(stream, [=] { copy(to, host(from), bytes); });
-    return SUCCESS;
+    return give(stream, [=](Stream* stream) -> Result {
+        TRY(check(from, bytes));
+        enqueue(stream, [=] { copy(to, host(from), bytes); });
+        return SUCCESS;
+    });
 }
 API(cuMemcpyDtoDAsync_v2(Address to, Address from, std::size_t bytes, Stream* stream)) {
     ENTER_WORKING;
-    TRY(check(to, bytes));
-    TRY(check(from, bytes));
-    enqueue(stream, [=] { copy(host(to), host(from), bytes); });
-    return SUCCESS;
+    return give(stream, [=](Stream* stream) -> Result {
+        TRY(check(to, bytes));
+        TRY(check(from, bytes));
+        enqueue(stream, [=] { copy(host(to), host(from), bytes); });
+        return SUCCESS;
+    });
 }
 API(cuMemsetD8_v2(Address address, unsigned char value, std::size_t bytes)) {
-    ENTER_WORKING;
+    ENTER_OUTSIDE_CAPTURE;
     flush_all();
     TRY(check(address, bytes));
     stand_in::open_memory();
@@ -347,6 +388,7 @@ API(cuStreamCreateWithPriority(Stream** stream, unsigned, int)) {
 }
 API(cuStreamSynchronize(Stream* stream)) {
     ENTER;
+    if (breaks_capture()) return say(CAPTURE_UNSUPPORTED, std::string(__func__) + " while a stream is captured");
     flush(stream ? *stream : default_stream);
     stand_in::close_memory();
     return failed;
@@ -390,13 +432,48 @@ API(cuLaunchKernel(Kernel* kernel, unsigned gx, unsigned gy, unsigned gz, unsign
     for (std::size_t i = 0; i < kernel->sizes.size(); ++i) {
         const char* value = static_cast<char*>(parameters[i]);
         values.emplace_back(value, value + kernel->sizes[i]);
-        Address address = 0;
-        if (kernel->is_pointer[i]) memcpy(&address, value, sizeof address);
-        if (address != 0 && !stand_in::is_inside(address, 1)) {
-            failed = say(ILLEGAL_ADDRESS, kernel->name + ": argument " + std::to_string(i) + " is " + words(address));
-            return failed;
-        }
     }
-    enqueue(stream, [=]() mutable { launch(*kernel, {gx, gy, gz}, {bx, by, bz}, values); });
-    return SUCCESS;  // as a real driver: what happens in the kernel is reported later
+    return give(stream, [=](Stream* stream) -> Result {
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            Address address = 0;
+            if (kernel->is_pointer[i]) memcpy(&address, values[i].data(), sizeof address);
+            if (address != 0 && !stand_in::is_inside(address, 1)) {
+                const std::string what = kernel->name + ": argument " + std::to_string(i) + " is " + words(address);
+                return failed = say(ILLEGAL_ADDRESS, what);
+            }
+        }
+        enqueue(stream, [=]() mutable { launch(*kernel, {gx, gy, gz}, {bx, by, bz}, values); });
+        return SUCCESS;  // as a real driver: what happens in the kernel is reported later
+    });
 }
+
+API(cuStreamBeginCapture_v2(Stream* stream, int)) {
+    ENTER_WORKING;
+    if (!stream || stream->capture) return INVALID_VALUE;
+    stream->capture = new Graph;
+    return SUCCESS;
+}
+API(cuStreamEndCapture(Stream* stream, Graph** graph)) {
+    ENTER;
+    if (!stream || !stream->capture) return NOT_CAPTURING;
+    *graph = stream->capture;
+    stream->capture = nullptr;
+    if (!(*graph)->broken) return SUCCESS;
+    delete *graph;
+    *graph = nullptr;
+    return CAPTURE_INVALIDATED;
+}
+API(cuGraphInstantiateWithFlags(Graph** executable, const Graph* graph, unsigned long long)) {
+    return *executable = new Graph(*graph), SUCCESS;
+}
+API(cuGraphLaunch(const Graph* executable, Stream* stream)) {
+    ENTER_WORKING;
+    for (const auto& node : executable->nodes) TRY(node(stream));
+    return SUCCESS;
+}
+API(cuGraphExecDestroy(Graph* executable)) {
+    ENTER;
+    flush_all();
+    return delete executable, SUCCESS;
+}
+API(cuGraphDestroy(Graph* graph)) { return delete graph, SUCCESS; }

@@ -5,6 +5,7 @@
 #include <link.h>
 #include <map>
 #include <sys/mman.h>
+#include <vector>
 
 namespace stand_in {
 
@@ -97,12 +98,25 @@ void close_memory() {
     is_open = false;
 }
 
+namespace {
+
+// The first byte in [from, to) that was written; `to` if none was.
+const char* first_written(const char* from, const char* to) {
+    static const std::vector<char> untouched(ALIGNMENT + MARGIN + PAGE, static_cast<char>(UNTOUCHED));
+    if (memcmp(from, untouched.data(), static_cast<std::size_t>(to - from)) == 0) return to;
+    return std::find_if(from, to, [](char byte) { return static_cast<unsigned char>(byte) != UNTOUCHED; });
+}
+
+}  // namespace
+
 std::string trespass() {
     for (const auto& [address, buffer] : buffers) {
         if (!buffer.live) continue;
         const char *end = buffer.begin + buffer.bytes, *body_end = buffer.map + PAGE + buffer.body;
-        for (const char* byte = buffer.begin - MARGIN; byte < body_end; byte == buffer.begin - 1 ? byte = end : ++byte)
-            if (static_cast<unsigned char>(*byte) != UNTOUCHED) return describe(reinterpret_cast<std::uint64_t>(byte));
+        using Margin = std::pair<const char*, const char*>;
+        for (const auto& [from, to] : {Margin{buffer.begin - MARGIN, buffer.begin}, Margin{end, body_end}})
+            if (const char* byte = first_written(from, to); byte != to)
+                return describe(reinterpret_cast<std::uint64_t>(byte));
     }
     return "";
 }

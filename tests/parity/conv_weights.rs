@@ -204,7 +204,8 @@ pub fn packing(device: &Rc<Device>) {
     let run = |weights: &PackedConv, (x, channels): (&[f32], usize), sizes: [(usize, usize); 2]| {
         let (x, out) = (upload(device, x), Buffer::new(device, weights.n_out() * sizes[1].0 * sizes[1].1).unwrap());
         let (input, epilogue) = (Concat::one(x.address(), channels), Epilogue::STORE);
-        let pass = Pass { weights, input, sizes, prologue: Prologue::Identity, epilogue, out: out.address() };
+        let pass =
+            Pass { weights, input, sizes, prologue: Prologue::Identity, epilogue, shortcut: None, out: out.address() };
         pass.run(device, &list).unwrap();
         out.to_vec().unwrap()
     };

@@ -102,7 +102,8 @@ fn run(
     let len = n_images * weights.n_out() * sizes[1].0 * sizes[1].1;
     let (x, out) = (upload(device, x), Buffer::new(device, len).unwrap());
     let (input, epilogue) = (Concat::one(x.address(), channels), Epilogue::STORE);
-    let pass = Pass { weights, input, sizes, prologue: Prologue::Identity, epilogue, out: out.address() };
+    let pass =
+        Pass { weights, input, sizes, prologue: Prologue::Identity, epilogue, shortcut: None, out: out.address() };
     pass.run(device, &lanes(device, &(0..n_images).rev().collect::<Vec<_>>())).unwrap();
     out.to_vec().unwrap()
 }

@@ -136,6 +136,11 @@ fn networks() {
 }
 
 #[test]
+fn launches_of_a_pass() {
+    in_modes(&[Mode::FORWARD], network::launches);
+}
+
+#[test]
 fn networks_on_tensor_cores() {
     in_modes(&[Mode::SEEDED], network::tf32);
 }
@@ -158,6 +163,11 @@ fn samples() {
 #[test]
 fn slices_that_solve_in_lockstep() {
     in_modes(&[Mode::LAZY], run::solves_in_lockstep);
+}
+
+#[test]
+fn waits_of_a_level() {
+    in_modes(&[Mode::LAZY], run::waits);
 }
 
 #[test]

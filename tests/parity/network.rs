@@ -6,6 +6,7 @@ use gradus::backend::cuda::{Buffer, CudaNetwork, Device, Precision};
 use gradus::prior::Prior;
 use gradus::unet::{Architecture, Parametrisation};
 use gradus_tests::fixtures::{self, RESIDUAL, signed, small as architecture};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A prior with random weights.
@@ -16,6 +17,11 @@ pub fn random(architecture: &Architecture, parametrisation: Parametrisation) -> 
 /// A network small enough for whole runs.
 pub fn small() -> Prior {
     random(&small_architecture(), RESIDUAL)
+}
+
+/// The smallest one.
+pub fn tiny() -> Prior {
+    random(&architecture(1, vec![1]), Parametrisation::Norm)
 }
 
 /// Its description.
@@ -43,6 +49,20 @@ pub fn check(device: &Rc<Device>) {
     }
 }
 
+/// A forward pass of the main job's network and a vjp; nothing is launched for it.
+pub fn launches(device: &Rc<Device>) {
+    let prior = Prior::named("ellipses").unwrap();
+    let mut network = CudaNetwork::new(device, &prior, (128, 128), 1).unwrap();
+    let (image, list) = (upload(device, &vec![0.0; 128 * 128]), lanes(device, &[0]));
+    let listed = device.listed(|| {
+        network.forward(&list, &[(0, 0.1)], image.address())?;
+        network.vjp(&list, network.h(), image.address())
+    });
+    let mut kernels = BTreeMap::new();
+    listed.unwrap().iter().for_each(|launched| *kernels.entry(launched.kernel).or_insert(0) += 1);
+    assert!(kernels.values().sum::<usize>() <= 90, "{kernels:?}");
+}
+
 /// Whole passes on tensor cores, with the error that `Precision::Tf32` states. The second network shows it: in the
 /// first most of h is the image itself.
 pub fn tf32(device: &Rc<Device>) {
@@ -54,25 +74,32 @@ pub fn tf32(device: &Rc<Device>) {
 
 fn compare(device: &Rc<Device>, prior: &Prior, (height, width): (usize, usize), list: &[usize], bound: f64) {
     let (n_lanes, n) = (list.iter().max().unwrap() + 1, height * width);
-    let (x, v) = (signed(n_lanes * n, 1), signed(n_lanes * n, 2));
-    let levels: Vec<(usize, f32)> = list.iter().map(|&lane| (lane, 0.9 / (1.0 + lane as f32))).collect();
-
     let mut there = CudaNetwork::new(device, prior, (height, width), n_lanes).unwrap();
-    let (list, x_there, v_there) = (lanes(device, list), upload(device, &x), upload(device, &v));
-    let gradient = Buffer::new(device, n_lanes * n).unwrap();
-    there.forward(&list, &levels, x_there.address()).unwrap();
-    there.vjp(&list, v_there.address(), gradient.address()).unwrap();
-
     let mut here = Network::new(prior, height, width, 1).unwrap();
-    let (mut found, mut wanted) = (vec![0.0; n], vec![0.0; n]);
-    for (lane, t) in levels {
-        let range = lane * n..(lane + 1) * n;
-        here.forward(0..1, &x[range.clone()], &[t]);
-        here.vjp(0..1, &v[range.clone()], &mut wanted);
-        // Lanes that rest hold nothing that was written.
-        there.h_buffer().download(range.start, &mut found).unwrap();
-        assert_close(&format!("h of lane {lane}, {height} x {width}"), &found, here.h(0), bound);
-        gradient.download(range.start, &mut found).unwrap();
-        assert_close(&format!("vjp of lane {lane}, {height} x {width}"), &found, &wanted, bound);
+    let on_device = lanes(device, list);
+    let [mut x_there, mut v_there] = [(); 2].map(|()| upload(device, &vec![0.0; n_lanes * n]));
+    let gradient = Buffer::new(device, n_lanes * n).unwrap();
+    // The second time graphs are made, and the third time launched again, on other images at other levels.
+    let rounds = if list == [0] { 3 } else { 1 };
+    for round in 0..rounds {
+        let (x, v) = (signed(n_lanes * n, 1 + 2 * round), signed(n_lanes * n, 2 + 2 * round));
+        let at = |lane: usize| 0.9 / (1.0 + lane as f32 + round as f32);
+        let levels: Vec<(usize, f32)> = list.iter().map(|&lane| (lane, at(lane))).collect();
+        x_there.upload(0, &x).unwrap();
+        v_there.upload(0, &v).unwrap();
+        there.forward(&on_device, &levels, x_there.address()).unwrap();
+        there.vjp(&on_device, v_there.address(), gradient.address()).unwrap();
+        let (mut found, mut wanted) = (vec![0.0; n], vec![0.0; n]);
+        for (lane, t) in levels {
+            let range = lane * n..(lane + 1) * n;
+            here.forward(0..1, &x[range.clone()], &[t]);
+            here.vjp(0..1, &v[range.clone()], &mut wanted);
+            // Lanes that rest hold nothing that was written.
+            there.h_buffer().download(range.start, &mut found).unwrap();
+            assert_close(&format!("h of lane {lane}, {height} x {width}"), &found, here.h(0), bound);
+            gradient.download(range.start, &mut found).unwrap();
+            assert_close(&format!("vjp of lane {lane}, {height} x {width}"), &found, &wanted, bound);
+        }
     }
+    assert!(rounds == 1 || device.traffic().graphs > 0, "passes that are made again are graphs");
 }

@@ -3,7 +3,7 @@
 use crate::support::{assert_close, lanes, upload};
 use gradus::backend::cuda::projector::{CudaProjector, ProjectorError};
 use gradus::backend::cuda::{Buffer, Device};
-use gradus::ct::{Geometry, Projector};
+use gradus::ct::{Detector, Fan, Geometry, Projector};
 use gradus_tests::fixtures::{dot, signed};
 use std::rc::Rc;
 
@@ -22,6 +22,39 @@ fn geometries() -> Vec<Geometry> {
         // More bins than a block has threads, and more views than the default.
         Geometry { bin_width_mm: 0.1, n_bins: 270, ..Geometry::covering(10, 21, 70) },
     ]
+    .into_iter()
+    .chain(fans())
+    .collect()
+}
+
+/// Both detectors, near and far sources, coarse and fine bins, off the middle, angles of every quadrant and along axes.
+fn fans() -> Vec<Geometry> {
+    let angles_rad: Vec<f64> =
+        (0..9).map(|k| 2.2831 * f64::from(k) - 0.7).chain([0.0, 1.0, 2.0].map(quarter)).collect();
+    let fan = |detector, (height, width), distance: f64, bins: f64, offset_bins: f64| {
+        let source_to_axis_mm = distance * (1.0 + (height as f64).hypot(width as f64) / 2.0);
+        let fan = Fan { detector, source_to_axis_mm, source_to_detector_mm: 1.4 * source_to_axis_mm };
+        let g = Geometry::covering_by_fan(height, width, 1, fan).scaled(0.7);
+        Geometry {
+            angles_rad: angles_rad.clone(),
+            n_bins: (g.n_bins as f64 / bins).ceil() as usize,
+            detector_offset_mm: offset_bins * g.bin_width_mm,
+            bin_width_mm: bins * g.bin_width_mm,
+            ..g
+        }
+    };
+    vec![
+        fan(Detector::Flat, (33, 20), 1.1, 1.0, 0.0),
+        fan(Detector::Curved, (17, 29), 1.6, 0.3, 2.2),
+        fan(Detector::Flat, (24, 31), 1e4, 0.7, -3.2),
+        fan(Detector::Curved, (40, 9), 20.0, 3.1, 0.5),
+        fan(Detector::Flat, (1, 9), 5.0, 0.1, 0.4),
+        fan(Detector::Curved, (1, 1), 3.0, 1.0, 0.0),
+    ]
+}
+
+fn quarter(k: f64) -> f64 {
+    k * std::f64::consts::FRAC_PI_2
 }
 
 pub fn forward_and_adjoint(device: &Rc<Device>) {

@@ -14,7 +14,7 @@ use gradus::reconstruct::{
 };
 use gradus::simulate::{Simulation, simulate};
 use gradus_core::{
-    Backtracking, Effort, End, GradientLike, Homotopy, Level, PerturbationKernel, Preconditioned, Record,
+    Backtracking, Effort, End, GradientLike, Homotopy, Level, Outcome, PerturbationKernel, Preconditioned, Record,
     RegularisationWeight, Room, Run, Schedule, Solver, Spacing, Status, StepCandidate, drive_in_lockstep,
 };
 use gradus_tests::fixtures::signed;
@@ -149,6 +149,27 @@ impl Scans {
     }
 }
 
+/// The host waits once for a level: its solve brings along what the first trial of the line search is asked. Trials
+/// after that wait once each.
+pub fn waits(device: &Rc<Device>) {
+    let scans = Scans::new(Drift::DriftFree);
+    let mut slices = scans.on_gpu(device, 0..1, preconditioned);
+    let mut runs = [Run::new(preconditioned(0))];
+    let (mut before, mut outcomes) = (device.traffic().waits, Vec::new());
+    drive_in_lockstep(&mut runs, &mut slices, &mut Room::<1>::new(), |completed, _| {
+        let waits = device.traffic().waits - before;
+        before += waits;
+        outcomes.extend(completed.iter().map(|(_, record)| (record.outcome, record.trials, waits)));
+        None
+    })
+    .unwrap();
+    let approach = outcomes.iter().filter(|(outcome, ..)| *outcome == Outcome::Approach).count();
+    assert!(approach > 0 && approach < outcomes.len(), "{outcomes:?}");
+    for (outcome, trials, waits) in outcomes {
+        assert_eq!(waits, 1 + u64::from(trials.saturating_sub(1)), "{outcome:?} after {trials} trials");
+    }
+}
+
 /// Slices in lockstep end where each ends alone, bit for bit, on either backend.
 pub fn lockstep(device: &Rc<Device>) {
     let scans = Scans::new(Drift::Diffused);
@@ -206,9 +227,9 @@ where
     (runs.iter().map(|run| run.end().unwrap()).collect(), trials)
 }
 
-/// An image has 960 bytes, and all its slices take about two dozen transfers an iteration.
+/// An image has 960 bytes; what crosses at a time are the scalars of three slices.
 fn assert_few_bytes(before: &Traffic, after: &Traffic) {
     let bytes = (after.bytes_to_host - before.bytes_to_host) + (after.bytes_to_device - before.bytes_to_device);
     let mean = bytes as f64 / (after.transfers - before.transfers) as f64;
-    assert!(mean < 64.0, "{mean} bytes a transfer");
+    assert!(mean < 160.0, "{mean} bytes a transfer");
 }

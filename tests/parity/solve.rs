@@ -1,22 +1,22 @@
-//! Conjugate gradient steps and weights against plain loops.
+//! Linear solves against the CPU's, mirrors and weights against plain loops.
 
 use crate::support::{assert_close, lanes, upload};
+use gradus::backend::cpu::CpuSlices;
 use gradus::backend::cuda::vector::Vectors;
-use gradus::backend::cuda::{Buffer, CudaSlices, Device};
+use gradus::backend::cuda::{CudaSlices, Device};
 use gradus::backend::{Mirror, Slice, Slices};
-use gradus::ct::{Geometry, Projector};
-use gradus_core::Level;
-use gradus_tests::fixtures::{dot, signed};
+use gradus::ct::{Detector, Fan, Geometry, Projector};
+use gradus_core::{Answer, Batch, Effort, Level, Request};
+use gradus_tests::fixtures::signed;
 use std::rc::Rc;
 
 const N_LANES: usize = 6;
 
-/// One of six lanes, and five in an order of their own; the first one rests.
 pub fn check(device: &Rc<Device>) {
-    for n in [1, 257, 900] {
-        steps(device, n, &[3]);
-        steps(device, n, &[3, 1, 5, 2, 4]);
-    }
+    // Squares and shares beyond the first, more pixels than values, and a fan.
+    systems(device, &Geometry::covering(34, 5, 9));
+    let fan = Fan { detector: Detector::Flat, source_to_axis_mm: 40.0, source_to_detector_mm: 70.0 };
+    systems(device, &Geometry::covering_by_fan(6, 35, 13, fan));
     mirrors(device, (1, 1));
     mirrors(device, (7, 45));
     weights(device);
@@ -46,36 +46,74 @@ fn mirrors(device: &Rc<Device>, (height, width): (usize, usize)) {
     }
 }
 
-fn steps(device: &Rc<Device>, n: usize, take_part: &[usize]) {
-    let host: Vec<Vec<f32>> = (0..4).map(|seed| signed(N_LANES * n, seed)).collect();
-    let [r, p, normal, d]: [Buffer<f32>; 4] = std::array::from_fn(|i| upload(device, &host[i]));
-    let (mut vectors, list) = (Vectors::new(device, N_LANES).unwrap(), lanes(device, take_part));
-    let momenta = &[0.0, 0.5, -1.5, 0.25, 1.0][..take_part.len()];
-    let scalars = &[[0.25, 2.0], [-0.5, 1.0], [1.0, 0.0], [0.5, 0.5], [2.0, 0.125]][..take_part.len()];
-    vectors.conjugate(&list, momenta, n, (r.address(), p.address())).unwrap();
-    let squares = vectors.squares(&list, n, normal.address()).unwrap();
-    let (from, to) = ((p.address(), normal.address()), (d.address(), r.address()));
-    let rests = vectors.advance(&list, scalars, n, from, to).unwrap();
-    vectors.clear(&list, n, normal.address()).unwrap();
-    let [r, p, normal, d] = [r, p, normal, d].map(|buffer| buffer.to_vec().unwrap());
-    for (entry, &lane) in take_part.iter().enumerate() {
-        let of = |values: &[f32]| values[lane * n..(lane + 1) * n].to_vec();
-        let plus = |a: &[f32], scale: f32, b: &[f32]| a.iter().zip(b).map(|(a, b)| a + scale * b).collect::<Vec<f32>>();
-        let ([length, damping], before) = (scalars[entry], host.iter().map(|v| of(v)).collect::<Vec<_>>());
-        let conjugate = plus(&before[0], momenta[entry], &before[1]);
-        let rest = plus(&plus(&before[0], -length, &before[2]), -length * damping, &conjugate);
-        assert!(of(&normal).iter().all(|&value| value == 0.0));
-        assert_close("p", &of(&p), &conjugate, 1e-6);
-        assert_close("d", &of(&d), &plus(&before[3], length, &conjugate), 1e-6);
-        assert_close("r", &of(&r), &rest, 1e-6);
-        let wanted = [dot(&conjugate, &conjugate), dot(&before[2], &before[2]), dot(&rest, &rest)];
-        for (found, wanted) in [squares[entry][0], squares[entry][1], rests[entry]].into_iter().zip(wanted) {
-            assert!((found - wanted).abs() <= 1e-5 * wanted, "{found} for {wanted}");
-        }
+/// Systems of four slices on either backend, where the CPU follows core's recurrence: two are solved with different
+/// dampings and numbers of iterations, one has nothing to solve, and one rests.
+fn systems(device: &Rc<Device>, geometry: &Geometry) {
+    let objective = Level { t: 1e-3, prior_weight: 0.5 };
+    let mut slices: Vec<Slice> = (0..4).map(|seed| crate::run::slice(geometry, seed, objective)).collect();
+    slices[2] = Slice { data: vec![0.0; geometry.sinogram_len()], start: vec![0.0; geometry.image_len()], objective };
+    slices[2].objective.prior_weight = 0.0;
+    let chosen: Vec<f32> = signed(geometry.sinogram_len(), 9).iter().map(|w| 1.0 + w).collect();
+    let weights = [None, Some(chosen.as_slice()), None, None];
+    let prior = crate::network::tiny();
+    let mut there = CudaSlices::new(device, geometry.clone(), &prior, &slices).unwrap().with_weights(&weights).unwrap();
+    let here = CpuSlices::new(geometry.clone(), &prior, slices).unwrap();
+    let mut here = here.with_weights(&weights).unwrap();
+    let gradient = |slice: usize| {
+        let level = Level { prior_weight: if slice == 2 { 0.0 } else { 0.5 }, ..objective };
+        (slice, Request::Gradient { level, new_iterate: true })
+    };
+    let solve = |(slice, damping, iterations)| (slice, Request::Solve { damping, effort: Effort::fixed(iterations) });
+    let asked = [
+        [1, 2, 3].map(gradient),
+        [(1, 3.0, 3), (2, 1.0, 4), (3, 0.25, 2)].map(solve),
+        [1, 2, 3].map(|slice| (slice, Request::Products)),
+        [1, 2, 3].map(|slice| (slice, Request::Update { step: 0.5 })),
+    ];
+    for requests in &asked {
+        let (mut wanted, mut found) = ([Answer::Ready; 3], [Answer::Ready; 3]);
+        here.answer(requests, &mut wanted).unwrap();
+        there.answer(requests, &mut found).unwrap();
+        wanted.iter().zip(&found).for_each(|(wanted, found)| assert_same(wanted, found));
     }
-    // Lanes that take no part keep what they had.
-    assert_eq!((&p[..n], &d[..n], &r[..n]), (&host[1][..n], &host[3][..n], &host[0][..n]));
-    assert_eq!(&normal[..n], &host[2][..n]);
+    for slice in 0..4 {
+        let (mut wanted, mut found) = (vec![0.0; geometry.image_len()], vec![0.0; geometry.image_len()]);
+        here.copy_iterate(slice, &mut wanted).unwrap();
+        there.copy_iterate(slice, &mut found).unwrap();
+        let zero = wanted.iter().all(|&value| value == 0.0);
+        assert_eq!(zero, slice == 2);
+        if zero {
+            assert_eq!(found, wanted)
+        } else {
+            assert_close("x + d / 2", &found, &wanted, 1e-5)
+        }
+        assert_eq!(here.counters(slice), there.counters(slice));
+        let (mut wanted, mut found) = ([0.0], [0.0]);
+        here.objectives(&[slice], &mut wanted).unwrap();
+        there.objectives(&[slice], &mut found).unwrap();
+        // With the residual that the update made from the A d of the solve.
+        assert!((found[0] - wanted[0]).abs() <= 1e-4 * wanted[0], "{found:?} for {wanted:?}");
+    }
+}
+
+fn assert_same(wanted: &Answer, found: &Answer) {
+    let within = |wanted: f32, found: f32, scale: f32| {
+        assert!((found - wanted).abs() <= 1e-4 * scale, "{found} for {wanted}, of {scale}");
+    };
+    let near = |wanted: f32, found: f32| within(wanted, found, wanted.abs());
+    match (wanted, found) {
+        (Answer::Solved(wanted), Answer::Solved(found)) => {
+            near(wanted.initial_square, found.initial_square);
+            near(wanted.residual_square, found.residual_square);
+        }
+        (Answer::Direction(wanted), Answer::Direction(found)) => {
+            near(wanted.gradient_norm_sq, found.gradient_norm_sq);
+            let scale = (wanted.gradient_norm_sq * wanted.direction_norm_sq).sqrt();
+            within(wanted.slope, found.slope, scale);
+            near(wanted.direction_norm_sq, found.direction_norm_sq);
+        }
+        _ => assert_eq!(wanted, found),
+    }
 }
 
 /// 1/2 sum_i w_i (A x - y)_i^2 with weights for one slice of two.

@@ -101,7 +101,7 @@ fn updates(device: &Rc<Device>, n: usize, take_part: &[usize]) {
     assert_eq!(lane(&previous.to_vec().unwrap(), 2), lane(&d, 2));
     vectors.add_scaled(&list, &steps, n, d_there.address(), x_there.address()).unwrap();
     assert_close("add scaled", &x_there.to_vec().unwrap(), &moved(&moved(&x)), 1e-6);
-    vectors.copy(&list, n, d_there.address(), x_there.address()).unwrap();
+    vectors.copy(&list, n, (1.0, d_there.address()), x_there.address()).unwrap();
     let (copied, last) = (x_there.to_vec().unwrap(), take_part[0]);
     assert_eq!(lane(&copied, last), lane(&d, last));
     at_rest(take_part).for_each(|rest| assert_eq!(lane(&copied, rest), lane(&x, rest)));
@@ -113,11 +113,12 @@ fn products(device: &Rc<Device>, n: usize, take_part: &[usize]) {
     let (vectors, list) = (Vectors::new(device, N_LANES).unwrap(), lanes(device, take_part));
     let sums = vectors.products(&list, n, a_there.address(), b_there.address()).unwrap();
     let changes = vectors.half_square_change(&list, n, a_there.address(), b_there.address()).unwrap();
-    for ((&at, [product, square]), change) in take_part.iter().zip(sums).zip(changes) {
+    for ((&at, [product, square, other]), change) in take_part.iter().zip(sums).zip(changes) {
         let (a, b) = (lane(&a, at), lane(&b, at));
         let (aa, bb) = (dot(a, a), dot(b, b));
         assert_near("<a, b>", product, dot(a, b), aa + bb);
         assert_near("<b, b>", square, bb, bb);
+        assert_near("<a, a>", other, aa, aa);
         assert_near("half square change", change, 0.5 * (bb - aa), aa + bb);
     }
 }

@@ -71,11 +71,13 @@ pub fn library(watch: Watch) -> Result<PathBuf, String> {
     Ok(build.folder)
 }
 
-/// A mistake in a `.cu` file: what stands there once, and what stands there instead.
+/// A mistake in a `.cu` file or in a header that it includes: what stands there once, and what stands there instead.
 #[derive(Debug, Clone, Copy)]
 pub struct Mistake {
-    /// The file, without its suffix.
+    /// The `.cu` file, without its suffix.
     pub source: &'static str,
+    /// The file with the mistake.
+    pub file: &'static str,
     /// What is right.
     pub right: &'static str,
     /// What is wrong.
@@ -92,13 +94,20 @@ pub fn library_with(mistake: &Mistake) -> Result<PathBuf, String> {
     let source = SOURCES.iter().find(|source| source.name == mistake.source).ok_or("no such file")?;
     let folder = build.folder.with_file_name("mistake");
     fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-    let path = root().join("cuda-kernels").join(source.name).with_extension("cu");
-    let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    if text.matches(mistake.right).count() != 1 {
-        return Err(format!("{} has not once: {}", path.display(), mistake.right));
+    let failed = |error: std::io::Error| format!("cannot copy the kernels to {}: {error}", folder.display());
+    for entry in fs::read_dir(root().join("cuda-kernels")).map_err(failed)?.flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.extension().is_some_and(|suffix| suffix == "cu" || suffix == "cuh") {
+            fs::copy(&path, folder.join(name)).map_err(failed)?;
+        }
     }
+    let wrong = folder.join(mistake.file);
+    let text = fs::read_to_string(&wrong).map_err(failed)?;
+    if text.matches(mistake.right).count() != 1 {
+        return Err(format!("{} has not once: {}", mistake.file, mistake.right));
+    }
+    fs::write(&wrong, text.replace(mistake.right, mistake.wrong)).map_err(failed)?;
     let wrong = folder.join(source.name).with_extension("cu");
-    fs::write(&wrong, text.replace(mistake.right, mistake.wrong)).map_err(|error| error.to_string())?;
     let build = Build { folder, ..build };
     let mut objects = build.compile_all(&[build.kernel_of(source, &wrong)?])?;
     let others = DRIVER.into_iter().chain(SOURCES.iter().map(|other| other.name)).filter(|&name| name != source.name);
@@ -130,8 +139,6 @@ struct Object {
 struct Build {
     watch: Watch,
     folder: PathBuf,
-    /// Of all headers, and of `.cu` files, which generated sources include.
-    headers: u64,
     /// Held while building: other tests may want the same.
     _lock: File,
 }
@@ -143,19 +150,7 @@ impl Build {
         fs::create_dir_all(&folder).map_err(failed)?;
         let lock = File::create(folder.join("lock")).map_err(failed)?;
         lock.lock().map_err(failed)?;
-        let mut headers = DefaultHasher::new();
-        for folder in [sources(), sources().join("planted"), root().join("cuda-kernels")] {
-            let mut files: Vec<PathBuf> = fs::read_dir(folder).map_err(failed)?.flatten().map(|e| e.path()).collect();
-            files.sort();
-            let included =
-                |path: &&PathBuf| path.extension().is_some_and(|e| ["h", "cuh", "cu"].iter().any(|x| e == *x));
-            files
-                .iter()
-                .filter(included)
-                .try_for_each(|path| fs::read(path).map(|text| text.hash(&mut headers)))
-                .map_err(failed)?;
-        }
-        Ok(Self { watch, folder, headers: headers.finish(), _lock: lock })
+        Ok(Self { watch, folder, _lock: lock })
     }
 
     fn driver(&self) -> Result<Vec<PathBuf>, String> {
@@ -209,10 +204,11 @@ impl Build {
         let output = self.folder.join(&object.name).with_extension("o");
         let include = format!("-I{}", sources().display());
         let mut command = Command::new("g++");
-        command.args(FLAGS).args(&object.flags).arg(include).arg("-c").arg(&object.source).arg("-o").arg(&output);
-        let mut hasher = DefaultHasher::new();
-        (self.headers, fs::read(&object.source).unwrap_or_default(), format!("{command:?}")).hash(&mut hasher);
-        run_once(&mut command, &output, hasher.finish())?;
+        command.args(FLAGS).args(&object.flags).arg(include).arg("-MMD").arg("-c").arg(&object.source);
+        command.arg("-o").arg(&output);
+        // Of the compiler's list `object: source header ...`, as it was when the object was made.
+        let read = || fs::read_to_string(output.with_extension("d")).unwrap_or_default();
+        run_once(&mut command, &output, || read().split_whitespace().skip(1).map(PathBuf::from).collect())?;
         Ok(output)
     }
 
@@ -223,27 +219,29 @@ impl Build {
         if self.watch == Watch::Races {
             command.args(self.watch.flags());
         }
-        let mut hasher = DefaultHasher::new();
-        objects.iter().for_each(|object| {
-            fs::read_to_string(object.with_extension("stamp")).unwrap_or_default().hash(&mut hasher)
-        });
-        format!("{command:?}").hash(&mut hasher);
-        run_once(&mut command, &output, hasher.finish())?;
+        run_once(&mut command, &output, || objects.iter().map(|object| object.with_extension("stamp")).collect())?;
         Ok(output)
     }
 }
 
-/// Runs a command unless its output exists and was made from the same things.
-fn run_once(command: &mut Command, output: &Path, stamp: u64) -> Result<(), String> {
-    let (stamp_file, stamp) = (output.with_extension("stamp"), stamp.to_string());
-    if output.exists() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
+/// Runs a command unless its output exists and was made by the same command from files with the same content.
+fn run_once(command: &mut Command, output: &Path, inputs: impl Fn() -> Vec<PathBuf>) -> Result<(), String> {
+    let words = format!("{command:?}");
+    let stamp = || {
+        let mut hasher = DefaultHasher::new();
+        words.hash(&mut hasher);
+        inputs().iter().for_each(|path| fs::read(path).unwrap_or_default().hash(&mut hasher));
+        hasher.finish().to_string()
+    };
+    let stamp_file = output.with_extension("stamp");
+    if output.exists() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp()) {
         return Ok(());
     }
     let done = command.output().map_err(|error| format!("the tests of the CUDA backend need g++: {error}"))?;
     if !done.status.success() {
         return Err(format!("{command:?} failed:\n{}", String::from_utf8_lossy(&done.stderr)));
     }
-    fs::write(stamp_file, stamp).map_err(|error| format!("cannot write beside {}: {error}", output.display()))
+    fs::write(stamp_file, stamp()).map_err(|error| format!("cannot write beside {}: {error}", output.display()))
 }
 
 /// How the stand-in runs kernels.

@@ -17,10 +17,11 @@ fn convolution(at: &Convolution, launch: Launch, (taps, phases): (f64, f64), out
     let input = n(at.n_in) * n(at.in_height) * n(at.in_width);
     let output = n(at.n_out) * n(at.out_height) * n(at.out_width);
     let reads = input * (1.0 + one_if(!at.normalised.is_null()));
-    let side = one_if(!at.side.is_null()) + one_if(at.epilogue & epilogue::ACCUMULATE != 0);
-    let weights = phases * taps * n(at.n_in) * n(at.n_padded);
-    let values = launch.lanes() * (reads + output * (1.0 + side)) + weights;
-    Work::of(launch.n_blocks() * outputs * n(at.n_in) * taps, values)
+    let side = one_if(!at.side.is_null()) + one_if(!at.d_z.is_null()) + one_if(at.epilogue & epilogue::ACCUMULATE != 0);
+    let more = n(at.n_more) * n(at.out_height) * n(at.out_width);
+    let weights = (phases * taps * n(at.n_in) + n(at.n_more)) * n(at.n_padded);
+    let values = launch.lanes() * (reads + more + output * (1.0 + side)) + weights;
+    Work::of(launch.n_blocks() * outputs * (n(at.n_in) * taps + n(at.n_more)), values)
 }
 
 /// `products` of n x n and the channels, with `parts` of q, k, v, d_mixed and the result moved.
@@ -63,8 +64,6 @@ costs! {
 
     group_norm::Moments: |k, l| Work::of(2.0 * of_channels(k.n_pixels, l), of_channels(k.n_pixels, l));
     group_norm::Forward: |k, l| Work::moving(n(k.n_channels) * l.lanes() * (2.0 * shares(k.n_pixels) + 4.0));
-    group_norm::VjpSums: |k, l| Work::of(2.0 * of_channels(k.n_pixels, l), 2.0 * of_channels(k.n_pixels, l));
-    group_norm::Vjp: |k, l| Work::moving(n(k.n_channels) * l.lanes() * (2.0 * shares(k.n_pixels) + 8.0));
     group_norm::InputGradient: |k, l| {
         let values = 3.0 + one_if(!k.base.is_null()) + n(k.accumulate);
         Work::of(2.0 * of_channels(k.n_pixels, l), values * of_channels(k.n_pixels, l))

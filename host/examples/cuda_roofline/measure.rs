@@ -87,7 +87,7 @@ fn start(device: &Rc<Device>, opened: Duration) -> Outcome<()> {
 fn costs(device: &Rc<Device>) -> Outcome<()> {
     let (lanes, vectors) = (Lanes::new(device, 1)?, Vectors::new(device, 1)?);
     let (mut from, to) = (Buffer::of(device, &[1.0; 64])?, Buffer::<f32>::new(device, 64)?);
-    let launch = || vectors.copy(&lanes, 64, from.address(), to.address());
+    let launch = || vectors.copy(&lanes, 64, (1.0, from.address()), to.address());
     let many = milliseconds(|| {
         (0..MANY).try_for_each(|_| launch())?;
         device.synchronise()

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// Copies and launches so far.
+/// Copies, waits and launches so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
     /// Bytes copied to the device.
@@ -11,6 +11,10 @@ pub struct Traffic {
     pub bytes_to_host: u64,
     /// Copies, either way.
     pub transfers: u64,
-    /// Kernels launched.
+    /// Waits of the host for the device.
+    pub waits: u64,
+    /// Kernels launched, alone or in graphs.
     pub launches: u64,
+    /// Graphs of kernels launched.
+    pub graphs: u64,
 }

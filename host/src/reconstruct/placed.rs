@@ -67,9 +67,7 @@ impl<'a> PlacedPrior<'a> {
 /// The reason why the CUDA backend does not take scans of a geometry, if it does not.
 fn not_taken(geometry: &Geometry, prior: &Prior) -> Option<String> {
     let (sides, multiple) = ([geometry.height, geometry.width], prior.weights().architecture().size_multiple());
-    if geometry.fan().is_some() {
-        Some("projects parallel beams only, and this is a fan".to_owned())
-    } else if sides.iter().any(|side| !side.is_multiple_of(multiple)) {
+    if sides.iter().any(|side| !side.is_multiple_of(multiple)) {
         Some(format!("takes images with sides that are multiples of {multiple}, and these are {sides:?}"))
     } else {
         None

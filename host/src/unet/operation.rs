@@ -79,7 +79,7 @@ pub(crate) enum Operation {
     /// d_qkv = J^T d_mixed.
     AttendVjp { attention: Attention, d_mixed: TensorId, d_qkv: TensorId },
     /// A norm's vjp d_x = p d_z + q x + r as its coefficients, from the sums over d_z and d_z x^.
-    NormVjp { norm: NormId, d_z: TensorId, x: Inputs },
+    NormVjp { norm: NormId, d_z: TensorId },
     /// d_x = base + p d_z + q x + r, where `base` has the norm's channels.
     NormInput { vjp: NormVjp, base: Option<TensorId>, d_x: Target },
 }

@@ -229,7 +229,7 @@ impl Stage {
 fn norm_vjp(to: &mut Lowering<'_>, norm: NormId, x: Inputs, silu: bool, term: Term) -> TensorId {
     let d_z = to.gradient(x);
     to.convolve(term, None, d_z, Epilogue::NormSums { norm, x, silu });
-    to.push(Operation::NormVjp { norm, d_z, x });
+    to.push(Operation::NormVjp { norm, d_z });
     d_z
 }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 STAND_IN_KERNEL(sound)
 STAND_IN_KERNEL(sound_twice)
@@ -44,6 +45,11 @@ int cuMemcpyHtoDAsync_v2(std::uint64_t to, const void* from, std::size_t bytes, 
 int cuMemcpyDtoHAsync_v2(void* to, std::uint64_t from, std::size_t bytes, void* stream);
 int cuStreamSynchronize(void* stream);
 int cuLaunchKernel(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**, void**);
+int cuStreamCreateWithPriority(void** stream, unsigned, int);
+int cuStreamBeginCapture_v2(void* stream, int);
+int cuStreamEndCapture(void* stream, void** graph);
+int cuGraphInstantiateWithFlags(void** executable, void* graph, unsigned long long);
+int cuGraphLaunch(void* executable, void* stream);
 int stand_in_set(int order, unsigned long long seed, int lazy);
 }
 
@@ -58,6 +64,7 @@ enum Expected {
     ILLEGAL_ADDRESS = 700,
     UNDEFINED = 715,
     FAILED = 719,
+    CAPTURE_INVALIDATED = 901,
     WRONG = 1000,
     CRASH = 1001,
 };
@@ -76,15 +83,15 @@ struct Setup {
         cuMemAlloc_v2(&out, sizeof values);
         cuMemcpyHtoD_v2(in, values, sizeof values);
         void* module = nullptr;
-        cuModuleLoadData(&module, (".version 9.0\n.visible .entry " + kernel + "(" + parameters + ")").c_str());
+        cuModuleLoadData(&module, (".version 8.4\n.visible .entry " + kernel + "(" + parameters + ")").c_str());
         status = cuModuleGetFunction(&function, module, kernel.c_str());
     }
     int status;
 
-    int launch() {
+    int launch(void* stream = nullptr) {
         int n = N;
         void* parameters[] = {&in, &out, &n};
-        return cuLaunchKernel(function, 1, 1, 1, N, 1, 1, 0, nullptr, parameters, nullptr);
+        return cuLaunchKernel(function, 1, 1, 1, N, 1, 1, 0, stream, parameters, nullptr);
     }
     int run() {
         if (status == RIGHT) status = launch();
@@ -154,6 +161,68 @@ int plane_beyond_32_bits() {
     static_assert(sizeof(plane_at(0, 0, 0, 0)) == 8, "planes begin beyond 2^31 values");
     return plane_at(40000, 1000, 7, 65536) == 40000007LL * 65536 ? RIGHT : WRONG;
 }
+// A graph of what `asks` asks a stream for.
+struct Captured {
+    void *stream, *graph = nullptr, *executable = nullptr;
+    int status;
+
+    explicit Captured(const std::function<void(void*)>& asks) {
+        cuStreamCreateWithPriority(&stream, 0, 0);
+        cuStreamBeginCapture_v2(stream, 1);
+        asks(stream);
+        status = cuStreamEndCapture(stream, &graph);
+        if (status == RIGHT) status = cuGraphInstantiateWithFlags(&executable, graph, 0);
+    }
+    int launch() {
+        if (status == RIGHT) status = cuGraphLaunch(executable, stream);
+        if (status == RIGHT) status = cuStreamSynchronize(stream);
+        return status;
+    }
+};
+// What is in memory may change from launch to launch.
+int graph_launched_twice() {
+    Setup setup("sound");
+    Captured captured([&](void* stream) { setup.launch(stream); });
+    if (captured.launch() != RIGHT) return captured.status;
+    for (float& value : setup.values) value += 3;
+    cuMemcpyHtoD_v2(setup.in, setup.values, sizeof setup.values);
+    if (captured.launch() != RIGHT) return captured.status;
+    const int status = cuMemcpyDtoH_v2(setup.result, setup.out, sizeof setup.result);
+    return status != RIGHT ? status : setup.is_right() ? RIGHT : WRONG;
+}
+int graph_with_a_stale_pointer() {
+    Setup setup("sound");
+    Captured captured([&](void* stream) { setup.launch(stream); });
+    cuMemFree_v2(setup.in);
+    return captured.launch();
+}
+// The launch went to another stream.
+int graph_without_a_node() {
+    Setup setup("sound");
+    Captured captured([&](void*) { setup.launch(); });
+    cuMemcpyHtoD_v2(setup.out, std::vector<float>(N).data(), sizeof setup.result);
+    if (captured.launch() != RIGHT) return captured.status;
+    cuMemcpyDtoH_v2(setup.result, setup.out, sizeof setup.result);
+    return setup.is_right() ? RIGHT : WRONG;
+}
+// A copy from the host is made again, from wherever its source was.
+int graph_with_a_stale_source() {
+    Setup setup("sound");
+    float source[N];
+    std::copy(setup.values, setup.values + N, source);
+    Captured captured([&](void* stream) {
+        cuMemcpyHtoDAsync_v2(setup.in, source, sizeof source, stream);
+        setup.launch(stream);
+    });
+    std::fill(source, source + N, -1.0f);
+    if (captured.launch() != RIGHT) return captured.status;
+    cuMemcpyDtoH_v2(setup.result, setup.out, sizeof setup.result);
+    return setup.is_right() ? RIGHT : WRONG;
+}
+int graph_that_waits() {
+    Setup setup("sound");
+    return Captured([&](void* stream) { cuStreamSynchronize(stream); }).status;
+}
 int too_much() {
     setenv("GRADUS_STAND_IN_MEMORY", "1000", 1);
     std::uint64_t address;
@@ -199,6 +268,11 @@ const Case CASES[] = {
     {"source of a copy changed after it was read, lazy stream", [] { return source_changed(true); }, RIGHT},
     {"plane that begins beyond 32 bits", plane_beyond_32_bits, RIGHT},
     {"PTX of another source", [] { return Setup("sound", ".param .u64 a, .param .u64 b").run(); }, INVALID_IMAGE},
+    {"graph, launched twice", graph_launched_twice, RIGHT},
+    {"graph with a stale pointer", graph_with_a_stale_pointer, ILLEGAL_ADDRESS},
+    {"graph without a node", graph_without_a_node, WRONG},
+    {"graph with a copy whose source has changed", graph_with_a_stale_source, WRONG},
+    {"graph of a wait", graph_that_waits, CAPTURE_INVALIDATED},
     {"more memory than there is", too_much, OUT_OF_MEMORY},
 };
 

@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 pub const VIEWS: usize = 60;
 /// Conjugate gradient steps of an iteration of the default method.
-pub const SOLVE_STEPS: usize = 12;
+pub const SOLVE_STEPS: u32 = 12;
 pub const TIME: f32 = 0.1;
 const OBJECTIVE: Level = Level { t: 1e-3, prior_weight: 1.0 };
 const SMOOTHED: Level = Level { t: TIME, prior_weight: 1.0 };
@@ -73,15 +73,8 @@ fn weighted_slices(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<C
     Ok(slices(device, prior, side)?.with_drift(Drift::DriftFree).with_weights(&[Some(&weights)])?)
 }
 
-/// A solve is listed with all its iterations.
 fn ask(slices: &mut CudaSlices, requests: &[Request]) -> Result<(), DeviceError> {
-    for request in requests {
-        slices.answer(&[(0, *request)], &mut [Answer::Ready])?;
-        if *request == SOLVE {
-            (0..SOLVE_STEPS).try_for_each(|_| slices.idle_iteration())?;
-        }
-    }
-    Ok(())
+    requests.iter().try_for_each(|request| slices.answer(&[(0, *request)], &mut [Answer::Ready]))
 }
 
 /// The launches of requests that were made once before, which also takes what later ones keep.
@@ -91,7 +84,7 @@ fn listed_again(mut slices: CudaSlices, device: &Rc<Device>, requests: &[Request
 }
 
 const GRADIENT: Request = Request::Gradient { level: SMOOTHED, new_iterate: true };
-const SOLVE: Request = Request::Solve { damping: 1.0, effort: Effort::fixed(0) };
+const SOLVE: Request = Request::Solve { damping: 1.0, effort: Effort::fixed(SOLVE_STEPS) };
 
 /// The launches of an iteration of Algorithm 2 whose first trial passes, as in the middle of a run.
 pub fn algorithm_2(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {

@@ -21,7 +21,11 @@ unsafe impl Plain for f64 {}
 // SAFETY: as above.
 unsafe impl Plain for i32 {}
 // SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
 unsafe impl<const N: usize> Plain for [f32; N] {}
+// SAFETY: as above.
+unsafe impl<const N: usize> Plain for [f64; N] {}
 /// Records that fill their size: each with the sum of the sizes of its fields, which the compiler compares.
 macro_rules! plain {
     ($($record:path: $bytes:expr;)+) => { $(
@@ -35,6 +39,10 @@ plain! {
     gradus_cuda_kernels::vector::DirectionScalars: 5 * 4;
     gradus_cuda_kernels::solve::MirrorScalars: 4 * 4;
     gradus_cuda_kernels::projector::View: 3 * 8 + 4 * 4;
+    gradus_cuda_kernels::fan::FanRay: 2 * 8 + 2 * 4;
+    gradus_cuda_kernels::fan::FanSegment: 5 * 4;
+    gradus_cuda_kernels::fan::FanView: 8 * 4;
+    gradus_cuda_kernels::conjugate_gradient::Recurrence: 8 + 10 * 4;
     gradus_cuda_kernels::conv_pack::PackRecord: 8 + 10 * 4 + 16;
     gradus_cuda_kernels::training_loss::LossScalars: 8 + 2 * 4;
 }
@@ -112,6 +120,7 @@ impl<T: Plain> Buffer<T> {
         let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
         let doing = || while_doing("copying to the device");
         let to = &mut self.bytes.index(range);
+        self.device.may_copy()?;
         if bytes.len() > Outbox::CAPACITY {
             // SAFETY: the borrow of `values` outlives the copy, which ends before this returns; the range is of this
             // buffer.
@@ -138,17 +147,46 @@ impl<T: Plain> Buffer<T> {
     /// # Panics
     /// When there are not that many.
     pub fn download(&self, first: usize, values: &mut [T]) -> Result<(), DeviceError> {
+        // SAFETY: the exclusive borrow outlives the copy, which ends before this returns.
+        let begun = unsafe { self.begin_download(first, values) };
+        self.device.synchronise()?;
+        begun
+    }
+
+    /// The first values of this and of another buffer, after one wait.
+    ///
+    /// # Errors
+    /// As [`download`](Self::download).
+    ///
+    /// # Panics
+    /// As [`download`](Self::download).
+    pub(super) fn download_both<U: Plain>(
+        &self,
+        values: &mut [T],
+        (other, of_other): (&Buffer<U>, &mut [U]),
+    ) -> Result<(), DeviceError> {
+        // SAFETY: both exclusive borrows outlive the copies, which end before this returns.
+        let begun = unsafe { [self.begin_download(0, values), other.begin_download(0, of_other)] };
+        self.device.synchronise()?;
+        begun.into_iter().collect()
+    }
+
+    /// Begins to copy values from the place `first` on.
+    ///
+    /// # Safety
+    /// They are not looked at, and stay where they are, until the device was waited for.
+    unsafe fn begin_download(&self, first: usize, values: &mut [T]) -> Result<(), DeviceError> {
         assert!(first + values.len() <= self.len, "values beyond the buffer");
         if values.is_empty() {
             return Ok(());
         }
+        self.device.may_copy()?;
         let range = first * size_of::<T>()..(first + values.len()) * size_of::<T>();
-        // SAFETY: any bytes are values, and the exclusive borrow outlives the copy, which ends before this returns.
+        // SAFETY: any bytes are values; and what the caller promises.
         let bytes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), size_of_val(values)) };
-        let doing = || while_doing("copying to the host");
-        // SAFETY: as above.
-        unsafe { self.bytes.index(range).async_copy_to(bytes, self.device.stream()) }.map_err(doing())?;
-        self.device.synchronise()?;
+        // SAFETY: the range is of this buffer; and what the caller promises.
+        unsafe { self.bytes.index(range).async_copy_to(bytes, self.device.stream()) }
+            .map_err(while_doing("copying to the host"))?;
         self.device.count(|traffic| {
             traffic.bytes_to_host += bytes.len() as u64;
             traffic.transfers += 1;

@@ -21,10 +21,9 @@ pub(super) struct DataTerm {
     projector: CudaProjector,
     /// `W^(1/2) y`.
     data: Buffer<f32>,
-    /// `W^(1/2)` and sinograms for `W^(1/2) s`; `None` where all weights are 1.
-    weighting: Option<(Buffer<f32>, Buffer<f32>)>,
-    /// `A^T W 1` of each slice, the weight that its pixels are seen with; `None` where all its weights are 1.
-    sights: Vec<Option<Vec<f32>>>,
+    /// `W^(1/2)`, sinograms for `W^(1/2) s`, and `A^T W 1`, the weight that a pixel is seen with, negative for slices
+    /// without weights; `None` where all weights are 1.
+    weighting: Option<[Buffer<f32>; 3]>,
     n_values: usize,
 }
 
@@ -34,14 +33,7 @@ impl DataTerm {
         let n_values = geometry.sinogram_len();
         let projector = CudaProjector::new(device, geometry, slices.len())?;
         let data = Buffer::of(device, &data)?;
-        Ok(Self {
-            device: Rc::clone(device),
-            projector,
-            data,
-            weighting: None,
-            sights: vec![None; slices.len()],
-            n_values,
-        })
+        Ok(Self { device: Rc::clone(device), projector, data, weighting: None, n_values })
     }
 
     /// Weights for every slice of `all`, `None` for weights of 1.
@@ -66,34 +58,13 @@ impl DataTerm {
         self.weigh(all, &roots, self.data.address(), self.data.address())?;
         let weighted = Buffer::new(&self.device, weights.len() * expected)?;
         self.weigh(all, &roots, roots.address(), weighted.address())?;
-        let seen = Buffer::new(&self.device, weights.len() * n_pixels)?;
+        let mut seen = Buffer::new(&self.device, weights.len() * n_pixels)?;
         self.projector.adjoint(all, weighted.address(), seen.address())?;
-        for (slice, sight) in self.sights.iter_mut().enumerate().filter(|(slice, _)| weights[*slice].is_some()) {
-            seen.download(slice * n_pixels, sight.insert(vec![0.0; n_pixels]))?;
+        for (slice, _) in weights.iter().enumerate().filter(|(_, weights)| weights.is_none()) {
+            seen.upload(slice * n_pixels, &vec![-1.0; n_pixels])?;
         }
-        self.weighting = Some((roots, weighted));
+        self.weighting = Some([roots, weighted, seen]);
         Ok(())
-    }
-
-    /// True where a slice has weights.
-    pub(super) fn is_weighted(&self) -> bool {
-        self.weighting.is_some()
-    }
-
-    /// `A^T W 1` of a slice that has weights.
-    pub(super) fn sight(&self, slice: usize) -> Option<&[f32]> {
-        self.sights[slice].as_deref()
-    }
-
-    /// `out = w s`, element by element, of vectors of `n` numbers.
-    pub(super) fn scale(
-        &self,
-        lanes: &Lanes,
-        n: usize,
-        (w, s, out): (Address<f32>, Address<f32>, Address<f32>),
-    ) -> Result<(), DeviceError> {
-        let weigh = Weigh { lanes: lanes.address(), w, s, out, n: n as i32 };
-        self.device.launch_over(n, lanes.len(), &weigh)
     }
 
     /// `W^(1/2) y`.
@@ -101,8 +72,18 @@ impl DataTerm {
         self.data.address()
     }
 
+    pub(super) fn projector(&self) -> &CudaProjector {
+        &self.projector
+    }
+
+    /// `W^(1/2)`, room for sinograms multiplied by it, and `A^T W 1`; `None` where all weights are 1.
+    pub(super) fn weighting(&self) -> Option<[Address<f32>; 3]> {
+        self.weighting.as_ref().map(|all| all.each_ref().map(Buffer::address))
+    }
+
     fn weigh(&self, lanes: &Lanes, w: &Buffer<f32>, s: Address<f32>, out: Address<f32>) -> Result<(), DeviceError> {
-        self.scale(lanes, self.n_values, (w.address(), s, out))
+        let weigh = Weigh { lanes: lanes.address(), w: w.address(), s, out, n: self.n_values as i32 };
+        self.device.launch_over(self.n_values, lanes.len(), &weigh)
     }
 
     /// `sinogram = W^(1/2) A image`.
@@ -114,7 +95,7 @@ impl DataTerm {
     ) -> Result<(), DeviceError> {
         self.projector.forward_project(lanes, image, sinogram)?;
         match &self.weighting {
-            Some((roots, _)) => self.weigh(lanes, roots, sinogram, sinogram),
+            Some([roots, ..]) => self.weigh(lanes, roots, sinogram, sinogram),
             None => Ok(()),
         }
     }
@@ -126,7 +107,7 @@ impl DataTerm {
         sinogram: Address<f32>,
         image: Address<f32>,
     ) -> Result<(), DeviceError> {
-        let Some((roots, weighted)) = &self.weighting else {
+        let Some([roots, weighted, _]) = &self.weighting else {
             return self.projector.adjoint(lanes, sinogram, image);
         };
         self.weigh(lanes, roots, sinogram, weighted.address())?;

@@ -8,21 +8,22 @@ use super::profile::{Launched, Recorder};
 use crate::backend::{Precision, Traffic};
 use cust::context::Context;
 use cust::device::DeviceAttribute;
+use cust::error::CudaError;
 use cust::event::{Event, EventFlags};
 use cust::function::Function;
 use cust::memory::mem_get_info;
 use cust::module::Module;
 use cust::stream::{Stream, StreamFlags};
 use cust::{CudaApiVersion, CudaFlags};
-use gradus_cuda_kernels::{BLOCK, Entry, Launch, SOURCES};
+use gradus_cuda_kernels::{BLOCK, Entry, Launch, SOURCES, Source};
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-/// The first CUDA version whose drivers take PTX ISA 9.0, and the compute capability of the PTX.
-const NEEDED_VERSION: i32 = 13_000;
+/// The first CUDA version whose drivers take PTX ISA 8.4, and the compute capability of the PTX.
+const NEEDED_VERSION: i32 = 12_040;
 const NEEDED_CAPABILITY: (i32, i32) = (8, 0);
 
 /// Times that a launch is made to know how long one takes.
@@ -30,12 +31,15 @@ const PROFILED_TIMES: usize = 16;
 
 /// A device with one stream: everything happens in the order in which it was asked for.
 pub struct Device {
-    functions: HashMap<&'static str, Function<'static>>,
+    /// Those that were launched; a file's are loaded with its first one.
+    functions: RefCell<HashMap<&'static str, Function<'static>>>,
     stream: Stream,
     outbox: RefCell<Outbox>,
     traffic: Cell<Traffic>,
     precision: Cell<Precision>,
     recorder: RefCell<Recorder>,
+    /// Whether launches go into a graph.
+    is_capturing: Cell<bool>,
     name: String,
     ordinal: u32,
     /// Last, because everything above lives in it. Bound to the thread that made it.
@@ -106,7 +110,8 @@ fn describe(ordinal: u32) -> Result<(cust::device::Device, Description), DeviceE
 }
 
 impl Device {
-    /// Starts the driver, takes device `ordinal` and loads the kernels, which the driver compiles for it.
+    /// Starts the driver and takes device `ordinal`. Kernels are loaded, and compiled by the driver, when the first one
+    /// of their file is launched.
     ///
     /// # Errors
     /// What keeps the device from being used.
@@ -118,24 +123,15 @@ impl Device {
         }
         let context = Context::new(device).map_err(while_doing("making a context"))?;
         let stream = Stream::new(StreamFlags::DEFAULT, None).map_err(while_doing("making a stream"))?;
-        let mut functions = HashMap::new();
-        for source in SOURCES {
-            let module = Module::from_ptx(source.ptx, &[]).map_err(while_doing("loading the kernels"))?;
-            // As long as the process: functions borrow from their module.
-            let module: &'static Module = Box::leak(Box::new(module));
-            for entry in source.entries {
-                let function = module.get_function(entry.name).map_err(while_doing("looking for a kernel"))?;
-                functions.insert(entry.name, function);
-            }
-        }
         let traffic = Cell::new(Traffic::default());
         Ok(Rc::new(Self {
-            functions,
+            functions: RefCell::default(),
             stream,
             outbox: RefCell::new(Outbox::new()?),
             traffic,
             precision: Cell::default(),
             recorder: RefCell::default(),
+            is_capturing: Cell::new(false),
             name,
             ordinal,
             _context: context,
@@ -182,10 +178,26 @@ impl Device {
         bytes: &[u8],
         copy: impl FnOnce(&[u8], &Stream) -> Result<(), DeviceError>,
     ) -> Result<(), DeviceError> {
+        self.may_copy()?;
         if !self.outbox.borrow().has_room(bytes.len()) {
             self.synchronise()?;
         }
         copy(self.outbox.borrow_mut().hold(bytes), &self.stream)
+    }
+
+    /// Refuses what a graph cannot repeat: copies and waits.
+    pub(super) fn may_copy(&self) -> Result<(), DeviceError> {
+        let doing = while_doing("capturing launches, between which it was asked for a copy or a wait");
+        if self.is_capturing.get() { Err(doing(CudaError::NotPermitted)) } else { Ok(()) }
+    }
+
+    pub(super) fn set_capturing(&self, is_capturing: bool) {
+        self.is_capturing.set(is_capturing);
+    }
+
+    /// Whether launches are timed or listed.
+    pub(super) fn is_recording(&self) -> bool {
+        self.recorder.borrow().mode() != (true, false)
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Traffic)) {
@@ -199,8 +211,10 @@ impl Device {
     /// # Errors
     /// `Failed`, when the launch is impossible or something failed before.
     pub fn launch<E: Entry>(&self, grid: [usize; 3], threads: u32, entry: &E) -> Result<(), DeviceError> {
-        let doing = || while_doing("launching a kernel");
-        let function = self.functions.get(E::SIGNATURE.name).ok_or(cust::error::CudaError::NotFound).map_err(doing())?;
+        self.load(E::SIGNATURE.name)?;
+        let functions = self.functions.borrow();
+        let doing = while_doing("looking for a kernel");
+        let function = functions.get(E::SIGNATURE.name).ok_or(CudaError::NotFound).map_err(doing)?;
         let sizes = grid.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         self.count(|traffic| traffic.launches += 1);
         let launch = || self.launch_function(function, sizes, threads, entry);
@@ -213,6 +227,24 @@ impl Device {
         let launch = Launch { grid, threads };
         let (kernel, work) = (E::SIGNATURE.name, entry.work(launch));
         self.recorder.borrow_mut().add(Launched { kernel, launch, work, seconds });
+        Ok(())
+    }
+
+    /// Loads the file of a kernel, where that is not done yet.
+    fn load(&self, kernel: &str) -> Result<(), DeviceError> {
+        let mut functions = self.functions.borrow_mut();
+        let holds = |source: &&Source| source.entries.iter().any(|entry| entry.name == kernel);
+        if functions.contains_key(kernel) {
+            return Ok(());
+        }
+        let Some(source) = SOURCES.iter().find(holds) else { return Ok(()) };
+        let module = Module::from_ptx(source.ptx, &[]).map_err(while_doing("loading the kernels"))?;
+        // As long as the process: functions borrow from their module.
+        let module: &'static Module = Box::leak(Box::new(module));
+        for entry in source.entries {
+            let function = module.get_function(entry.name).map_err(while_doing("looking for a kernel"))?;
+            functions.insert(entry.name, function);
+        }
         Ok(())
     }
 
@@ -274,6 +306,8 @@ impl Device {
     /// # Errors
     /// `Failed`, when any of it failed.
     pub fn synchronise(&self) -> Result<(), DeviceError> {
+        self.may_copy()?;
+        self.count(|traffic| traffic.waits += 1);
         self.stream.synchronize().map_err(while_doing("waiting for the device"))?;
         self.outbox.borrow_mut().clear();
         Ok(())

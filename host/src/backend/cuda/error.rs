@@ -16,7 +16,7 @@ pub enum DeviceError {
     OldDriver {
         /// The version that the driver names, 1000 major + 10 minor.
         found: i32,
-        /// The version that PTX ISA 9.0 needs.
+        /// The version that PTX ISA 8.4 needs.
         needed: i32,
     },
     /// There are fewer devices.

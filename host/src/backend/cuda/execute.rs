@@ -1,19 +1,21 @@
 //! The operations of a program, executed on the device, each in one or a few launches.
 //!
-//! The kernels fuse less than the operations do: moments, sums and shortcuts are launches of their own behind or before
-//! the convolution that they belong to.
+//! A norm's coefficients, forward and backward, are made by the convolution before it.
 
 use super::device::Device;
 use super::error::DeviceError;
 use super::layer::Concat;
-use super::layer::conv::{self, PackedConv};
-use super::layer::group_norm::{InputGradientTarget, moments};
+use super::layer::conv;
+use super::layer::group_norm::InputGradientTarget;
 use super::layer::pixel_shuffle::PixelShuffle;
 use super::memory::Memory;
 use super::model::Model;
 use super::vector::Lanes;
-use crate::unet::operation::{Attention, Convolution, Epilogue, NormVjp, Operation, Prologue, Target, TensorId, Term};
+use crate::unet::operation::{
+    Attention, Convolution, Epilogue, Inputs, NormVjp, Operation, Prologue, Target, TensorId, Term,
+};
 use gradus_cuda_kernels::Address;
+use gradus_cuda_kernels::conv::NormOfOutput;
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
 
 /// A pass over some lanes.
@@ -34,10 +36,11 @@ pub(super) struct Execution<'a> {
 
 impl Execution<'_> {
     pub(super) fn run(&self, operations: &[Operation]) -> Result<(), DeviceError> {
-        operations.iter().try_for_each(|operation| self.execute(operation))
+        let next = operations.iter().skip(1).map(Some).chain([None]);
+        operations.iter().zip(next).try_for_each(|(operation, next)| self.execute(operation, next))
     }
 
-    fn execute(&self, operation: &Operation) -> Result<(), DeviceError> {
+    fn execute(&self, operation: &Operation, next: Option<&Operation>) -> Result<(), DeviceError> {
         let Self { device, model, memory, lanes, image, .. } = *self;
         let to_lanes = (lanes, self.scalars);
         match *operation {
@@ -48,12 +51,9 @@ impl Execution<'_> {
             Operation::Leave { direction, input } => {
                 self.ends(input).shuffle(device, to_lanes, direction, (memory.at(input), image), self.out)
             }
-            Operation::Normalise { norm, x } => {
-                let (shape, second) = (memory.shape(x.first), x.second.map(|second| &memory.moments[&second]));
-                let first = (&memory.moments[&x.first], shape.channels);
-                model.norms[norm].forward(device, lanes, first, second, shape.n_pixels())
-            }
-            Operation::Convolve(ref convolution) => self.convolve(convolution),
+            // The convolution before, which makes the tensor, makes them as well.
+            Operation::Normalise { .. } | Operation::NormVjp { .. } => Ok(()),
+            Operation::Convolve(ref convolution) => self.convolve(convolution, next),
             Operation::Attend(Attention { number, qkv, mixed, .. }) => {
                 model.attentions[number].forward(device, lanes, memory.at(qkv), memory.at(mixed))
             }
@@ -61,24 +61,47 @@ impl Execution<'_> {
                 let kept = (memory.at(qkv), memory.at(mixed));
                 model.attentions[number].vjp(device, lanes, kept, memory.at(d_mixed), memory.at(d_qkv))
             }
-            Operation::NormVjp { norm, d_z, x } => {
-                let (tensors, n_pixels) = ((memory.at(d_z), memory.concat(x)), memory.shape(d_z).n_pixels());
-                model.norms[norm].vjp(device, lanes, tensors, n_pixels, &memory.sums)
-            }
             Operation::NormInput { vjp, base, d_x } => {
                 self.norm_input(vjp, base.map_or(Address::NULL, |base| memory.at(base)), d_x)
             }
         }
     }
 
-    fn convolve(&self, convolution: &Convolution) -> Result<(), DeviceError> {
-        let Self { device, model, memory, lanes, .. } = *self;
-        let packed = &model.convolutions[convolution.number];
-        let output = convolution.output;
-        let mut epilogue = conv::Epilogue {
-            bias: packed.bias.as_ref().map_or(Address::NULL, |bias| bias.address()),
-            ..conv::Epilogue::STORE
+    fn convolve(&self, convolution: &Convolution, next: Option<&Operation>) -> Result<(), DeviceError> {
+        let (model, memory, output) = (self.model, self.memory, convolution.output);
+        let (packed, term) = (&model.convolutions[convolution.number], &convolution.main);
+        let sizes = [term.input.first, output].map(|tensor| {
+            let shape = memory.shape(tensor);
+            (shape.height, shape.width)
+        });
+        let shortcut = packed.shortcut.as_ref().zip(convolution.shortcut.as_ref());
+        let mut pass = conv::Pass {
+            weights: &packed.main,
+            input: memory.concat(term.input),
+            sizes,
+            prologue: self.prologue(term),
+            epilogue: self.epilogue(convolution, packed.bias.as_ref().map_or(Address::NULL, |bias| bias.address())),
+            shortcut: shortcut.map(|(weights, term)| (weights, memory.concat(term.input))),
+            out: memory.at(output),
         };
+        memory.note_tiles(output, pass.n_tiles(self.device));
+        pass.epilogue.norm = self.norm(convolution, next)?;
+        pass.run(self.device, self.lanes)
+    }
+
+    fn prologue(&self, term: &Term) -> conv::Prologue {
+        let norms = &self.model.norms;
+        match term.prologue {
+            Prologue::Identity => conv::Prologue::Identity,
+            Prologue::Norm { norm, silu: false } => conv::Prologue::Norm(norms[norm].affine()),
+            Prologue::Norm { norm, silu: true } => conv::Prologue::NormSilu(norms[norm].affine()),
+            Prologue::NormVjp { norm, x } => conv::Prologue::NormVjp(norms[norm].gradient(), self.memory.at(x)),
+        }
+    }
+
+    fn epilogue(&self, convolution: &Convolution, bias: Address<f32>) -> conv::Epilogue {
+        let (model, memory) = (self.model, self.memory);
+        let mut epilogue = conv::Epilogue { bias, ..conv::Epilogue::STORE };
         match convolution.epilogue {
             Epilogue::Forward { shift, residual, .. } => {
                 let (shifts, per_lane) = model.time_embedding.shifts();
@@ -86,47 +109,34 @@ impl Execution<'_> {
                 epilogue.side = residual.map_or(Concat::NONE, |residual| memory.concat(residual));
             }
             Epilogue::Gradient { accumulate } => epilogue.accumulate = accumulate,
-            Epilogue::NormSums { silu: false, .. } => {}
-            Epilogue::NormSums { norm, x, silu: true } => {
-                (epilogue.side, epilogue.silu_vjp) = (memory.concat(x), model.norms[norm].affine());
+            Epilogue::NormSums { norm, x, silu } => {
+                (epilogue.side, epilogue.behind) = (memory.concat(x), (model.norms[norm].affine(), silu));
             }
             Epilogue::NormInput { vjp, accumulate } => {
-                self.norm_input(vjp, Address::NULL, Target { tensor: output, accumulate })?;
-                epilogue.accumulate = true;
+                (epilogue.side, epilogue.accumulate) = (memory.concat(Inputs::one(vjp.x)), accumulate);
+                epilogue.norm_vjp = Some(conv::NormVjp {
+                    gradient: model.norms[vjp.norm].gradient(),
+                    d_z: memory.at(vjp.d_z),
+                    channels: (memory.shape(vjp.d_z).channels, vjp.first),
+                });
             }
         }
-        if let Some((term, weights)) = convolution.shortcut.as_ref().zip(packed.shortcut.as_ref()) {
-            self.launch(term, weights, output, conv::Epilogue::STORE)?;
-            epilogue.accumulate = true;
-        }
-        self.launch(&convolution.main, &packed.main, output, epilogue)?;
-        if let Epilogue::Forward { moments: true, .. } = convolution.epilogue {
-            let (shape, to) = (memory.shape(output), &memory.moments[&output]);
-            moments(device, lanes, (memory.at(output), shape.channels), shape.n_pixels(), to)?;
-        }
-        Ok(())
+        epilogue
     }
 
-    fn launch(
-        &self,
-        term: &Term,
-        weights: &PackedConv,
-        output: TensorId,
-        epilogue: conv::Epilogue,
-    ) -> Result<(), DeviceError> {
-        let (norms, memory) = (&self.model.norms, self.memory);
-        let prologue = match term.prologue {
-            Prologue::Identity => conv::Prologue::Identity,
-            Prologue::Norm { norm, silu: false } => conv::Prologue::Norm(norms[norm].affine()),
-            Prologue::Norm { norm, silu: true } => conv::Prologue::NormSilu(norms[norm].affine()),
-            Prologue::NormVjp { norm, x } => conv::Prologue::NormVjp(norms[norm].gradient(), memory.at(x)),
-        };
-        let sizes = [term.input.first, output].map(|tensor| {
-            let shape = memory.shape(tensor);
-            (shape.height, shape.width)
-        });
-        let (input, out) = (memory.concat(term.input), memory.at(output));
-        conv::Pass { weights, input, sizes, prologue, epilogue, out }.run(self.device, self.lanes)
+    /// The sums that a convolution leaves, and the coefficients of the norm that follows it.
+    fn norm(&self, convolution: &Convolution, next: Option<&Operation>) -> Result<NormOfOutput, DeviceError> {
+        let (norms, memory, output) = (&self.model.norms, self.memory, convolution.output);
+        let (sums, counters) = (memory.moments(output).0, memory.counters());
+        match next {
+            Some(&Operation::Normalise { norm, x }) if x.first == output => {
+                norms[norm].after(sums, x.second.map(|second| memory.moments(second)), counters)
+            }
+            Some(&Operation::NormVjp { norm, d_z, .. }) if d_z == output => {
+                norms[norm].vjp_after(memory.sums(), counters)
+            }
+            _ => Ok(NormOfOutput { sums, ..NormOfOutput::NONE }),
+        }
     }
 
     fn norm_input(&self, vjp: NormVjp, base: Address<f32>, d_x: Target) -> Result<(), DeviceError> {

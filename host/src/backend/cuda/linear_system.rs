@@ -1,28 +1,25 @@
 //! The linear solves of several slices, and what they start from.
 
+use super::buffer::Buffer;
+use super::conjugate_gradient::LinearSystem;
 use super::error::DeviceError;
-use super::passes::directional;
+use super::network::CudaNetwork;
+use super::passes::{FIRST_TRIAL, directional};
 use super::slices::CudaSlices;
-use super::state::{Buffers, Held, LinearSystem, SystemPlaces};
-use super::vector::DirectionVectors;
+use super::state::{Buffers, Held, State};
+use super::vector::{DirectionVectors, Lanes, MOST_SUMS, Vectors};
 use crate::backend::Mirror;
-use gradus_core::{Answer, ConjugateGradient, Draw, Effort, Krylov, Level};
-use gradus_cuda_kernels::vector::DirectionScalars;
-
-/// An iteration of a solve: its place in the list of solves, its slice, `[momentum or length, damping]`.
-type Step = (usize, usize, [f32; 2]);
+use gradus_core::{Answer, Draw, Effort, Level};
+use gradus_cuda_kernels::conjugate_gradient::Recurrence;
+use gradus_cuda_kernels::vector::{DirectionScalars, PRODUCT_SUMS};
 
 impl CudaSlices {
-    /// The vectors of the linear solves, which are made when they are first needed.
-    fn system(&mut self) -> Result<SystemPlaces, DeviceError> {
-        let system = match &mut self.system {
-            Some(system) => system,
-            none => {
-                let (sizes, is_weighted) = ((self.n, self.n_values), self.data_term.is_weighted());
-                none.insert(LinearSystem::new(&self.device, self.states.len(), sizes, is_weighted)?)
-            }
-        };
-        Ok(system.places())
+    /// The linear solves, whose vectors are made when they are first needed.
+    fn system(&mut self) -> Result<&mut LinearSystem, DeviceError> {
+        match &mut self.system {
+            Some(system) => Ok(system),
+            none => Ok(none.insert(LinearSystem::new(&self.device, self.states.len(), self.data_term.projector())?)),
+        }
     }
 
     /// Answers `x <- x - variance grad R(x, t)` and `r <- -A^T W (A x - y)`, `(slice, (level, variance, turn))`.
@@ -32,7 +29,7 @@ impl CudaSlices {
         let factors: Vec<f32> = requests.iter().map(|(_, (_, variance, _))| -variance).collect();
         let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
         let smoothed: Vec<(usize, f32)> = requests.iter().map(|&(slice, (level, ..))| (slice, level.t)).collect();
-        let (r, size, iterate) = (self.system()?.residual, self.size, self.buffers.iterate.address());
+        let (r, size, iterate) = (self.system()?.residual(), self.size, self.buffers.iterate.address());
         self.slices.set(&slices)?;
         let images = self.of_smoothed(&self.buffers.images);
         self.vectors.mirror(&self.slices, (&mirrors, None), size, (iterate, images))?;
@@ -42,10 +39,8 @@ impl CudaSlices {
         self.vectors.mirror(&self.slices, (&mirrors, Some(&factors)), size, (products, iterate))?;
         self.refresh_data_gradients(&slices)?;
         let gradient = self.buffers.data_gradient.address();
-        self.vectors.clear(&self.slices, self.n, r)?;
-        self.vectors.add_scaled(&self.slices, &vec![-1.0; slices.len()], self.n, gradient, r)?;
-        let squares = self.vectors.products(&self.slices, self.n, r, r)?;
-        slices.iter().zip(squares).for_each(|(&slice, [_, square])| self.states[slice].residual_square = square);
+        self.vectors.copy(&self.slices, self.n, (-1.0, gradient), r)?;
+        slices.iter().for_each(|&slice| self.states[slice].is_tested = false);
         let denoised = mirrors.into_iter().zip(&factors);
         for (&slice, (mirror, factor)) in slices.iter().zip(denoised) {
             self.states[slice].denoised = (-factor, mirror);
@@ -89,139 +84,100 @@ impl CudaSlices {
         let scalars: Vec<DirectionScalars> =
             requests.iter().map(|&(slice, (level, _))| self.gradient_scalars(slice, level, 1.0)).collect();
         self.slices.set(&requests.iter().map(|request| request.0).collect::<Vec<_>>())?;
-        let vectors = DirectionVectors { direction: self.system()?.residual, ..self.direction_vectors() };
-        let sums = self.vectors.direction(&self.slices, &scalars, self.n, vectors)?;
-        for (&(slice, _), sums) in requests.iter().zip(sums) {
-            (self.states[slice].gradient_norm_sq, self.states[slice].residual_square) = (sums[0], sums[2]);
-        }
+        let vectors = DirectionVectors { direction: self.system()?.residual(), ..self.direction_vectors() };
+        self.vectors.ask_direction(&self.slices, &scalars, self.n, vectors)?;
+        requests.iter().for_each(|(slice, _)| self.states[*slice].is_tested = true);
         Ok(vec![Answer::Ready; requests.len()])
     }
 
-    /// Answers `(A^T W A + damping I) d = r` by conjugate gradients, `(slice, (damping, effort))`: each of their
-    /// steps is one pass over the slices that are not done.
+    /// Answers `(A^T W A + damping I) d = r` by conjugate gradients, `(slice, (damping, effort))`, with one wait where
+    /// its least iterations suffice: where directions are going to be tested, what will be asked about them comes along.
     pub(super) fn solves(&mut self, requests: &[(usize, (f32, Effort))]) -> Result<Vec<Answer>, DeviceError> {
-        let squares = self.precondition(requests)?;
-        let solve =
-            |(&(_, (_, effort)), square): (&(usize, (f32, Effort)), f64)| ConjugateGradient::new(square as f32, effort);
-        let mut solves: Vec<ConjugateGradient> = requests.iter().zip(squares).map(solve).collect();
-        self.clear_directions(&requests.iter().map(|request| request.0).collect::<Vec<_>>())?;
-        loop {
-            let (mut curvatures, mut advances): (Vec<Step>, Vec<Step>) = (Vec::new(), Vec::new());
-            for (place, (solve, &(slice, (damping, _)))) in solves.iter().zip(requests).enumerate() {
-                match solve.request() {
-                    Krylov::Curvature { momentum } => curvatures.push((place, slice, [momentum, damping])),
-                    Krylov::Advance { length } => advances.push((place, slice, [length, damping])),
-                    Krylov::Done(_) => {}
-                }
-            }
-            if curvatures.is_empty() && advances.is_empty() {
-                break;
-            }
-            let (curved, advanced) = (self.curvatures(&curvatures)?, self.advances(&advances)?);
-            let told = curvatures.iter().zip(curved).chain(advances.iter().zip(advanced));
-            told.for_each(|((place, ..), value)| solves[*place].answer(value as f32));
-        }
-        let solved = |solve: &ConjugateGradient| match solve.request() {
-            Krylov::Done(solved) => Answer::Solved(solved),
-            _ => Answer::Ready,
-        };
-        Ok(solves.iter().map(solved).collect())
-    }
-
-    /// Takes `P = (diag(A^T W 1) + damping I)^-1` for slices that have weights, 1 for the others; `<r, P r>`.
-    fn precondition(&mut self, requests: &[(usize, (f32, Effort))]) -> Result<Vec<f64>, DeviceError> {
-        let squares: Vec<f64> = requests.iter().map(|&(slice, _)| self.states[slice].residual_square).collect();
-        if self.system()?.preconditioned.is_none() {
-            return Ok(squares);
-        }
-        for &(slice, (damping, _)) in requests {
-            let scales: Vec<f32> = match self.data_term.sight(slice) {
-                Some(sight) => sight.iter().map(|seen| 1.0 / (seen + damping)).collect(),
-                None => vec![1.0; self.n],
-            };
-            self.system.iter_mut().try_for_each(|system| system.precondition(slice, &scales))?;
-        }
-        self.slices.set(&requests.iter().map(|request| request.0).collect::<Vec<_>>())?;
-        self.preconditioned(squares)
-    }
-
-    /// Sets `P r` for the slices of the launches to come; `<r, P r>`, which is `squares` where nothing has weights.
-    fn preconditioned(&mut self, squares: Vec<f64>) -> Result<Vec<f64>, DeviceError> {
-        let SystemPlaces { residual, preconditioned, .. } = self.system()?;
-        let Some([diagonal, product]) = preconditioned else { return Ok(squares) };
-        self.data_term.scale(&self.slices, self.n, (diagonal, residual, product))?;
-        let products = self.vectors.products(&self.slices, self.n, residual, product)?;
-        Ok(products.into_iter().map(|[square, _]| square).collect())
-    }
-
-    /// An iteration of a solve for slice 0 as `Request::Solve` makes it, with scalars that are of no use: for a list of
-    /// its launches, in which nothing is computed that could tell others.
-    ///
-    /// # Errors
-    /// When the device failed.
-    pub fn idle_iteration(&mut self) -> Result<(), DeviceError> {
-        let step = [(0, 0, [0.5, 1.0])];
-        self.curvatures(&step)?;
-        self.advances(&step).map(drop)
-    }
-
-    /// `d <- 0` and `A d <- 0`.
-    fn clear_directions(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
-        self.slices.set(slices)?;
-        let Buffers { direction, projected, .. } = &self.buffers;
-        self.vectors.clear(&self.slices, self.n, direction.address())?;
-        self.vectors.clear(&self.slices, self.n_values, projected.address())?;
-        slices.iter().for_each(|&slice| self.states[slice].turn(true));
-        Ok(())
-    }
-
-    /// Names the slices of steps for the launches to come, and counts a projection of each; their first scalars.
-    fn begin_steps(&mut self, steps: &[Step]) -> Result<Vec<f32>, DeviceError> {
-        self.slices.set(&steps.iter().map(|step| step.1).collect::<Vec<_>>())?;
-        steps.iter().for_each(|step| self.states[step.1].counters.projections += 1);
-        Ok(steps.iter().map(|(.., [scalar, _])| *scalar).collect())
-    }
-
-    /// `p <- P r + momentum p`; `<p, (A^T W A + damping I) p>`.
-    fn curvatures(&mut self, steps: &[Step]) -> Result<Vec<f64>, DeviceError> {
-        if steps.is_empty() {
-            return Ok(Vec::new());
-        }
-        let SystemPlaces { residual, conjugate, projected, preconditioned, .. } = self.system()?;
-        let momenta = self.begin_steps(steps)?;
-        let from = preconditioned.map_or(residual, |[_, product]| product);
-        self.vectors.conjugate(&self.slices, &momenta, self.n, (from, conjugate))?;
-        self.data_term.forward_project(&self.slices, conjugate, projected)?;
-        let squares = self.vectors.squares(&self.slices, self.n_values, projected)?;
-        let curvature = |(&(.., [_, damping]), [p, s]): (&Step, [f64; 2])| s + f64::from(damping) * p;
-        Ok(steps.iter().zip(squares).map(curvature).collect())
-    }
-
-    /// `d <- d + length p`, `r <- r - length (A^T W A + damping I) p`; `<r, P r>`.
-    fn advances(&mut self, steps: &[Step]) -> Result<Vec<f64>, DeviceError> {
-        if steps.is_empty() {
-            return Ok(Vec::new());
-        }
-        let SystemPlaces { residual, conjugate, projected, normal, .. } = self.system()?;
-        let lengths = self.begin_steps(steps)?;
-        self.data_term.adjoint(&self.slices, projected, normal)?;
-        let scalars: Vec<[f32; 2]> = steps.iter().map(|(.., scalars)| *scalars).collect();
-        let Buffers { direction, projected: of_direction, .. } = &self.buffers;
-        self.vectors.add_scaled(&self.slices, &lengths, self.n_values, projected, of_direction.address())?;
-        let (from, to) = ((conjugate, normal), (direction.address(), residual));
-        let squares = self.vectors.advance(&self.slices, &scalars, self.n, from, to)?;
-        self.preconditioned(squares)
-    }
-
-    /// Answers requests for the products of complete directions.
-    pub(super) fn products(&mut self, requests: &[(usize, ())]) -> Result<Vec<Answer>, DeviceError> {
         let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
+        let starts: Vec<(f32, Effort)> = requests.iter().map(|request| request.1).collect();
+        let looks_ahead = slices.iter().all(|&slice| self.states[slice].is_tested);
+        self.system()?;
         self.slices.set(&slices)?;
-        let Buffers { gradient, direction, .. } = &self.buffers;
-        let sums = self.vectors.products(&self.slices, self.n, gradient.address(), direction.address())?;
-        let answer = |(slice, [slope, square]): (usize, [f64; 2])| {
-            Answer::Direction(directional([self.states[slice].gradient_norm_sq, slope, square, 0.0, 0.0]))
+        let Self { system, data_term, vectors, buffers, states, slices: list, network, lanes, n, n_values, .. } = self;
+        let mut ahead =
+            Ahead { vectors, buffers, network, lanes, list, slices: &slices, sizes: [*n, *n_values], states };
+        let mut sums = vec![0.0; if looks_ahead { MOST_SUMS * slices.len() } else { 0 }];
+        let copy = |recurrences: &Buffer<Recurrence>, found: &mut [Recurrence]| {
+            if looks_ahead {
+                ahead.ask()?;
+            }
+            recurrences.download_both(found, (ahead.vectors.sums.total(), &mut sums))
         };
-        Ok(slices.into_iter().zip(sums).map(answer).collect())
+        let to = (buffers.direction.address(), buffers.projected.address());
+        let ends = system.as_mut().map_or(Ok(vec![]), |system| system.solve(list, data_term, &starts, to, copy))?;
+        for (&slice, end) in slices.iter().zip(&ends) {
+            states[slice].turn(true);
+            let projections = &mut states[slice].counters.projections;
+            *projections = projections.saturating_add(end.projections);
+        }
+        if looks_ahead {
+            tell(states, &slices, &sums);
+        }
+        Ok(ends.iter().map(|end| Answer::Solved(end.solved)).collect())
+    }
+
+    /// Answers requests for the products of complete directions, which were computed with them.
+    pub(super) fn products(&mut self, requests: &[(usize, ())]) -> Result<Vec<Answer>, DeviceError> {
+        let is_unknown = |&slice: &usize| self.states[slice].of_direction.is_none();
+        let unknown: Vec<usize> = requests.iter().map(|request| request.0).filter(is_unknown).collect();
+        if !unknown.is_empty() {
+            self.slices.set(&unknown)?;
+            let Buffers { gradient, direction, .. } = &self.buffers;
+            let sums = self.vectors.products(&self.slices, self.n, gradient.address(), direction.address())?;
+            unknown.iter().zip(sums).for_each(|(&slice, sums)| self.states[slice].of_direction = Some(sums));
+        }
+        let answer = |&(slice, ()): &(usize, ())| {
+            let [slope, square, gradient] = self.states[slice].of_direction.unwrap_or([f64::NAN; PRODUCT_SUMS]);
+            Answer::Direction(directional([gradient, slope, square, 0.0, 0.0]))
+        };
+        Ok(requests.iter().map(answer).collect())
+    }
+}
+
+/// What a direction is going to be asked: its products, and the trial of the whole step, which comes first.
+struct Ahead<'a> {
+    vectors: &'a mut Vectors,
+    buffers: &'a Buffers,
+    network: &'a mut CudaNetwork,
+    lanes: &'a mut Lanes,
+    /// The same slices, on the device and here.
+    list: &'a Lanes,
+    slices: &'a [usize],
+    /// Values of an image and of a sinogram.
+    sizes: [usize; 2],
+    states: &'a [State],
+}
+
+impl Ahead<'_> {
+    /// Asks for six products and the change of the prior's energy, one after the other for all slices.
+    fn ask(&mut self) -> Result<(), DeviceError> {
+        let Self { vectors, buffers, network, lanes, list, slices, sizes: [n, n_values], states } = self;
+        let Buffers { iterate, gradient, direction, projected, residual, images, features, .. } = *buffers;
+        let at = |sums: usize| sums * slices.len();
+        vectors.ask_products(list, *n, gradient.address(), direction.address(), at(0))?;
+        vectors.ask_products(list, *n_values, residual.address(), projected.address(), at(PRODUCT_SUMS))?;
+        let line = (iterate.address(), direction.address());
+        vectors.trial(list, &vec![FIRST_TRIAL; slices.len()], *n, line, images.address())?;
+        lanes.set(slices)?;
+        let levels: Vec<(usize, f32)> = slices.iter().map(|&slice| (slice, states[slice].objective.t)).collect();
+        network.forward(lanes, &levels, images.address())?;
+        vectors.ask_change(list, *n, features.address(), network.h(), at(2 * PRODUCT_SUMS))
+    }
+}
+
+/// Hands out the sums of [`Ahead`].
+fn tell(states: &mut [State], slices: &[usize], sums: &[f64]) {
+    let (of_directions, rest) = sums.split_at(PRODUCT_SUMS * slices.len());
+    let (of_projected, changes) = rest.split_at(PRODUCT_SUMS * slices.len());
+    let products = of_directions.as_chunks().0.iter().zip(of_projected.as_chunks::<PRODUCT_SUMS>().0);
+    for ((&slice, (of_direction, &[product, square, _])), change) in slices.iter().zip(products).zip(changes) {
+        let state = &mut states[slice];
+        (state.of_direction, state.of_projected) = (Some(*of_direction), Some([product, square]));
+        (state.held, state.first_trial) = (Held::Trial(FIRST_TRIAL), Some(*change));
     }
 }

@@ -59,7 +59,7 @@ macro_rules! forward {
     (@type $a:ident) => { usize };
 }
 
-// All that `cust` 0.3.2 may call, by number of arguments.
+// All that `cust` 0.3.2 and `graph.rs` may call, by number of arguments.
 forward! {
     []
         cuCtxSynchronize;
@@ -68,25 +68,28 @@ forward! {
         cuCtxGetSharedMemConfig cuCtxPopCurrent_v2 cuCtxPushCurrent_v2 cuCtxSetCacheConfig cuCtxSetCurrent
         cuCtxSetSharedMemConfig cuDestroyExternalMemory cuDeviceGetCount cuDevicePrimaryCtxRelease_v2
         cuDevicePrimaryCtxReset_v2 cuDriverGetVersion cuEventDestroy_v2 cuEventQuery cuEventSynchronize
-        cuGraphDestroy cuInit cuLinkDestroy cuMemFreeHost cuMemFree_v2 cuMemcpy2D_v2 cuModuleUnload
-        cuStreamDestroy_v2 cuStreamSynchronize cuSurfObjectDestroy cuTexObjectDestroy;
+        cuGraphDestroy cuGraphExecDestroy cuInit cuLinkDestroy cuMemFreeHost cuMemFree_v2 cuMemcpy2D_v2
+        cuModuleUnload cuStreamDestroy_v2 cuStreamSynchronize cuSurfObjectDestroy cuTexObjectDestroy;
     [a b]
-        cuArray3DCreate_v2 cuArray3DGetDescriptor_v2 cuCtxGetApiVersion cuCtxGetLimit cuCtxGetStreamPriorityRange
-        cuCtxSetLimit cuDeviceGet cuDevicePrimaryCtxRetain cuDevicePrimaryCtxSetFlags_v2 cuDeviceTotalMem_v2
-        cuEventCreate cuEventRecord cuFuncSetCacheConfig cuFuncSetSharedMemConfig cuGetErrorString cuGraphCreate
-        cuGraphKernelNodeGetParams cuGraphNodeGetType cuImportExternalMemory cuMemAllocHost_v2 cuMemAlloc_v2
-        cuMemFreeAsync cuMemGetInfo_v2 cuModuleLoad cuModuleLoadData cuStreamGetFlags cuStreamGetPriority
-        cuSurfObjectCreate cuSurfObjectGetResourceDesc cuTexObjectGetResourceDesc cuTexObjectGetResourceViewDesc;
+        cuArray3DCreate_v2 cuArray3DGetDescriptor_v2 cuCtxGetApiVersion cuCtxGetLimit
+        cuCtxGetStreamPriorityRange cuCtxSetLimit cuDeviceGet cuDevicePrimaryCtxRetain
+        cuDevicePrimaryCtxSetFlags_v2 cuDeviceTotalMem_v2 cuEventCreate cuEventRecord cuGraphLaunch
+        cuFuncSetCacheConfig cuFuncSetSharedMemConfig cuGetErrorString cuGraphCreate cuGraphKernelNodeGetParams
+        cuGraphNodeGetType cuImportExternalMemory cuMemAllocHost_v2 cuMemAlloc_v2 cuMemFreeAsync cuMemGetInfo_v2
+        cuModuleLoad cuModuleLoadData cuStreamBeginCapture_v2 cuStreamEndCapture cuStreamGetFlags
+        cuStreamGetPriority cuSurfObjectCreate cuSurfObjectGetResourceDesc cuTexObjectGetResourceDesc
+        cuTexObjectGetResourceViewDesc;
     [a b c]
         cuCtxCreate_v2 cuDeviceGetAttribute cuDeviceGetName cuEventElapsedTime cuExternalMemoryGetMappedBuffer
-        cuFuncGetAttribute cuGraphDebugDotPrint cuGraphGetNodes cuLaunchHostFunc cuLinkComplete cuMemAllocAsync
-        cuMemAllocManaged cuMemcpyDtoD_v2 cuMemcpyDtoH_v2 cuMemcpyHtoD_v2 cuMemsetD16_v2 cuMemsetD32_v2 cuMemsetD8_v2
-        cuModuleGetFunction cuStreamCreateWithPriority cuStreamWaitEvent;
+        cuFuncGetAttribute cuGraphDebugDotPrint cuGraphGetNodes cuGraphInstantiateWithFlags cuLaunchHostFunc
+        cuLinkComplete cuMemAllocAsync cuMemAllocManaged cuMemcpyDtoD_v2 cuMemcpyDtoH_v2 cuMemcpyHtoD_v2
+        cuMemsetD16_v2 cuMemsetD32_v2 cuMemsetD8_v2 cuModuleGetFunction cuStreamCreateWithPriority
+        cuStreamWaitEvent;
     [a b c d]
         cuGraphGetEdges cuLinkCreate_v2 cuMemAdvise cuMemPrefetchAsync cuMemcpyAtoH_v2 cuMemcpyDtoDAsync_v2
-        cuMemcpyDtoHAsync_v2 cuMemcpyHtoA_v2 cuMemcpyHtoDAsync_v2 cuMemsetD16Async cuMemsetD32Async cuMemsetD8Async
-        cuModuleGetGlobal_v2 cuOccupancyAvailableDynamicSMemPerBlock cuOccupancyMaxActiveBlocksPerMultiprocessor
-        cuTexObjectCreate;
+        cuMemcpyDtoHAsync_v2 cuMemcpyHtoA_v2 cuMemcpyHtoDAsync_v2 cuMemsetD16Async cuMemsetD32Async
+        cuMemsetD8Async cuModuleGetGlobal_v2 cuOccupancyAvailableDynamicSMemPerBlock
+        cuOccupancyMaxActiveBlocksPerMultiprocessor cuTexObjectCreate;
     [a b c d e]
         cuGraphAddKernelNode cuModuleLoadDataEx;
     [a b c d e f]

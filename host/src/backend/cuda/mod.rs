@@ -6,15 +6,19 @@
 //! Images that are computed together are *lanes*. Every buffer holds all lanes, and every launch names those that take
 //! part, so that slices with steps of their own share the passes of one network.
 
+mod beam;
 mod buffer;
+pub mod conjugate_gradient;
 mod data_term;
 mod device;
 mod error;
 mod execute;
+mod graph;
 pub mod layer;
 mod linear_system;
 mod loader;
 mod memory;
+mod mirror;
 mod model;
 mod network;
 mod outbox;
@@ -22,7 +26,6 @@ mod passes;
 mod profile;
 pub mod projector;
 mod slices;
-mod solve;
 mod state;
 pub mod training;
 pub mod vector;

@@ -12,6 +12,9 @@ use gradus_cuda_kernels::vector::DirectionScalars;
 /// Updates between two fresh computations of the residual `A x - y`; the CPU's number.
 const REFRESH_RESIDUAL: u32 = 50;
 
+/// The step of a line search's first trial along directions of the default method.
+pub(super) const FIRST_TRIAL: f32 = 1.0;
+
 impl CudaSlices {
     /// Answers requests for directions, `(slice, (level, whether x has changed))`.
     pub(super) fn directions(&mut self, requests: &[(usize, (Level, bool))]) -> Result<Vec<Answer>, DeviceError> {
@@ -83,11 +86,11 @@ impl CudaSlices {
         let (iterate, images) = (self.buffers.iterate.address(), self.buffers.images.address());
         if !slices.is_empty() {
             self.slices.set(slices)?;
-            self.vectors.copy(&self.slices, self.n, iterate, images)?;
+            self.vectors.copy(&self.slices, self.n, (1.0, iterate), images)?;
         }
         if !smoothed.is_empty() {
             self.slices.set(&smoothed.iter().map(|(slice, _)| *slice).collect::<Vec<_>>())?;
-            self.vectors.copy(&self.slices, self.n, iterate, self.of_smoothed(&self.buffers.images))?;
+            self.vectors.copy(&self.slices, self.n, (1.0, iterate), self.of_smoothed(&self.buffers.images))?;
         }
         let at_objective: Vec<_> = slices.iter().map(|&slice| (slice, self.states[slice].objective.t)).collect();
         let at_level = smoothed.iter().map(|&(slice, t)| (self.n_slices() + slice, t));
@@ -131,7 +134,7 @@ impl CudaSlices {
         }
         self.slices.set(slices)?;
         slices.iter().for_each(|&slice| self.states[slice].held = Held::Iterate);
-        self.vectors.copy(&self.slices, self.n, self.network.h(), self.buffers.features.address())
+        self.vectors.copy(&self.slices, self.n, (1.0, self.network.h()), self.buffers.features.address())
     }
 
     /// J_h^T h of the objective's lanes of `slices`, which hold their iterates, and of the lanes of `smoothed`.
@@ -149,24 +152,39 @@ impl CudaSlices {
 
     /// Answers requests for `f(x + step d) - f(x)`, `(slice, step)`.
     pub(super) fn changes(&mut self, requests: &[(usize, f32)]) -> Result<Vec<Answer>, DeviceError> {
-        let (slices, steps) = apart(requests);
+        let slices = apart(requests).0;
         self.project_directions(&slices)?;
         self.multiply_projections(&slices)?;
+        let is_known =
+            |&&(slice, step): &&(usize, f32)| step == FIRST_TRIAL && self.states[slice].first_trial.is_some();
+        let (known, unknown): (Vec<_>, Vec<_>) = requests.iter().partition(is_known);
+        known.iter().for_each(|(slice, _)| self.states[*slice].counters.network_forwards += 1);
+        let mut tried = self.tries(&unknown)?.into_iter();
+        let answer = |&(slice, step): &(usize, f32)| {
+            let state = &mut self.states[slice];
+            let prior = if known.contains(&(slice, step)) { state.first_trial.take() } else { tried.next() };
+            state.held = Held::Trial(step);
+            let [slope, square] = state.of_projected.unwrap_or([f64::NAN; 2]);
+            let l = f64::from(step);
+            let of_prior = f64::from(state.objective.prior_weight) * prior.unwrap_or(f64::NAN);
+            Answer::Change((l * slope + 0.5 * l * l * square + of_prior) as f32)
+        };
+        Ok(requests.iter().map(answer).collect())
+    }
+
+    /// Changes of the prior's energy.
+    fn tries(&mut self, requests: &[(usize, f32)]) -> Result<Vec<f64>, DeviceError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (slices, steps) = apart(requests);
         self.slices.set(&slices)?;
         let Buffers { iterate, direction, images, .. } = &self.buffers;
         let line = (iterate.address(), direction.address());
         self.vectors.trial(&self.slices, &steps, self.n, line, images.address())?;
         self.forward(&slices.iter().map(|&slice| (slice, self.states[slice].objective.t)).collect::<Vec<_>>())?;
         let features = self.buffers.features.address();
-        let priors = self.vectors.half_square_change(&self.slices, self.n, features, self.network.h())?;
-        let answer = |(&(slice, step), prior): (&(usize, f32), f64)| {
-            self.states[slice].held = Held::Trial(step);
-            let [slope, square] = self.states[slice].of_projected.unwrap_or([f64::NAN; 2]);
-            let l = f64::from(step);
-            let of_prior = f64::from(self.states[slice].objective.prior_weight) * prior;
-            Answer::Change((l * slope + 0.5 * l * l * square + of_prior) as f32)
-        };
-        Ok(requests.iter().zip(priors).map(answer).collect())
+        self.vectors.half_square_change(&self.slices, self.n, features, self.network.h())
     }
 
     /// A d, where it is not known yet.
@@ -195,7 +213,7 @@ impl CudaSlices {
         self.slices.set(&slices)?;
         let Buffers { projected, residual, .. } = &self.buffers;
         let sums = self.vectors.products(&self.slices, self.n_values, residual.address(), projected.address())?;
-        slices.into_iter().zip(sums).for_each(|(slice, sums)| self.states[slice].of_projected = Some(sums));
+        slices.into_iter().zip(sums).for_each(|(slice, [ad, dd, _])| self.states[slice].of_projected = Some([ad, dd]));
         Ok(())
     }
 

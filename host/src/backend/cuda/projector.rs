@@ -1,17 +1,14 @@
 //! Joseph's projector and its exact transpose on the device: the twin of `ct::Projector`.
 
+use super::beam::{Beam, FARTHEST_PIXEL, Record};
 use super::buffer::Buffer;
 use super::device::Device;
-use super::error::DeviceError;
+use super::error::{DeviceError, int};
 use super::vector::Lanes;
-use crate::ct::rays::{Rays, Segment};
 use crate::ct::{Geometry, GeometryError};
-use gradus_cuda_kernels::projector::{Adjoint, Forward, SQUARE, Transpose, UNITS_PER_PIXEL, View};
-use gradus_cuda_kernels::{Address, BLOCK};
+use gradus_cuda_kernels::projector::{Adjoint, Forward, SQUARE, Transpose};
+use gradus_cuda_kernels::{Address, BLOCK, fan};
 use std::rc::Rc;
-
-/// Places must stay this far inside of the 32 bits that their whole pixels have.
-const FARTHEST_PIXEL: f64 = (1_u32 << 30) as f64;
 
 /// Why there is no projector.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -20,9 +17,6 @@ pub enum ProjectorError {
     /// The geometry makes no sense.
     #[error(transparent)]
     Geometry(#[from] GeometryError),
-    /// The rays come from a point.
-    #[error("the CUDA backend projects parallel beams only, and this is a fan; use --device cpu")]
-    Fan,
     /// Rays pass so far from the image that their places have no number on the device.
     #[error(
         "the detector reaches {farthest:.0} pixels from the image, and the CUDA backend counts to {FARTHEST_PIXEL}; \
@@ -45,7 +39,7 @@ pub enum ProjectorError {
 pub struct CudaProjector {
     device: Rc<Device>,
     geometry: Geometry,
-    views: Buffer<View>,
+    beam: Beam,
     transposed: Buffer<f32>,
 }
 
@@ -56,11 +50,9 @@ impl CudaProjector {
     /// When the geometry makes no sense or reaches too far, or the device fails.
     pub fn new(device: &Rc<Device>, geometry: Geometry, lanes: usize) -> Result<Self, ProjectorError> {
         geometry.validate()?;
-        let segments = (0..geometry.angles_rad.len()).flat_map(|view| geometry.rays(view));
-        let views = segments.map(|segment| record(&geometry, &segment)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             device: Rc::clone(device),
-            views: Buffer::of(device, &views)?,
+            beam: Beam::new(device, &geometry)?,
             transposed: Buffer::new(device, lanes * geometry.image_len())?,
             geometry,
         })
@@ -85,23 +77,21 @@ impl CudaProjector {
         image: Address<f32>,
         sinogram: Address<f32>,
     ) -> Result<(), DeviceError> {
-        let Geometry { height, width, n_bins, .. } = self.geometry;
-        let (rows, columns) = (height as i32, width as i32);
-        let transposed = self.transposed.address();
-        let squares = [width.div_ceil(SQUARE), height.div_ceil(SQUARE), lanes.len()];
-        let transpose = Transpose { lanes: lanes.address(), image, transposed, height: rows, width: columns };
-        self.device.launch(squares, BLOCK, &transpose)?;
-        let forward = Forward {
-            lanes: lanes.address(),
-            views: self.views.address(),
-            image,
-            transposed,
-            sinogram,
-            height: rows,
-            width: columns,
-            n_bins: n_bins as i32,
-        };
-        self.device.launch([n_bins.div_ceil(BLOCK as usize), self.views.len(), lanes.len()], BLOCK, &forward)
+        let (list, transposed) = (lanes.address(), self.transposed.address());
+        let (height, width) = (int(self.geometry.height)?, int(self.geometry.width)?);
+        let transpose = Transpose { lanes: list, image, transposed, height, width };
+        self.device.launch(self.squares(lanes), BLOCK, &transpose)?;
+        let grid = self.blocks_of_bins(lanes);
+        match self.record()? {
+            Record::Parallel(beam) => {
+                let forward = Forward { lanes: list, beam, image, transposed, sinogram };
+                self.device.launch(grid, BLOCK, &forward)
+            }
+            Record::Fan(beam) => {
+                let forward = fan::Forward { lanes: list, beam, image, transposed, sinogram };
+                self.device.launch(grid, BLOCK, &forward)
+            }
+        }
     }
 
     /// `image = A^T sinogram` for the given lanes.
@@ -112,38 +102,34 @@ impl CudaProjector {
     /// # Accuracy
     /// |<Ax, y> - <x, A^T y>| < 1e-6 ||A|| ||x|| ||y|| (`tests/parity`).
     pub fn adjoint(&self, lanes: &Lanes, sinogram: Address<f32>, image: Address<f32>) -> Result<(), DeviceError> {
-        let adjoint = Adjoint {
-            lanes: lanes.address(),
-            views: self.views.address(),
-            sinogram,
-            image,
-            height: self.geometry.height as i32,
-            width: self.geometry.width as i32,
-            n_views: self.views.len() as i32,
-            n_bins: self.geometry.n_bins as i32,
-        };
-        self.device.launch_over(self.geometry.image_len(), lanes.len(), &adjoint)
+        let (list, n) = (lanes.address(), self.geometry.image_len());
+        match self.record()? {
+            Record::Parallel(beam) => {
+                self.device.launch_over(n, lanes.len(), &Adjoint { lanes: list, beam, sinogram, image })
+            }
+            Record::Fan(beam) => {
+                self.device.launch_over(n, lanes.len(), &fan::Adjoint { lanes: list, beam, sinogram, image })
+            }
+        }
     }
-}
 
-/// The device's record of a segment, which is a whole view.
-fn record(geometry: &Geometry, segment: &Segment) -> Result<View, ProjectorError> {
-    let Rays::Parallel { first, per_line, step, length_mm } = segment.rays else { return Err(ProjectorError::Fan) };
-    let (_, n_lines) = geometry.line_length_and_count(segment.along_rows);
-    let n_bins = geometry.n_bins as f64;
-    let farthest = first.abs() + per_line.abs() * n_lines as f64 + step.abs() * n_bins;
-    if farthest > FARTHEST_PIXEL {
-        return Err(ProjectorError::TooFar { farthest });
+    /// The beam as kernels take it.
+    pub(super) fn record(&self) -> Result<Record, DeviceError> {
+        self.beam.record(&self.geometry)
     }
-    let units = |pixels: f64| (pixels * UNITS_PER_PIXEL).round() as i64;
-    Ok(View {
-        first: units(first),
-        per_line: units(per_line),
-        step: units(step),
-        length: length_mm as f32,
-        inverse_step: (1.0 / step) as f32,
-        // Two reaches of a hat, and one bin more for the place in f32.
-        n_bins_near: (2.0 / step.abs()).ceil().min(n_bins) as i32 + 2,
-        along_rows: segment.along_rows.into(),
-    })
+
+    /// Room for images with rows and columns exchanged.
+    pub(super) fn transposed(&self) -> Address<f32> {
+        self.transposed.address()
+    }
+
+    /// Blocks that turn images over.
+    pub(super) fn squares(&self, lanes: &Lanes) -> [usize; 3] {
+        [self.geometry.width.div_ceil(SQUARE), self.geometry.height.div_ceil(SQUARE), lanes.len()]
+    }
+
+    /// Blocks of bins of a view, views, lanes.
+    pub(super) fn blocks_of_bins(&self, lanes: &Lanes) -> [usize; 3] {
+        [self.geometry.n_bins.div_ceil(BLOCK as usize), self.geometry.angles_rad.len(), lanes.len()]
+    }
 }

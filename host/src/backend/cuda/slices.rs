@@ -1,15 +1,17 @@
 //! The CT problem behind the requests of several solvers, on the device: one slice per solver.
 
+use super::conjugate_gradient::LinearSystem;
 use super::data_term::DataTerm;
 use super::device::Device;
 use super::error::DeviceError;
 use super::network::CudaNetwork;
-use super::state::{Buffers, Held, LinearSystem, SlicesError, State};
+use super::state::{Buffers, Held, SlicesError, State};
 use super::vector::{Lanes, Vectors};
 use crate::backend::{Counters, Drift, Slice, Slices, Traffic};
 use crate::ct::{Geometry, ProjectionError};
 use crate::prior::Prior;
 use gradus_core::{Answer, Batch, Level, Request};
+use gradus_cuda_kernels::vector::PRODUCT_SUMS;
 use std::rc::Rc;
 
 /// The part of the free memory that slices may take; the rest is for the prior, and for what is small.
@@ -190,10 +192,14 @@ impl Slices for CudaSlices {
         self.slices.set(slices)?;
         let Buffers { residual, features, .. } = &self.buffers;
         let (residual, features) = (residual.address(), features.address());
-        let of_data = self.vectors.products(&self.slices, self.n_values, residual, residual)?;
-        let of_prior = self.vectors.products(&self.slices, self.n, features, features)?;
-        let sums = of_data.iter().zip(&of_prior).zip(slices);
-        for (value, (([_, data], [_, prior]), slice)) in values.iter_mut().zip(sums) {
+        let of_features = PRODUCT_SUMS * slices.len();
+        self.vectors.ask_products(&self.slices, self.n_values, residual, residual, 0)?;
+        self.vectors.ask_products(&self.slices, self.n, features, features, of_features)?;
+        let mut sums = vec![[0.0; PRODUCT_SUMS]; 2 * slices.len()];
+        self.vectors.sums.total().download(0, sums.as_flattened_mut())?;
+        let (of_data, of_prior) = sums.split_at(slices.len());
+        let sums = of_data.iter().zip(of_prior).zip(slices);
+        for (value, (([data, ..], [prior, ..]), slice)) in values.iter_mut().zip(sums) {
             *value = 0.5 * (data + f64::from(self.states[*slice].objective.prior_weight) * prior);
         }
         Ok(())

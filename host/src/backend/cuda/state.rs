@@ -8,7 +8,6 @@ use super::projector::ProjectorError;
 use crate::backend::{Counters, Mirror, Slice};
 use crate::ct::ProjectionError;
 use gradus_core::Level;
-use gradus_cuda_kernels::Address;
 use std::rc::Rc;
 
 /// Reasons why slices cannot be made.
@@ -52,9 +51,12 @@ pub(super) struct State {
     pub(super) objective: Level,
     /// Of the last denoising: the factor of the prior's gradient, and the mirror that it stands in.
     pub(super) denoised: (f32, Mirror),
-    /// |grad f|^2, and |r|^2 of the linear system that is to be solved.
-    pub(super) gradient_norm_sq: f64,
-    pub(super) residual_square: f64,
+    /// The linear system comes from grad F, so its solution is going to be tested.
+    pub(super) is_tested: bool,
+    /// <grad f, d>, |d|^2, |grad f|^2 of the direction, once they are known.
+    pub(super) of_direction: Option<[f64; 3]>,
+    /// The change of the prior's energy over the whole step, where it was computed before it was asked for.
+    pub(super) first_trial: Option<f64>,
 }
 
 impl State {
@@ -69,14 +71,16 @@ impl State {
             counters: Counters::default(),
             objective,
             denoised: (0.0, Mirror::of_turn(0)),
-            gradient_norm_sq: 0.0,
-            residual_square: 0.0,
+            is_tested: false,
+            of_direction: None,
+            first_trial: None,
         }
     }
 
     /// There is a new direction; whether `A d` came with it.
     pub(super) fn turn(&mut self, has_projected: bool) {
-        (self.has_projected, self.of_projected) = (has_projected, None);
+        self.has_projected = has_projected;
+        (self.of_projected, self.of_direction, self.first_trial) = (None, None, None);
     }
 }
 
@@ -115,52 +119,5 @@ impl Buffers {
             products: images(2 * slices.len())?,
             iterate: Buffer::of(device, &iterate)?,
         })
-    }
-}
-
-/// The vectors of the conjugate gradient method, `[slice][n]`: `r`, `p`, `W^(1/2) A p` and `A^T W A p`.
-///
-/// `A d` is gathered from the `A p` of the solve, so the line search needs no projection of its own.
-#[derive(Debug)]
-pub(super) struct LinearSystem {
-    vectors: [Buffer<f32>; 4],
-    /// The diagonal of `P`, and `P r`, where there are weights.
-    preconditioned: Option<[Buffer<f32>; 2]>,
-}
-
-/// The places of these vectors, in their order.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SystemPlaces {
-    pub(super) residual: Address<f32>,
-    pub(super) conjugate: Address<f32>,
-    pub(super) projected: Address<f32>,
-    pub(super) normal: Address<f32>,
-    pub(super) preconditioned: Option<[Address<f32>; 2]>,
-}
-
-impl LinearSystem {
-    pub(super) fn new(
-        device: &Rc<Device>,
-        slices: usize,
-        (pixels, values): (usize, usize),
-        is_weighted: bool,
-    ) -> Result<Self, DeviceError> {
-        let made = |n: usize| Buffer::new(device, slices * n);
-        let preconditioned = if is_weighted { Some([made(pixels)?, made(pixels)?]) } else { None };
-        Ok(Self { vectors: [made(pixels)?, made(pixels)?, made(values)?, made(pixels)?], preconditioned })
-    }
-
-    /// Takes the diagonal of `P` for a slice.
-    pub(super) fn precondition(&mut self, slice: usize, scales: &[f32]) -> Result<(), DeviceError> {
-        match &mut self.preconditioned {
-            Some([diagonal, _]) => diagonal.upload(slice * scales.len(), scales),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn places(&self) -> SystemPlaces {
-        let [residual, conjugate, projected, normal] = self.vectors.each_ref().map(Buffer::address);
-        let preconditioned = self.preconditioned.as_ref().map(|both| both.each_ref().map(Buffer::address));
-        SystemPlaces { residual, conjugate, projected, normal, preconditioned }
     }
 }

@@ -5,7 +5,7 @@ use super::device::Device;
 use super::error::{DeviceError, int};
 use gradus_cuda_kernels::solve::MirrorScalars;
 use gradus_cuda_kernels::vector::{
-    AddScaled, Copy, DIRECTION_SUMS, Direction, DirectionScalars, Finish, HalfSquareChange, PRODUCT_SUMS, Products,
+    self, AddScaled, Copy, DIRECTION_SUMS, Direction, DirectionScalars, HalfSquareChange, PRODUCT_SUMS, Products,
     Trial, Update,
 };
 use gradus_cuda_kernels::{Address, BLOCK};
@@ -14,11 +14,65 @@ use std::rc::Rc;
 /// Blocks that share one lane's sums at most: enough to fill a device, few enough to add up.
 const MAX_BLOCKS: usize = 256;
 
+/// Sums of a lane at most: the products of two pairs of vectors, and a change.
+pub(super) const MOST_SUMS: usize = 2 * PRODUCT_SUMS + 1;
+const _: () = assert!(MOST_SUMS >= DIRECTION_SUMS, "room for those of a direction");
+
+/// Room for the sums of a launch over several lanes.
+#[derive(Debug)]
+pub struct Sums {
+    partial: Buffer<f64>,
+    total: Buffer<f64>,
+    counters: Buffer<u32>,
+}
+
+impl Sums {
+    /// For so many lanes, sums of each and blocks that share them.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn new(device: &Rc<Device>, lanes: usize, sums: usize, blocks: usize) -> Result<Self, DeviceError> {
+        Ok(Self {
+            partial: Buffer::new(device, lanes * sums * blocks)?,
+            total: Buffer::new(device, lanes * sums)?,
+            counters: Buffer::of(device, &vec![0; lanes])?,
+        })
+    }
+
+    /// As the kernels take it.
+    #[must_use]
+    pub fn record(&self) -> vector::Sums {
+        self.record_from(0)
+    }
+
+    /// The same for sums that go to the places from `first` on.
+    pub(super) fn record_from(&self, first: usize) -> vector::Sums {
+        let (partial, counters) = (self.partial.address(), self.counters.address());
+        vector::Sums { partial, total: self.total.address().offset(first), counters }
+    }
+
+    /// The sums, `Q` of each of the first `lanes` entries of the list.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn told<const Q: usize>(&self, lanes: usize) -> Result<Vec<[f64; Q]>, DeviceError> {
+        let mut sums = vec![0.0; lanes * Q];
+        self.total.download(0, &mut sums)?;
+        Ok(sums.as_chunks().0.to_vec())
+    }
+
+    /// What `told` would copy.
+    pub(super) fn total(&self) -> &Buffer<f64> {
+        &self.total
+    }
+}
+
 /// The lanes that take part in a launch.
 #[derive(Debug)]
 pub struct Lanes {
     list: Buffer<i32>,
-    len: usize,
+    /// What is there.
+    held: Vec<i32>,
 }
 
 impl Lanes {
@@ -27,7 +81,7 @@ impl Lanes {
     /// # Errors
     /// When the device fails.
     pub fn new(device: &Rc<Device>, capacity: usize) -> Result<Self, DeviceError> {
-        Ok(Self { list: Buffer::of(device, &vec![0; capacity])?, len: 1 })
+        Ok(Self { list: Buffer::of(device, &vec![0; capacity])?, held: vec![0] })
     }
 
     /// Names the lanes of the launches to come.
@@ -39,20 +93,23 @@ impl Lanes {
     /// When there are more than the capacity.
     pub fn set(&mut self, lanes: &[usize]) -> Result<(), DeviceError> {
         let list = lanes.iter().map(|&lane| int(lane)).collect::<Result<Vec<i32>, _>>()?;
-        self.len = list.len();
-        self.list.upload(0, &list)
+        if self.held != list {
+            self.list.upload(0, &list)?;
+            self.held = list;
+        }
+        Ok(())
     }
 
     /// Number of lanes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.held.len()
     }
 
     /// True if there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.held.is_empty()
     }
 
     /// The list on the device.
@@ -67,11 +124,9 @@ impl Lanes {
 pub struct Vectors {
     pub(super) device: Rc<Device>,
     scalars: Buffer<DirectionScalars>,
-    pub(super) factors: Buffer<f32>,
-    pub(super) pairs: Buffer<[f32; 2]>,
+    factors: Buffer<f32>,
     pub(super) mirrors: Buffer<MirrorScalars>,
-    pub(super) partial: Buffer<f64>,
-    pub(super) sums: Buffer<f64>,
+    pub(super) sums: Sums,
 }
 
 /// The vectors that a direction is made of and goes to, `[lane][n]`.
@@ -106,25 +161,9 @@ impl Vectors {
             device: Rc::clone(device),
             scalars: Buffer::new(device, lanes)?,
             factors: Buffer::new(device, lanes)?,
-            pairs: Buffer::new(device, lanes)?,
             mirrors: Buffer::new(device, lanes)?,
-            partial: Buffer::new(device, lanes * DIRECTION_SUMS * MAX_BLOCKS)?,
-            sums: Buffer::new(device, lanes * DIRECTION_SUMS)?,
+            sums: Sums::new(device, lanes, MOST_SUMS, MAX_BLOCKS)?,
         })
-    }
-
-    /// Adds up what the blocks left of `count` sums, to the place `first`.
-    pub(super) fn add_up(&self, n: usize, first: usize, count: usize) -> Result<(), DeviceError> {
-        let (partial, sums, n_blocks) = (self.partial.address(), self.sums.address().offset(first), blocks(n) as i32);
-        self.device.launch([count, 1, 1], BLOCK, &Finish { partial, sums, n_blocks })
-    }
-
-    /// Adds up what the blocks left, for each lane `Q` sums.
-    pub(super) fn finish<const Q: usize>(&self, n: usize, lanes: usize) -> Result<Vec<[f64; Q]>, DeviceError> {
-        self.add_up(n, 0, lanes * Q)?;
-        let mut sums = vec![0.0; lanes * Q];
-        self.sums.download(0, &mut sums)?;
-        Ok(sums.as_chunks().0.to_vec())
     }
 
     /// grad f and d of each lane, and |grad f|^2, <grad f, d>, |d|^2, <d', d' - d>, |d' - d|^2.
@@ -138,6 +177,21 @@ impl Vectors {
         n: usize,
         at: DirectionVectors,
     ) -> Result<Vec<[f64; DIRECTION_SUMS]>, DeviceError> {
+        self.ask_direction(lanes, scalars, n, at)?;
+        self.sums.told(lanes.len())
+    }
+
+    /// The same without the products.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn ask_direction(
+        &mut self,
+        lanes: &Lanes,
+        scalars: &[DirectionScalars],
+        n: usize,
+        at: DirectionVectors,
+    ) -> Result<(), DeviceError> {
         self.scalars.upload(0, scalars)?;
         let direction = Direction {
             lanes: lanes.address(),
@@ -148,14 +202,13 @@ impl Vectors {
             previous: at.previous,
             gradient: at.gradient,
             direction: at.direction,
-            partial: self.partial.address(),
+            sums: self.sums.record(),
             n: int(n)?,
         };
-        self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &direction)?;
-        self.finish(n, lanes.len())
+        self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &direction)
     }
 
-    /// `<a, b>` and `<b, b>` of each lane.
+    /// `<a, b>`, `<b, b>` and `<a, a>` of each lane.
     ///
     /// # Errors
     /// When the device fails.
@@ -166,9 +219,22 @@ impl Vectors {
         a: Address<f32>,
         b: Address<f32>,
     ) -> Result<Vec<[f64; PRODUCT_SUMS]>, DeviceError> {
-        let products = Products { lanes: lanes.address(), a, b, partial: self.partial.address(), n: int(n)? };
-        self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &products)?;
-        self.finish(n, lanes.len())
+        self.ask_products(lanes, n, a, b, 0)?;
+        self.sums.told(lanes.len())
+    }
+
+    /// The same, which stay on the device, from the place `first` on.
+    pub(super) fn ask_products(
+        &self,
+        lanes: &Lanes,
+        n: usize,
+        a: Address<f32>,
+        b: Address<f32>,
+        first: usize,
+    ) -> Result<(), DeviceError> {
+        let sums = self.sums.record_from(first);
+        let products = Products { lanes: lanes.address(), a, b, sums, n: int(n)? };
+        self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &products)
     }
 
     /// `1/2 |b|^2 - 1/2 |a|^2` of each lane, without cancellation.
@@ -182,9 +248,21 @@ impl Vectors {
         a: Address<f32>,
         b: Address<f32>,
     ) -> Result<Vec<f64>, DeviceError> {
-        let change = HalfSquareChange { lanes: lanes.address(), a, b, partial: self.partial.address(), n: int(n)? };
-        self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &change)?;
-        Ok(self.finish::<1>(n, lanes.len())?.into_iter().map(|[change]| change).collect())
+        self.ask_change(lanes, n, a, b, 0)?;
+        Ok(self.sums.told::<1>(lanes.len())?.into_iter().map(|[change]| change).collect())
+    }
+
+    /// The same, which stay on the device, from the place `first` on.
+    pub(super) fn ask_change(
+        &self,
+        lanes: &Lanes,
+        n: usize,
+        a: Address<f32>,
+        b: Address<f32>,
+        first: usize,
+    ) -> Result<(), DeviceError> {
+        let change = HalfSquareChange { lanes: lanes.address(), a, b, sums: self.sums.record_from(first), n: int(n)? };
+        self.device.launch([blocks(n), 1, lanes.len()], BLOCK, &change)
     }
 
     /// `out = x + step d`, with one step per lane of the list.
@@ -238,11 +316,17 @@ impl Vectors {
         self.device.launch_over(n, lanes.len(), &add)
     }
 
-    /// `out = x`.
+    /// `out = factor x`.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn copy(&self, lanes: &Lanes, n: usize, x: Address<f32>, out: Address<f32>) -> Result<(), DeviceError> {
-        self.device.launch_over(n, lanes.len(), &Copy { lanes: lanes.address(), x, out, n: int(n)? })
+    pub fn copy(
+        &self,
+        lanes: &Lanes,
+        n: usize,
+        (factor, x): (f32, Address<f32>),
+        out: Address<f32>,
+    ) -> Result<(), DeviceError> {
+        self.device.launch_over(n, lanes.len(), &Copy { lanes: lanes.address(), factor, x, out, n: int(n)? })
     }
 }

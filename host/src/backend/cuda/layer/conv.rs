@@ -8,8 +8,8 @@ use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::conv::{
-    self, Convolution, Down, LARGE, MEDIUM, OUTPUTS, Phases, PhasesSmall, Point, PointLarge, PointSmall, SMALL, Same,
-    SameLarge, SameSmall, Tile, UpVjp,
+    self, Convolution, Down, LARGE, MEDIUM, NormOfOutput, OUTPUTS, Phases, PhasesSmall, Point, PointLarge, PointSmall,
+    SMALL, Same, SameLarge, SameSmall, Tile, UpVjp,
 };
 use gradus_cuda_kernels::{Address, conv_tf32};
 
@@ -33,12 +33,28 @@ pub struct Epilogue {
     pub bias: Address<f32>,
     /// Added likewise, per lane; with the distance from lane to lane.
     pub lane_shift: (Address<f32>, usize),
-    /// Added pixel by pixel; or with `silu_vjp` what the SiLU's norm read.
+    /// Added pixel by pixel; or with `behind` or `norm_vjp` what the norm read.
     pub side: Concat,
-    /// The norm before the SiLU whose vjp the sums pass; null for none.
-    pub silu_vjp: Address<[f32; 4]>,
+    /// The norm that the sums are the gradient behind, as (scale, shift, ...), and whether a SiLU, whose vjp they pass,
+    /// is between; null for none.
+    pub behind: (Address<[f32; 4]>, bool),
+    /// The vjp of a norm is added.
+    pub norm_vjp: Option<NormVjp>,
     /// Whether the result is added to what is there.
     pub accumulate: bool,
+    /// What the output is summed up for.
+    pub norm: NormOfOutput,
+}
+
+/// p d_z + q x + r for some channels of a norm.
+#[derive(Debug, Clone, Copy)]
+pub struct NormVjp {
+    /// (p, q, r, 0).
+    pub gradient: Address<[f32; 4]>,
+    /// Of all channels of the norm.
+    pub d_z: Address<f32>,
+    /// Channels of the norm, and the first of those that are outputs.
+    pub channels: (usize, usize),
 }
 
 impl Epilogue {
@@ -47,8 +63,10 @@ impl Epilogue {
         bias: Address::NULL,
         lane_shift: (Address::NULL, 0),
         side: Concat::NONE,
-        silu_vjp: Address::NULL,
+        behind: (Address::NULL, false),
+        norm_vjp: None,
         accumulate: false,
+        norm: NormOfOutput::NONE,
     };
 }
 
@@ -68,6 +86,8 @@ pub struct Pass<'a> {
     pub prologue: Prologue,
     /// On the way out.
     pub epilogue: Epilogue,
+    /// A 1x1 convolution of other tensors, whose sums are added; beside a 3x3 only.
+    pub shortcut: Option<(&'a PackedConv, Concat)>,
     /// Written: `[lane][channel][row][col]`.
     pub out: Address<f32>,
 }
@@ -85,10 +105,10 @@ impl Pass<'_> {
         assert_eq!(input.channels(), weights.n_in, "channels of the input");
         let strides = matches!(weights.stencil, Stencil::Down | Stencil::UpTransposed);
         assert!(!strides || !matches!(self.prologue, Prologue::NormVjp(..)), "a norm's vjp before a stride of 2");
-        let at = self.record(lanes)?;
-        if device.precision() == Precision::Tf32 && self.has_tf32() {
-            return self.run_tf32(device, lanes, at);
+        if self.is_on_tensor_cores(device) {
+            return self.run_tf32(device, lanes);
         }
+        let at = self.record(lanes)?;
         let tile = self.tile();
         let (_, phases) = weights.stencil.shape();
         let (tiles, eights) = self.blocks(tile);
@@ -106,6 +126,16 @@ impl Pass<'_> {
             Stencil::DownTransposed | Stencil::Up => device.launch(grid, threads, &Phases { at }),
             Stencil::UpTransposed => device.launch(grid, threads, &UpVjp { at }),
         }
+    }
+
+    /// Tiles of a lane, each of which leaves sums for a norm.
+    #[must_use]
+    pub fn n_tiles(&self, device: &Device) -> usize {
+        if self.is_on_tensor_cores(device) {
+            return self.tiles_tf32();
+        }
+        let (_, phases) = self.weights.stencil.shape();
+        self.blocks(self.tile()).0 * phases * phases
     }
 
     /// What a block computes: by the size of the layer and nothing else, because sums depend on it, and an image's must
@@ -135,15 +165,29 @@ impl Pass<'_> {
         (tiles, self.weights.n_out.div_ceil(tile.eights * OUTPUTS))
     }
 
-    /// Whether there is a kernel for tensor cores, and more than an eight of outputs: fewer are not worth it.
-    fn has_tf32(&self) -> bool {
+    /// Whether the device wants tensor cores, there is a kernel for them, and more than an eight of outputs: fewer are
+    /// not worth it.
+    fn is_on_tensor_cores(&self, device: &Device) -> bool {
         let stencil = self.weights.stencil;
-        self.weights.n_out > OUTPUTS && matches!(stencil, Stencil::Same | Stencil::SameTransposed | Stencil::Point)
+        let has_kernel = matches!(stencil, Stencil::Same | Stencil::SameTransposed | Stencil::Point);
+        device.precision() == Precision::Tf32 && has_kernel && self.weights.n_out > OUTPUTS
     }
 
-    fn run_tf32(&self, device: &Device, lanes: &Lanes, at: Convolution) -> Result<(), DeviceError> {
-        let tiles = self.sizes[1].0.div_ceil(conv_tf32::TILE.0) * self.sizes[1].1.div_ceil(conv_tf32::TILE.1);
-        let grid = [tiles, self.weights.n_out.div_ceil(conv_tf32::OUTPUTS), lanes.len()];
+    fn tiles_tf32(&self) -> usize {
+        self.sizes[1].0.div_ceil(conv_tf32::TILE.0) * self.sizes[1].1.div_ceil(conv_tf32::TILE.1)
+    }
+
+    /// On tensor cores a shortcut is a launch of its own.
+    fn run_tf32(&self, device: &Device, lanes: &Lanes) -> Result<(), DeviceError> {
+        if let Some((weights, input)) = self.shortcut {
+            let (prologue, epilogue, shortcut) = (Prologue::Identity, Epilogue::STORE, None);
+            Pass { weights, input, sizes: [self.sizes[1]; 2], prologue, epilogue, shortcut, ..*self }
+                .run(device, lanes)?;
+            let epilogue = Epilogue { accumulate: true, ..self.epilogue };
+            return Pass { epilogue, shortcut, ..*self }.run(device, lanes);
+        }
+        let at = self.record(lanes)?;
+        let grid = [self.tiles_tf32(), self.weights.n_out.div_ceil(conv_tf32::OUTPUTS), lanes.len()];
         match self.weights.stencil {
             Stencil::Point => device.launch(grid, conv_tf32::THREADS, &conv_tf32::Point { at }),
             _ => device.launch(grid, conv_tf32::THREADS, &conv_tf32::Same { at }),
@@ -151,7 +195,7 @@ impl Pass<'_> {
     }
 
     fn record(&self, lanes: &Lanes) -> Result<Convolution, DeviceError> {
-        let Self { weights, input, sizes: [from, to], prologue, epilogue, out } = self;
+        let Self { weights, input, sizes: [from, to], prologue, epilogue, shortcut, out } = self;
         let (prologue, affine, normalised) = match *prologue {
             Prologue::Identity => (conv::prologue::IDENTITY, Address::NULL, Address::NULL),
             Prologue::Norm(affine) => (conv::prologue::NORM, affine, Address::NULL),
@@ -160,6 +204,10 @@ impl Pass<'_> {
         };
         let (first_tap, first_tap_per_phase) = weights.stencil.first_tap();
         let bit = |set: bool, bit: i32| if set { bit } else { 0 };
+        let (behind, has_silu) = epilogue.behind;
+        let (gradient, d_z, channels) =
+            epilogue.norm_vjp.map_or((Address::NULL, Address::NULL, (0, 0)), |of| (of.gradient, of.d_z, of.channels));
+        let (more_weights, more) = shortcut.map_or((Address::NULL, Concat::NONE), |(w, x)| (w.weights.address(), x));
         Ok(Convolution {
             lanes: lanes.address(),
             input: input.first.0,
@@ -171,8 +219,13 @@ impl Pass<'_> {
             lane_shift: epilogue.lane_shift.0,
             side: epilogue.side.first.0,
             side_second: epilogue.side.second.0,
-            side_affine: epilogue.silu_vjp,
+            side_affine: if behind.is_null() { gradient } else { behind },
+            d_z,
             out: *out,
+            more: more.first.0,
+            more_second: more.second.0,
+            more_weights,
+            norm: epilogue.norm,
             n_first: int(input.first.1)?,
             n_in: int(weights.n_in)?,
             in_height: int(from.0)?,
@@ -187,7 +240,13 @@ impl Pass<'_> {
             n_side_first: int(epilogue.side.first.1)?,
             prologue,
             epilogue: bit(epilogue.accumulate, conv::epilogue::ACCUMULATE)
-                | bit(!epilogue.silu_vjp.is_null(), conv::epilogue::SILU_VJP),
+                | bit(!behind.is_null(), conv::epilogue::NORM_SUMS)
+                | bit(!behind.is_null() && has_silu, conv::epilogue::SILU_VJP)
+                | bit(!gradient.is_null(), conv::epilogue::NORM_INPUT),
+            n_norm: int(channels.0)?,
+            first_of_norm: int(channels.1)?,
+            n_more_first: int(more.first.1)?,
+            n_more: int(more.channels())?,
         })
     }
 }

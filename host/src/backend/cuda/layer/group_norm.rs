@@ -1,11 +1,11 @@
-//! Group normalisation: its statistics, which readers apply, and its vjp; the formulas are in group_norm.cu.
+//! Group normalisation: its coefficients, which readers apply, and its vjp; the formulas are in conv_norm.cuh.
 
-use super::Concat;
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
-use gradus_cuda_kernels::group_norm::{Forward, InputGradient, Moments, PIXELS, Vjp, VjpSums};
+use gradus_cuda_kernels::conv::NormOfOutput;
+use gradus_cuda_kernels::group_norm::{InputGradient, Moments, PIXELS};
 use gradus_cuda_kernels::{Address, BLOCK};
 use std::rc::Rc;
 
@@ -20,7 +20,7 @@ pub struct GroupNorm {
     gradient: Buffer<[f32; 4]>,
 }
 
-/// Shares of a channel whose statistics are taken together.
+/// Shares of a channel whose statistics are taken together in training.
 #[must_use]
 pub fn n_shares(n_pixels: usize) -> usize {
     n_pixels.div_ceil(PIXELS)
@@ -87,70 +87,45 @@ impl GroupNorm {
         self.gradient.address()
     }
 
-    /// Takes the statistics of one or two tensors, the first of which has `n_first` channels, from their moments.
+    /// What a convolution does for this norm of its output, or of that and a tensor beside it with the given sums and
+    /// tiles; with room for sums and a counter per lane.
     ///
     /// # Errors
-    /// When the device fails.
-    pub fn forward(
+    /// When a size is too large.
+    pub fn after(
         &self,
-        device: &Device,
-        lanes: &Lanes,
-        first: (&Buffer<[f32; 2]>, usize),
-        second: Option<&Buffer<[f32; 2]>>,
-        n_pixels: usize,
-    ) -> Result<(), DeviceError> {
-        let entry = Forward {
-            lanes: lanes.address(),
-            first: first.0.address(),
-            second: second.map_or(Address::NULL, Buffer::address),
-            gain: self.gain.address(),
+        sums: Address<[f64; 2]>,
+        second: Option<(Address<[f64; 2]>, usize)>,
+        counters: Address<u32>,
+    ) -> Result<NormOfOutput, DeviceError> {
+        let (second_sums, n_second_tiles) = second.unwrap_or((Address::NULL, 0));
+        Ok(NormOfOutput {
+            second_sums,
             bias: self.bias.address(),
-            affine: self.affine.address(),
-            eps: self.eps,
-            n_first: int(first.1)?,
-            n_channels: int(self.gain.len())?,
-            n_pixels: int(n_pixels)?,
-        };
-        device.launch([self.groups, 1, lanes.len()], BLOCK, &entry)
+            coefficients: self.affine.address(),
+            n_second_tiles: int(n_second_tiles)?,
+            ..self.vjp_after(sums, counters)?
+        })
     }
 
-    /// p, q and r from d_z and the tensors that were normalised; `sums` has room for a pair per channel and share.
+    /// Likewise for the vjp of this norm, of a convolution whose output is the gradient behind it.
     ///
     /// # Errors
-    /// When the device fails.
-    pub fn vjp(
-        &self,
-        device: &Device,
-        lanes: &Lanes,
-        (d_z, x): (Address<f32>, Concat),
-        n_pixels: usize,
-        sums: &Buffer<[f32; 2]>,
-    ) -> Result<(), DeviceError> {
-        let n_channels = self.gain.len();
-        let entry = VjpSums {
-            lanes: lanes.address(),
-            d_z,
-            first: x.first.0,
-            second: x.second.0,
-            affine: self.affine.address(),
-            sums: sums.address(),
-            n_first: int(x.first.1)?,
-            n_pixels: int(n_pixels)?,
-        };
-        device.launch([n_shares(n_pixels), n_channels, lanes.len()], BLOCK, &entry)?;
-        let entry = Vjp {
-            lanes: lanes.address(),
-            sums: sums.address(),
+    /// When a size is too large.
+    pub fn vjp_after(&self, sums: Address<[f64; 2]>, counters: Address<u32>) -> Result<NormOfOutput, DeviceError> {
+        Ok(NormOfOutput {
+            sums,
             gain: self.gain.address(),
-            affine: self.affine.address(),
-            gradient: self.gradient.address(),
-            n_channels: int(n_channels)?,
-            n_pixels: int(n_pixels)?,
-        };
-        device.launch([self.groups, 1, lanes.len()], BLOCK, &entry)
+            coefficients: self.gradient.address(),
+            counters,
+            eps: self.eps,
+            n_channels: int(self.gain.len())?,
+            n_groups: int(self.groups)?,
+            ..NormOfOutput::NONE
+        })
     }
 
-    /// d_x from d_z, after [`GroupNorm::vjp`].
+    /// d_x from d_z, after the convolution that makes d_z with [`GroupNorm::vjp_after`].
     ///
     /// # Errors
     /// When the device fails.

@@ -6,7 +6,7 @@ use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
-use gradus_cuda_kernels::time_embedding::{self, Waves};
+use gradus_cuda_kernels::time_embedding::{self, All, MOST_VALUES};
 use std::rc::Rc;
 
 /// y = W x + b.
@@ -30,28 +30,17 @@ impl Linear {
         Ok(Self { weights: Buffer::of(device, &weights)?, bias: Buffer::of(device, &bias)?, n_in })
     }
 
-    fn n_out(&self) -> usize {
-        self.bias.len()
-    }
-
-    fn forward(
-        &self,
-        device: &Device,
-        lanes: &Lanes,
-        (x, y): (&Buffer<f32>, &Buffer<f32>),
-        with_silu: bool,
-    ) -> Result<(), DeviceError> {
-        let entry = time_embedding::Linear {
-            lanes: lanes.address(),
+    fn record(&self) -> Result<time_embedding::Linear, DeviceError> {
+        Ok(time_embedding::Linear {
             weights: self.weights.address(),
             bias: self.bias.address(),
-            x: x.address(),
-            y: y.address(),
             n_in: int(self.n_in)?,
             n_out: int(self.n_out())?,
-            with_silu: with_silu.into(),
-        };
-        device.launch_over(self.n_out(), lanes.len(), &entry)
+        })
+    }
+
+    fn n_out(&self) -> usize {
+        self.bias.len()
     }
 }
 
@@ -60,35 +49,33 @@ impl Linear {
 pub struct TimeEmbedding {
     frequencies: Buffer<f64>,
     layers: [Linear; 3],
-    /// Waves, hidden values, embedding, shifts, `[lane][n]` each.
-    values: [Buffer<f32>; 4],
+    /// `[lane][n]`.
+    shifts: Buffer<f32>,
 }
 
 impl TimeEmbedding {
     /// The two layers of the embedding and the stacked layers of the shifts.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the device fails, or a layer has more values than the kernel holds.
     pub fn new(
         device: &Rc<Device>,
         frequencies: &[f64],
         layers: [Linear; 3],
         lanes: usize,
     ) -> Result<Self, DeviceError> {
-        let room = |n: usize| Buffer::new(device, lanes * n);
-        let values = [
-            room(2 * frequencies.len())?,
-            room(layers[0].n_out())?,
-            room(layers[1].n_out())?,
-            room(layers[2].n_out())?,
-        ];
-        Ok(Self { frequencies: Buffer::of(device, frequencies)?, layers, values })
+        let widest = layers[..2].iter().map(Linear::n_out).max().unwrap_or(0).max(2 * frequencies.len());
+        if widest > MOST_VALUES {
+            return Err(DeviceError::TooLarge(widest));
+        }
+        let shifts = Buffer::new(device, lanes * layers[2].n_out())?;
+        Ok(Self { frequencies: Buffer::of(device, frequencies)?, layers, shifts })
     }
 
     /// The shifts of all residual blocks, one after the other, and how many a lane has.
     #[must_use]
     pub fn shifts(&self) -> (Address<f32>, usize) {
-        (self.values[3].address(), self.layers[2].n_out())
+        (self.shifts.address(), self.layers[2].n_out())
     }
 
     /// Computes the shifts at the smoothing levels of the lanes.
@@ -96,18 +83,16 @@ impl TimeEmbedding {
     /// # Errors
     /// When the device fails.
     pub fn forward(&self, device: &Device, lanes: &Lanes, scalars: Address<LaneScalars>) -> Result<(), DeviceError> {
-        let half = self.frequencies.len();
-        let waves = Waves {
+        let [hidden, embedding, to_shifts] = &self.layers;
+        let at = time_embedding::TimeEmbedding {
             lanes: lanes.address(),
             scalars,
             frequencies: self.frequencies.address(),
-            waves: self.values[0].address(),
-            half: int(half)?,
+            hidden: hidden.record()?,
+            embedding: embedding.record()?,
+            to_shifts: to_shifts.record()?,
+            shifts: self.shifts.address(),
         };
-        device.launch_over(half, lanes.len(), &waves)?;
-        for ((layer, values), with_silu) in self.layers.iter().zip(self.values.windows(2)).zip([true, true, false]) {
-            layer.forward(device, lanes, (&values[0], &values[1]), with_silu)?;
-        }
-        Ok(())
+        device.launch_over(to_shifts.n_out(), lanes.len(), &All { at })
     }
 }

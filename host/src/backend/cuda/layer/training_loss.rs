@@ -3,9 +3,8 @@
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::{DeviceError, int};
-use crate::backend::cuda::vector::Lanes;
+use crate::backend::cuda::vector::{Lanes, Sums};
 use gradus_cuda_kernels::training_loss::{Loss, LossScalars};
-use gradus_cuda_kernels::vector::Finish;
 use gradus_cuda_kernels::{Address, BLOCK};
 use std::rc::Rc;
 
@@ -25,8 +24,7 @@ pub enum Objective {
 #[derive(Debug)]
 pub struct TrainingLoss {
     scalars: Buffer<LossScalars>,
-    partial: Buffer<f64>,
-    losses: Buffer<f64>,
+    losses: Sums,
 }
 
 impl TrainingLoss {
@@ -35,11 +33,7 @@ impl TrainingLoss {
     /// # Errors
     /// When the device fails.
     pub fn new(device: &Rc<Device>, lanes: usize) -> Result<Self, DeviceError> {
-        Ok(Self {
-            scalars: Buffer::new(device, lanes)?,
-            partial: Buffer::new(device, lanes * MAX_BLOCKS)?,
-            losses: Buffer::new(device, lanes)?,
-        })
+        Ok(Self { scalars: Buffer::new(device, lanes)?, losses: Sums::new(device, lanes, 1, MAX_BLOCKS)? })
     }
 
     /// Takes (std, weight) of every lane, from lane 0 on: std as the perturbation kernel has it, weight the factor on
@@ -75,11 +69,12 @@ impl TrainingLoss {
         v: Address<f32>,
     ) -> Result<(), DeviceError> {
         let blocks = n.div_ceil(BLOCK as usize).min(MAX_BLOCKS);
-        let (scalars, partial) = (self.scalars.address(), self.partial.address());
-        let entry = Loss { lanes: lanes.address(), scalars, a, z, v, partial, n: int(n)? };
-        device.launch([blocks, 1, lanes.len()], BLOCK, &entry)?;
-        let finish = Finish { partial, sums: self.losses.address(), n_blocks: int(blocks)? };
-        device.launch([lanes.len(), 1, 1], BLOCK, &finish)
+        let (scalars, sums) = (self.scalars.address(), self.losses.record());
+        device.launch(
+            [blocks, 1, lanes.len()],
+            BLOCK,
+            &Loss { lanes: lanes.address(), scalars, a, z, v, sums, n: int(n)? },
+        )
     }
 
     /// The weighted losses of the last run, one for each lane of its list; waits for them.
@@ -87,8 +82,6 @@ impl TrainingLoss {
     /// # Errors
     /// When the device fails.
     pub fn losses(&self, lanes: &Lanes) -> Result<Vec<f64>, DeviceError> {
-        let mut losses = vec![0.0; lanes.len()];
-        self.losses.download(0, &mut losses)?;
-        Ok(losses)
+        Ok(self.losses.told::<1>(lanes.len())?.into_iter().map(|[loss]| loss).collect())
     }
 }

@@ -69,6 +69,7 @@ impl ConvLayer {
             sizes: self.sizes,
             prologue: Prologue::Identity,
             epilogue,
+            shortcut: None,
             out: memory.at(quantity, tape.output),
         };
         pass.run(site.device, site.lanes)
@@ -90,6 +91,7 @@ impl ConvLayer {
                 sizes: [self.sizes[1], self.sizes[0]],
                 prologue: Prologue::Identity,
                 epilogue: Epilogue { accumulate: input.accumulate, ..Epilogue::STORE },
+                shortcut: None,
                 out: memory.at(quantity, input.tensor),
             };
             pass.run(site.device, site.lanes)?;
