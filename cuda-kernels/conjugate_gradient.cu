@@ -6,9 +6,10 @@
 //     d <- d + a p,  A d <- A d + a s,
 //     r <- r - a (A^T W^(1/2) s + mu p)           solve_advance       and <r, P r>:  b = that / that before
 //
-// with P = (diag(A^T W 1) + mu I)^-1 where there are weights, else 1. `solve_begin` clears d and A d. The scalars stay on the device, in the record of a slice's recurrence: its rules are
-// those of core's `ConjugateGradient`. So the host asks for all iterations at once, and a recurrence that has come to
-// its end makes the launches that are left do nothing.
+// with P = (diag(A^T W 1) + mu I)^-1 where there are weights, else 1. `solve_begin` clears d and A d. The scalars stay
+// on the device, in the record of a slice's recurrence: its rules are those of core's `ConjugateGradient`. So the host
+// asks for all iterations at once, and a recurrence that has come to its end makes the launches that are left do
+// nothing.
 //
 // Shapes: images [lane][row][col], sinograms [lane][angle][bin]; recurrences one per entry of the list of lanes.
 // Index map: as in projector.cu; solve_conjugate a square of pixels, which it turns over on the way (see

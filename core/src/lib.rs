@@ -9,7 +9,8 @@
 //! * [`GraduatedFlow`], Algorithm 1: one step along `d = -t grad F(x, t)` at each level of a schedule;
 //! * [`GradientLike`], Algorithm 2: the same, and every step is a descent step of `f`.
 //!
-//! Two rivals, which sample rather than minimise, go through the same requests: [`DecomposedDiffusion`] and [`DiffPir`].
+//! Two rivals, which sample rather than minimise, go through the same requests: [`DecomposedDiffusion`] and
+//! [`DiffPir`].
 //!
 //! A solver is a state machine over scalars ([`Solver`]). It asks ([`Request`]) for directions, differences of `f` and
 //! updates, is told numbers ([`Answer`]) and never sees a vector, so vectors may live in RAM, on a GPU or behind a DMA

@@ -173,8 +173,8 @@ fn without_fresh_noise_many_levels_follow_the_flow_of_the_prior() {
     assert_close(found, [0.75, m + v / (v + last) * carried], 3e-3);
 }
 
-/// With a prior that knows nothing the posterior is `N(y, alpha)`, and without fresh noise `(x - y)/sqrt(sigma^2 + alpha)`
-/// is carried unchanged: the result is a sample of the posterior.
+/// With a prior that knows nothing the posterior is `N(y, alpha)`, and without fresh noise `(x - y)/sqrt(sigma^2 +
+/// alpha)` is carried unchanged: the result is a sample of the posterior.
 #[test]
 fn under_a_flat_prior_restoration_samples_the_posterior() {
     let (levels, alpha, seed) = (homotopy(Spacing::Logarithmic, 4000, 0.09), f64::from(0.09_f32), 6);

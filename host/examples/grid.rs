@@ -2,10 +2,10 @@
 //! `cargo run --release --example grid -- PRIOR FILE.npz:K,K,... [FIELD=VALUE]...`
 //!
 //! Each slice in HU is scanned from 60 views with 5 % noise and reconstructed with the fields of a run's
-//! `[reconstruction]` table. Printed are PSNR for the data range 1 and RMSE in HU; the power on the Nyquist lines of the
-//! spectrum over that of their neighbours, in the window of soft tissue, of the result and of the truth: a regular grid of
-//! 2 x 2 pixels raises it; and the contrast that is left of a spot of +300 HU with radius 2 pixels, put where the slice is
-//! most even, by a second run with the same noise.
+//! `[reconstruction]` table. Printed are PSNR for the data range 1 and RMSE in HU; the power on the Nyquist lines of
+//! the spectrum over that of their neighbours, in the window of soft tissue, of the result and of the truth: a regular
+//! grid of 2 x 2 pixels raises it; and the contrast that is left of a spot of +300 HU with radius 2 pixels, put where
+//! the slice is most even, by a second run with the same noise.
 #![allow(missing_docs)]
 
 use gradus::ct::{hu_to_network, network_to_hu};

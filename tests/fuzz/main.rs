@@ -135,7 +135,7 @@ fn dicom() {
 #[test]
 fn folders_of_slices() {
     let whole = fs::read(root().join("tests/cli/inputs/units/08_truth_in_hu/slice.dcm")).unwrap();
-    fuzz("folder", &[whole.clone()], |bytes| {
+    fuzz("folder", std::slice::from_ref(&whole), |bytes| {
         with_file("a", bytes, |path| {
             fs::write(path.with_file_name("b"), &whole).unwrap();
             let folder = path.parent().unwrap();

@@ -26,8 +26,8 @@ use crate::trace::Record;
 ///
 /// # Where it differs from the paper
 /// * Iterates are divided by `sqrt(abar_t)`; the paper's `sigma_t` bar is `sigma_i` here.
-/// * The paper minimises `|A x - y|^2 + rho_i |x - D_i|^2` in closed form, or by a step along the gradient. Neither is at
-///   hand for projections, which conjugate gradients solve with `mu_i = rho_i`.
+/// * The paper minimises `|A x - y|^2 + rho_i |x - D_i|^2` in closed form, or by a step along the gradient. Neither is
+///   at hand for projections, which conjugate gradients solve with `mu_i = rho_i`.
 /// * The authors' scripts leave the data out at the last level; this does not, nor does the paper's box.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -1,9 +1,9 @@
 //! The algorithms, as state machines that ask for what they need.
 //!
 //! [`Preconditioned`] is the default method; [`GraduatedFlow`] and [`GradientLike`] are Algorithms 1 and 2 of
-//! \[FKD24\]. [`DecomposedDiffusion`] and [`DiffPir`] are rivals with the same prior. Each is a file with its box, whose
-//! lines name its states; what the first three share is in `descent.rs`, the rivals in `sampler.rs`. The state of a solver
-//! is `Copy`: it can be saved at any request and resumed later with the same bits.
+//! \[FKD24\]. [`DecomposedDiffusion`] and [`DiffPir`] are rivals with the same prior. Each is a file with its box,
+//! whose lines name its states; what the first three share is in `descent.rs`, the rivals in `sampler.rs`. The state of
+//! a solver is `Copy`: it can be saved at any request and resumed later with the same bits.
 //!
 //! # Symbols
 //! | in \[FKD24\] | in the boxes | here |
@@ -24,12 +24,12 @@
 //!
 //! | | default | [`DecomposedDiffusion`] | [`DiffPir`] |
 //! |---|---|---|---|
-//! | next iterate | the solved image itself | and what the denoiser removed, shrunk, and fresh noise | and what it and the solve removed, shrunk, and fresh noise |
+//! | next iterate: the solved image and | nothing | fresh noise, and the denoised, shrunk | and the solved, too |
 //! | `mu_i` | `sigma_y^2/sigma_i^2` | 0, or the same at all levels | `lambda sigma_y^2/sigma_i^2` |
 //! | levels, as published | 8 to 12, equal ratios | 50, equal steps of `t` | 100, closer to each other at small `t` |
 //! | symmetries of the prior | another at each level | none | none |
 //! | last levels | steps that descend on `f`, by Armijo's test | as the others | as the others |
-//! | result | a stationary point of `f`, or near one | a sample, or with `eta = 0` a function of `x_1` | likewise, `zeta = 0` |
+//! | result | a stationary point of `f`, or near one | a sample; `eta = 0`: a function of `x_1` | likewise, `zeta` |
 
 mod ask;
 mod conjugate_gradient;

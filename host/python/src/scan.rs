@@ -135,8 +135,8 @@ pub fn read_scan(py: Python<'_>, path: PathBuf) -> PyResult<Scan> {
 /// Simulates a scan of an image [rows, columns] in the prior's units (0 to 1), pixels of side pixel_mm.
 ///
 /// noise: standard deviation of Gaussian noise over the mean of the line integrals; photons in its place gives Poisson
-/// noise. parts: parts that each side of a pixel, and each bin, is divided into, so that the scan is not made by the very
-/// operator that reconstructs it. The same seed gives the same bits everywhere.
+/// noise. parts: parts that each side of a pixel, and each bin, is divided into, so that the scan is not made by the
+/// very operator that reconstructs it. The same seed gives the same bits everywhere.
 #[pyfunction]
 #[pyo3(signature = (image, *, pixel_mm = 1.0, angles = 60, noise = 0.1, photons = None, seed = 1, parts = 1,
                     prior = None))]

@@ -26,6 +26,7 @@ mod certificate;
 mod files;
 mod finished;
 mod fit;
+mod judgement;
 mod page;
 mod settings;
 

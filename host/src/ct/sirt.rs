@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 
 /// Least squares by steps that every ray and every pixel scales by its own sum.
 ///
-/// **Equation.** `x <- x + C A^T R (y - A x)` (Gilbert 1972, J. Theor. Biol. 36, 105), where `R` and `C` are diagonal with
-/// the inverse sums of the rows and the columns of `A`, and 0 for rays and pixels that do not meet; `A` has no negative
-/// entry. The limit minimises `|R^(1/2) (A x - y)|`; fewer iterations keep its noise and its streaks out.
+/// **Equation.** `x <- x + C A^T R (y - A x)` (Gilbert 1972, J. Theor. Biol. 36, 105), where `R` and `C` are diagonal
+/// with the inverse sums of the rows and the columns of `A`, and 0 for rays and pixels that do not meet; `A` has no
+/// negative entry. The limit minimises `|R^(1/2) (A x - y)|`; fewer iterations keep its noise and its streaks out.
 ///
-/// **Shapes.** Images `[row][col]`, sinograms `[angle][bin]`. All buffers are allocated in [`Sirt::new`]. Same bits for any
-/// number of threads.
+/// **Shapes.** Images `[row][col]`, sinograms `[angle][bin]`. All buffers are allocated in [`Sirt::new`]. Same bits for
+/// any number of threads.
 #[derive(Debug, Clone)]
 pub struct Sirt {
     projector: Projector,

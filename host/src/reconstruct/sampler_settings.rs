@@ -74,8 +74,8 @@ impl Default for DdsSettings {
     }
 }
 
-/// DiffPIR \[ZZL23\]. The defaults are those of the authors' script for deblurring, but for the conjugate gradient steps,
-/// which it does not need.
+/// DiffPIR \[ZZL23\]. The defaults are those of the authors' script for deblurring, but for the conjugate gradient
+/// steps, which it does not need.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DiffPirSettings {

@@ -3,16 +3,13 @@
 use super::buffer::Buffer;
 use super::device::Device;
 use super::error::{DeviceError, int};
-use super::projector::ProjectorError;
+use super::projector_error::{FARTHEST_PIXEL, ProjectorError};
 use crate::ct::rays::{Crossing, Rays, Segment};
 use crate::ct::{Detector, Fan, Geometry};
 use gradus_cuda_kernels::fan::{Fan as FanRecord, FanRay, FanSegment, FanView};
 use gradus_cuda_kernels::projector::{Parallel as ParallelRecord, UNITS_PER_PIXEL, View};
 use std::ops::Range;
 use std::rc::Rc;
-
-/// Places must stay this far inside of the 32 bits that their whole pixels have.
-pub(super) const FARTHEST_PIXEL: f64 = (1_u32 << 30) as f64;
 
 /// Rays on the device.
 #[derive(Debug)]

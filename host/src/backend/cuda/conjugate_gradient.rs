@@ -68,9 +68,9 @@ impl LinearSystem {
         self.residual.address()
     }
 
-    /// Solves the systems of the slices that `lanes` names, each with its damping and effort, from `direction = 0`; `of_direction` becomes
-    /// `W^(1/2) A direction`. The iterations that every solve makes in any case are asked for at once, and `copy` waits
-    /// for what became of the recurrences, with whatever else it wants to know.
+    /// Solves the systems of the slices that `lanes` names, each with its damping and effort, from `direction = 0`;
+    /// `of_direction` becomes `W^(1/2) A direction`. The iterations that every solve makes in any case are asked for at
+    /// once, and `copy` waits for what became of the recurrences, with whatever else it wants to know.
     ///
     /// # Errors
     /// When the device fails.

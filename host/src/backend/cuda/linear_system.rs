@@ -48,8 +48,8 @@ impl CudaSlices {
         Ok(vec![Answer::Ready; slices.len()])
     }
 
-    /// Answers `x <- x + removed e + taken d' + fresh z`, `(slice, ([removed, taken, fresh], draw of z))`, with `e` what
-    /// the last denoising took from `x`. The noise is drawn on the host, so that it is the CPU's.
+    /// Answers `x <- x + removed e + taken d' + fresh z`, `(slice, ([removed, taken, fresh], draw of z))`, with `e`
+    /// what the last denoising took from `x`. The noise is drawn on the host, so that it is the CPU's.
     pub(super) fn diffuses(&mut self, requests: &[(usize, ([f32; 3], Draw))]) -> Result<Vec<Answer>, DeviceError> {
         let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
         let factors = |k: usize| requests.iter().map(|(_, (factors, _))| factors[k]).collect::<Vec<f32>>();
@@ -91,7 +91,8 @@ impl CudaSlices {
     }
 
     /// Answers `(A^T W A + damping I) d = r` by conjugate gradients, `(slice, (damping, effort))`, with one wait where
-    /// its least iterations suffice: where directions are going to be tested, what will be asked about them comes along.
+    /// its least iterations suffice: where directions are going to be tested, what will be asked about them comes
+    /// along.
     pub(super) fn solves(&mut self, requests: &[(usize, (f32, Effort))]) -> Result<Vec<Answer>, DeviceError> {
         let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
         let starts: Vec<(f32, Effort)> = requests.iter().map(|request| request.1).collect();

@@ -1,35 +1,15 @@
 //! Joseph's projector and its exact transpose on the device: the twin of `ct::Projector`.
 
-use super::beam::{Beam, FARTHEST_PIXEL, Record};
+use super::beam::{Beam, Record};
 use super::buffer::Buffer;
 use super::device::Device;
 use super::error::{DeviceError, int};
+use super::projector_error::ProjectorError;
 use super::vector::Lanes;
-use crate::ct::{Geometry, GeometryError};
+use crate::ct::Geometry;
 use gradus_cuda_kernels::projector::{Adjoint, Forward, SQUARE, Transpose};
 use gradus_cuda_kernels::{Address, BLOCK, fan};
 use std::rc::Rc;
-
-/// Why there is no projector.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProjectorError {
-    /// The geometry makes no sense.
-    #[error(transparent)]
-    Geometry(#[from] GeometryError),
-    /// Rays pass so far from the image that their places have no number on the device.
-    #[error(
-        "the detector reaches {farthest:.0} pixels from the image, and the CUDA backend counts to {FARTHEST_PIXEL}; \
-         use --device cpu"
-    )]
-    TooFar {
-        /// The largest distance, in pixels.
-        farthest: f64,
-    },
-    /// The device failed.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-}
 
 /// The linear map A from images to sinograms for one geometry, and its transpose, for several lanes at once.
 ///

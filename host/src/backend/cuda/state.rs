@@ -4,7 +4,7 @@ use super::buffer::Buffer;
 use super::device::Device;
 use super::error::DeviceError;
 use super::network::CudaNetworkError;
-use super::projector::ProjectorError;
+use super::projector_error::ProjectorError;
 use crate::backend::{Counters, Mirror, Slice};
 use crate::ct::ProjectionError;
 use gradus_core::Level;

@@ -59,8 +59,8 @@ pub struct Arguments {
     /// Choose the weight of the prior by a coarse sweep on images outside the test set, and record it
     #[arg(long, group = "what", conflicts_with = "alpha_per_std")]
     pub sweep_alpha: bool,
-    /// The benchmark DM4CT for few views without noise, on one of its slices (512 x 512 in [-1, 1]): this program's default
-    /// method, DDS and DiffPIR with the same prior, total variation, SIRT and filtered backprojection
+    /// The benchmark DM4CT for few views without noise, on one of its slices (512 x 512 in [-1, 1]): this program's
+    /// default method, DDS and DiffPIR with the same prior, total variation, SIRT and filtered backprojection
     #[arg(long, value_name = "IMAGE", group = "what", conflicts_with_all = ["table", "figures", "paper", "sweep_alpha",
         "dataset", "images", "starts", "jobs", "alpha_per_std", "steps", "tv_iterations"])]
     pub dm4ct: Option<String>,
@@ -101,8 +101,8 @@ pub struct Arguments {
     /// Iterations of total variation [default: 500]
     #[arg(long, value_name = "N")]
     tv_iterations: Option<u32>,
-    /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET, runs/range-DATASET or
-    /// runs/dm4ct-IMAGE]
+    /// The folder, new or of an evaluation with the same settings [default: runs/evaluate-DATASET, runs/range-DATASET
+    /// or runs/dm4ct-IMAGE]
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
 }

@@ -1,6 +1,7 @@
 //! A finished run, as its files tell it.
 
-use super::{certificate, fit};
+use super::certificate;
+use super::judgement::Judgement;
 use crate::config::RunConfig;
 use crate::problem::{Problem, Unit};
 use gradus::image::Image;
@@ -90,20 +91,33 @@ impl Finished {
         })
     }
 
+    fn judgement(&self) -> Judgement<'_> {
+        Judgement {
+            method: self.run.reconstruction.method(),
+            measurement: &self.measurement,
+            residual: self.result.residual.as_ref(),
+            rival: self.rival.as_ref(),
+        }
+    }
+
     /// True if the run got to its end, and its picture belongs to the data.
     pub fn reached_goal(&self) -> bool {
-        !matches!(self.result.status, Some(Status::NoStep | Status::Stopped)) && !fit::is_hopeless(self)
+        !matches!(self.result.status, Some(Status::NoStep | Status::Stopped)) && !self.judgement().is_hopeless()
     }
 
     /// Warnings of the run, beside those of the scan, that a reader must know before believing the picture.
     pub fn own_warnings(&self) -> impl Iterator<Item = String> {
         let of_certificate = self.result.certificate.iter().flat_map(certificate::warnings);
         let of_measurement = self.measurement.warnings.iter().chain(&self.result.warning).cloned();
-        fit::warnings(self).into_iter().chain(of_measurement).chain(of_certificate)
+        self.judgement().warnings().into_iter().chain(of_measurement).chain(of_certificate)
     }
 
     pub fn status(&self) -> String {
         let status = self.result.status.map_or_else(|| "done".to_owned(), |status| status.to_string());
-        if fit::is_hopeless(self) { format!("{status}, but the picture does not explain the data") } else { status }
+        if self.judgement().is_hopeless() {
+            format!("{status}, but the picture does not explain the data")
+        } else {
+            status
+        }
     }
 }

@@ -18,8 +18,8 @@ const LARGEST: f32 = 4590.0;
 const WATER: f32 = 1024.0;
 /// Width of the range of values.
 const RANGE: f64 = 2.0;
-/// The noise that methods are told of, over the mean line integral: there is none, but a weight of the prior in proportion
-/// to it must not be 0.
+/// The noise that methods are told of, over the mean line integral: there is none, but a weight of the prior in
+/// proportion to it must not be 0.
 const NOISE: f64 = 1e-3;
 
 /// The slice and its scan.
