@@ -158,7 +158,9 @@ fn nan_reaches_the_energy() {
 }
 
 #[test]
-fn sizes_that_do_not_fit_say_which_do() {
-    let error = Network::new(&random(&small(2, vec![1, 2]), RESIDUAL), 12, 18, 1).unwrap_err();
-    assert_eq!(error, NetworkError::Size { height: 12, width: 18, multiple: 4 });
+fn images_without_pixels_are_refused() {
+    for (height, width) in [(0, 18), (12, 0)] {
+        let error = Network::new(&random(&small(2, vec![1, 2]), RESIDUAL), height, width, 1).unwrap_err();
+        assert_eq!(error, NetworkError::Size { height, width, multiple: 4 });
+    }
 }

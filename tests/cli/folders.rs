@@ -115,7 +115,7 @@ fn empty_folders_are_filled_wherever_they_are() {
     // A default name is made of the input's, which may fill all there is.
     let image = format!("{}.npy", "i".repeat(251));
     fs::copy(here.join("dot/image.npy"), here.join(&image)).unwrap();
-    let run = json(&gradus(here, &[&QUICK[..1], &[&image], &QUICK[1..]].concat()));
+    let run = json(&gradus(here, &["reconstruct", &image, "--method", "fbp", "--angles", "90", "--json"]));
     assert_eq!(listing(&here.join(run["output"].as_str().unwrap())), FILES);
 }
 

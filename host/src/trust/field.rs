@@ -2,6 +2,7 @@
 //!
 //! All of it is seen in the data before any reconstruction.
 
+use super::air;
 use super::bins::{dark_rays, dead_bins, fill_bins, named};
 use crate::ct::{Beam, Cylinder, Geometry, GeometryError, Projector, estimate_noise};
 use std::f64::consts::{PI, TAU};
@@ -25,6 +26,8 @@ pub struct Field {
     pub beyond_detector: [usize; 2],
     /// Rows and columns of the image that holds the object, where the scan's own does not.
     pub wider: Option<(usize, usize)>,
+    /// The value of free rays, where it is not 0; then nothing can be said of what lies beyond.
+    pub offset: Option<f64>,
     /// Bins that say the same, or something of their own, in all views.
     pub dead_bins: Vec<usize>,
     /// Rays that counted no photon: what they say is a bound.
@@ -41,18 +44,27 @@ impl Field {
         let dead_bins = dead_bins(sinogram, geometry.n_bins, level);
         let mut live = sinogram.to_vec();
         fill_bins(&mut live, geometry.n_bins, &dead_bins);
-        let ends = ends_within(geometry, &live, level);
-        let missed_mm = beside_grid_mm(geometry, &live, level)?;
+        let offset = air::offset(&live, geometry.n_bins);
+        let (mut ends, mut missed_mm) = ([None, None], 0.0);
+        if offset.is_none() {
+            (ends, missed_mm) = (ends_within(geometry, &live, level), beside_grid_mm(geometry, &live, level)?);
+        }
         let needed_mm = ends.iter().flatten().fold(missed_mm, |most, (_, reach_mm)| most.max(*reach_mm));
         let dark_rays = photons.map_or_else(Vec::new, |photons| dark_rays(sinogram, photons));
         let beyond_detector = ends.map(|end| end.map_or(0, |(bins, _)| bins));
-        Ok(Self { beyond_detector, wider: wider(geometry, needed_mm), dead_bins, dark_rays })
+        Ok(Self { beyond_detector, wider: wider(geometry, needed_mm), offset, dead_bins, dark_rays })
     }
 
     /// What a reader must know, and what is done about it.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        warnings.extend(self.offset.map(|offset| {
+            format!(
+                "free rays are at {offset:.3} in all views, not at 0: look at photons and flat field, and whether -ln \
+                 of counts over photons was taken"
+            )
+        }));
         let grid = self.wider.map(|(rows, columns)| format!("{rows} x {columns} pixels"));
         if self.beyond_detector != [0, 0] {
             let treated = grid.as_ref().map_or_else(String::new, |grid| format!(", on a grid of {grid}"));

@@ -1,5 +1,6 @@
 //! Trust: what a run says about how far its result is to be believed.
 
+mod air;
 mod bins;
 mod field;
 mod fit;
