@@ -1,7 +1,7 @@
 //! The CUDA backend: the same passes as the CPU's, in the kernels of `gradus-cuda-kernels`.
 //!
 //! Compiled in always; the driver is looked for at run time. Every kernel is tested on a driver that runs the same
-//! sources on the CPU (`tests/cuda-stand-in`), and has run on one kind of GPU (README.md).
+//! sources on the CPU (`tests/cuda-stand-in`); README.md says what of them has run on a GPU.
 //!
 //! Images that are computed together are *lanes*. Every buffer holds all lanes, and every launch names those that take
 //! part, so that slices with steps of their own share the passes of one network.
