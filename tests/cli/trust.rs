@@ -70,7 +70,7 @@ fn wrong_scans_are_warned_of() {
     interior.geometry.n_bins -= 2 * cut;
     for (what, wrong, code, words) in [
         ("degrees", of_geometry(&|g| g.angles_rad.iter_mut().for_each(|a| *a = a.to_degrees() % 12.0)), 1, "angles"),
-        ("transposed", transposed, 0, "rows and columns exchanged"),
+        ("transposed", transposed, 1, "rows and columns exchanged"),
         ("ten times the photons", of_values(&|y| y + 10.0_f32.ln()), 1, "look at photons"),
         ("-log forgotten", of_values(&|y| (-y).exp()), 1, "-ln"),
         ("3 mm offset", of_geometry(&|g| g.detector_offset_mm = 3.0), 0, "--detector-offset-mm"),

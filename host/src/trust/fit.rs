@@ -10,6 +10,8 @@ const MOST: f64 = 10.0;
 /// A residual of less than this share of the line integrals is what pixels and bins of finite width leave, however
 /// little noise there is: 1.2 % of a disc on 64 x 64 of them.
 const DISCRETISATION: f64 = 0.015;
+/// A picture that leaves more of the line integrals than this explains too little of them, however noisy they look.
+const MOST_LEFT: f64 = 0.5;
 /// A stated noise above this many times what the sinogram shows is overstated. The estimate is right to a few percent.
 const OVERSTATED: f64 = 1.4;
 
@@ -44,6 +46,7 @@ impl Residual {
     #[must_use]
     pub fn misfit(&self) -> Misfit {
         match self.chi_squared() {
+            _ if self.relative() > MOST_LEFT => Misfit::Hopeless,
             chi if chi < *GOOD.start() => Misfit::Overfitted,
             chi if GOOD.contains(&chi) || self.relative() < DISCRETISATION => Misfit::None,
             chi if chi <= MOST => Misfit::Doubtful,
@@ -162,6 +165,15 @@ mod tests {
         // The same residual against noise of a hundredth.
         let scaled = Image { pixels: found.image.pixels.iter().map(|r| 100.0 * r).collect(), ..found.image.clone() };
         assert_eq!(Residual { image: scaled, ..found }.misfit(), Misfit::None);
+    }
+
+    #[test]
+    fn noise_excuses_no_picture_that_explains_nothing() {
+        let found = residual(8.0, None);
+        assert!(found.relative() > MOST_LEFT, "{}", found.relative());
+        // The same residual against noise of a hundred times as much.
+        let scaled = Image { pixels: found.image.pixels.iter().map(|r| r / 100.0).collect(), ..found.image.clone() };
+        assert_eq!(Residual { image: scaled, ..found }.misfit(), Misfit::Hopeless);
     }
 
     #[test]
