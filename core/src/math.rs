@@ -33,12 +33,6 @@ pub fn sqrt(x: f32) -> f32 {
     libm::sqrtf(x)
 }
 
-/// Sine and cosine, in radians.
-#[must_use]
-pub fn sin_cos(x: f32) -> (f32, f32) {
-    libm::sincosf(x)
-}
-
 /// The nearest `f32`.
 #[must_use]
 #[expect(clippy::as_conversions, reason = "the one place where a count becomes a real number")]

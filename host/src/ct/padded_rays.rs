@@ -78,8 +78,8 @@ impl PaddedRays<'_> {
     /// Adds to pixels the rays near them.
     #[inline(always)]
     fn add<W: Gather>(&self, w: W, pixels: &[f32; LANES], near: &Near, at: usize, sums: &mut [f32; LANES]) {
-        // Out of range, as negative numbers are too, there are only zeros.
-        let start = near.start[at] as u32 as usize;
+        // Out of range, which `as` makes of whatever is far off, there are only zeros.
+        let start = near.first[at].saturating_add(PAD as i32 - CENTRE as i32) as u32 as usize;
         let values = self.values.get(start..).and_then(|rest| rest.first_chunk());
         let steepness = self.steepness.get(start..).and_then(|rest| rest.first_chunk());
         if let (Some(values), Some(steepness)) = (values, steepness) {
@@ -93,7 +93,7 @@ impl PaddedRays<'_> {
                 before: near.before[at],
                 per_pixel: near.per_pixel[at],
                 bend: near.bend[at],
-                n_near: near.n_near,
+                n_near: near.n_near[at],
             };
             w.add(sums, &window);
         }
@@ -102,47 +102,30 @@ impl PaddedRays<'_> {
 
 /// The sight of some pixels, as a window of rays needs it.
 struct Near {
-    /// The window's begin in padded values.
-    start: [i32; PLACES],
+    /// The bin that sees a pixel, and the fraction beyond it.
+    first: [i32; PLACES],
     fraction: [f32; PLACES],
     away: [f32; PLACES],
     before: [f32; PLACES],
     per_pixel: [f32; PLACES],
     bend: [f32; PLACES],
-    /// The most of all.
-    n_near: u32,
+    n_near: [u32; PLACES],
 }
 
-/// A number at which numbers of f64 are whole; what is added to it stands, rounded, in its last 32 bits.
-const WHOLE: f64 = 1.5 * (1_u64 << 52) as f64;
-/// Bins farther away than this have only zeros around them.
-const FAR: f64 = 1e9;
-
 impl Near {
-    /// Without `floor` and `as`, which a vector has to leave lane by lane.
     #[inline(always)]
     fn new(seen: &Seen, first_bin: f64, margins: &Margins) -> Self {
-        let bin: [f64; PLACES] = from_fn(|k| (seen.bin[k] - first_bin).clamp(-FAR, FAR));
-        let nearest: [f64; PLACES] = from_fn(|k| bin[k] + WHOLE);
-        let fraction: [f32; PLACES] = from_fn(|k| (bin[k] - (nearest[k] - WHOLE)) as f32);
+        let floor: [f64; PLACES] = from_fn(|k| (seen.bin[k] - first_bin).floor());
+        let fraction: [f32; PLACES] = from_fn(|k| (seen.bin[k] - first_bin - floor[k]) as f32);
         let reach: [f64; PLACES] = from_fn(|k| margins.reach(seen.per_pixel[k]));
         Self {
-            start: from_fn(|k| nearest[k].to_bits() as i32 + (PAD - CENTRE) as i32),
+            first: from_fn(|k| floor[k] as i32),
             fraction,
             away: from_fn(|k| seen.away[k] as f32),
             before: from_fn(|k| (CENTRE as f32 - reach[k] as f32) + fraction[k]),
             per_pixel: from_fn(|k| seen.per_pixel[k] as f32),
             bend: from_fn(|k| seen.bend[k] as f32),
-            n_near: (2.0 * largest(&reach)).ceil() as u32,
+            n_near: from_fn(|k| (2.0 * reach[k]).ceil() as u32),
         }
     }
-}
-
-/// In pairs, which takes a third of the time that one after the other does.
-#[inline(always)]
-fn largest(numbers: &[f64; PLACES]) -> f64 {
-    let larger = |a: f64, b: f64| if a > b { a } else { b };
-    let of_4: [f64; PLACES / 2] = from_fn(|k| larger(numbers[k], numbers[k + PLACES / 2]));
-    let of_2: [f64; PLACES / 4] = from_fn(|k| larger(of_4[k], of_4[k + PLACES / 4]));
-    larger(of_2[0], of_2[1])
 }

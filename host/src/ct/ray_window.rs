@@ -47,7 +47,7 @@ pub(super) struct RayWindow<'a> {
     pub(super) before: f32,
     pub(super) per_pixel: f32,
     pub(super) bend: f32,
-    /// How many they are; two are looked at, whether one of them is far or not.
+    /// How many they are.
     pub(super) n_near: u32,
 }
 
@@ -97,7 +97,7 @@ impl Gather for Plain {
         for (sum, e) in sums.iter_mut().zip(window.pixels) {
             let before = window.before + e * (window.per_pixel + e * window.bend);
             let index = before as i32 as u32 as usize;
-            for near in 1..=window.n_near.max(2) as usize {
+            for near in 1..=window.n_near as usize {
                 let ray = (index + near) % WINDOW;
                 *sum += (1.0 - (places[ray] - e).abs()).max(0.0) * window.values[ray];
             }
@@ -137,18 +137,11 @@ impl Gather for pulp::x86::V4 {
         let moved = v._mm512_mul_ps(e, v._mm512_add_ps(v._mm512_set1_ps(window.per_pixel), bent));
         let mut index = v._mm512_cvttps_epi32(v._mm512_add_ps(v._mm512_set1_ps(window.before), moved));
         let (zero, one, mut sum) = (v._mm512_set1_ps(0.0), v._mm512_set1_ps(1.0), pulp::cast(*sums));
-        let mut add_next = || {
+        for _ in 0..window.n_near {
             index = v._mm512_add_epi32(index, v._mm512_set1_epi32(1));
             let distance = v._mm512_sub_ps(v._mm512_permutex2var_ps(places_low, index, places_high), e);
             let weight = v._mm512_max_ps(v._mm512_sub_ps(one, v._mm512_abs_ps(distance)), zero);
             sum = v._mm512_add_ps(sum, v._mm512_mul_ps(weight, v._mm512_permutex2var_ps(low, index, high)));
-        };
-        // Two or three, but for bins that are much narrower than pixels; without a loop these are faster.
-        add_next();
-        add_next();
-        if window.n_near > 2 {
-            add_next();
-            (3..window.n_near).for_each(|_| add_next());
         }
         *sums = pulp::cast(sum);
     }
