@@ -159,7 +159,7 @@ fn both_follow_their_papers_recurrences() {
     }
 }
 
-/// What the data see is known exactly; what they do not see moves along the probability flow of the prior, which
+/// The part that the data see is known exactly; the rest moves along the probability flow of the prior, which
 /// carries `(x - m)/sqrt(v + sigma^2)` unchanged from level to level.
 #[test]
 fn without_fresh_noise_many_levels_follow_the_flow_of_the_prior() {

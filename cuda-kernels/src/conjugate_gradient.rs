@@ -5,7 +5,7 @@ use crate::fan::Fan;
 use crate::projector::Parallel;
 use crate::vector::Sums;
 
-/// Where the recurrence of an entry of the list is; the record of the same name in conjugate_gradient.cu.
+/// The place of the recurrence of an entry of the list; the record of the same name in conjugate_gradient.cu.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -43,7 +43,7 @@ pub struct Solve {
 }
 
 impl Recurrence {
-    /// What `asks` is at the end: `DONE` in conjugate_gradient.cu.
+    /// The value of `asks` at the end: `DONE` in conjugate_gradient.cu.
     pub const DONE: u32 = 3;
 }
 

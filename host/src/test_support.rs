@@ -1,5 +1,6 @@
 //! Numbers for unit tests. Those of other crates cannot serve here: they link this library once more.
 
+use crate::image::Image;
 pub(crate) use crate::vector::dot;
 
 /// Numbers in [-1, 1) from a fixed sequence.
@@ -10,4 +11,10 @@ pub(crate) fn signed(n: usize, seed: u64) -> Vec<f32> {
         (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
     };
     (0..n).map(|_| draw()).collect()
+}
+
+/// FNV-1a over the pixels' bits.
+pub(crate) fn checksum(image: &Image) -> u64 {
+    let bytes = image.pixels.iter().flat_map(|p| p.to_bits().to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

@@ -86,7 +86,7 @@ pub enum Request {
     },
     /// Set `x <- x + removed e + taken d' + fresh z`: `e` is what the last [`Denoise`](Self::Denoise) took from `x`,
     /// `d'` the direction of the last update, `z` standard normal noise. A vector whose factor is 0 is not looked at.
-    /// What was known of `x` is known no more, so only [`Denoise`](Self::Denoise) may follow.
+    /// Nothing is known of the new `x`, so only [`Denoise`](Self::Denoise) may follow.
     Diffuse {
         /// Factor of `e`.
         removed: f32,

@@ -45,7 +45,7 @@ pub(super) enum Line {
     Done(Status),
 }
 
-/// What is added to the clean image for the next iterate: factors of [`Request::Diffuse`].
+/// The addition to the clean image that makes the next iterate: factors of [`Request::Diffuse`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Mixture {
     pub(super) removed: f32,

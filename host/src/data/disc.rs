@@ -223,12 +223,7 @@ impl Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// FNV-1a over the pixels' bits.
-    fn checksum(image: &Image) -> u64 {
-        let bytes = image.pixels.iter().flat_map(|p| p.to_bits().to_le_bytes());
-        bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
-    }
+    use crate::test_support::checksum;
 
     #[test]
     fn seeds_pin_the_bits() {

@@ -3,5 +3,6 @@
 pub mod dm4ct;
 pub mod htc;
 pub mod range;
+mod row_file;
 pub mod tables;
 pub mod toy;

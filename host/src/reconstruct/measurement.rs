@@ -30,7 +30,7 @@ pub struct Measurement {
     pub attenuation_per_unit: f64,
     /// Bins by which filtered backprojection continues an object beyond the detector's lower and upper end.
     pub beyond_detector: [usize; 2],
-    /// What had to be put right, for whoever reads the result.
+    /// Corrections that a reader of the result must know.
     pub warnings: Vec<String>,
 }
 
@@ -103,7 +103,7 @@ impl Measurement {
         Ok(image)
     }
 
-    /// What an image leaves unexplained, whether or not a method weighs the rays.
+    /// The data that an image leaves unexplained, whether or not a method weighs the rays.
     ///
     /// # Errors
     /// When the image does not fit the geometry.

@@ -35,7 +35,7 @@ pub struct Reconstruction {
     pub weight: Option<f64>,
     /// Standard deviation of each pixel over the runs of which `image` is the mean, in network units.
     pub deviation: Option<Image>,
-    /// What `image` leaves unexplained.
+    /// The data that `image` leaves unexplained.
     pub residual: Option<Residual>,
     /// Its cost.
     pub counters: Counters,

@@ -16,7 +16,7 @@ const LEFT_BY_FBP: f64 = 0.03;
 pub struct Rival {
     /// The method.
     pub method: Method,
-    /// What its image leaves unexplained.
+    /// The data that its image leaves unexplained.
     pub residual: Residual,
 }
 

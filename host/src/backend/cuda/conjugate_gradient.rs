@@ -63,7 +63,7 @@ impl LinearSystem {
         })
     }
 
-    /// Where the right-hand sides are to be; solves overwrite them.
+    /// The place of the right-hand sides; solves overwrite them.
     pub(super) fn residual(&self) -> Address<f32> {
         self.residual.address()
     }

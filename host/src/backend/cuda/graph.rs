@@ -23,7 +23,7 @@ pub(super) struct Graphs {
     /// Nothing after the first time: some launches are never asked for again, and a first launch may load its kernel,
     /// which no graph can hold.
     made: RefCell<HashMap<Vec<u64>, Option<Graph>>>,
-    /// Whether the driver makes none, or not of these launches.
+    /// True if the driver makes none, or not of these launches.
     fail: Cell<bool>,
     device: Rc<Device>,
 }

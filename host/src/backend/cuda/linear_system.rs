@@ -140,7 +140,7 @@ impl CudaSlices {
     }
 }
 
-/// What a direction is going to be asked: its products, and the trial of the whole step, which comes first.
+/// Questions that a direction is going to be asked: its products, and the trial of the whole step, which comes first.
 struct Ahead<'a> {
     vectors: &'a mut Vectors,
     buffers: &'a Buffers,

@@ -6,7 +6,7 @@ use crate::ct::GeometryError;
 /// Places must stay this far inside of the 32 bits that their whole pixels have.
 pub(super) const FARTHEST_PIXEL: f64 = (1_u32 << 30) as f64;
 
-/// Why there is no projector.
+/// Reasons why there is no projector.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProjectorError {

@@ -4,13 +4,13 @@ use super::benchmark::{Benchmark, Judged};
 use super::contenders::{Contender, Way, contenders};
 use crate::backend::{DeviceChoice, Precision};
 use crate::data::hidden::is_hidden;
-use crate::data::{read_file, write_atomically, write_once};
+use crate::data::write_once;
+use crate::paper::row_file;
 use crate::paper::tables::{EvaluateError, checksum, differences};
 use crate::reconstruct::{Observer, PlacedPrior, Settings};
 use crate::report::Table;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const PROTOCOL: &str = "dm4ct.toml";
@@ -106,7 +106,7 @@ impl Comparison {
             let differences = differences(protocol, &there);
             return Err(EvaluateError::OtherSettings { folder: folder.to_owned(), differences });
         }
-        Ok(Self { folder: folder.to_owned(), rows: read_rows(&folder.join(RESULTS))? })
+        Ok(Self { folder: folder.to_owned(), rows: row_file::read(&folder.join(RESULTS))? })
     }
 
     /// The finished methods, in the order of [`contenders`].
@@ -138,15 +138,13 @@ impl Comparison {
     ) -> Result<bool, EvaluateError> {
         let Some((_, judged)) = benchmark.judge(&contender.way, prior, observer)? else { return Ok(false) };
         let Judged { psnr_db, ssim, passes, projections, seconds } = judged;
-        self.rows.push(Row { method: contender.key.to_owned(), psnr_db, ssim, passes, projections, seconds });
-        let path = self.folder.join(RESULTS);
-        let damaged = |what: String| EvaluateError::Damaged { path: path.clone(), what };
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for row in self.rows() {
-            writer.serialize(row).map_err(|error| damaged(error.to_string()))?;
-        }
-        let bytes = writer.into_inner().map_err(|error| damaged(error.to_string()))?;
-        write_atomically(&path, &bytes).map_err(|source| EvaluateError::File { path: path.clone(), source })?;
+        let row = Row { method: contender.key.to_owned(), psnr_db, ssim, passes, projections, seconds };
+        let add = |rows: &mut Vec<Row>| {
+            rows.retain(|other| other.method != row.method);
+            rows.push(row);
+            rows.sort_by_key(|row| contenders().iter().position(|contender| contender.key == row.method));
+        };
+        self.rows = row_file::add(&self.folder.join(RESULTS), &self.folder.join(PROTOCOL), add)?;
         Ok(true)
     }
 
@@ -167,13 +165,4 @@ impl Comparison {
             note: "Data range 2. Passes are those through the network, forwards and back.".to_owned(),
         }
     }
-}
-
-fn read_rows(path: &Path) -> Result<Vec<Row>, EvaluateError> {
-    let bytes = match read_file(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        read => read.map_err(|source| EvaluateError::File { path: path.to_owned(), source })?,
-    };
-    let damaged = |error: csv::Error| EvaluateError::Damaged { path: path.to_owned(), what: error.to_string() };
-    csv::Reader::from_reader(bytes.as_slice()).deserialize().collect::<Result<_, _>>().map_err(damaged)
 }

@@ -3,6 +3,7 @@
 use crate::data::file_error::ImageError;
 use crate::data::scan::ScanError;
 use crate::metrics::MetricError;
+use crate::paper::row_file::RowFileError;
 use crate::reconstruct::ReconstructError;
 use std::path::PathBuf;
 
@@ -53,4 +54,13 @@ pub enum HtcError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<RowFileError> for HtcError {
+    fn from(error: RowFileError) -> Self {
+        match error {
+            RowFileError::Damaged { path, what } => Self::Damaged { path, what },
+            RowFileError::File { path, source } => Self::File { path, source },
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{HtcError, Task};
 use crate::data::{make_folder, read_file, write_atomically};
+use crate::paper::row_file;
 use crate::reconstruct::Settings;
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
@@ -78,13 +79,7 @@ impl Rows {
             }
             Err(error) => return Err(file(&settings)(error)),
         }
-        let bytes = match read_file(&results) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            read => read.map_err(file(&results))?,
-        };
-        let rows: Result<Vec<Row>, csv::Error> = csv::Reader::from_reader(bytes.as_slice()).deserialize().collect();
-        let damaged = |error: csv::Error| HtcError::Damaged { path: results.clone(), what: error.to_string() };
-        Ok(Self { rows: rows.map_err(damaged)?, folder: folder.to_owned() })
+        Ok(Self { rows: row_file::read(&results)?, folder: folder.to_owned() })
     }
 
     /// Adds a row to the file, which is there with it or without it.
@@ -92,13 +87,9 @@ impl Rows {
     /// # Errors
     /// [`HtcError::File`].
     pub fn add(&mut self, row: Row) -> Result<(), HtcError> {
-        self.rows.push(row);
-        let path = self.folder.join(RESULTS);
-        let damaged = |what: String| HtcError::Damaged { path: path.clone(), what };
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        self.rows.iter().try_for_each(|row| writer.serialize(row)).map_err(|error| damaged(error.to_string()))?;
-        let bytes = writer.into_inner().map_err(|error| damaged(error.to_string()))?;
-        write_atomically(&path, &bytes).map_err(|source| HtcError::File { path, source })
+        let add = |rows: &mut Vec<Row>| rows.push(row);
+        self.rows = row_file::add(&self.folder.join(RESULTS), &self.folder.join(PROTOCOL), add)?;
+        Ok(())
     }
 
     /// The row of a question and a method, if there is one.

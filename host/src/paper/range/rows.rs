@@ -2,11 +2,11 @@
 
 use super::grid::{Cell, PARTS};
 use crate::backend::DeviceChoice;
-use crate::data::{read_file, write_atomically, write_once};
+use crate::data::{read_file, write_once};
+use crate::paper::row_file;
 use crate::paper::tables::{Dataset, EvaluateError};
 use crate::reconstruct::Method;
 use serde::{Deserialize, Serialize};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const SETUP: &str = "range.toml";
@@ -111,7 +111,7 @@ impl Rows {
             let differences = vec![format!("{there:?} there and {setup:?} here")];
             return Err(EvaluateError::OtherSettings { folder: folder.to_owned(), differences });
         }
-        Ok(Self { folder: folder.to_owned(), rows: read_rows(&folder.join(ROWS))? })
+        Ok(Self { folder: folder.to_owned(), rows: row_file::read(&folder.join(ROWS))? })
     }
 
     /// All rows.
@@ -131,25 +131,10 @@ impl Rows {
     /// # Errors
     /// [`EvaluateError::Damaged`], [`EvaluateError::File`].
     pub fn add(&mut self, row: Row) -> Result<(), EvaluateError> {
-        let path = self.folder.join(ROWS);
-        self.rows.push(row);
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let damaged = |what: String| EvaluateError::Damaged { path: path.clone(), what };
-        for row in &self.rows {
-            writer.serialize(row).map_err(|error| damaged(error.to_string()))?;
-        }
-        let bytes = writer.into_inner().map_err(|error| damaged(error.to_string()))?;
-        write_atomically(&path, &bytes).map_err(|source| EvaluateError::File { path, source })
+        let add = |rows: &mut Vec<Row>| rows.push(row);
+        self.rows = row_file::add(&self.folder.join(ROWS), &self.folder.join(SETUP), add)?;
+        Ok(())
     }
-}
-
-fn read_rows(path: &Path) -> Result<Vec<Row>, EvaluateError> {
-    let bytes = match read_file(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        read => read.map_err(|source| EvaluateError::File { path: path.to_owned(), source })?,
-    };
-    let damaged = |error: csv::Error| EvaluateError::Damaged { path: path.to_owned(), what: error.to_string() };
-    csv::Reader::from_reader(bytes.as_slice()).deserialize().collect::<Result<_, _>>().map_err(damaged)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::DatasetError;
 use crate::metrics::MetricError;
+use crate::paper::row_file::RowFileError;
 use crate::reconstruct::ReconstructError;
 use crate::simulate::SimulateError;
 use std::path::PathBuf;
@@ -61,4 +62,13 @@ pub enum EvaluateError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<RowFileError> for EvaluateError {
+    fn from(error: RowFileError) -> Self {
+        match error {
+            RowFileError::Damaged { path, what } => Self::Damaged { path, what },
+            RowFileError::File { path, source } => Self::File { path, source },
+        }
+    }
 }

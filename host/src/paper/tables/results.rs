@@ -1,11 +1,9 @@
 //! The finished reconstructions: `results.csv`.
 
 use super::EvaluateError;
-use crate::data::{read_file, write_atomically};
+use crate::paper::row_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Name of the file of the settings. It is written once and never replaced, so it is what writers of rows lock.
@@ -59,26 +57,12 @@ impl Results {
     /// [`EvaluateError::Damaged`], [`EvaluateError::File`].
     pub fn read(folder: &Path) -> Result<Self, EvaluateError> {
         let mut results = Self { folder: folder.to_owned(), rows: BTreeMap::new() };
-        results.read_more()?;
+        row_file::read(&folder.join(RESULTS))?.into_iter().for_each(|row| results.insert(row));
         Ok(results)
     }
 
-    /// Takes in the rows of the file.
-    fn read_more(&mut self) -> Result<(), EvaluateError> {
-        let path = self.folder.join(RESULTS);
-        let text = match read_file(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            read => read.map_err(|source| EvaluateError::File { path: path.clone(), source })?,
-        };
-        for row in csv::Reader::from_reader(text.as_slice()).deserialize() {
-            let damaged = |error: csv::Error| EvaluateError::Damaged { path: path.clone(), what: error.to_string() };
-            self.insert(row.map_err(damaged)?);
-        }
-        Ok(())
-    }
-
     fn insert(&mut self, row: Row) {
-        self.rows.insert((row.image, row.start, row.method.clone()), row);
+        self.rows.insert(key(&row), row);
     }
 
     /// Adds a row to the file, and takes in what other processes have added: whoever reads it sees all rows before, or
@@ -87,19 +71,14 @@ impl Results {
     /// # Errors
     /// [`EvaluateError::Damaged`], [`EvaluateError::File`].
     pub fn add(&mut self, row: Row) -> Result<(), EvaluateError> {
-        let path = self.folder.join(RESULTS);
-        let file = |source| EvaluateError::File { path: path.clone(), source };
-        // Held until the rows are written; the system lets it go when its holder is killed.
-        let _lock = locked(&self.folder.join(PROTOCOL)).map_err(file)?;
-        self.read_more()?;
-        self.insert(row);
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let damaged = |what: String| EvaluateError::Damaged { path: path.clone(), what };
-        for row in self.rows.values() {
-            writer.serialize(row).map_err(|error| damaged(error.to_string()))?;
-        }
-        let bytes = writer.into_inner().map_err(|error| damaged(error.to_string()))?;
-        write_atomically(&path, &bytes).map_err(file)
+        let add = |rows: &mut Vec<Row>| {
+            let others = std::mem::take(rows).into_iter().chain([row]);
+            let sorted: BTreeMap<Key, Row> = others.map(|row| (key(&row), row)).collect();
+            rows.extend(sorted.into_values());
+        };
+        let rows = row_file::add(&self.folder.join(RESULTS), &self.folder.join(PROTOCOL), add)?;
+        rows.into_iter().for_each(|row| self.insert(row));
+        Ok(())
     }
 
     /// The row of this image, start and method, if it has been computed.
@@ -115,13 +94,8 @@ impl Results {
     }
 }
 
-/// The file, open and locked as soon as nobody else holds it. A file system without locks has none to wait for.
-fn locked(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    match file.lock() {
-        Err(error) if error.kind() != ErrorKind::Unsupported => Err(error),
-        _ => Ok(file),
-    }
+fn key(row: &Row) -> Key {
+    (row.image, row.start, row.method.clone())
 }
 
 #[cfg(test)]
