@@ -7,8 +7,8 @@ use crate::words::words;
 /// The iterations that a linear solve is worth: `least` in any case, then more until the residual is `tolerance` times
 /// what it was at first, and `most` at most.
 ///
-/// The number that is needed depends on the scan: rays that count more than others, and data that are better, make systems
-/// of a larger condition number. Where `least` suffice, a solve is one of a fixed number of steps.
+/// The number that is needed depends on the scan: rays that count more than others, and data that are better, make
+/// systems of a larger condition number. Where `least` suffice, a solve is one of a fixed number of steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Effort {
