@@ -1,4 +1,4 @@
-//! For firmware engineers: what the solver costs on a microcontroller, and how to bring your own scanner.
+//! Costs of the solver on a microcontroller, and the way to bring your own scanner.
 //!
 //! This page has no code. `tests/firmware/` in the repository is a complete image for a Cortex-M4F; its `run.sh`
 //! builds it, runs it in QEMU, compares each accepted step with a desktop, bit for bit, and prints the table below.

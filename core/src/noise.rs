@@ -1,4 +1,6 @@
 //! Standard normal noise by number: the same bits on every target, in any order.
+//!
+//! A number of the noise is a function of its seed and its place, so that vectors may be filled in parts, by anyone.
 
 use crate::math::{ln, real, sqrt};
 use core::f32::consts::{FRAC_1_SQRT_2, FRAC_PI_2};

@@ -1,5 +1,8 @@
 //! The side that computes, at two levels: on vectors ([`Problem`]) and behind a solver's requests ([`Evaluator`],
 //! [`Batch`]).
+//!
+//! Implement [`Problem`] for vectors in memory, and [`crate::Buffers`] answers the requests; implement [`Evaluator`]
+//! where they live elsewhere.
 
 use crate::schedule::Level;
 use crate::solver::{Answer, Request};
@@ -28,7 +31,7 @@ pub trait Batch {
     /// order; a number that is not finite is handed on in the answer of its slice, where the solver refuses it.
     ///
     /// # Errors
-    /// When the computation fails.
+    /// The backend's own error, when the computation fails.
     fn answer(&mut self, requests: &[(usize, Request)], answers: &mut [Answer]) -> Result<(), Self::Error>;
 }
 
@@ -43,13 +46,13 @@ pub trait Problem {
     /// `out = grad F(x, t)`; both have length [`dimension`](Self::dimension).
     ///
     /// # Errors
-    /// When the computation fails.
+    /// The backend's own error, when the computation fails.
     fn gradient(&mut self, x: &[f32], level: Level, out: &mut [f32]) -> Result<(), Self::Error>;
 
     /// `F(x + step d, t) - F(x, t)`, computed as a difference: subtracting two values of `F` would lose it.
     ///
     /// # Errors
-    /// When the computation fails.
+    /// The backend's own error, when the computation fails.
     fn change(&mut self, x: &[f32], d: &[f32], step: f32, level: Level) -> Result<f32, Self::Error>;
 
     /// The two terms apart, for methods that denoise or solve; none by default.
@@ -63,18 +66,18 @@ pub trait LinearModel: Problem {
     /// `out = A^T(A x - y)`; both have length [`dimension`](Problem::dimension).
     ///
     /// # Errors
-    /// When the computation fails.
+    /// The backend's own error, when the computation fails.
     fn data_gradient(&mut self, x: &[f32], out: &mut [f32]) -> Result<(), Self::Error>;
 
     /// `out = grad R(x, t)` likewise, without its weight, in the `turn`-th of the prior's symmetries.
     ///
     /// # Errors
-    /// When the computation fails.
+    /// The backend's own error, when the computation fails.
     fn prior_gradient(&mut self, x: &[f32], level: Level, turn: u32, out: &mut [f32]) -> Result<(), Self::Error>;
 
     /// `out = A^T A p`; both have length [`dimension`](Problem::dimension).
     ///
     /// # Errors
-    /// When the computation fails.
+    /// The backend's own error, when the computation fails.
     fn normal(&mut self, p: &[f32], out: &mut [f32]) -> Result<(), Self::Error>;
 }

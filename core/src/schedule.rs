@@ -1,4 +1,7 @@
 //! Smoothing schedules, regularisation weights, and the homotopy that they make.
+//!
+//! A [`Schedule`] falls from `t_max` to `t_min`, where the objective is; a [`Homotopy`] is the family `F(., t)` along
+//! it.
 
 use crate::diffusion::PerturbationKernel;
 use crate::math::{exp, ln, real, sqrt};
@@ -58,7 +61,7 @@ impl Schedule {
     /// With `t_max == t_min` every level is `t_min`: graduated optimisation becomes plain descent on `f`.
     ///
     /// # Errors
-    /// See [`ScheduleError`].
+    /// [`ScheduleError`]: too few levels, too many, or times that make no sense.
     pub fn new(spacing: Spacing, t_max: f32, t_min: f32, len: u32) -> Result<Self, ScheduleError> {
         if !(t_min > 0.0 && t_min <= t_max && t_max.is_finite()) {
             return Err(ScheduleError::BadTimes);

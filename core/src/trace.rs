@@ -1,4 +1,7 @@
 //! Records of iterations, and what they certify.
+//!
+//! A solver hands out one [`Record`] an iteration; a [`Certificate`] gathers from them the bounds of Theorem 3.2 of
+//! \[FKD24\], in constant memory.
 
 use crate::words::words;
 

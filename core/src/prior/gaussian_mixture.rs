@@ -67,7 +67,7 @@ impl<const K: usize, const D: usize> GaussianMixture<K, D> {
     /// A mixture of `components`, diffused by `kernel`.
     ///
     /// # Errors
-    /// See [`MixtureError`].
+    /// [`MixtureError`]: no component, or a weight, a mean or a variance that makes no sense.
     pub fn new(components: [Component<D>; K], kernel: PerturbationKernel) -> Result<Self, MixtureError> {
         if K == 0 || D == 0 {
             return Err(MixtureError::Empty);

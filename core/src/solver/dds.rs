@@ -44,7 +44,7 @@ impl DecomposedDiffusion {
     /// stochasticity: with 0 only `x_1` is drawn. Of the homotopy's weights only the last is used, to say what `f` is.
     ///
     /// # Errors
-    /// See [`SettingsError`].
+    /// [`SettingsError`] names the setting that makes no sense.
     pub fn new(
         homotopy: Homotopy,
         kernel: PerturbationKernel,

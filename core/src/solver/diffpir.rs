@@ -42,7 +42,7 @@ impl DiffPir {
     /// drawn. `zeta` from 0 to 1 is the share of fresh noise in its variance: with 0 only `x_1` is drawn.
     ///
     /// # Errors
-    /// See [`SettingsError`].
+    /// [`SettingsError`] names the setting that makes no sense.
     pub fn new(
         homotopy: Homotopy,
         kernel: PerturbationKernel,

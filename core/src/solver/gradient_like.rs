@@ -46,7 +46,7 @@ impl GradientLike {
     /// [`with_max_iterations`](Self::with_max_iterations) to go on at `t_min` after the last level.
     ///
     /// # Errors
-    /// See [`SettingsError`].
+    /// [`SettingsError`] names the setting that makes no sense.
     pub fn new(
         homotopy: Homotopy,
         candidate: StepCandidate,

@@ -41,7 +41,7 @@ impl GraduatedFlow {
     /// A run over the levels of `homotopy`, one iteration each.
     ///
     /// # Errors
-    /// See [`SettingsError`].
+    /// [`SettingsError`] names the setting that makes no sense.
     pub fn new(homotopy: Homotopy, rule: FlowStep) -> Result<Self, SettingsError> {
         let (candidate, backtracking, searches) = match rule {
             FlowStep::Constant(length) => (StepCandidate::Constant(length), Backtracking::DEFAULT, false),

@@ -91,7 +91,7 @@ impl Preconditioned {
     /// It ends sooner when `|grad f|` is at most `tolerance`.
     ///
     /// # Errors
-    /// See [`SettingsError`].
+    /// [`SettingsError`] names the setting that makes no sense.
     pub fn new(
         homotopy: Homotopy,
         kernel: PerturbationKernel,

@@ -81,7 +81,7 @@ macro_rules! saved {
             /// The solver whose state was saved: it asks the same request again, and goes on with the same bits.
             ///
             /// # Errors
-            /// See [`StateError`].
+            /// [`StateError`], for bytes of another version or method, or damaged ones.
             pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
                 if bytes.len() != Self::BYTES {
                     return Err(StateError::WrongLength);
