@@ -6,6 +6,8 @@ use crate::entry::{Address, BLOCK, entries};
 pub const PIXELS: usize = 32;
 /// See [`PIXELS`].
 pub const CHANNELS: usize = 48;
+/// Pixels on the other side that it walks over at a time.
+pub const OTHER_PIXELS: usize = 64;
 
 /// The record of the same name in attention.cu, which says what is what.
 #[derive(Debug, Clone, Copy)]

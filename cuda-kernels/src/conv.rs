@@ -23,7 +23,7 @@ pub const MEDIUM: Tile = Tile { sides: (8, 16), eights: 1, threads: 256 };
 /// Levels of very many tiles.
 pub const LARGE: Tile = Tile { sides: (8, 16), eights: 3, threads: 192 };
 
-/// What is done to the input: `Prologue` in conv.cuh.
+/// The work on the input: `Prologue` in conv.cuh.
 pub mod prologue {
     /// Nothing.
     pub const IDENTITY: i32 = 0;

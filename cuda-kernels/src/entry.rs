@@ -1,4 +1,4 @@
-//! How entry points are declared: one struct per kernel, with its arguments as fields.
+//! The declaration of entry points: one struct per kernel, with its arguments as fields.
 
 use crate::work::Costed;
 use std::ffi::c_void;
@@ -28,7 +28,7 @@ impl<T> Address<T> {
         self.0
     }
 
-    /// Whether it is null.
+    /// True if it is null.
     #[must_use]
     pub fn is_null(self) -> bool {
         self.0 == 0
@@ -71,7 +71,7 @@ pub struct Signature {
 pub struct Source {
     /// Name of the file, without its suffix.
     pub name: &'static str,
-    /// What nvcc made of it.
+    /// The PTX that nvcc made of it.
     pub ptx: &'static str,
     /// Its `__global__` functions.
     pub entries: &'static [Signature],

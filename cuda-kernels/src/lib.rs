@@ -55,7 +55,7 @@ pub const SOURCES: [Source; 19] = [
 mod tests {
     use super::*;
 
-    /// What a PTX file says of an entry.
+    /// The declaration of an entry in a PTX file.
     fn declared<'a>(ptx: &'a str, name: &str) -> (Vec<usize>, &'a str) {
         let at = ptx.find(&format!(".entry {name}(")).unwrap_or_else(|| panic!("{name} is not in the PTX"));
         let (parameters, body) = ptx[at..].split_once(')').unwrap();

@@ -15,7 +15,7 @@ pub struct LaneScalars {
     pub skip_shift: f32,
 }
 
-/// Which map is meant: `Direction` in pixel_shuffle.cu.
+/// The map: `Direction` in pixel_shuffle.cu.
 pub mod direction {
     /// With its shift.
     pub const FORWARD: i32 = 0;

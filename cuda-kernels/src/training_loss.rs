@@ -3,7 +3,7 @@
 use crate::entry::{Address, BLOCK, entries};
 use crate::vector::Sums;
 
-/// What the loss of a lane depends on; the record of the same name in training_loss.cu.
+/// Scalars of a lane's loss; the record of the same name in training_loss.cu.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C)]
 #[allow(missing_docs)]

@@ -2,7 +2,7 @@
 
 use crate::entry::{Address, BLOCK, entries};
 
-/// What a lane's direction depends on; the record of the same name in vector.cu.
+/// Scalars of a lane's direction; the record of the same name in vector.cu.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C)]
 #[allow(missing_docs)]
@@ -14,7 +14,7 @@ pub struct DirectionScalars {
     pub has_previous: u32,
 }
 
-/// Where the sums of a launch go; the record of the same name in partial_sums.cuh.
+/// The place of a launch's sums; the record of the same name in partial_sums.cuh.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 #[allow(missing_docs)]

@@ -30,7 +30,7 @@ fn short_methods() -> BTreeMap<String, Settings> {
 }
 
 fn solved() -> SolvedSettings {
-    SolvedSettings { steps: Some(2), solve_steps: 2, solve_most: 2, tested_steps: 1, ..SolvedSettings::default() }
+    SolvedSettings { steps: Some(2), solve_steps: Some(2), solve_most: 2, tested_steps: 1, ..SolvedSettings::default() }
 }
 
 fn open(folder: &Path, device: DeviceChoice) -> Evaluation {

@@ -23,6 +23,7 @@ mod support;
 mod training;
 mod training_layer;
 mod vector;
+mod verdict;
 
 use gradus::backend::cuda::Device;
 use gradus_cuda_kernels::SOURCES;
@@ -53,6 +54,7 @@ const CHECKS: [Check; 16] = [
 fn in_modes(modes: &[Mode], check: Check) {
     let stand_in = StandIn::load().unwrap();
     let device = Device::open(0).unwrap();
+    device.keep_buffers_apart();
     for &mode in modes {
         stand_in.set(mode).unwrap();
         check(&device);
@@ -171,6 +173,13 @@ fn waits_of_a_level() {
 }
 
 #[test]
+fn memory_and_waits_at_the_start() {
+    let stand_in = StandIn::load().unwrap();
+    stand_in.set(Mode::LAZY).unwrap();
+    run::start(&Device::open(0).unwrap());
+}
+
+#[test]
 fn slices_in_lockstep() {
     in_modes(&[Mode::LAZY], run::lockstep);
 }
@@ -193,6 +202,11 @@ fn evaluations() {
 #[test]
 fn runs_together() {
     in_modes(&[Mode::LAZY], evaluation::together);
+}
+
+#[test]
+fn verdicts_are_kept() {
+    in_modes(&[Mode::LAZY], verdict::check);
 }
 
 /// Nothing is launched for it.

@@ -36,7 +36,7 @@ pub fn same_runs_without_drift(_: &Rc<Device>) {
     let solved = SolvedSettings {
         steps: Some(5),
         tested_steps: 3,
-        solve_steps: 5,
+        solve_steps: Some(5),
         average: 2,
         restart_steps: 2,
         ..SolvedSettings::default()
@@ -168,6 +168,26 @@ pub fn waits(device: &Rc<Device>) {
     for (outcome, trials, waits) in outcomes {
         assert_eq!(waits, 1 + u64::from(trials.saturating_sub(1)), "{outcome:?} after {trials} trials");
     }
+}
+
+/// All buffers of a slice have their places in one piece of memory, from construction to the end of its run, and hold
+/// what they would hold apart; nothing is waited for before the first request.
+pub fn start(device: &Rc<Device>) {
+    let (scans, apart) = (Scans::new(Drift::DriftFree), Device::open(0).unwrap());
+    apart.keep_buffers_apart();
+    let ends = [device, &apart].map(|device| {
+        let before = device.traffic().waits;
+        let mut slices = scans.on_gpu(device, 0..1, preconditioned);
+        assert_eq!(device.traffic().waits, before);
+        let mut runs = [Run::new(preconditioned(0))];
+        drive_in_lockstep(&mut runs, &mut slices, &mut Room::<1>::new(), |_, _| None).unwrap();
+        let mut iterate = vec![0.0; scans.geometry.image_len()];
+        slices.copy_iterate(0, &mut iterate).unwrap();
+        iterate
+    });
+    assert_eq!(ends[0], ends[1]);
+    assert_eq!(device.allocations(), 1);
+    assert!(apart.allocations() > 100, "{}", apart.allocations());
 }
 
 /// Slices in lockstep end where each ends alone, bit for bit, on either backend.

@@ -1,15 +1,13 @@
-//! What a launch computes and moves at least, from its arguments: the numbers of a roofline.
+//! The least work of a launch and the bytes that it moves, from its arguments: the numbers of a roofline.
 //!
 //! Arithmetic: multiply-adds at 2 flop, with the outputs that a kernel computes beyond the edge of a tensor; what a
 //! kernel does per value besides (normalisations, SiLUs, guards) counts as nothing. Traffic: every tensor read once and
-//! written once, as if caches held whatever is read again. So both are least values, and so is a time that follows from
-//! them.
+//! written once, as if caches held whatever is read again. So both are least values. Beside them stands how often a
+//! block waits for memory, one time after the other: for small launches that is what takes long.
 
 mod network;
 mod training;
 mod vectors;
-
-use std::ops::AddAssign;
 
 /// The blocks of a launch and the threads of each.
 #[derive(Debug, Clone, Copy)]
@@ -39,31 +37,36 @@ impl Launch {
     }
 }
 
-/// What one launch, or several, must do.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// The least work of one launch.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Work {
     /// Floating-point operations.
     pub flop: f64,
     /// Bytes read from and written to device memory.
     pub bytes: f64,
+    /// Waits of a block for device memory.
+    pub waits: f64,
+    /// Likewise of what is on its way while the block computes.
+    pub prefetched: f64,
 }
+
+/// The list of lanes, then what these have.
+const LEAST_WAITS: f64 = 2.0;
 
 impl Work {
     /// So many multiply-adds, and so many values of 4 bytes.
     fn of(multiply_adds: f64, values: f64) -> Self {
-        Self { flop: 2.0 * multiply_adds, bytes: 4.0 * values }
+        Self { flop: 2.0 * multiply_adds, bytes: 4.0 * values, waits: LEAST_WAITS, prefetched: 0.0 }
+    }
+
+    /// The same with more waits than the least.
+    fn waiting(self, more: f64) -> Self {
+        Self { waits: self.waits + more, ..self }
     }
 
     /// Values and nothing else.
     fn moving(values: f64) -> Self {
         Self::of(0.0, values)
-    }
-}
-
-impl AddAssign for Work {
-    fn add_assign(&mut self, other: Self) {
-        self.flop += other.flop;
-        self.bytes += other.bytes;
     }
 }
 
@@ -106,7 +109,8 @@ mod tests {
         let null = Address::NULL;
         let update = vector::Update { lanes: Address::NULL, steps: null, d: null, x: null, previous: null, n: 1000 };
         let launch = Launch { grid: [4, 1, 3], threads: 256 };
-        assert_eq!(update.work(launch), Work { flop: 6000.0, bytes: 48_000.0 });
+        let wanted = Work { flop: 6000.0, bytes: 48_000.0, waits: LEAST_WAITS, prefetched: 0.0 };
+        assert_eq!(update.work(launch), wanted);
         assert_eq!(launch.n_threads(), 3072.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Which device computes: `auto`, `cpu` or `cuda:N`.
+//! The device that computes: `auto`, `cpu` or `cuda:N`.
 
 use super::Precision;
 use super::cuda::{Device, DeviceError};

@@ -23,4 +23,14 @@ impl Counters {
             projections: self.projections + other.projections,
         }
     }
+
+    /// The cost since an earlier count.
+    #[must_use]
+    pub const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            network_forwards: self.network_forwards - earlier.network_forwards,
+            network_vjps: self.network_vjps - earlier.network_vjps,
+            projections: self.projections - earlier.projections,
+        }
+    }
 }

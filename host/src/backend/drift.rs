@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the prior takes an image `x` for at the smoothing level `t`.
+/// The prior's reading of an image `x` at the smoothing level `t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Drift {

@@ -1,6 +1,6 @@
-//! The symmetries of the priors: images that are mirrored are as likely as they are.
+//! The symmetries of the priors: an image and its mirror images are equally likely.
 
-/// Which axes of an image are turned round; each of the four mirrors is its own inverse.
+/// A mirror: the axes of an image that are turned round; each of the four is its own inverse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mirror {
     /// The first row becomes the last.
@@ -10,8 +10,9 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// The mirror of a `turn` of the approach: neighbouring turns differ in at least one axis, and four of them are all
-    /// there are. Images whose sides are even change the place of every pixel in the network's 2 x 2 cells with each.
+    /// The mirror of a `turn` of the approach, of period four: neighbouring turns differ in at least one axis.
+    ///
+    /// In an image with even sides, each mirror moves every pixel to another place in the network's 2 x 2 cells.
     #[must_use]
     pub const fn of_turn(turn: u32) -> Self {
         let (rows, cols) = [(false, false), (true, true), (true, false), (false, true)][(turn % 4) as usize];

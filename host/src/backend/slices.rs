@@ -23,7 +23,7 @@ pub trait Slices: Batch {
     /// pass after an untested step, which the next gradient then need not make.
     ///
     /// # Errors
-    /// When the computation fails.
+    /// The backend's own error, when the computation fails.
     fn objectives(&mut self, slices: &[usize], values: &mut [f64]) -> Result<(), Self::Error>;
 
     /// Copies the current iterate of a slice, `[row][col]`.
@@ -35,7 +35,7 @@ pub trait Slices: Batch {
     /// Goes on with a slice from the image `x`, `[row][col]`, as at the start of a run on another objective.
     ///
     /// # Errors
-    /// When the computation fails.
+    /// The backend's own error, when the computation fails.
     fn restart(&mut self, slice: usize, x: &[f32], objective: Level) -> Result<(), Self::Error>;
 
     /// The cost of a slice so far.

@@ -1,4 +1,4 @@
-//! What a training network is asked about, on any backend.
+//! The question to a training network, on any backend.
 
 /// Images of an update of the weights: of each, x_t = gamma_t x_0 + nu_t z and z one after the other, t in (0, 1], and
 /// the weight of its loss.

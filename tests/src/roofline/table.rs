@@ -1,7 +1,10 @@
 //! `cuda-kernels/ROOFLINE.md`: estimates for three cards, of every kernel in what it is launched for.
 
-use super::gpu::{Gpu, totals, with_lanes};
-use super::work::{Outcome, Passes, SOLVE_STEPS, Training, VIEWS, algorithm_2, approach, solved};
+use super::earlier;
+use super::gpu::{Cycles, Gpu, SECONDS_PER_WAIT, SECONDS_TO_ASK_FOR_GRAPH, critical_path, totals, with_lanes};
+use super::work::{
+    Listed, Outcome, PASSES, Passes, SOLVE_STEPS, Training, VIEWS, algorithm_2, approach, listed, solved,
+};
 use gradus::backend::cuda::{Device, Launched, Precision};
 use gradus::prior::Prior;
 use std::fmt::Write as _;
@@ -12,25 +15,25 @@ pub const SIDES: [usize; 3] = [128, 256, 512];
 const IMAGES: usize = 4;
 const SLICES: usize = 16;
 
-type Listing = fn(&Rc<Device>, &Prior, usize) -> Outcome<Vec<Launched>>;
+type Listing = fn(&Rc<Device>, &Prior, usize) -> Outcome<Listed>;
 
-fn passes(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {
+fn energy_and_score(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Listed> {
     let mut passes = Passes::new(device, prior, side)?;
-    Ok(device.listed(|| passes.all())?)
+    listed(device, || PASSES[..2].iter().try_for_each(|pass| passes.run(pass)))
 }
 
-fn training(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {
+fn training(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Listed> {
     let mut training = Training::new(device, prior, side, IMAGES)?;
-    Ok(device.listed(|| training.step())?)
+    listed(device, || training.step())
 }
 
-/// What `list` launches at a precision.
-fn launched(
+/// The launches of `list` at a precision.
+fn at_precision(
     device: &Rc<Device>,
     (list, precision): (Listing, Precision),
     prior: &Prior,
     side: usize,
-) -> Outcome<Vec<Launched>> {
+) -> Outcome<Listed> {
     device.set_precision(precision);
     let launched = list(device, prior, side);
     device.set_precision(Precision::Full);
@@ -38,56 +41,41 @@ fn launched(
 }
 
 const WHOLE: [(&str, Listing, Precision); 5] = [
-    ("forward pass, vjp, projection and adjoint", passes, Precision::Full),
-    ("the same on tensor cores (TF32)", passes, Precision::Tf32),
+    ("energy and score", energy_and_score, Precision::Full),
+    ("energy and score on tensor cores (TF32)", energy_and_score, Precision::Tf32),
     ("iteration of Algorithm 2", algorithm_2, Precision::Full),
     ("level of the default method's approach", approach, Precision::Full),
     ("iteration of the default method", solved, Precision::Full),
 ];
 
+const INTRODUCTION: &str = "\
+# How long the kernels should take
+Estimates, not measurements: printed by `cargo run --release --example cuda_roofline -- --table`, which lists the
+launches on any driver and makes none of them. Estimated is the critical path (`tests/src/roofline/gpu.rs`): a launch
+begins 2 us after the one before it, and takes the longest of the way of its blocks, which wait for memory and issue one
+instruction after the other; of the instructions of all blocks; and of its traffic (`src/work/` says what counts,
+`SASS.md` what the inner loops are). A wait of the host takes 10 us, and so does it to ask for a graph.";
+
 /// The file, for the given sides; nothing is launched.
 pub fn markdown(device: &Rc<Device>, prior: &Prior, sides: &[usize]) -> Outcome<String> {
     let cards = Gpu::cards();
     let mut text = format!(
-        "# How long the kernels should take at least\n\
-         Estimates, not measurements: printed by `cargo run --release --example cuda_roofline -- --table`, which \
-         lists the\n\
-         launches on any driver and makes none of them. A launch takes 2 us, and the longer of its arithmetic and its \
-         traffic\n\
-         (`src/work/` says what counts). Arithmetic: at the card's peak as far as the inner loop lets it (`SASS.md`), \
-         less with\n\
-         too few warps to fill the card. That kernels wait for each other is not in it. Prior `ellipses`, {VIEWS} \
-         views,\n\
-         {SOLVE_STEPS} conjugate gradient steps; the limit is what most of the time goes to.\n\n\
-         ## Whole, in ms for one slice / for a slice of sixteen in lockstep\n\
-         | | card |{}\n|---|---|{}\n",
-        sides.iter().map(|side| format!(" {side} x {side} |")).collect::<String>(),
-        "---|".repeat(sides.len())
+        "{INTRODUCTION} Prior\n`ellipses`, {VIEWS} views, {SOLVE_STEPS} conjugate gradient steps; the limit is what \
+         most of the time goes to.\n\n{}\n",
+        earlier::markdown()
     );
     let listings = WHOLE.map(|(name, list, precision)| {
-        let of_sides = sides.iter().map(|&side| launched(device, (list, precision), prior, side));
-        of_sides.collect::<Outcome<Vec<_>>>().map(|launched| (name, launched))
+        let of_sides = sides.iter().map(|&side| at_precision(device, (list, precision), prior, side));
+        of_sides.collect::<Outcome<Vec<_>>>().map(|listed| (name, listed))
     });
     let mut all = Vec::new();
     for listing in listings {
         all.push(listing?);
     }
-    for (name, launched) in &all {
-        for card in &cards {
-            let _ = write!(text, "| {name} | {} |", card.name);
-            for launched in launched {
-                let of_many = whole(&with_lanes(launched, SLICES), card) / SLICES as f64;
-                let _ = write!(text, " {:.2} / {:.2} |", 1e3 * whole(launched, card), 1e3 * of_many);
-            }
-            text.push('\n');
-        }
-    }
-    for ((name, launched), side) in
-        all.iter().flat_map(|of| of.1.iter().zip(sides).map(|(one, side)| ((of.0, one), side)))
-    {
-        if name != WHOLE[0].0 {
-            let name = if name == WHOLE[1].0 { "Passes on tensor cores (TF32)" } else { name };
-            kernels(&mut text, &format!("{name}, one slice, {side} x {side}"), launched, &cards);
+    wholes(&mut text, &all, (sides, &cards));
+    for (name, of_sides) in &all {
+        for (listed, side) in of_sides.iter().zip(sides) {
+            kernels(&mut text, &format!("{name}, one slice, {side} x {side}"), &listed.launches, &cards);
         }
     }
     let side = sides[0];
@@ -95,13 +83,40 @@ pub fn markdown(device: &Rc<Device>, prior: &Prior, sides: &[usize]) -> Outcome<
         [("Step of training", Precision::Full), ("Step of training on tensor cores (TF32)", Precision::Tf32)]
     {
         let title = format!("{name}, {IMAGES} images of {side} x {side}");
-        kernels(&mut text, &title, &launched(device, (training, precision), prior, side)?, &cards);
+        kernels(&mut text, &title, &at_precision(device, (training, precision), prior, side)?.launches, &cards);
     }
     Ok(text)
 }
 
-fn whole(launched: &[Launched], card: &Gpu) -> f64 {
-    launched.iter().map(|one| card.seconds(one).1).sum()
+/// The times of everything whole, with the spread of the readings.
+fn wholes(text: &mut String, all: &[(&str, Vec<Listed>)], (sides, cards): (&[usize], &[Gpu])) {
+    let _ = write!(
+        text,
+        "## Whole, in ms for one slice / for a slice of {SLICES} in lockstep, and between which numbers the readings \
+         lie\n| | card |{}\n|---|---|{}\n",
+        sides.iter().map(|side| format!(" {side} x {side} |")).collect::<String>(),
+        "---|".repeat(sides.len())
+    );
+    for ((name, of_sides), card) in all.iter().flat_map(|of| cards.iter().map(move |card| (of, card))) {
+        let _ = write!(text, "| {name} | {} |", card.name);
+        for listed in of_sides {
+            let _ = write!(text, " {} / {} |", whole(listed, card, 1), whole(listed, card, SLICES));
+        }
+        text.push('\n');
+    }
+}
+
+/// Milliseconds a slice of so many in lockstep: as first read, and the least and most.
+fn whole(listed: &Listed, card: &Gpu, slices: usize) -> String {
+    let launches = with_lanes(&listed.launches, slices);
+    let ms = Cycles::READINGS.map(|cycles| {
+        let card = card.reading(cycles);
+        let on_device = critical_path(launches.iter().map(|one| card.seconds(one).1), 0.0);
+        let standing_still = SECONDS_TO_ASK_FOR_GRAPH + SECONDS_PER_WAIT * listed.waits as f64;
+        1e3 * (on_device + standing_still) / slices as f64
+    });
+    let (least, most) = ms.iter().fold((f64::MAX, 0.0_f64), |(least, most), ms| (least.min(*ms), most.max(*ms)));
+    format!("{:.2} ({least:.2}-{most:.2})", ms[0])
 }
 
 /// A row for each kernel.

@@ -1,4 +1,4 @@
-//! What is estimated and measured: passes, iterations, a step of training.
+//! Work that is estimated and measured: passes, iterations, a step of training.
 
 use gradus::backend::cpu::TrainingBatch;
 use gradus::backend::cuda::projector::CudaProjector;
@@ -77,31 +77,46 @@ fn ask(slices: &mut CudaSlices, requests: &[Request]) -> Result<(), DeviceError>
     requests.iter().try_for_each(|request| slices.answer(&[(0, *request)], &mut [Answer::Ready]))
 }
 
-/// The launches of requests that were made once before, which also takes what later ones keep.
-fn listed_again(mut slices: CudaSlices, device: &Rc<Device>, requests: &[Request]) -> Outcome<Vec<Launched>> {
+/// The launches and waits of some work.
+#[derive(Debug)]
+pub struct Listed {
+    pub launches: Vec<Launched>,
+    /// Waits of the host for what it has asked for.
+    pub waits: u64,
+}
+
+/// The launches of `work`, none of which is made.
+pub fn listed(device: &Rc<Device>, work: impl FnOnce() -> Result<(), DeviceError>) -> Outcome<Listed> {
+    let before = device.traffic().waits;
+    let launches = device.listed(work)?;
+    Ok(Listed { launches, waits: device.traffic().waits - before })
+}
+
+/// The same of requests that were made once before, which also takes what later ones keep.
+fn listed_again(mut slices: CudaSlices, device: &Rc<Device>, requests: &[Request]) -> Outcome<Listed> {
     device.listed(|| ask(&mut slices, requests))?;
-    Ok(device.listed(|| ask(&mut slices, requests))?)
+    listed(device, || ask(&mut slices, requests))
 }
 
 const GRADIENT: Request = Request::Gradient { level: SMOOTHED, new_iterate: true };
 const SOLVE: Request = Request::Solve { damping: 1.0, effort: Effort::fixed(SOLVE_STEPS) };
 
 /// The launches of an iteration of Algorithm 2 whose first trial passes, as in the middle of a run.
-pub fn algorithm_2(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {
+pub fn algorithm_2(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Listed> {
     let direction = Request::Direction { level: SMOOTHED, new_iterate: true };
     let step = [Request::Change { step: 0.1 }, Request::Update { step: 0.1 }];
     listed_again(slices(device, prior, side)?, device, &[direction, step[0], step[1]])
 }
 
 /// Likewise of a level of the approach of the default method, on a scan that counts photons.
-pub fn approach(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {
+pub fn approach(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Listed> {
     let denoise = Request::Denoise { level: SMOOTHED, variance: 0.1, turn: 1 };
     let mut slices = weighted_slices(device, prior, side)?;
-    Ok(device.listed(|| ask(&mut slices, &[denoise, SOLVE, Request::Update { step: 1.0 }]))?)
+    listed(device, || ask(&mut slices, &[denoise, SOLVE, Request::Update { step: 1.0 }]))
 }
 
 /// Likewise of a tested iteration.
-pub fn solved(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Vec<Launched>> {
+pub fn solved(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Listed> {
     let step = [Request::Change { step: 1.0 }, Request::Update { step: 1.0 }];
     listed_again(weighted_slices(device, prior, side)?, device, &[GRADIENT, SOLVE, Request::Products, step[0], step[1]])
 }

@@ -43,7 +43,7 @@ impl Blocked {
         self.block_rows(block).len() * self.width
     }
 
-    /// Where channel `channel` of block `block` begins.
+    /// Offset at which channel `channel` of block `block` begins.
     pub(crate) fn start(&self, block: usize, channel: usize) -> usize {
         block * self.block_len() + channel * self.block_pixels(block)
     }

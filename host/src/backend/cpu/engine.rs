@@ -1,4 +1,4 @@
-//! What every layer needs to run: the instruction set, threads, and one scratch buffer for each of these.
+//! The means of every layer: the instruction set, threads, and one scratch buffer for each thread.
 
 use super::aligned::Aligned;
 use pulp::Arch;

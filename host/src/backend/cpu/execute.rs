@@ -20,9 +20,9 @@ pub(crate) struct Execution<'a> {
     pub(crate) model: &'a Model,
     pub(crate) engine: &'a Engine,
     pub(crate) lane: &'a mut Lane,
-    /// What enters: x, or v.
+    /// The input: x, or v.
     pub(crate) image: &'a [f32],
-    /// What leaves: h, or J_h^T v.
+    /// The output: h, or J_h^T v.
     pub(crate) out: &'a mut [f32],
 }
 

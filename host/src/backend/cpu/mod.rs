@@ -26,7 +26,7 @@ pub use flop::Flop;
 pub use network::Network;
 pub use profile::LayerTime;
 pub use slices::{CpuSlices, SlicesError};
-pub use training::TrainingNetwork;
+pub use training::{Curvature, TrainingNetwork};
 
 /// The instruction set that the network uses here, chosen at run time.
 #[must_use]

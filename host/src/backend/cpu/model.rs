@@ -15,7 +15,7 @@ use crate::unet::{EnergyScales, Weights};
 use pulp::Arch;
 use std::ops::Range;
 
-/// What lanes share and no pass changes.
+/// The part that lanes share and no pass changes.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) program: Program,
@@ -29,7 +29,7 @@ pub(crate) struct Model {
     pub(crate) engine: Engine,
 }
 
-/// What a convolution multiplies by and adds.
+/// Weights and bias of a convolution, packed.
 #[derive(Debug)]
 pub(crate) struct PackedConvolution {
     /// Of each term.

@@ -1,4 +1,4 @@
-//! Where the time of a pass goes, layer by layer.
+//! The time of a pass, layer by layer.
 
 use super::execute::Execution;
 use super::flop::Flop;

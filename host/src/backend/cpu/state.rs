@@ -133,6 +133,7 @@ impl State {
         self.objective = objective;
         self.has_previous = false;
         self.held = Held::Other;
+        self.updates = 0;
         self.refresh_residual(data)
     }
 

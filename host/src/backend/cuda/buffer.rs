@@ -1,12 +1,14 @@
 //! Values in device memory, and copies of them.
 #![allow(unsafe_code)]
 
+use super::arena::Block;
 use super::device::Device;
 use super::error::{DeviceError, while_doing};
 use super::outbox::Outbox;
-use cust::memory::{AsyncCopyDestination, DeviceBuffer};
+use cust::memory::{AsyncCopyDestination, DeviceSlice};
 use gradus_cuda_kernels::Address;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Values that are the same bytes on host and device.
@@ -49,7 +51,9 @@ plain! {
 
 /// Values in device memory.
 pub struct Buffer<T> {
-    bytes: DeviceBuffer<u8>,
+    /// Its memory, and where in it the first value is.
+    block: Rc<Block>,
+    begin: usize,
     len: usize,
     device: Rc<Device>,
     _values: PhantomData<T>,
@@ -68,10 +72,8 @@ impl<T: Plain> Buffer<T> {
     /// `OutOfMemory`.
     pub fn new(device: &Rc<Device>, len: usize) -> Result<Self, DeviceError> {
         let needed = len.max(1).saturating_mul(size_of::<T>());
-        device.require(needed, "a buffer")?;
-        // SAFETY: kernels and copies write before anything reads; bytes of any kind are values of `T`.
-        let bytes = unsafe { DeviceBuffer::uninitialized(needed) }.map_err(while_doing("taking memory"))?;
-        Ok(Self { bytes, len, device: Rc::clone(device), _values: PhantomData })
+        let (block, begin) = device.arena().take(needed)?;
+        Ok(Self { block, begin, len, device: Rc::clone(device), _values: PhantomData })
     }
 
     /// A copy of `values`.
@@ -90,23 +92,29 @@ impl<T: Plain> Buffer<T> {
         self.len
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Where it begins.
+    /// Address of its first element.
     #[must_use]
     pub fn address(&self) -> Address<T> {
-        Address::new(self.bytes.as_device_ptr().as_raw())
+        Address::new(self.block.memory().as_device_ptr().as_raw() + self.begin as u64)
+    }
+
+    /// Bytes of the values of a range.
+    fn bytes(&self, values: Range<usize>) -> DeviceSlice<u8> {
+        let place = |value: usize| self.begin + value * size_of::<T>();
+        self.block.memory().index(place(values.start)..place(values.end))
     }
 
     /// Copies `values` to the place `first`. They may change when this returns: a copy of them is what the device
     /// reads.
     ///
     /// # Errors
-    /// `Failed`.
+    /// `Failed`, where the driver refuses the copy.
     ///
     /// # Panics
     /// When they do not fit.
@@ -115,11 +123,10 @@ impl<T: Plain> Buffer<T> {
         if values.is_empty() {
             return Ok(());
         }
-        let range = first * size_of::<T>()..(first + values.len()) * size_of::<T>();
         // SAFETY: values without padding are bytes.
         let bytes = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) };
         let doing = || while_doing("copying to the device");
-        let to = &mut self.bytes.index(range);
+        let to = &mut self.bytes(first..first + values.len());
         self.device.may_copy()?;
         if bytes.len() > Outbox::CAPACITY {
             // SAFETY: the borrow of `values` outlives the copy, which ends before this returns; the range is of this
@@ -181,11 +188,11 @@ impl<T: Plain> Buffer<T> {
             return Ok(());
         }
         self.device.may_copy()?;
-        let range = first * size_of::<T>()..(first + values.len()) * size_of::<T>();
+        let n = values.len();
         // SAFETY: any bytes are values; and what the caller promises.
         let bytes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), size_of_val(values)) };
         // SAFETY: the range is of this buffer; and what the caller promises.
-        unsafe { self.bytes.index(range).async_copy_to(bytes, self.device.stream()) }
+        unsafe { self.bytes(first..first + n).async_copy_to(bytes, self.device.stream()) }
             .map_err(while_doing("copying to the host"))?;
         self.device.count(|traffic| {
             traffic.bytes_to_host += bytes.len() as u64;
@@ -197,7 +204,7 @@ impl<T: Plain> Buffer<T> {
     /// All values, on the host.
     ///
     /// # Errors
-    /// `Failed`.
+    /// `Failed`, where the driver refuses the copy.
     pub fn to_vec(&self) -> Result<Vec<T>, DeviceError>
     where
         T: Default,

@@ -45,7 +45,7 @@ impl LinearSystem {
     /// Room for the systems of so many slices of a projector.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub(super) fn new(device: &Rc<Device>, slices: usize, projector: &CudaProjector) -> Result<Self, DeviceError> {
         let (pixels, values) = (projector.geometry().image_len(), projector.geometry().sinogram_len());
         let made = |n: usize| Buffer::new(device, slices * n);
@@ -73,7 +73,7 @@ impl LinearSystem {
     /// once, and `copy` waits for what became of the recurrences, with whatever else it wants to know.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub(super) fn solve(
         &mut self,
         lanes: &Lanes,

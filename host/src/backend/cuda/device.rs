@@ -1,6 +1,7 @@
 //! A device with its stream, launches and times; with `buffer.rs` the one place that talks to the driver.
 #![allow(unsafe_code)]
 
+use super::arena::{self, Arena, Reservation};
 use super::error::{DeviceError, while_doing};
 use super::loader::driver_is_present;
 use super::outbox::Outbox;
@@ -11,7 +12,6 @@ use cust::device::DeviceAttribute;
 use cust::error::CudaError;
 use cust::event::{Event, EventFlags};
 use cust::function::Function;
-use cust::memory::mem_get_info;
 use cust::module::Module;
 use cust::stream::{Stream, StreamFlags};
 use cust::{CudaApiVersion, CudaFlags};
@@ -34,11 +34,12 @@ pub struct Device {
     /// Those that were launched; a file's are loaded with its first one.
     functions: RefCell<HashMap<&'static str, Function<'static>>>,
     stream: Stream,
+    arena: Arena,
     outbox: RefCell<Outbox>,
     traffic: Cell<Traffic>,
     precision: Cell<Precision>,
     recorder: RefCell<Recorder>,
-    /// Whether launches go into a graph.
+    /// True if launches go into a graph.
     is_capturing: Cell<bool>,
     name: String,
     ordinal: u32,
@@ -87,9 +88,14 @@ fn initialise() -> Result<(), DeviceError> {
         return Err(DeviceError::NoDriver);
     }
     cust::init(CudaFlags::empty()).map_err(while_doing("starting the driver"))?;
-    let version = CudaApiVersion::get().map_err(while_doing("asking for the driver's version"))?;
-    let found = version.major() * 1000 + version.minor() * 10;
+    let found = driver_version()?;
     if found < NEEDED_VERSION { Err(DeviceError::OldDriver { found, needed: NEEDED_VERSION }) } else { Ok(()) }
+}
+
+/// The CUDA version that the driver supports, 1000 times its first number and 10 times its second.
+fn driver_version() -> Result<i32, DeviceError> {
+    let version = CudaApiVersion::get().map_err(while_doing("asking for the driver's version"))?;
+    Ok(version.major() * 1000 + version.minor() * 10)
 }
 
 fn describe(ordinal: u32) -> Result<(cust::device::Device, Description), DeviceError> {
@@ -127,6 +133,7 @@ impl Device {
         Ok(Rc::new(Self {
             functions: RefCell::default(),
             stream,
+            arena: Arena::default(),
             outbox: RefCell::new(Outbox::new()?),
             traffic,
             precision: Cell::default(),
@@ -151,10 +158,38 @@ impl Device {
         self.ordinal
     }
 
+    /// The CUDA version that its driver supports, 1000 times the first number and 10 times the second.
+    ///
+    /// # Errors
+    /// `Failed`, where the driver does not tell it.
+    pub fn driver_version(&self) -> Result<i32, DeviceError> {
+        driver_version()
+    }
+
     /// The traffic so far.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.traffic.get()
+    }
+
+    /// Pieces of memory that were taken from the driver so far.
+    #[must_use]
+    pub fn allocations(&self) -> u64 {
+        self.arena.allocations()
+    }
+
+    /// Gives each buffer that is made from now on memory of its own, for tests: what strays beyond it is seen then.
+    pub fn keep_buffers_apart(&self) {
+        self.arena.keep_apart();
+    }
+
+    pub(super) fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// Room for buffers of so many bytes together, about, which are `what` and made before the reservation goes.
+    pub(super) fn reserve(&self, bytes: usize, what: &'static str) -> Result<Reservation, DeviceError> {
+        self.arena.reserve(bytes, what)
     }
 
     /// The factors of convolutions: `Full`, unless set otherwise.
@@ -195,7 +230,7 @@ impl Device {
         self.is_capturing.set(is_capturing);
     }
 
-    /// Whether launches are timed or listed.
+    /// True if launches are timed or listed.
     pub(super) fn is_recording(&self) -> bool {
         self.recorder.borrow().mode() != (true, false)
     }
@@ -269,7 +304,7 @@ impl Device {
     /// asking for it. Buffers hold nonsense afterwards.
     ///
     /// # Errors
-    /// Those of `work`.
+    /// The first error that `work` hands back.
     pub fn profiled(&self, work: impl FnOnce() -> Result<(), DeviceError>) -> Result<Vec<Launched>, DeviceError> {
         self.recorded(Recorder::Timing(Vec::new()), work)
     }
@@ -277,7 +312,7 @@ impl Device {
     /// The launches of `work`, none of which is made: buffers keep what they held.
     ///
     /// # Errors
-    /// Those of `work`.
+    /// The first error that `work` hands back.
     pub fn listed(&self, work: impl FnOnce() -> Result<(), DeviceError>) -> Result<Vec<Launched>, DeviceError> {
         self.recorded(Recorder::Listing(Vec::new()), work)
     }
@@ -333,16 +368,15 @@ impl Device {
     /// # Errors
     /// `Failed`, when the device did before.
     pub fn free_memory(&self) -> Result<usize, DeviceError> {
-        Ok(mem_get_info().map_err(while_doing("asking for free memory"))?.0)
+        arena::free_memory()
     }
 
-    /// Whether `bytes` more are free; `what` they are for, in words, is for the error.
+    /// Check that `needed` more bytes are free.
     ///
     /// # Errors
-    /// `OutOfMemory`, when they are not.
+    /// `OutOfMemory`, which names `what` they are for, when they are not.
     pub fn require(&self, needed: usize, what: &'static str) -> Result<(), DeviceError> {
-        let free = self.free_memory()?;
-        if needed > free { Err(DeviceError::OutOfMemory { what, needed, free }) } else { Ok(()) }
+        arena::require(needed, what)
     }
 }
 

@@ -28,9 +28,9 @@ pub(super) struct Execution<'a> {
     pub(super) scalars: Address<LaneScalars>,
     /// Side of the square of pixels that becomes channels on the way in.
     pub(super) pixel_unshuffle: usize,
-    /// What enters: x, or v.
+    /// The input: x, or v.
     pub(super) image: Address<f32>,
-    /// What leaves: h, or J_h^T v.
+    /// The output: h, or J_h^T v.
     pub(super) out: Address<f32>,
 }
 
@@ -150,7 +150,7 @@ impl Execution<'_> {
         self.model.norms[vjp.norm].input_gradient(self.device, self.lanes, memory.at(vjp.d_z), shape.n_pixels(), target)
     }
 
-    /// Where images enter and leave.
+    /// The launch at which images enter and leave.
     fn ends(&self, tensor: TensorId) -> PixelShuffle {
         let shape = self.memory.shape(tensor);
         PixelShuffle { channels: shape.channels, height: shape.height, width: shape.width, side: self.pixel_unshuffle }

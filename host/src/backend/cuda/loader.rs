@@ -21,8 +21,9 @@ fn library() -> Option<&'static Library> {
     OPENED.get_or_init(|| unsafe { Library::new(LIBRARY) }.ok()).as_ref()
 }
 
-/// Whether this machine has a driver.
-pub(super) fn driver_is_present() -> bool {
+/// True if this machine has a driver; it is not started.
+#[must_use]
+pub fn driver_is_present() -> bool {
     library().is_some()
 }
 

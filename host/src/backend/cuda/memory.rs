@@ -96,7 +96,7 @@ impl Memory {
         self.shapes[tensor]
     }
 
-    /// Where the sums of a tensor are, and of how many tiles.
+    /// Place of a tensor's sums, and their number of tiles.
     pub(super) fn moments(&self, tensor: TensorId) -> (Address<[f64; 2]>, usize) {
         self.moments.get(&tensor).map_or((Address::NULL, 0), |moments| (moments.sums.address(), moments.n_tiles.get()))
     }

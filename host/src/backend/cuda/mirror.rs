@@ -11,7 +11,7 @@ impl Vectors {
     /// factor per lane of the list.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn mirror(
         &mut self,
         lanes: &Lanes,

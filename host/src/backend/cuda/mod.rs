@@ -6,6 +6,7 @@
 //! Images that are computed together are *lanes*. Every buffer holds all lanes, and every launch names those that take
 //! part, so that slices with steps of their own share the passes of one network.
 
+mod arena;
 mod beam;
 mod buffer;
 pub mod conjugate_gradient;
@@ -35,9 +36,15 @@ pub use super::precision::Precision;
 pub use buffer::{Buffer, Plain};
 pub use device::{Description, Device, devices};
 pub use error::DeviceError;
+pub use loader::driver_is_present;
 pub use network::{CudaNetwork, CudaNetworkError};
 pub use profile::Launched;
 pub use projector_error::ProjectorError;
 pub use slices::CudaSlices;
 pub use state::SlicesError;
 pub use training::CudaTrainingNetwork;
+
+/// The PTX of all kernels.
+pub(crate) fn kernel_sources() -> impl std::hash::Hash {
+    gradus_cuda_kernels::SOURCES.each_ref().map(|source| source.ptx)
+}

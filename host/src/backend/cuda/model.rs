@@ -22,7 +22,7 @@ pub(super) struct Model {
     pub(super) time_embedding: TimeEmbedding,
 }
 
-/// What a convolution multiplies by and adds.
+/// Weights and bias of a convolution, packed.
 #[derive(Debug)]
 pub(super) struct PackedConvolution {
     pub(super) main: PackedConv,
@@ -41,7 +41,21 @@ pub(super) fn stencils(sampling: Sampling) -> (Stencil, Stencil) {
     }
 }
 
+/// Values on the device for each parameter, about: itself, packed forward and for the vjp, with taps in phases.
+const COPIES: usize = 6;
+/// Bytes of what is small, for each lane and in all.
+const SMALL: (usize, usize) = (64 << 10, 1 << 20);
+
 impl Model {
+    /// Bytes for `lanes` lanes, about; rather too many.
+    pub(super) fn bytes(program: &Program, weights: &Weights, lanes: usize) -> usize {
+        let of_attention =
+            |attention: &operation::Attention| 2 * attention.heads * program.shapes[attention.mixed].n_pixels();
+        let of_lane = program.image_len + program.attentions.iter().map(of_attention).sum::<usize>();
+        let values = COPIES * weights.parameters().len() + lanes * of_lane;
+        values * size_of::<f32>() + lanes * SMALL.0 + SMALL.1
+    }
+
     pub(super) fn new(
         device: &Rc<Device>,
         program: &Program,
@@ -58,8 +72,6 @@ impl Model {
         let packed = convolutions.iter().flat_map(|packed| std::iter::once(&packed.main).chain(&packed.shortcut));
         let on_device = Buffer::of(device, &parameters)?;
         Packer::new(device, packed)?.repack(device, on_device.address())?;
-        // The parameters go when this returns.
-        device.synchronise()?;
         let norm = |norm: &operation::Norm| {
             let weights = (&parameters[norm.gain.clone()], &parameters[norm.bias.clone()]);
             GroupNorm::new(device, weights, (norm.groups, norm.eps), lanes)

@@ -17,7 +17,7 @@ use gradus_cuda_kernels::Address;
 use gradus_cuda_kernels::pixel_shuffle::LaneScalars;
 use std::rc::Rc;
 
-/// Why a network cannot be made.
+/// Reasons for which a network cannot be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CudaNetworkError {
@@ -63,7 +63,8 @@ impl CudaNetwork {
     ) -> Result<Self, CudaNetworkError> {
         let weights = prior.weights();
         let program = Program::new(weights.architecture(), height, width)?;
-        device.require(Memory::bytes(&program, lanes), "the network on images of this size")?;
+        let bytes = Self::all_bytes(prior, (height, width), lanes)?;
+        let _arena = device.reserve(bytes, "the network on images of this size")?;
         Ok(Self {
             model: Model::new(device, &program, weights, lanes)?,
             memory: Memory::new(device, &program, lanes)?,
@@ -85,6 +86,16 @@ impl CudaNetwork {
     /// When the sides are not multiples of what the architecture needs.
     pub fn bytes(prior: &Prior, (height, width): (usize, usize), lanes: usize) -> Result<usize, CudaNetworkError> {
         Ok(Memory::bytes(&Program::new(prior.weights().architecture(), height, width)?, lanes))
+    }
+
+    /// The same with the weights and what is small, about.
+    pub(super) fn all_bytes(
+        prior: &Prior,
+        (height, width): (usize, usize),
+        lanes: usize,
+    ) -> Result<usize, CudaNetworkError> {
+        let program = Program::new(prior.weights().architecture(), height, width)?;
+        Ok(Memory::bytes(&program, lanes) + Model::bytes(&program, prior.weights(), lanes))
     }
 
     /// The same network of the image with another drift: h(gamma_t x, t) where there is none. The factor goes with the
@@ -116,7 +127,7 @@ impl CudaNetwork {
     /// forward pass. `lanes` names the same lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn forward(&mut self, lanes: &Lanes, levels: &[(usize, f32)], images: Address<f32>) -> Result<(), DeviceError> {
         for &(lane, t) in levels {
             let kernel = self.perturbation_kernel.at(f64::from(t));
@@ -134,7 +145,7 @@ impl CudaNetwork {
     /// J_h^T v at the image of each lane's last forward pass; overwrites `out`. The score is -J_h^T h.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn vjp(&mut self, lanes: &Lanes, v: Address<f32>, out: Address<f32>) -> Result<(), DeviceError> {
         self.run(&self.program.vjp, lanes, v, out)
     }

@@ -1,4 +1,4 @@
-//! What is on its way to the device: bytes that stay as they are until the device has read them.
+//! Bytes on their way to the device, which stay as they are until the device has read them.
 #![allow(unsafe_code)]
 
 use super::error::{DeviceError, while_doing};
@@ -21,7 +21,7 @@ impl Outbox {
         Ok(Self { bytes: bytes.map_err(while_doing("taking page-locked memory"))?, used: 0 })
     }
 
-    /// Whether so many bytes more fit.
+    /// True if so many bytes more fit.
     pub(super) fn has_room(&self, n: usize) -> bool {
         self.used + n <= Self::CAPACITY
     }

@@ -104,8 +104,7 @@ impl CudaSlices {
         self.prior_gradients(&[], smoothed)
     }
 
-    /// `r = A x - y` and the data term's gradient after `x` has changed outside of an update; the list names the slices
-    /// then.
+    /// Make `r = A x - y` and the data term's gradient anew for `slices`, whose `x` has changed outside of an update.
     pub(super) fn refresh_data_gradients(&mut self, slices: &[usize]) -> Result<(), DeviceError> {
         self.refresh_residuals(slices)?;
         let Buffers { residual, data_gradient, .. } = &self.buffers;

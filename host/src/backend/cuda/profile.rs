@@ -9,13 +9,13 @@ pub struct Launched {
     pub kernel: &'static str,
     /// Its blocks and threads.
     pub launch: Launch,
-    /// What it computes and moves at least.
+    /// Its least work and traffic.
     pub work: Work,
     /// Seconds by the device's events; `None` of one that was not made.
     pub seconds: Option<f64>,
 }
 
-/// What becomes of launches beside being made.
+/// The record of launches, where one is kept.
 #[derive(Debug, Default)]
 pub(super) enum Recorder {
     /// Nothing.
@@ -35,7 +35,7 @@ impl Recorder {
         }
     }
 
-    /// Whether launches are made, and timed.
+    /// Two switches: launches are made, and they are timed.
     pub(super) fn mode(&self) -> (bool, bool) {
         (!matches!(self, Self::Listing(_)), matches!(self, Self::Timing(_)))
     }

@@ -47,7 +47,7 @@ impl CudaProjector {
     /// `sinogram = A image` for the given lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     ///
     /// # Accuracy
     /// 3e-6 of the CPU's in relative L2 norm (`tests/parity`).
@@ -77,7 +77,7 @@ impl CudaProjector {
     /// `image = A^T sinogram` for the given lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     ///
     /// # Accuracy
     /// |<Ax, y> - <x, A^T y>| < 1e-6 ||A|| ||x|| ||y|| (`tests/parity`).

@@ -14,15 +14,15 @@ use gradus_core::{Answer, Batch, Level, Request};
 use gradus_cuda_kernels::vector::PRODUCT_SUMS;
 use std::rc::Rc;
 
-/// The part of the free memory that slices may take; the rest is for the prior, and for what is small.
+/// Share of the free memory that slices may take; the rest is for the prior and for small buffers.
 const SHARE: (usize, usize) = (3, 4);
 
 /// `F(x, t) = 1/2 |A x - y|^2 + alpha_t/2 |h(x, t)|^2` for several slices: the twin of
 /// [`crate::backend::cpu::CpuSlices`].
 ///
-/// Vectors never leave the device; what crosses in an iteration are scalars, which [`Device::traffic`] counts. The
-/// network has two lanes for each of the n slices: lane s for the objective, lane n + s for the level of the direction.
-/// Requests of one kind are answered together, for any of the slices, through one pass of the network.
+/// Vectors never leave the device; an iteration moves scalars only, which [`Device::traffic`] counts. Slice s of n has
+/// two lanes of the network: lane s for the objective, lane n + s for the level of the direction. Requests of one kind
+/// are answered together, for several slices in one pass of the network.
 #[derive(Debug)]
 pub struct CudaSlices {
     pub(super) device: Rc<Device>,
@@ -59,6 +59,8 @@ impl CudaSlices {
             }
         }
         let n_slices = slices.len();
+        let network = CudaNetwork::all_bytes(prior, size, 2 * n_slices)?;
+        let _arena = device.reserve(network + n_slices * vector_bytes(&geometry), "images of this size")?;
         let mut made = Self {
             network: CudaNetwork::new(device, prior, size, 2 * n_slices)?,
             data_term: DataTerm::new(device, geometry, slices)?,
@@ -84,9 +86,7 @@ impl CudaSlices {
     /// When the size does not fit the prior, or the device failed.
     pub fn that_fit(device: &Device, geometry: &Geometry, prior: &Prior) -> Result<usize, SlicesError> {
         let network = CudaNetwork::bytes(prior, (geometry.height, geometry.width), 2)?;
-        // Eighteen images a slice and six sinograms: those of this problem, of the weights and of the linear solves.
-        let vectors = 18 * geometry.image_len() + 6 * geometry.sinogram_len();
-        Ok(device.free_memory()? / SHARE.1 * SHARE.0 / (network + vectors * size_of::<f32>()))
+        Ok(device.free_memory()? / SHARE.1 * SHARE.0 / (network + vector_bytes(geometry)))
     }
 
     /// The same slices with the prior seen otherwise.
@@ -133,6 +133,12 @@ impl CudaSlices {
     pub fn device(&self) -> &Rc<Device> {
         &self.device
     }
+}
+
+/// Bytes of a slice's vectors: eighteen images and six sinograms, of this problem, of the weights and of the linear
+/// solves.
+fn vector_bytes(geometry: &Geometry) -> usize {
+    (18 * geometry.image_len() + 6 * geometry.sinogram_len()) * size_of::<f32>()
 }
 
 /// Parts of requests that are all of one kind, which `pick` takes, with their slices.
@@ -213,7 +219,7 @@ impl Slices for CudaSlices {
         assert_eq!(x.len(), self.n, "an image of another length");
         self.buffers.iterate.upload(slice * self.n, x)?;
         let state = &mut self.states[slice];
-        (state.objective, state.held, state.has_previous) = (objective, Held::Other, false);
+        (state.objective, state.held, state.has_previous, state.updates) = (objective, Held::Other, false, 0);
         self.refresh_residuals(&[slice])
     }
 

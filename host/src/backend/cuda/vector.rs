@@ -30,7 +30,7 @@ impl Sums {
     /// For so many lanes, sums of each and blocks that share them.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new(device: &Rc<Device>, lanes: usize, sums: usize, blocks: usize) -> Result<Self, DeviceError> {
         Ok(Self {
             partial: Buffer::new(device, lanes * sums * blocks)?,
@@ -54,14 +54,14 @@ impl Sums {
     /// The sums, `Q` of each of the first `lanes` entries of the list.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn told<const Q: usize>(&self, lanes: usize) -> Result<Vec<[f64; Q]>, DeviceError> {
         let mut sums = vec![0.0; lanes * Q];
         self.total.download(0, &mut sums)?;
         Ok(sums.as_chunks().0.to_vec())
     }
 
-    /// What `told` would copy.
+    /// The sums that `told` would copy.
     pub(super) fn total(&self) -> &Buffer<f64> {
         &self.total
     }
@@ -71,7 +71,7 @@ impl Sums {
 #[derive(Debug)]
 pub struct Lanes {
     list: Buffer<i32>,
-    /// What is there.
+    /// The contents.
     held: Vec<i32>,
 }
 
@@ -79,7 +79,7 @@ impl Lanes {
     /// Room for lists of up to `capacity` lanes; lane 0 is in it.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new(device: &Rc<Device>, capacity: usize) -> Result<Self, DeviceError> {
         Ok(Self { list: Buffer::of(device, &vec![0; capacity])?, held: vec![0] })
     }
@@ -87,7 +87,7 @@ impl Lanes {
     /// Names the lanes of the launches to come.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     ///
     /// # Panics
     /// When there are more than the capacity.
@@ -155,7 +155,7 @@ impl Vectors {
     /// Room for `lanes` lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new(device: &Rc<Device>, lanes: usize) -> Result<Self, DeviceError> {
         Ok(Self {
             device: Rc::clone(device),
@@ -169,7 +169,7 @@ impl Vectors {
     /// grad f and d of each lane, and |grad f|^2, <grad f, d>, |d|^2, <d', d' - d>, |d' - d|^2.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn direction(
         &mut self,
         lanes: &Lanes,
@@ -184,7 +184,7 @@ impl Vectors {
     /// The same without the products.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn ask_direction(
         &mut self,
         lanes: &Lanes,
@@ -211,7 +211,7 @@ impl Vectors {
     /// `<a, b>`, `<b, b>` and `<a, a>` of each lane.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn products(
         &self,
         lanes: &Lanes,
@@ -240,7 +240,7 @@ impl Vectors {
     /// `1/2 |b|^2 - 1/2 |a|^2` of each lane, without cancellation.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn half_square_change(
         &self,
         lanes: &Lanes,
@@ -268,7 +268,7 @@ impl Vectors {
     /// `out = x + step d`, with one step per lane of the list.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn trial(
         &mut self,
         lanes: &Lanes,
@@ -285,7 +285,7 @@ impl Vectors {
     /// `x <- x + step d`, and d becomes the previous direction.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn update(
         &mut self,
         lanes: &Lanes,
@@ -302,7 +302,7 @@ impl Vectors {
     /// `y <- y + a x`, with one a per lane of the list.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn add_scaled(
         &mut self,
         lanes: &Lanes,
@@ -319,7 +319,7 @@ impl Vectors {
     /// `out = factor x`.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn copy(
         &self,
         lanes: &Lanes,

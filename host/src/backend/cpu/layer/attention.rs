@@ -25,7 +25,7 @@ pub(crate) struct Attention {
     pub(crate) mixed: Blocked,
 }
 
-/// Which of q, k and v.
+/// One of q, k and v.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Query = 0,
@@ -41,7 +41,7 @@ struct Pixels {
     first: usize,
 }
 
-/// What the vjp reads.
+/// The inputs of the vjp.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct VjpInputs<'a> {
     pub(crate) qkv: Activation<'a>,

@@ -116,7 +116,7 @@ pub(crate) struct Term<'a> {
     pub(crate) prologue: Prologue<'a>,
 }
 
-/// What is done to a block of the output after the sums.
+/// Work on a block of the output after the sums.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Epilogue<'a> {
     /// `=`.
@@ -180,7 +180,7 @@ impl Convolution<'_> {
             .par_chunks_mut(output.block_len())
             .zip(sums.par_chunks_mut(output.channels))
             .enumerate()
-            // Whoever is ready first takes the next block: nobody waits long, which would put a thread to sleep.
+            // The first idle thread takes the next block, so that no thread is idle long enough to fall asleep.
             .with_max_len(1)
             .for_each(|(block, (out, sums))| {
                 let parts =
@@ -260,7 +260,7 @@ impl Convolution<'_> {
     }
 }
 
-/// Where in the tiles of each term the products of each phase are found.
+/// Places of each phase's products in the tiles of each term.
 struct Phases {
     /// Distances between channels and between rows.
     strides: [(usize, usize); MAX_TERMS],

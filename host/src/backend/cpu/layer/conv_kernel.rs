@@ -25,7 +25,7 @@ pub(crate) struct TileTerm<'a> {
 /// out[channel][pixel] = sum over terms, input channels and products, in this order for every pixel.
 pub(crate) struct Sweep<'a> {
     pub(crate) terms: &'a [TileTerm<'a>],
-    /// Which block of [`CHANNELS`] output channels is the first in `out`; the last may have fewer.
+    /// Number of the block of [`CHANNELS`] output channels that is the first in `out`; the last may have fewer.
     pub(crate) block: usize,
     /// Pixels per row and per channel of the output.
     pub(crate) width: usize,

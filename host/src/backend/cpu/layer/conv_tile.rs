@@ -11,7 +11,7 @@ use super::winograd::{ROWS, planes, point_planes};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// What happens to an activation before it is convolved.
+/// Work on an activation before it is convolved.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Prologue<'a> {
     /// Nothing.
@@ -66,7 +66,7 @@ impl TileShape {
         }
     }
 
-    /// Where in a channel's planes the product with `plane` and `delta` finds grid point (0, 0) of the task.
+    /// Offset in a channel's planes at which the product with `plane` and `delta` finds grid point (0, 0) of the task.
     pub(crate) fn offset(&self, plane: usize, delta: (isize, isize)) -> usize {
         let (row, col) = self.halo;
         let (row, col) = (row.saturating_add_signed(delta.0), col.saturating_add_signed(delta.1));

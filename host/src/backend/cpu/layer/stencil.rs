@@ -1,4 +1,4 @@
-//! What a convolution reads and multiplies, along rows and along columns.
+//! The terms of a convolution along rows and along columns: inputs and factors.
 //!
 //! A convolution runs on a grid. Along each axis the input may be cut into planes, and the output is made of phases;
 //! each phase is a sum of products of a plane, shifted on the grid, with a combination of the kernel's weights.
@@ -32,7 +32,7 @@ const fn n(plane: usize, delta: isize, taps: &'static [(usize, f32)]) -> Neighbo
     Neighbour { plane, delta, taps }
 }
 
-/// How the input makes planes.
+/// The cut of the input into planes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Split {
     /// One plane, the grid is the input's.
@@ -45,7 +45,7 @@ pub(crate) enum Split {
     WinogradPoint,
 }
 
-/// How phases make the output.
+/// The way in which phases make the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Merge {
     /// One phase, the grid is the output's.
@@ -253,7 +253,7 @@ impl Stencil {
     }
 }
 
-/// Whether 3x3 convolutions at this layout can compute rows four by four.
+/// True if 3x3 convolutions at this layout can compute rows four by four.
 fn takes_rows_in_fours(layout: Blocked) -> bool {
     layout.rows.is_multiple_of(ROWS) && layout.height.is_multiple_of(ROWS)
 }

@@ -13,7 +13,7 @@ use std::ops::Range;
 /// Most vectors of outputs that are multiplied at a time.
 pub(super) const VECTORS: usize = 5;
 
-/// How a d_out stands when split: `[grid row][phase][column, last first][output]`, with a column of zeros at either
+/// The layout of a split d_out: `[grid row][phase][column, last first][output]`, with a column of zeros at either
 /// end; behind the phases of a row, the sums of its pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
@@ -34,7 +34,7 @@ impl Shape {
         (self.width + 2) * self.n_out
     }
 
-    /// Where the sums of a row stand.
+    /// Range of the sums of a row.
     pub(super) fn sums(&self) -> Range<usize> {
         let start = self.n_phases * self.phase_len();
         start..start + self.n_out

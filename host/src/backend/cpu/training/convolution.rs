@@ -18,11 +18,11 @@ pub(super) struct ConvLayer {
     pub(super) inputs: Inputs,
     pub(super) output: TensorId,
     pub(super) residual: Option<Inputs>,
-    /// Whether the residual has gradients of its own.
+    /// True if the residual has gradients of its own.
     pub(super) residual_goes_back: bool,
-    /// Where this layer's time shifts begin.
+    /// Offset of this layer's time shifts.
     pub(super) shift: Option<usize>,
-    /// Whether anybody wants the gradients of the inputs.
+    /// True if the gradients of the inputs are needed.
     pub(super) goes_back: bool,
     pub(super) kernel: Kernel,
     pub(super) forward: PackedConv,
@@ -104,7 +104,7 @@ impl ConvLayer {
         if let Some(residual) = self.residual.filter(|_| self.residual_goes_back) {
             self.backward_residual(context, lane, quantity, residual);
         }
-        if !self.goes_back && quantity == Quantity::DValue {
+        if !self.goes_back && quantity == Quantity::DValue && !context.to_the_image {
             return;
         }
         for (input, weights) in self.inputs.each().zip(&self.transposed) {

@@ -11,7 +11,7 @@ use crate::unet::EnergyScales;
 use crate::unet::operation::TensorId;
 use crate::unet::tape::{Input, Inputs, Quantity};
 
-/// What a layer reads besides the buffers of its lane.
+/// Inputs of a layer besides the buffers of its lane.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) engine: &'a Engine,
@@ -19,6 +19,8 @@ pub(super) struct Context<'a> {
     pub(super) parameters: &'a [f32],
     /// As many as any activation has channels.
     pub(super) zeros: &'a [f32],
+    /// True if gradients are wanted down to the image, in place of those of the weights.
+    pub(super) to_the_image: bool,
 }
 
 /// Everything that the passes over one image read and write.
@@ -41,7 +43,7 @@ pub(super) struct Lane {
     pub(super) dot_h: Vec<f32>,
     pub(super) d_image: Vec<f32>,
     pub(super) v: Vec<f32>,
-    /// What the smoothing level makes of images.
+    /// Factors by which the smoothing level enters the energy.
     pub(super) scales: EnergyScales,
     pub(super) loss: f64,
 }

@@ -40,11 +40,13 @@ impl Operation {
         }
     }
 
-    /// Gradients of the values of the inputs, and of the parameters.
+    /// Gradients of the values of the inputs, and of the parameters where the context wants them.
     pub(super) fn backward_value(&self, context: &Context<'_>, lane: &mut Lane, with_tangents: bool) {
         match self {
             Self::Convolution(layer) => {
-                layer.weight_gradient(context, lane, with_tangents);
+                if !context.to_the_image {
+                    layer.weight_gradient(context, lane, with_tangents);
+                }
                 layer.backward(context, lane, Quantity::DValue);
             }
             Self::Norm(layer) => layer.backward_value(context, lane, with_tangents),

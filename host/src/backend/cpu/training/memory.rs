@@ -1,4 +1,4 @@
-//! Where a lane keeps the four numbers of every activation.
+//! Memory of a lane for the four numbers of every activation.
 //!
 //! Values, tangents and gradients of tangents are wanted until the last pass ends, so each has memory of its own. The
 //! gradient of a value is dead once the operation that made the value has gone back: its memory, which is then in a
@@ -36,7 +36,7 @@ impl Places {
         }
     }
 
-    /// Whether the gradients of `tensor` are those of another one.
+    /// True if the gradients of `tensor` are those of another one.
     pub(super) fn are_anothers(&self, tensor: TensorId) -> bool {
         self.gradient_of[tensor] != tensor
     }

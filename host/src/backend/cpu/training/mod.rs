@@ -2,6 +2,7 @@
 
 mod attention;
 mod convolution;
+mod curvature;
 mod embedding;
 mod head;
 mod lane;
@@ -11,4 +12,5 @@ mod network;
 mod norm;
 mod norm_kernels;
 
+pub use curvature::Curvature;
 pub use network::TrainingNetwork;

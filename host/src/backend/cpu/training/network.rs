@@ -51,32 +51,32 @@ use rayon::prelude::*;
 /// ```
 #[derive(Debug)]
 pub struct TrainingNetwork {
-    operations: Vec<Operation>,
-    shared: Shared,
-    lanes: Vec<Lane>,
+    pub(super) operations: Vec<Operation>,
+    pub(super) shared: Shared,
+    pub(super) lanes: Vec<Lane>,
 }
 
-/// What the lanes share and no call changes.
+/// The part that the lanes share and no call changes.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     embedding: Embedding,
     engine: Engine,
     layouts: Vec<Blocked>,
     zeros: Vec<f32>,
     output: TensorId,
     description: Description,
-    image_len: usize,
+    pub(super) image_len: usize,
     n_parameters: usize,
 }
 
 /// One image of a batch.
 #[derive(Clone, Copy)]
-struct Sample<'a> {
-    x: &'a [f32],
-    t: f64,
-    z: &'a [f32],
+pub(super) struct Sample<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) t: f64,
+    pub(super) z: &'a [f32],
     /// Its loss counts this much in the mean.
-    weight: f64,
+    pub(super) weight: f64,
 }
 
 impl TrainingNetwork {
@@ -168,8 +168,9 @@ impl TrainingNetwork {
 }
 
 impl Shared {
-    fn context<'a>(&'a self, parameters: &'a [f32]) -> Context<'a> {
-        Context { engine: &self.engine, layouts: &self.layouts, parameters, zeros: &self.zeros }
+    pub(super) fn context<'a>(&'a self, parameters: &'a [f32]) -> Context<'a> {
+        let Self { engine, layouts, zeros, .. } = self;
+        Context { engine, layouts, parameters, zeros, to_the_image: false }
     }
 
     fn score_matching(&self, operations: &[Operation], parameters: &[f32], lane: &mut Lane, sample: Sample<'_>) {
@@ -204,7 +205,7 @@ impl Shared {
     }
 
     /// h, and every value on the way.
-    fn values(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, sample: Sample<'_>) {
+    pub(super) fn values(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, sample: Sample<'_>) {
         let Description { parametrisation, perturbation_kernel, .. } = &self.description;
         lane.scales = EnergyScales::new(parametrisation, perturbation_kernel.at(sample.t));
         self.embedding.forward(context.parameters, sample.t, &mut lane.embedding);
@@ -215,7 +216,7 @@ impl Shared {
     }
 
     /// J_h^T h, minus the score, and the gradients of all tangents.
-    fn energy_gradient(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane) {
+    pub(super) fn energy_gradient(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane) {
         let ends = self.ends(lane, Direction::Vjp, Quantity::DDot);
         ends.enter(&mut lane.memory, &lane.h);
         operations.iter().rev().for_each(|operation| operation.backward_tangent(context, lane));
@@ -223,7 +224,7 @@ impl Shared {
     }
 
     /// J_h v, and every tangent on the way.
-    fn tangents(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane) {
+    pub(super) fn tangents(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane) {
         let ends = self.ends(lane, Direction::Tangent, Quantity::Dot);
         ends.enter(&mut lane.memory, &lane.v);
         operations.iter().for_each(|operation| operation.forward(context, lane, Quantity::Dot));
@@ -231,20 +232,26 @@ impl Shared {
     }
 
     /// The gradients of all values and parameters, from that of the network's output.
-    fn backward_values(&self, context: &Context<'_>, operations: &[Operation], lane: &mut Lane, with_tangents: bool) {
+    pub(super) fn backward_values(
+        &self,
+        context: &Context<'_>,
+        operations: &[Operation],
+        lane: &mut Lane,
+        with_tangents: bool,
+    ) {
         operations.iter().rev().for_each(|operation| operation.backward_value(context, lane, with_tangents));
         self.embedding.backward(context.parameters, &mut lane.embedding);
     }
 
-    fn ends(&self, lane: &Lane, direction: Direction, quantity: Quantity) -> Ends<'_> {
+    pub(super) fn ends(&self, lane: &Lane, direction: Direction, quantity: Quantity) -> Ends<'_> {
         let (input, output) = (0, self.output);
         let [from, to] = if direction == Direction::Vjp { [output, input] } else { [input, output] };
         Ends { shared: self, scales: lane.scales, direction, quantity, from, to }
     }
 }
 
-/// Where a pass over an image begins, and where it ends.
-struct Ends<'a> {
+/// Begin and end of a pass over an image.
+pub(super) struct Ends<'a> {
     shared: &'a Shared,
     scales: EnergyScales,
     direction: Direction,
@@ -254,15 +261,15 @@ struct Ends<'a> {
 }
 
 impl Ends<'_> {
-    /// What enters the network for an image.
-    fn enter(&self, memory: &mut Memory, image: &[f32]) {
+    /// Write the network's input for an image.
+    pub(super) fn enter(&self, memory: &mut Memory, image: &[f32]) {
         let (layout, side) = (self.shared.layouts[self.from], self.shared.description.architecture.pixel_unshuffle);
         let values = memory.of_mut(self.quantity, self.from);
         unshuffle(layout, side, self.scales.entrance(self.direction), image, values);
     }
 
     /// The image that follows from what leaves the network.
-    fn leave(&self, memory: &Memory, image: &[f32], out: &mut [f32]) {
+    pub(super) fn leave(&self, memory: &Memory, image: &[f32], out: &mut [f32]) {
         let (layout, side) = (self.shared.layouts[self.to], self.shared.description.architecture.pixel_unshuffle);
         shuffle(layout, side, self.scales.exit(self.direction), memory.of(self.quantity, self.to), image, out);
     }

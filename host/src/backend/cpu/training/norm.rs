@@ -31,11 +31,11 @@ use std::ops::Range;
 /// One normalisation with its place on the tape.
 #[derive(Debug)]
 pub(super) struct NormLayer {
-    /// Which of the lane's states is its own.
+    /// Number of its own state among the lane's.
     pub(super) number: usize,
     pub(super) inputs: Inputs,
     pub(super) output: TensorId,
-    /// Whether a SiLU follows.
+    /// True if a SiLU follows.
     pub(super) silu: bool,
     pub(super) norm: GroupNorm,
     /// In the parameters.

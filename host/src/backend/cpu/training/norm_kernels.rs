@@ -1,4 +1,4 @@
-//! What one image leaves at a normalisation in training, and the elementwise loops, one block of rows at a time.
+//! The state of one image at a normalisation in training, and the elementwise loops, one block of rows at a time.
 
 use super::super::blocked::{Activation, Blocked, Concat};
 use super::super::layer::group_norm::Normalisation;
@@ -18,7 +18,7 @@ pub(super) struct GroupMeans {
     pub(super) d_hat: f64,
 }
 
-/// What one image leaves at a normalisation.
+/// The state of one image at a normalisation.
 #[derive(Debug, Default)]
 pub(super) struct NormState {
     pub(super) value: Normalisation,

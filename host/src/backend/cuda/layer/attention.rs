@@ -23,7 +23,7 @@ impl Attention {
     /// For `lanes` images of `n_pixels` pixels, with `channels` channels in all heads together.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new(
         device: &Rc<Device>,
         heads: usize,
@@ -65,7 +65,7 @@ impl Attention {
     /// mixed = attention(qkv); qkv is `[lane][head][q | k | v][channel][pixel]`.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn forward(
         &self,
         device: &Device,
@@ -83,7 +83,7 @@ impl Attention {
     /// d_qkv = J^T d_mixed, with the `mixed` of the forward pass.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn vjp(
         &self,
         device: &Device,

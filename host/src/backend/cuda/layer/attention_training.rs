@@ -38,7 +38,7 @@ struct Values {
     head: usize,
 }
 
-/// Which pixels a matrix is summed over.
+/// The pixels that a matrix is summed over.
 #[derive(Clone, Copy)]
 enum Over {
     Keys,
@@ -49,7 +49,7 @@ impl TrainingAttention {
     /// For `lanes` images of `n_pixels` pixels, with `channels` channels in all heads together.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new(
         device: &Rc<Device>,
         heads: usize,
@@ -194,7 +194,7 @@ impl TrainingAttention {
     /// mixed from qkv.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn forward(
         &self,
         device: &Device,
@@ -214,7 +214,7 @@ impl TrainingAttention {
     /// dot_mixed from qkv and dot_qkv.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn tangent(
         &self,
         device: &Device,
@@ -233,7 +233,7 @@ impl TrainingAttention {
     /// d_dot_qkv from d_dot_mixed.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn backward_tangent(
         &self,
         device: &Device,
@@ -248,7 +248,7 @@ impl TrainingAttention {
     /// d_qkv from d_mixed and, with `tangents` = (dot_qkv, d_dot_mixed), all that went before.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn backward_value(
         &self,
         device: &Device,

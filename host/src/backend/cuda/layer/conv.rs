@@ -13,7 +13,7 @@ use gradus_cuda_kernels::conv::{
 };
 use gradus_cuda_kernels::{Address, conv_tf32};
 
-/// What happens to the input on its way in.
+/// Work on the input on its way in.
 #[derive(Debug, Clone, Copy)]
 pub enum Prologue {
     /// Nothing.
@@ -26,7 +26,7 @@ pub enum Prologue {
     NormVjp(Address<[f32; 4]>, Address<f32>),
 }
 
-/// What happens to the sums on their way out.
+/// Work on the sums on their way out.
 #[derive(Debug, Clone, Copy)]
 pub struct Epilogue {
     /// Added to all pixels of a channel.
@@ -40,9 +40,9 @@ pub struct Epilogue {
     pub behind: (Address<[f32; 4]>, bool),
     /// The vjp of a norm is added.
     pub norm_vjp: Option<NormVjp>,
-    /// Whether the result is added to what is there.
+    /// True if the result is added to what is there.
     pub accumulate: bool,
-    /// What the output is summed up for.
+    /// The norm that sums up the output.
     pub norm: NormOfOutput,
 }
 
@@ -78,7 +78,7 @@ const FULL: usize = 128;
 pub struct Pass<'a> {
     /// The weights.
     pub weights: &'a PackedConv,
-    /// What they act on.
+    /// The input that they act on.
     pub input: Concat,
     /// (rows, columns) of the input and of the output.
     pub sizes: [(usize, usize); 2],
@@ -96,7 +96,7 @@ impl Pass<'_> {
     /// Launches the convolution for the given lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     ///
     /// # Panics
     /// When the input has not the channels of the weights, or passes the vjp of a norm where the kernel cannot.
@@ -138,7 +138,7 @@ impl Pass<'_> {
         self.blocks(self.tile()).0 * phases * phases
     }
 
-    /// What a block computes: by the size of the layer and nothing else, because sums depend on it, and an image's must
+    /// The tile of a block: by the size of the layer and nothing else, because sums depend on it, and an image's must
     /// not on how many there are. Small tiles, where others would be fewer than multiprocessors; several eights of
     /// outputs, which share what is staged, where there are more than enough.
     fn tile(&self) -> Tile {
@@ -165,7 +165,7 @@ impl Pass<'_> {
         (tiles, self.weights.n_out.div_ceil(tile.eights * OUTPUTS))
     }
 
-    /// Whether the device wants tensor cores, there is a kernel for them, and more than an eight of outputs: fewer are
+    /// True if the device wants tensor cores, there is a kernel for them, and more than an eight of outputs: fewer are
     /// not worth it.
     fn is_on_tensor_cores(&self, device: &Device) -> bool {
         let stencil = self.weights.stencil;

@@ -18,7 +18,7 @@ pub struct PackedConv {
     pub(super) n_out: usize,
     pub(super) n_padded: usize,
     pub(super) weights: Buffer<f32>,
-    /// Where they come from, here and on the device.
+    /// Their source, here and on the device.
     record: Box<(PackRecord, Buffer<PackRecord>)>,
 }
 
@@ -26,7 +26,7 @@ impl PackedConv {
     /// Packs `weights[n_out][n_in][side][side]` for a forward convolution.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn forward(
         device: &Rc<Device>,
         stencil: Stencil,
@@ -39,7 +39,7 @@ impl PackedConv {
     /// Packs the same weights for the vjp to the input channels `inputs`; the stencil is the transposed one.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn transposed(
         device: &Rc<Device>,
         stencil: Stencil,
@@ -54,7 +54,7 @@ impl PackedConv {
     /// Nothing is in it before [`PackedConv::repack`].
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn forward_at(
         device: &Rc<Device>,
         stencil: Stencil,
@@ -68,7 +68,7 @@ impl PackedConv {
     /// The same for the vjp of those weights to the input channels `inputs`; the stencil is the transposed one.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn transposed_at(
         device: &Rc<Device>,
         stencil: Stencil,
@@ -125,7 +125,7 @@ impl PackedConv {
     /// Takes over the weights that stand in `parameters`; overwrites. For many convolutions [`Packer`] is faster.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn repack(&self, device: &Device, parameters: Address<f32>) -> Result<(), DeviceError> {
         let entry = Pack { records: self.record.1.address(), parameters };
         device.launch([self.weights.len().div_ceil(BLOCK as usize), 1, 1], BLOCK, &entry)
@@ -149,7 +149,7 @@ impl Packer {
     /// For the given convolutions, which must live as long as this is used.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new<'a>(
         device: &Rc<Device>,
         convolutions: impl IntoIterator<Item = &'a PackedConv>,
@@ -165,7 +165,7 @@ impl Packer {
     /// [`PackedConv::repack`] of all.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn repack(&self, device: &Device, parameters: Address<f32>) -> Result<(), DeviceError> {
         if self.records.is_empty() {
             return Ok(());

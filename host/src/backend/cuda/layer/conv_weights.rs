@@ -48,7 +48,7 @@ pub struct WeightShape {
     pub sizes: [(usize, usize); 2],
 }
 
-/// How the kernels share the work.
+/// The share of each kernel in the work.
 #[derive(Debug, Clone, Copy)]
 struct Split {
     /// Of a block: eights of steady channels, moving channels (of 1x1 eights of them); on tensor cores sixteens and
@@ -64,7 +64,7 @@ struct Split {
 }
 
 impl WeightShape {
-    /// Whether the input is the steady operand.
+    /// True if the input is the steady operand.
     fn swapped(&self) -> bool {
         self.stencil == Stencil::Up
     }
@@ -116,7 +116,7 @@ impl WeightShape {
         (1..=MAX_COLUMNS.min(moving)).rev().filter(fits).min_by_key(|&columns| warps(columns)).unwrap_or(1)
     }
 
-    /// Whether tensor cores compute it. Of 1x1 they have none.
+    /// True if tensor cores compute it. Of 1x1 they have none.
     fn on_tensor_cores(&self, precision: Precision) -> bool {
         precision == Precision::Tf32 && self.stencil != Stencil::Point
     }
@@ -167,7 +167,7 @@ impl WeightScratch {
     /// For the largest of the given layers and `lanes` lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new(device: &Rc<Device>, layers: &[WeightShape], lanes: usize) -> Result<Self, DeviceError> {
         let most = |of: &dyn Fn(&WeightShape) -> usize| layers.iter().map(of).max().unwrap_or(0);
         let (partial, sums) = (most(&|layer| layer.scratch_len(lanes)), lanes * most(&|layer| layer.n_out));
@@ -184,7 +184,7 @@ pub struct WeightPass<'a> {
     pub pairs: &'a [(Address<f32>, Concat)],
     /// On the sums over lanes.
     pub factor: f32,
-    /// Where the sums of the first pair's gradient over pixels go, `[lane][o]` without the factor, with the distance
+    /// Target of the sums of the first pair's gradient over pixels, `[lane][o]` without the factor, with the distance
     /// from lane to lane: the time shifts' gradients. Null for none.
     pub lane_sums: (Address<f32>, usize),
     /// Written: `[n_out][n_in][side][side]`.
@@ -197,7 +197,7 @@ impl WeightPass<'_> {
     /// Overwrites the gradients with the sums over the given lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     ///
     /// # Panics
     /// When there are not one or two pairs, when an input has not the channels of the shape, when the stencil is a

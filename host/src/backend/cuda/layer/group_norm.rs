@@ -29,7 +29,7 @@ pub fn n_shares(n_pixels: usize) -> usize {
 /// Mean and squared deviations of every share of a tensor with `channels` channels; `moments` has room for them.
 ///
 /// # Errors
-/// When the device fails.
+/// The driver refuses a launch or a copy, or has failed before.
 pub fn moments(
     device: &Device,
     lanes: &Lanes,
@@ -41,7 +41,7 @@ pub fn moments(
     device.launch([n_shares(n_pixels), channels, lanes.len()], BLOCK, &entry)
 }
 
-/// What the vjp of a norm goes to: d_x = or += base + p d_z + q x + r.
+/// Target of a norm's vjp: d_x = or += base + p d_z + q x + r.
 #[derive(Debug, Clone, Copy)]
 pub struct InputGradientTarget {
     /// The tensor that was normalised, with its number of channels and the first of them in the norm.
@@ -58,7 +58,7 @@ impl GroupNorm {
     /// Weights on the device, and room for the results of `lanes` lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new(
         device: &Rc<Device>,
         (gain, bias): (&[f32], &[f32]),
@@ -87,7 +87,7 @@ impl GroupNorm {
         self.gradient.address()
     }
 
-    /// What a convolution does for this norm of its output, or of that and a tensor beside it with the given sums and
+    /// The work of a convolution for this norm of its output, or of that and a tensor beside it with the given sums and
     /// tiles; with room for sums and a counter per lane.
     ///
     /// # Errors
@@ -128,7 +128,7 @@ impl GroupNorm {
     /// d_x from d_z, after the convolution that makes d_z with [`GroupNorm::vjp_after`].
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn input_gradient(
         &self,
         device: &Device,

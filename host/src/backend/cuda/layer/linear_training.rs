@@ -14,9 +14,9 @@ use std::rc::Rc;
 /// A linear layer's place in the parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct LinearPlace {
-    /// Where its weights `[output][input]` begin.
+    /// Offset of its weights `[output][input]`.
     pub weight: usize,
-    /// Where its bias begins.
+    /// Offset of its bias.
     pub bias: usize,
     /// Number of outputs.
     pub n_out: usize,
@@ -38,7 +38,7 @@ pub struct TrainingEmbedding {
     layers: [Linear; 3],
     /// Waves, hidden values, embedding: what each layer reads.
     inputs: [Buffer<f32>; 3],
-    /// What goes into a SiLU, or is a shift: what each layer writes.
+    /// The output of each layer: the input of a SiLU, or a shift.
     outputs: [Buffer<f32>; 3],
     /// Gradients of the first two.
     d_outputs: [Buffer<f32>; 2],
@@ -58,7 +58,7 @@ impl TrainingEmbedding {
     /// images.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new(
         device: &Rc<Device>,
         frequencies: &[f64],
@@ -92,7 +92,7 @@ impl TrainingEmbedding {
     /// Computes the shifts at the smoothing levels of the lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn forward(
         &self,
         device: &Device,
@@ -129,7 +129,7 @@ impl TrainingEmbedding {
     /// those of the shifts, laid out likewise.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn backward(
         &self,
         device: &Device,

@@ -43,7 +43,7 @@ pub struct NormTarget {
     pub accumulate: bool,
 }
 
-/// What the gradients of gain and bias go to: `=` factor times the sum over lanes.
+/// Target of the gradients of gain and bias: `=` factor times the sum over lanes.
 #[derive(Debug, Clone, Copy)]
 pub struct NormGradient {
     /// One value per channel.
@@ -58,7 +58,7 @@ impl TrainingNorm {
     /// For `lanes` images of `n_pixels` pixels; `silu` tells whether a SiLU follows.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new(
         device: &Rc<Device>,
         (channels, groups, eps): (usize, usize, f64),
@@ -125,7 +125,7 @@ impl TrainingNorm {
     /// y from x, whose statistics it takes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn forward(
         &self,
         device: &Device,
@@ -157,7 +157,7 @@ impl TrainingNorm {
     /// dot_y from x and dot_x.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn tangent(
         &self,
         device: &Device,
@@ -174,7 +174,7 @@ impl TrainingNorm {
     /// d_dot_x of each input from d_dot_y.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn backward_tangent(
         &self,
         device: &Device,
@@ -193,7 +193,7 @@ impl TrainingNorm {
     /// (dot_x, d_dot_y) also from these and all that went before.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     #[allow(clippy::too_many_arguments)] // one for each tensor of the formula
     pub fn backward_value(
         &self,

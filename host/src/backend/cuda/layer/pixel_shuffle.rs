@@ -1,4 +1,4 @@
-//! Where images enter and leave the network, with the scalars of their lane; the formulas are in pixel_shuffle.cu.
+//! Entrance and exit of images, with the scalars of their lane; the formulas are in pixel_shuffle.cu.
 
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::{DeviceError, int};
@@ -36,7 +36,7 @@ impl PixelShuffle {
     /// activation = what enters the network for `image`.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn unshuffle(
         &self,
         device: &Device,
@@ -62,7 +62,7 @@ impl PixelShuffle {
     /// out = what follows from the network's output and the `image` that it is for.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn shuffle(
         &self,
         device: &Device,

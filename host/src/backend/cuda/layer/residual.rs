@@ -22,7 +22,7 @@ pub struct ResidualTarget {
 /// Hands `d_out`, of `stride` values a lane, on to the target.
 ///
 /// # Errors
-/// When the device fails.
+/// The driver refuses a launch or a copy, or has failed before.
 pub fn backward(
     device: &Device,
     lanes: &Lanes,

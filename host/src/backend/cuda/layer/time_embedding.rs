@@ -22,7 +22,7 @@ impl Linear {
     /// Stacks several layers `(weights[output][input], bias)` on the same input into one.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn stacked(device: &Rc<Device>, n_in: usize, layers: &[(&[f32], &[f32])]) -> Result<Self, DeviceError> {
         let bias: Vec<f32> = layers.iter().flat_map(|(_, bias)| bias.iter().copied()).collect();
         let rows: Vec<&[f32]> = layers.iter().flat_map(|(weights, _)| weights.chunks_exact(n_in)).collect();
@@ -81,7 +81,7 @@ impl TimeEmbedding {
     /// Computes the shifts at the smoothing levels of the lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn forward(&self, device: &Device, lanes: &Lanes, scalars: Address<LaneScalars>) -> Result<(), DeviceError> {
         let [hidden, embedding, to_shifts] = &self.layers;
         let at = time_embedding::TimeEmbedding {

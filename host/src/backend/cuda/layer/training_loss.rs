@@ -11,7 +11,7 @@ use std::rc::Rc;
 /// Blocks that share the sum of one lane at most.
 const MAX_BLOCKS: usize = 64;
 
-/// Which residual is squared.
+/// The residual that is squared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Objective {
     /// z - std d, with d = `J_h^T h`; its gradient by h, -2 std weight J residual, follows from the tangent v.
@@ -31,7 +31,7 @@ impl TrainingLoss {
     /// Room for `lanes` lanes.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn new(device: &Rc<Device>, lanes: usize) -> Result<Self, DeviceError> {
         Ok(Self { scalars: Buffer::new(device, lanes)?, losses: Sums::new(device, lanes, 1, MAX_BLOCKS)? })
     }
@@ -40,7 +40,7 @@ impl TrainingLoss {
     /// the lane's sum of squares.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     ///
     /// # Panics
     /// When there are more than there is room for.
@@ -59,7 +59,7 @@ impl TrainingLoss {
     /// device.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn run(
         &self,
         device: &Device,
@@ -80,7 +80,7 @@ impl TrainingLoss {
     /// The weighted losses of the last run, one for each lane of its list; waits for them.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     pub fn losses(&self, lanes: &Lanes) -> Result<Vec<f64>, DeviceError> {
         Ok(self.losses.told::<1>(lanes.len())?.into_iter().map(|[loss]| loss).collect())
     }

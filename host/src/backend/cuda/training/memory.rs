@@ -73,7 +73,7 @@ pub(super) fn bytes(tape: &Tape, lanes: usize) -> usize {
     lanes * size_of::<f32>() * (4 * activations + kept.sum::<usize>())
 }
 
-/// What the passes of an operation act on.
+/// Tensors and weights that the passes of an operation act on.
 #[derive(Clone, Copy)]
 pub(super) struct Site<'a> {
     pub(super) device: &'a Device,

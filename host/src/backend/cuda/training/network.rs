@@ -122,7 +122,7 @@ impl CudaTrainingNetwork {
     /// `gradient`.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     ///
     /// # Panics
     /// When there are more images than lanes, or a slice has another length than they ask for.
@@ -147,7 +147,7 @@ impl CudaTrainingNetwork {
     /// The loss of [`crate::backend::cpu::TrainingNetwork::denoising_loss`], likewise.
     ///
     /// # Errors
-    /// When the device fails.
+    /// The driver refuses a launch or a copy, or has failed before.
     ///
     /// # Panics
     /// As [`CudaTrainingNetwork::score_matching_loss`].
@@ -269,7 +269,7 @@ impl CudaTrainingNetwork {
     }
 }
 
-/// Where images enter and leave.
+/// The launch at which images enter and leave.
 fn ends(program: &Program) -> PixelShuffle {
     let TensorShape { channels, height, width, .. } = program.shapes[0];
     PixelShuffle { channels, height, width, side: program.pixel_unshuffle }
