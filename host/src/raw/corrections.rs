@@ -1,11 +1,11 @@
-//! What is put right in a scan before it is reconstructed: rings, the rotation axis, beam hardening.
+//! Corrections of a scan before it is reconstructed: rings, the rotation axis, beam hardening.
 use crate::ct::{
     AxisError, FoundAxis, Geometry, Hardening, HardeningError, ProjectionError, find_axis, suppress_rings,
 };
 use crate::data::scan::Scan;
 use serde::{Deserialize, Serialize};
 
-/// What is given, or found from the data.
+/// A value that is given, or found from the data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a value, or \"auto\"")]
 pub enum Choice<T> {
@@ -28,7 +28,7 @@ pub enum Auto {
 pub struct Corrections {
     /// Width in bins of the window that suppresses rings.
     pub rings: Option<usize>,
-    /// Where the rotation axis meets the detector, from its middle.
+    /// Place of the rotation axis on the detector, from its middle.
     pub detector_offset_mm: Option<Choice<f64>>,
     /// Nobody says where the axis is: it is found where the data tell it, and else in the detector's middle.
     pub axis_is_open: bool,

@@ -3,7 +3,7 @@ use crate::ct::{Beam, Geometry};
 use crate::data::scan::{Scan, ScanProblem};
 use crate::limits::PIXELS;
 
-/// What a ray that counted nothing is taken to have counted, in photons.
+/// The count, in photons, of a ray that counted none.
 const HALF_A_PHOTON: f64 = 0.5;
 /// A bin is dead whose open beam is below this share of its neighbourhood's, and hot whose dark current is above it.
 const DEAD: f64 = 0.1;

@@ -7,6 +7,7 @@ use crate::ct::{Beam, Detector, Fan, Geometry};
 use crate::data::check_views;
 use crate::data::file_error::{AtPath, FileError};
 use crate::data::scan::{Scan, ScanError, ScanProblem};
+use crate::image::Image;
 use std::path::Path;
 
 /// The challenge's structs, and the side of its images.
@@ -32,19 +33,13 @@ pub fn read(path: impl AsRef<Path>) -> Result<Scan, ScanError> {
 pub(super) fn scan(file: &Value) -> Result<Scan, ScanProblem> {
     let (name, data) = data(file)?;
     let parameters = Parameters(field(data, "parameters")?);
-    let Some(mut sinogram) = field(data, "sinogram")?.array().and_then(Array::image) else {
-        let found = data.field("sinogram").and_then(Value::array).map(|array| array.shape.clone()).unwrap_or_default();
-        return Err(ScanProblem::Shape { field: "sinogram", found, expected: "views x bins".into() });
-    };
-    let mut angles = parameters.array("angles")?.values();
-    check_views(&sinogram, &[angles.len()])?;
-    let (n_views, n_bins) = (sinogram.height, sinogram.width);
+    let Views { sinogram, angles_deg, is_a_turn } = Views::of(data, &parameters)?;
     let mut warnings = vec![format!("{name}: angles are taken to be in degrees and the detector to be flat")];
-    if angles.len() > 1 && (angles[angles.len() - 1] - angles[0]).abs() >= TURN_DEG {
-        angles.pop();
-        sinogram.pixels.truncate(angles.len() * n_bins);
+    if is_a_turn {
+        let n_views = angles_deg.len() + 1;
         warnings.push(format!("the last of {n_views} views is a turn after the first and left out"));
     }
+    let n_bins = sinogram.width;
     let (bin_width_mm, beam, magnification) = parameters.detector()?;
     let side = if CHALLENGE.contains(&name) { CHALLENGE_SIDE } else { n_bins };
     let scan = Scan {
@@ -52,7 +47,7 @@ pub(super) fn scan(file: &Value) -> Result<Scan, ScanProblem> {
             height: side,
             width: side,
             pixel_mm: bin_width_mm / magnification,
-            angles_rad: angles.into_iter().map(f64::to_radians).collect(),
+            angles_rad: angles_deg.into_iter().map(f64::to_radians).collect(),
             n_bins,
             bin_width_mm,
             detector_offset_mm: 0.0,
@@ -71,6 +66,36 @@ pub(super) fn scan(file: &Value) -> Result<Scan, ScanProblem> {
     Ok(scan)
 }
 
+/// The measured views. A last one that is the first again is left out, and said.
+struct Views {
+    sinogram: Image,
+    angles_deg: Vec<f64>,
+    is_a_turn: bool,
+}
+
+impl Views {
+    fn of(data: &Value, parameters: &Parameters) -> Result<Self, ScanProblem> {
+        let array = field(data, "sinogram")?.array();
+        let Some(mut sinogram) = array.and_then(Array::image) else {
+            let found = array.map(|array| array.shape.clone()).unwrap_or_default();
+            return Err(ScanProblem::Shape { field: "sinogram", found, expected: "views x bins".into() });
+        };
+        let angles = parameters.array("angles")?;
+        check_views(&sinogram, &[angles.shape.iter().product()])?;
+        let mut angles_deg = angles.values();
+        let is_a_turn = match angles_deg[..] {
+            [first, .., last] => (last - first).abs() >= TURN_DEG,
+            _ => false,
+        };
+        if is_a_turn {
+            angles_deg.pop();
+            sinogram.height = angles_deg.len();
+            sinogram.pixels.truncate(sinogram.height * sinogram.width);
+        }
+        Ok(Self { sinogram, angles_deg, is_a_turn })
+    }
+}
+
 /// Name and value of the first variable that holds such data.
 fn data(file: &Value) -> Result<(&str, &Value), ScanProblem> {
     let is_data = |value: &Value| value.field("sinogram").or(value.field("parameters")).is_some();
@@ -87,7 +112,7 @@ fn field<'a>(value: &'a Value, name: &'static str) -> Result<&'a Value, ScanProb
     value.field(name).ok_or_else(|| ScanProblem::MissingFields { needed: vec![name], found: found() })
 }
 
-/// What the scanner was set to.
+/// Settings of the scanner.
 struct Parameters<'a>(&'a Value);
 
 impl Parameters<'_> {

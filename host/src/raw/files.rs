@@ -11,7 +11,7 @@ use std::path::Path;
 /// Bytes that tell the format.
 const HEAD: u64 = 4096;
 
-/// Whether there is a raw measurement at `path`: HDF5, MATLAB, or a folder of TIFF projections with flats; a TIFF file
+/// True if there is a raw measurement at `path`: HDF5, MATLAB, or a folder of TIFF projections with flats; a TIFF file
 /// is one where `options` say how far its views turn, and an image otherwise.
 #[must_use]
 pub fn is_raw(path: impl AsRef<Path>, options: &RawOptions) -> bool {
@@ -23,7 +23,7 @@ pub fn is_raw(path: impl AsRef<Path>, options: &RawOptions) -> bool {
     hdf5::is_hdf5(&head) || matlab::is_matlab(&head) || pictures::is_tiff(path) && options.turn_deg.is_some()
 }
 
-/// Whether a raw measurement says where the rotation axis is: MATLAB files are of scanners that are adjusted.
+/// True if a raw measurement says where the rotation axis is: MATLAB files are of scanners that are adjusted.
 #[must_use]
 pub fn says_axis(path: impl AsRef<Path>) -> bool {
     head(path.as_ref()).starts_with(b"MATLAB")
@@ -47,7 +47,7 @@ pub fn read_raw(path: impl AsRef<Path>, options: &RawOptions) -> Result<Scan, Sc
     if hdf5::is_hdf5(&head) {
         let file =
             Hdf5::open(path).map_err(|cause| ScanProblem::from(ImageProblem::damaged("HDF5", cause))).at(path)?;
-        if file.numbers("exchange/data").is_none() && head.starts_with(b"MATLAB") {
+        if !file.has("exchange/data") && head.starts_with(b"MATLAB") {
             options.refuse_all("the file says it").at(path)?;
             let variables = matlab73::read(&file).map_err(damaged).at(path)?;
             return ct_data::scan(&variables).at(path);

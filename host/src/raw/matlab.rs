@@ -6,6 +6,7 @@
 use super::stored::{Bytes, Stored};
 use crate::data::file_error::{AtPath, Cause, FileError, ImageError, ImageProblem};
 use crate::image::Image;
+use crate::limits::unpacked;
 use crate::read::read_file;
 use flate2::read::ZlibDecoder;
 use std::io::Read;
@@ -15,9 +16,6 @@ const MARK_BYTES: usize = 128;
 const MARK: &[u8] = b"MATLAB 5.0 MAT-file";
 /// Structs in structs: HTC's are three deep.
 const DEEPEST: usize = 16;
-/// Bytes that a file may unpack to: these, and so many times its own.
-const UNPACKED: usize = 64 << 20;
-const UNPACKED_TIMES: usize = 8;
 
 const INT8: u32 = 1;
 const UINT32: u32 = 6;
@@ -30,7 +28,7 @@ const CHAR: u32 = 4;
 const NUMBERS: std::ops::RangeInclusive<u32> = 6..=15;
 const IS_COMPLEX: u32 = 0x800;
 
-/// What a variable, or a field of a struct, holds.
+/// The value of a variable, or of a field of a struct.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Numbers.
@@ -39,7 +37,7 @@ pub enum Value {
     Text(String),
     /// A struct's fields in their order; a file is a struct of its variables.
     Struct(Vec<(String, Value)>),
-    /// What is not read, by name.
+    /// A kind that is not read, by name.
     Other(&'static str),
 }
 
@@ -100,7 +98,7 @@ impl Array {
     }
 }
 
-/// Whether the bytes are a file of this kind.
+/// True if the bytes are a file of this kind.
 #[must_use]
 pub fn is_matlab(bytes: &[u8]) -> bool {
     bytes.starts_with(MARK) && bytes.len() >= MARK_BYTES
@@ -122,7 +120,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Cause> {
         return Err("the mark of a MATLAB 5 file is missing; save it by save(..., '-v7')".into());
     }
     let big_endian = &bytes[MARK_BYTES - 2..MARK_BYTES] == b"MI";
-    let mut left = bytes.len().saturating_mul(UNPACKED_TIMES).saturating_add(UNPACKED);
+    // Whole numbers are stored by one or two bytes each, whatever they are to MATLAB.
+    let mut left = unpacked(bytes.len()).saturating_mul(size_of::<u16>());
     let mut elements = Elements { bytes: &bytes[MARK_BYTES..], big_endian };
     let mut variables = Vec::new();
     while !elements.bytes.is_empty() {
@@ -130,8 +129,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Cause> {
         let variable = match kind {
             MATRIX => matrix(data, big_endian, 0)?,
             COMPRESSED => {
-                let unpacked = unpack(data, &mut left)?;
-                let (kind, data) = Elements { bytes: &unpacked, big_endian }.next()?;
+                let bytes = unpack(data, &mut left)?;
+                let (kind, data) = Elements { bytes: &bytes, big_endian }.next()?;
                 if kind != MATRIX {
                     continue;
                 }
@@ -185,14 +184,15 @@ impl<'a> Elements<'a> {
 }
 
 fn unpack(data: &[u8], left: &mut usize) -> Result<Vec<u8>, Cause> {
-    let mut unpacked = Vec::new();
-    ZlibDecoder::new(data).take(*left as u64 + 1).read_to_end(&mut unpacked)?;
-    if unpacked.len() > *left {
-        let limit = format!("more than {UNPACKED_TIMES} times the file and {UNPACKED} bytes");
-        return Err(format!("it unpacks to {limit}: save it without compression, by save(..., '-v6')").into());
+    let mut bytes = Vec::new();
+    ZlibDecoder::new(data).take(*left as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > *left {
+        let (what, packed) = (format!("more than {} bytes", bytes.len() - 1), data.len());
+        let how = "by save(..., '-v6')";
+        return Err(Box::new(ImageProblem::Packed { format: "MATLAB", what, packed, how }));
     }
-    *left -= unpacked.len();
-    Ok(unpacked)
+    *left -= bytes.len();
+    Ok(bytes)
 }
 
 /// Name and value of an array.
@@ -363,7 +363,7 @@ pub(crate) mod tests {
         let deep = (0..40).fold(doubles("", [1, 1], &[1.0]), |inner, _| structure("", &[("a", inner)]));
         assert!(of(&deep).contains("deep"));
         assert!(of(&[9, 0, 0, 0, 255, 255, 255, 255]).contains("promises"));
-        let bomb = packed(&vec![0; UNPACKED * 2]);
-        assert!(of(&bomb).contains("unpacks to more"));
+        let bomb = packed(&vec![0; crate::limits::UNPACKED * 4]);
+        assert!(of(&bomb).contains("save it without compression"));
     }
 }

@@ -1,9 +1,9 @@
-//! What a user says of raw files that these cannot say.
+//! Statements of a user about raw files that these cannot make.
 use crate::data::scan::ScanProblem;
 use crate::limits::LENGTH_MM;
 use serde::{Deserialize, Serialize};
 
-/// What raw files leave open.
+/// Facts that raw files leave open.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawOptions {

@@ -8,7 +8,7 @@ use crate::image::Image;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the names of files without object, and without beam, begin with, or those of their folder.
+/// Beginnings of the names of files without object, and without beam, or of their folder.
 const FLATS: [&str; 5] = ["flat", "white", "ob", "open", "i0"];
 const DARKS: [&str; 4] = ["dark", "dc", "di", "bias"];
 /// Degrees that views are spread over where nobody says it.
@@ -16,14 +16,18 @@ const HALF_TURN_DEG: f64 = 180.0;
 /// Values above this are no line integrals, but counts.
 const COUNTS: f32 = 50.0;
 
-/// Whether a name is that of a TIFF file.
+/// True if a name is that of a TIFF file.
 pub(super) fn is_tiff(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("tif") || e.eq_ignore_ascii_case("tiff"))
 }
 
 /// The scan of a sinogram: a row for each view, a column for each bin.
 pub(super) fn sinogram(path: &Path, options: &RawOptions) -> Result<Scan, ScanError> {
-    let image = stored(path)?;
+    scan_of(stored(path)?, path, options)
+}
+
+/// The scan that a picture in a file is.
+pub(super) fn scan_of(image: Image, path: &Path, options: &RawOptions) -> Result<Scan, ScanError> {
     if image.pixels.iter().any(|value| *value > COUNTS) {
         let rule = "line integrals; of counts give the folder of projections with their flats";
         return Err(ScanProblem::Value { field: "sinogram", value: "as large as counts".into(), rule }).at(path);
@@ -125,7 +129,7 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>, ScanError> {
     Ok(paths)
 }
 
-/// Whether a folder holds projections.
+/// True if a folder holds projections.
 pub(super) fn has_projections(folder: &Path) -> bool {
     Files::of(folder).is_ok_and(|files| !files.views.is_empty() && !files.flats.is_empty())
 }
