@@ -2,6 +2,10 @@
 //!
 //! Every sum runs over the same eight partial sums in the same order, so that the loop vectorises and the bits do not
 //! depend on the machine or on threads.
+//!
+//! ```
+//! assert_eq!(gradus::vector::dot(&[1.0, 2.0], &[3.0, 4.0]), 11.0);
+//! ```
 
 const LANES: usize = 8;
 

@@ -12,7 +12,7 @@ const WEDGE: f64 = 4.0;
 const LEAST_VIEWS: usize = 8;
 const LEAST_BINS: usize = 16;
 
-/// Where the rotation axis meets the detector, from the detector's middle, and how sure that is.
+/// A place of the rotation axis on the detector, found from the data, and how sure it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FoundAxis {
     /// The value for [`Geometry::detector_offset_mm`].
@@ -119,6 +119,7 @@ mod tests {
         let fan = |detector| Geometry::covering_by_fan(96, 96, 1, fan(detector));
         check("half a turn", &turned(parallel.clone(), 120, PI));
         check("half a turn, 30 views", &turned(parallel.clone(), 30, PI));
+        check("an odd number of bins", &Geometry { n_bins: 153, ..turned(parallel.clone(), 60, PI) });
         check("a turn", &turned(parallel, 240, TAU));
         check("flat fan", &turned(fan(Detector::Flat), 240, TAU));
         check("curved fan, 60 views", &turned(fan(Detector::Curved), 60, -TAU));

@@ -30,7 +30,7 @@ const EDGE: f64 = 0.02;
 /// Steps, in bins, of the first search.
 const STEP: f64 = 0.25;
 
-/// What a frequency says: r_w(c) = rest - 2 Re(product e^{2iwc}).
+/// The share of one frequency: r_w(c) = rest - 2 Re(product e^{2iwc}).
 struct Frequency {
     w: f64,
     product: Complex64,
@@ -57,13 +57,13 @@ pub(super) fn find(geometry: &Geometry, sinogram: &[f32]) -> Option<Estimate> {
     let spectra = spectra(n_bins, sinogram.chunks_exact(n_bins).step_by(step));
     let mut circle = Circle::new(&angles);
     // An object that every view sees whole is within half a detector of the axis.
-    let rough = best(&circle.frequencies(&spectra, n_bins as f64 / 2.0), n_bins)?;
+    let rough = best(&circle.frequencies(&spectra, n_bins, n_bins as f64 / 2.0), n_bins)?;
     let profile = profile(n_bins, sinogram);
     let limit = EDGE * profile.iter().fold(0.0, |most: f64, value| most.max(*value));
     let reach =
         profile.iter().zip(0..).filter(|(value, _)| **value > limit).map(|(_, k)| (f64::from(k) - rough.bin).abs());
     let radius = reach.fold(0.0, f64::max).min(n_bins as f64 / 2.0);
-    best(&circle.frequencies(&spectra, radius), n_bins).or(Some(rough))
+    best(&circle.frequencies(&spectra, n_bins, radius), n_bins).or(Some(rough))
 }
 
 /// Fourier coefficients of the views, with zeros to twice their length: `[frequency][view]`.
@@ -84,7 +84,7 @@ fn spectra<'a>(n_bins: usize, views: impl Iterator<Item = &'a [f32]>) -> Vec<Vec
 struct Circle {
     angles: Vec<f64>,
     basis: Vec<Vec<Complex64>>,
-    /// Whether higher harmonics are no new ones.
+    /// True if higher harmonics are no new ones.
     full: bool,
 }
 
@@ -117,12 +117,12 @@ impl Circle {
         self.basis.len() >= wanted
     }
 
-    /// What the frequencies say of an object within `radius` bins of the axis.
-    fn frequencies(&mut self, spectra: &[Vec<Complex64>], radius: f64) -> Vec<Frequency> {
+    /// The shares of the frequencies for an object within `radius` bins of the axis.
+    fn frequencies(&mut self, spectra: &[Vec<Complex64>], n_bins: usize, radius: f64) -> Vec<Frequency> {
         let n_views = self.angles.len() / 2;
         let mut found = Vec::new();
         for (k, values) in spectra.iter().enumerate().skip(1) {
-            let w = TAU * k as f64 / (4 * spectra.len()) as f64;
+            let w = TAU * k as f64 / (2 * n_bins) as f64;
             let degree = (radius * w).ceil() as usize + MARGIN;
             if !self.extend(degree) {
                 break;

@@ -1,4 +1,4 @@
-//! What the searches for the rotation axis share: views as they lie around the circle, and their mean.
+//! Parts that the searches for the rotation axis share: views as they lie around the circle, and their mean.
 
 /// A place on the detector in bins, counted from 0, and its standard deviation.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -34,7 +34,7 @@ struct FanSegment {
     /// The lines in front of the source.
     lines: Range<usize>,
     middle_line: f64,
-    /// Where the rays meet lines.
+    /// Crossings of the rays with the lines.
     crossings: Vec<Crossing>,
     /// See [`Sight::steepness`]; for the zeros on either side as for the nearest ray.
     steepness: Vec<f32>,
@@ -98,7 +98,7 @@ impl FanViews {
         });
     }
 
-    /// What the views along rows, or along columns, contribute to the transpose on neighbouring lines (overwrites).
+    /// Write the share of the views along rows, or along columns, in the transpose on neighbouring lines (overwrites).
     pub(super) fn gather(&self, along_rows: bool, first_line: usize, lines: &mut [f32], length: usize) {
         lines.fill(0.0);
         self.machine.gather(Tile { views: self, along_rows, first_line, lines, length });
@@ -117,14 +117,22 @@ struct Tile<'a> {
 impl Gathering for Tile<'_> {
     #[inline(always)]
     fn run<W: Gather>(self, w: W) {
-        for (values, segment) in self.views.padded.iter().zip(&self.views.segments) {
+        let FanViews { padded, segments, margins, .. } = self.views;
+        // The pixels of each line behind its last whole block.
+        let mut rests = vec![[0.0; LANES]; self.lines.len() / self.length];
+        for (values, segment) in padded.iter().zip(segments) {
             if segment.along_rows == self.along_rows {
-                for (line, pixels) in (self.first_line..).zip(self.lines.chunks_exact_mut(self.length)) {
+                let lines = self.lines.chunks_exact_mut(self.length).zip(&mut rests);
+                for (line, (pixels, rest)) in (self.first_line..).zip(lines) {
                     if segment.lines.contains(&line) {
-                        segment.gather(w, values, line, pixels, &self.views.margins);
+                        OnLine { segment, values, line }.gather(w, margins, pixels, rest);
                     }
                 }
             }
+        }
+        for (pixels, rest) in self.lines.chunks_exact_mut(self.length).zip(&rests) {
+            let (_, pixels) = pixels.as_chunks_mut::<LANES>();
+            pixels.copy_from_slice(&rest[..pixels.len()]);
         }
     }
 }
@@ -157,25 +165,6 @@ impl FanSegment {
         })
     }
 
-    /// Adds what the rays contribute to the transpose on a line.
-    #[inline(always)]
-    fn gather<W: Gather>(&self, w: W, values: &[f32], line: usize, pixels: &mut [f32], margins: &Margins) {
-        let most = self.sight.walk(line as f64, HALF).most_per_pixel(pixels.len() as f64);
-        let (blocks, rest) = pixels.as_chunks_mut::<LANES>();
-        let mut of_rest = [0.0f32; LANES];
-        of_rest[..rest.len()].copy_from_slice(rest);
-        let blocks = blocks.iter_mut().chain([&mut of_rest]);
-        let rays = self.rays(values);
-        if margins.fits(most, HALF) {
-            rays.add_blocks(w, [&ALL], self.sight.walk(line as f64, HALF), margins, blocks);
-        } else if margins.fits(most, HALF / 2.0) {
-            rays.add_blocks(w, [&LEFT, &RIGHT], self.sight.walk(line as f64, HALF / 2.0), margins, blocks);
-        } else {
-            blocks.enumerate().for_each(|(block, sums)| self.gather_apart(values, line, block * LANES, sums));
-        }
-        rest.copy_from_slice(&of_rest[..rest.len()]);
-    }
-
     #[inline(always)]
     fn rays<'a>(&'a self, values: &'a [f32]) -> PaddedRays<'a> {
         let (steepness, first_bin) = (&self.steepness[..], self.bins.start as f64);
@@ -205,15 +194,55 @@ impl FanSegment {
         sums.map(|sum| sum as f32)
     }
 
+    /// The place at which a ray meets a line.
+    fn place(&self, ray: usize, line: usize) -> f64 {
+        self.crossings[ray].first + self.crossings[ray].per_line * line as f64
+    }
+}
+
+/// A segment as a line of pixels finds it, with the values of its rays.
+#[derive(Clone, Copy)]
+struct OnLine<'a> {
+    segment: &'a FanSegment,
+    values: &'a [f32],
+    line: usize,
+}
+
+impl OnLine<'_> {
+    /// Adds what the rays contribute to the transpose: to the whole blocks of the line, and to the `rest` behind them.
+    #[inline(always)]
+    fn gather<W: Gather>(self, w: W, margins: &Margins, pixels: &mut [f32], rest: &mut [f32; LANES]) {
+        let sight = &self.segment.sight;
+        let most = sight.most_per_pixel(self.line as f64, HALF, pixels.len() as f64);
+        let rays = self.segment.rays(self.values);
+        let (blocks, behind) = pixels.as_chunks_mut();
+        let rest = if behind.is_empty() { &mut [] } else { std::slice::from_mut(rest) };
+        let first_of_rest = blocks.len() * LANES;
+        for (first_pixel, blocks) in [(0, blocks), (first_of_rest, rest)] {
+            let walk = |half: f64| sight.walk(self.line as f64, first_pixel as f64 + half, 2.0 * half);
+            if blocks.is_empty() {
+                continue;
+            } else if margins.fits(most, HALF) {
+                rays.add_blocks(w, [&ALL], walk(HALF), margins, blocks);
+            } else if margins.fits(most, HALF / 2.0) {
+                rays.add_blocks(w, [&LEFT, &RIGHT], walk(HALF / 2.0), margins, blocks);
+            } else {
+                let blocks = (first_pixel..).step_by(LANES).zip(blocks);
+                blocks.for_each(|(pixel, sums)| self.gather_apart(pixel, sums));
+            }
+        }
+    }
+
     /// Adds, pixel by pixel, the rays near sixteen pixels: for windows that would not hold them.
     #[cold]
-    fn gather_apart(&self, values: &[f32], line: usize, first_pixel: usize, sums: &mut [f32; LANES]) {
-        let n_rays = self.bins.len();
-        let rising = self.place(0, line) <= self.place(n_rays - 1, line);
+    fn gather_apart(&self, first_pixel: usize, sums: &mut [f32; LANES]) {
+        let Self { segment, values, line } = *self;
+        let n_rays = segment.bins.len();
+        let rising = segment.place(0, line) <= segment.place(n_rays - 1, line);
         for (lane, sum) in sums.iter_mut().enumerate() {
             let pixel = (first_pixel + lane) as f64;
             let is_before = |ray: usize| {
-                let place = self.place(ray, line);
+                let place = segment.place(ray, line);
                 if rising { place <= pixel - 1.0 } else { place >= pixel + 1.0 }
             };
             let (mut low, mut high) = (0, n_rays);
@@ -221,15 +250,10 @@ impl FanSegment {
                 let middle = low.midpoint(high);
                 if is_before(middle) { low = middle + 1 } else { high = middle }
             }
-            let weights = (low..n_rays).map(|ray| (ray, 1.0 - (self.place(ray, line) - pixel).abs()));
+            let weights = (low..n_rays).map(|ray| (ray, 1.0 - (segment.place(ray, line) - pixel).abs()));
             let near = weights.take_while(|&(_, weight)| weight > 0.0);
             *sum += near.map(|(ray, weight)| weight * f64::from(values[PAD + ray])).sum::<f64>() as f32;
         }
-    }
-
-    /// The place at which a ray meets a line.
-    fn place(&self, ray: usize, line: usize) -> f64 {
-        self.crossings[ray].first + self.crossings[ray].per_line * line as f64
     }
 }
 

@@ -60,7 +60,7 @@ pub struct FilteredBackprojector {
     filtered: Vec<f32>,
 }
 
-/// Where a row's pixels lie on the detector, view by view.
+/// Places of a row's pixels on the detector, view by view.
 #[derive(Debug, Clone)]
 enum Views {
     Parallel(Machine, Vec<Places>),

@@ -9,7 +9,7 @@ use std::fmt;
 /// Largest ratio between the sizes of a bin and a pixel, either way; keeps every place finite.
 const MAX_RATIO: f64 = 1e4;
 
-/// How the rays run from the source to the detector.
+/// The course of the rays from the source to the detector.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Beam {
@@ -127,10 +127,10 @@ pub struct Geometry {
     pub n_bins: usize,
     /// Distance from bin to bin.
     pub bin_width_mm: f64,
-    /// Where the rotation axis meets the detector, from the detector's middle, positive towards higher bins.
+    /// Place of the rotation axis on the detector, from the detector's middle, positive towards higher bins.
     #[serde(default)]
     pub detector_offset_mm: f64,
-    /// How the rays run.
+    /// The course of the rays.
     #[serde(default)]
     pub beam: Beam,
 }
@@ -233,6 +233,18 @@ impl Geometry {
     /// # Errors
     /// The first [`GeometryError`] found, counts first, then lengths, then angles.
     pub fn validate(&self) -> Result<(), GeometryError> {
+        self.validate_counts()?;
+        self.validate_lengths()?;
+        if let Some(index) = self.angles_rad.iter().position(|angle| !angle.is_finite()) {
+            return Err(GeometryError::Angle { index, value: self.angles_rad[index] });
+        }
+        match self.beam {
+            Beam::Parallel => Ok(()),
+            Beam::Fan(fan) => self.validate_fan(&fan),
+        }
+    }
+
+    fn validate_counts(&self) -> Result<(), GeometryError> {
         let (height, width, n_bins, n_angles) = (self.height, self.width, self.n_bins, self.angles_rad.len());
         let counts = [
             ("height", height, SIDE),
@@ -252,6 +264,10 @@ impl Geometry {
                 return Err(GeometryError::TooMany { field, sides });
             }
         }
+        Ok(())
+    }
+
+    fn validate_lengths(&self) -> Result<(), GeometryError> {
         for (field, value) in [("pixel_mm", self.pixel_mm), ("bin_width_mm", self.bin_width_mm)] {
             if !LENGTH_MM.contains(&value) {
                 return Err(GeometryError::Spacing { field, value });
@@ -265,13 +281,7 @@ impl Geometry {
         if !(0.0..=COUNT as f64).contains(&offset) {
             return Err(GeometryError::Offset { value: self.detector_offset_mm });
         }
-        if let Some(index) = self.angles_rad.iter().position(|angle| !angle.is_finite()) {
-            return Err(GeometryError::Angle { index, value: self.angles_rad[index] });
-        }
-        match self.beam {
-            Beam::Parallel => Ok(()),
-            Beam::Fan(fan) => self.validate_fan(&fan),
-        }
+        Ok(())
     }
 
     /// Checks that the source is outside of the image and that all bins are in front of it.
@@ -308,13 +318,13 @@ impl Geometry {
         self.angles_rad.len() * self.n_bins
     }
 
-    /// Where bin `k` lies along the detector, s_k in mm; fractions of a bin are welcome.
+    /// Place of bin `k` along the detector, s_k in mm; fractions of a bin are welcome.
     #[must_use]
     pub fn bin_position_mm(&self, k: f64) -> f64 {
         (k - (self.n_bins as f64 - 1.0) / 2.0) * self.bin_width_mm - self.detector_offset_mm
     }
 
-    /// Which bin, as a fraction, is at `s_mm` on the detector: the inverse of [`Geometry::bin_position_mm`].
+    /// The bin at `s_mm` on the detector, as a fraction: the inverse of [`Geometry::bin_position_mm`].
     #[must_use]
     pub fn bin_at(&self, s_mm: f64) -> f64 {
         (s_mm + self.detector_offset_mm) / self.bin_width_mm + (self.n_bins as f64 - 1.0) / 2.0
@@ -334,64 +344,4 @@ impl Geometry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn covering_is_the_protocol_for_squares() {
-        for (n, n_bins) in [(128, 183), (256, 365), (48, 69)] {
-            let g = Geometry::covering(n, n, 60);
-            assert_eq!(g.n_bins, n_bins);
-            assert_eq!(g.n_bins, 2 * (n as f64 * 2f64.sqrt() / 2.0).ceil() as usize + 1);
-            assert!((g.bin_width_mm - n as f64 * 2f64.sqrt() / n_bins as f64).abs() < 1e-12);
-            assert!((g.angles_rad[0] - PI / 120.0).abs() < 1e-15);
-            assert_eq!((g.image_len(), g.sinogram_len()), (n * n, 60 * n_bins));
-        }
-    }
-
-    #[test]
-    fn covering_reaches_every_corner_of_a_rectangle() {
-        let g = Geometry::covering(30, 101, 7);
-        let corner = g.column_x_mm(-0.5).hypot(g.row_y_mm(-0.5));
-        assert!(g.bin_position_mm(-0.5) <= -corner + 1e-9 && g.bin_position_mm(g.n_bins as f64 - 0.5) >= corner - 1e-9);
-    }
-
-    #[test]
-    fn bins_and_positions_are_inverse_and_follow_the_offset() {
-        let g = Geometry { detector_offset_mm: -4.7, bin_width_mm: 0.2, ..Geometry::covering(20, 30, 4) };
-        assert!((g.bin_at(g.bin_position_mm(13.25)) - 13.25).abs() < 1e-12);
-        let axis = g.bin_at(0.0);
-        assert!((axis - ((g.n_bins as f64 - 1.0) / 2.0 - 23.5)).abs() < 1e-12);
-    }
-
-    #[test]
-    fn nonsense_is_named() {
-        let good = Geometry::covering(8, 8, 3);
-        let spoil = |f: &dyn Fn(&mut Geometry)| {
-            let mut g = good.clone();
-            f(&mut g);
-            g.validate().unwrap_err().to_string()
-        };
-        assert!(spoil(&|g| g.height = 0).contains("`height` is 0"));
-        assert!(spoil(&|g| g.angles_rad.clear()).contains("`angles_rad` is 0"));
-        assert!(spoil(&|g| g.n_bins = usize::MAX).contains("`n_bins`"));
-        assert!(spoil(&|g| g.pixel_mm = -1.0).contains("`pixel_mm` is -1e0 mm"));
-        assert!(spoil(&|g| g.bin_width_mm = f64::NAN).contains("`bin_width_mm` is NaN"));
-        assert!(spoil(&|g| g.pixel_mm = 1e-300).contains("from 1e-6 to 1e4 mm"));
-        assert!(spoil(&|g| g.pixel_mm = 1e-5).contains("`pixel_mm` is 0.00001"));
-        assert!(spoil(&|g| g.width = 70_000).contains("at most 65536"));
-        assert!(spoil(&|g| (g.height, g.width) = (65_536, 65_536)).contains("65536 x 65536"));
-        for offset in [f64::INFINITY, f64::NAN, -1e12] {
-            assert!(spoil(&|g| g.detector_offset_mm = offset).contains("`detector_offset_mm` is"));
-        }
-        assert!(spoil(&|g| g.angles_rad[2] = f64::NAN).contains("angles_rad[2]"));
-        assert!(Geometry::covering(0, 0, 0).validate().is_err());
-    }
-
-    #[test]
-    fn survives_a_text_file() {
-        let g = Geometry { detector_offset_mm: 0.125, ..Geometry::covering(5, 6, 3) };
-        let text = toml::to_string(&g).unwrap();
-        assert_eq!(toml::from_str::<Geometry>(&text).unwrap(), g);
-    }
-}
+mod tests;

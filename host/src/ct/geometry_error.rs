@@ -1,8 +1,8 @@
-//! What can be wrong with a geometry.
+//! Faults of a geometry.
 
 use crate::limits::{LENGTH_MM, PIXELS};
 
-/// What makes a geometry unusable.
+/// A fault that makes a geometry unusable.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum GeometryError {
     /// A count is zero.
@@ -61,7 +61,7 @@ pub enum GeometryError {
     SourceInside {
         /// From the source to the axis.
         source_to_axis_mm: f64,
-        /// What it must exceed.
+        /// The length that it must exceed.
         needed_mm: f64,
     },
     /// A curved detector reaches around the source.
@@ -76,7 +76,7 @@ pub enum GeometryError {
     /// An angle is infinite or not a number.
     #[error("geometry: `angles_rad[{index}]` is {value}; give a finite angle in radians")]
     Angle {
-        /// Which angle.
+        /// Number of the angle.
         index: usize,
         /// Its value.
         value: f64,

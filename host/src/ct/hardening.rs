@@ -220,7 +220,7 @@ mod tests {
     use super::super::test_support::{Ellipse, analytic_sinogram};
     use super::*;
 
-    /// How much lower the middle of a disc is than its rim, over the mean.
+    /// The drop from the rim of a disc to its middle, over the mean.
     fn cupping(g: &Geometry, radius: f64, sinogram: &[f32]) -> f64 {
         let mut image = vec![0.0; g.image_len()];
         FilteredBackprojector::new(g.clone(), Window::Hann)

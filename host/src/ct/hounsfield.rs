@@ -18,7 +18,7 @@ const LARGEST: f64 = 81.35858;
 /// Attenuation in 1/mm of one network unit.
 pub const ATTENUATION_PER_UNIT: f32 = (LARGEST / 1000.0) as f32;
 
-/// How many Hounsfield units one network unit spans: about 4072.
+/// Hounsfield units that one network unit spans: about 4072.
 pub const HU_PER_UNIT: f32 = (LARGEST / PER_HU) as f32;
 
 /// Hounsfield units to network units.

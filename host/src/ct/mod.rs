@@ -21,6 +21,7 @@ mod geometry;
 mod geometry_error;
 mod hardening;
 mod hounsfield;
+mod least_norm;
 mod lines;
 mod noise;
 mod noise_level;
@@ -51,6 +52,7 @@ pub use hardening::{Hardening, HardeningError};
 pub use hounsfield::{
     ATTENUATION_PER_UNIT, HU_PER_UNIT, attenuation_to_network, hu_to_network, network_to_attenuation, network_to_hu,
 };
+pub use least_norm::{LeastNorm, LeastNormEnd};
 pub use noise::{NoiseError, poisson, relative_gaussian};
 pub use noise_level::{estimate_noise, model_error, noise_in_air, noise_of_differences};
 pub use projection_error::ProjectionError;
@@ -59,4 +61,5 @@ pub use rings::suppress_rings;
 pub use sirt::Sirt;
 pub use tv::{TvEnd, TvError, TvOutcome, TvProgress, TvReconstructor, TvSettings};
 pub use variation::total_variation;
+pub use view_weights::missing_wedge_rad;
 pub use window::{UnknownWindow, Window};

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Poisson, StandardNormal};
 
-/// What makes a noise level unusable.
+/// A fault that makes a noise level unusable.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum NoiseError {
     /// The relative noise is negative, infinite or not a number.
@@ -20,7 +20,7 @@ pub enum NoiseError {
     /// A line integral is not a number or infinite, or so negative that the counts overflow.
     #[error("noise: sinogram value {index} is {value}; counts need finite line integrals")]
     LineIntegral {
-        /// Which value.
+        /// Number of the value.
         index: usize,
         /// The value.
         value: f32,

@@ -17,7 +17,8 @@ pub(super) const HALF: f64 = LANES as f64 / 2.0;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Margins {
     growth: f64,
-    remainder: f64,
+    /// The same with the third order.
+    farthest: f32,
     /// The source is far enough for windows.
     far: bool,
 }
@@ -25,22 +26,29 @@ pub(super) struct Margins {
 impl Margins {
     pub(super) fn new(geometry: &Geometry, fan: &Fan) -> Self {
         let distance = (fan.source_to_axis_mm - geometry.radius_mm()) / geometry.pixel_mm;
-        Self { growth: 1.0 + 22.0 / distance, remainder: (HALF / distance).powi(2) * HALF, far: distance >= 64.0 }
+        let growth = 1.0 + 22.0 / distance;
+        let farthest = (growth + (HALF / distance).powi(2) * HALF) as f32;
+        Self { growth, farthest, far: distance >= 64.0 }
     }
 
     /// The bins from the one that sees a pixel to the farthest ray that may be near it.
     #[inline(always)]
-    fn reach(&self, per_pixel: f64) -> f64 {
-        per_pixel.abs() * (self.growth + self.remainder) + 1e-3
+    fn reach(&self, per_pixel: f32) -> f32 {
+        per_pixel.abs() * self.farthest + 1e-3
     }
 
     /// True if a window holds the rays near `half` pixels on either side of its middle.
     #[inline(always)]
     pub(super) fn fits(&self, per_pixel: f64, half: f64) -> bool {
-        let around = per_pixel.abs() * (half * self.growth) + self.reach(per_pixel);
+        let around = per_pixel.abs() * (half * self.growth) + f64::from(self.reach(per_pixel as f32));
         self.far && around <= (CENTRE - 1) as f64
     }
 }
+
+/// Bins so far off are seen by no window.
+const FAR: f64 = 1e9;
+/// Added to a whole number of less than 2^51, has it in the last bits: 3/2 2^52.
+const LAST_BITS: f64 = 6_755_399_441_055_744.0;
 
 /// The rays of a segment, as a line of pixels finds them.
 pub(super) struct PaddedRays<'a> {
@@ -52,36 +60,59 @@ pub(super) struct PaddedRays<'a> {
 
 impl PaddedRays<'_> {
     /// Adds to blocks of pixels the rays near them, by one or more parts of each block; the walk begins in the middle
-    /// of the first part.
+    /// of the first part, and has a place in the middle of each.
     #[inline(always)]
-    pub(super) fn add_blocks<'b, W: Gather, const N: usize>(
+    pub(super) fn add_blocks<W: Gather, const N: usize>(
         &self,
         w: W,
         parts: [&[f32; LANES]; N],
         mut walk: Walk<'_>,
         margins: &Margins,
-        blocks: impl Iterator<Item = &'b mut [f32; LANES]>,
+        blocks: &mut [[f32; LANES]],
     ) {
-        let pixels = (LANES / N) as f64;
-        let (mut near, mut at) = (Near::new(&walk.look(pixels), self.first_bin, margins), 0);
-        for sums in blocks {
-            for part in parts {
-                if at == PLACES {
-                    (near, at) = (Near::new(&walk.look(pixels), self.first_bin, margins), 0);
-                }
-                self.add(w, part, &near, at, sums);
-                at += 1;
+        for blocks in blocks.chunks_mut(PLACES / N) {
+            let near = Near::new(&walk.look(), self.first_bin, margins, blocks.len() * N);
+            // The usual numbers are written out, so that loops over them are unrolled.
+            match near.n_near {
+                ..=2 => self.add_near(w, parts, &near, 2, blocks),
+                3 => self.add_near(w, parts, &near, 3, blocks),
+                more => self.add_near(w, parts, &near, more, blocks),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add_near<W: Gather, const N: usize>(
+        &self,
+        w: W,
+        parts: [&[f32; LANES]; N],
+        near: &Near,
+        n_near: usize,
+        blocks: &mut [[f32; LANES]],
+    ) {
+        for (block, sums) in blocks.iter_mut().enumerate() {
+            for (part, pixels) in parts.into_iter().enumerate() {
+                self.add(w, pixels, near, block * N + part, n_near, sums);
             }
         }
     }
 
     /// Adds to pixels the rays near them.
     #[inline(always)]
-    fn add<W: Gather>(&self, w: W, pixels: &[f32; LANES], near: &Near, at: usize, sums: &mut [f32; LANES]) {
-        // Out of range, which `as` makes of whatever is far off, there are only zeros.
-        let start = near.first[at].saturating_add(PAD as i32 - CENTRE as i32) as u32 as usize;
+    fn add<W: Gather>(
+        &self,
+        w: W,
+        pixels: &[f32; LANES],
+        near: &Near,
+        at: usize,
+        n_near: usize,
+        sums: &mut [f32; LANES],
+    ) {
+        // Out of range, where negative numbers are too, there are only zeros.
+        let start = near.first[at] as u32 as usize;
+        let steepness = &self.steepness[..self.values.len()];
         let values = self.values.get(start..).and_then(|rest| rest.first_chunk());
-        let steepness = self.steepness.get(start..).and_then(|rest| rest.first_chunk());
+        let steepness = steepness.get(start..).and_then(|rest| rest.first_chunk());
         if let (Some(values), Some(steepness)) = (values, steepness) {
             let window = RayWindow {
                 pixels,
@@ -93,7 +124,7 @@ impl PaddedRays<'_> {
                 before: near.before[at],
                 per_pixel: near.per_pixel[at],
                 bend: near.bend[at],
-                n_near: near.n_near[at],
+                n_near,
             };
             w.add(sums, &window);
         }
@@ -102,30 +133,45 @@ impl PaddedRays<'_> {
 
 /// The sight of some pixels, as a window of rays needs it.
 struct Near {
-    /// The bin that sees a pixel, and the fraction beyond it.
+    /// The beginning of the window in which a pixel sees the middle bin, and the fraction beyond that bin.
     first: [i32; PLACES],
     fraction: [f32; PLACES],
     away: [f32; PLACES],
     before: [f32; PLACES],
     per_pixel: [f32; PLACES],
     bend: [f32; PLACES],
-    n_near: [u32; PLACES],
+    /// The most rays that may be near a pixel.
+    n_near: usize,
 }
 
 impl Near {
     #[inline(always)]
-    fn new(seen: &Seen, first_bin: f64, margins: &Margins) -> Self {
-        let floor: [f64; PLACES] = from_fn(|k| (seen.bin[k] - first_bin).floor());
-        let fraction: [f32; PLACES] = from_fn(|k| (seen.bin[k] - first_bin - floor[k]) as f32);
-        let reach: [f64; PLACES] = from_fn(|k| margins.reach(seen.per_pixel[k]));
+    fn new(seen: &Seen, first_bin: f64, margins: &Margins, n_used: usize) -> Self {
+        let bin = seen.bin.map(|bin| bin - first_bin);
+        let floor = bin.map(f64::floor);
+        let fraction: [f32; PLACES] = from_fn(|k| (bin[k] - floor[k]) as f32);
+        let per_pixel = seen.per_pixel.map(|bins| bins as f32);
+        let reach = per_pixel.map(|bins| margins.reach(bins));
+        // Places behind the blocks may lie at the source, where a pixel covers any number of bins.
+        let used = reach.into_iter().take(n_used);
+        let most = used.fold(0.0, |most: f32, reach| if reach > most { reach } else { most });
         Self {
-            first: from_fn(|k| floor[k] as i32),
+            first: floor.map(|floor| whole(floor + (PAD as f64 - CENTRE as f64))),
             fraction,
-            away: from_fn(|k| seen.away[k] as f32),
-            before: from_fn(|k| (CENTRE as f32 - reach[k] as f32) + fraction[k]),
-            per_pixel: from_fn(|k| seen.per_pixel[k] as f32),
-            bend: from_fn(|k| seen.bend[k] as f32),
-            n_near: from_fn(|k| (2.0 * reach[k]).ceil() as u32),
+            away: seen.away.map(|away| away as f32),
+            before: from_fn(|k| (CENTRE as f32 - reach[k]) + fraction[k]),
+            per_pixel,
+            bend: seen.bend.map(|bend| bend as f32),
+            n_near: (2.0 * most).ceil() as usize,
         }
     }
+}
+
+/// A whole number as `i32`; one that is too large, or NaN, as one that is far off.
+#[inline(always)]
+fn whole(number: f64) -> i32 {
+    // Compared so that each is one instruction for all places, which `as` is not.
+    let number = if number > -FAR { number } else { -FAR };
+    let number = if number < FAR { number } else { FAR };
+    (number + LAST_BITS).to_bits() as i32
 }

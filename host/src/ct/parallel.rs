@@ -78,7 +78,7 @@ impl ParallelViews {
         });
     }
 
-    /// What the views along rows, or along columns, contribute to the transpose on neighbouring lines (overwrites).
+    /// Write the share of the views along rows, or along columns, in the transpose on neighbouring lines (overwrites).
     pub(super) fn gather(&self, along_rows: bool, first_line: usize, lines: &mut [f32], length: usize) {
         for (line, pixels) in (first_line..).zip(lines.chunks_exact_mut(length)) {
             self.gather_line(along_rows, line, pixels);

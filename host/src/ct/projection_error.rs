@@ -7,16 +7,16 @@ use super::geometry::Geometry;
 pub enum ProjectionError {
     /// The image has not `height * width` pixels.
     ImageLength {
-        /// What the geometry asks for.
+        /// The number that the geometry asks for.
         expected: usize,
-        /// What came.
+        /// The number that came.
         got: usize,
     },
     /// The sinogram has not `n_angles * n_bins` values.
     SinogramLength {
-        /// What the geometry asks for.
+        /// The number that the geometry asks for.
         expected: usize,
-        /// What came.
+        /// The number that came.
         got: usize,
     },
 }

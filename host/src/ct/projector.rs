@@ -54,7 +54,7 @@ pub struct Projector {
     geometry: Geometry,
     views: Views,
     lines: Lines,
-    /// What the views along columns contribute to the adjoint, `[col][row]`.
+    /// The share of the views along columns in the adjoint, `[col][row]`.
     column_image: Vec<f32>,
 }
 

@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 
 /// Offsets from the block's own place that a window holds, with the value that follows.
 pub(super) const SPREAD: RangeInclusive<f64> = -15.5..=13.9;
-/// Where in its window a block's own place is.
+/// Index in its window of a block's own place.
 const CENTRE: usize = 16;
 
 /// Sixteen neighbouring rays.
@@ -24,7 +24,7 @@ pub(super) struct RayBlock {
     pub(super) per_line: f64,
     /// Places of the lanes on the middle line, from the block's own.
     pub(super) offsets: [f32; LANES],
-    /// What a line adds to them.
+    /// Their increment from line to line.
     pub(super) per_line_offsets: [f32; LANES],
     pub(super) lengths_mm: [f32; LANES],
 }

@@ -11,7 +11,7 @@
 
 use super::resample::{LANES, Machine, WINDOW};
 
-/// Where in its window the bin is that sees the middle pixel.
+/// Index in its window of the bin that sees the middle pixel.
 pub(super) const CENTRE: usize = WINDOW / 2;
 
 /// A pixel that no ray is near.
@@ -47,8 +47,8 @@ pub(super) struct RayWindow<'a> {
     pub(super) before: f32,
     pub(super) per_pixel: f32,
     pub(super) bend: f32,
-    /// How many they are.
-    pub(super) n_near: u32,
+    /// Their number.
+    pub(super) n_near: usize,
 }
 
 /// Work that gathers.
@@ -97,7 +97,7 @@ impl Gather for Plain {
         for (sum, e) in sums.iter_mut().zip(window.pixels) {
             let before = window.before + e * (window.per_pixel + e * window.bend);
             let index = before as i32 as u32 as usize;
-            for near in 1..=window.n_near as usize {
+            for near in 1..=window.n_near {
                 let ray = (index + near) % WINDOW;
                 *sum += (1.0 - (places[ray] - e).abs()).max(0.0) * window.values[ray];
             }

@@ -1,4 +1,4 @@
-//! Where the rays of a view cross the lines of an image: one derivation for every projector and every test.
+//! Crossings of a view's rays with the lines of an image: one derivation for every projector and every test.
 
 use super::geometry::{Beam, Fan, Geometry};
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Segment {
     pub(crate) bins: Range<usize>,
-    /// Whether the lines are rows.
+    /// True if the lines are rows.
     pub(crate) along_rows: bool,
     /// The lines in front of the source; on the others no ray comes near a pixel.
     pub(crate) lines: Range<usize>,
@@ -117,7 +117,7 @@ impl Geometry {
     }
 }
 
-/// Whether the ray x cos t + y sin t = s crosses rows more steeply than columns.
+/// True if the ray x cos t + y sin t = s crosses rows more steeply than columns.
 fn crosses_rows(sin: f64, cos: f64) -> bool {
     cos.abs() >= sin.abs()
 }

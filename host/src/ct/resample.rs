@@ -34,7 +34,7 @@ pub(super) struct Comb {
     offsets: [f32; LANES],
 }
 
-/// Which values a hat at place q can touch, from the cheapest case to the dearest.
+/// The values that a hat at place q can touch, from the cheapest case to the dearest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// `sharpness` 1: floor(q) and the next, weights 1 - f and f.
@@ -97,7 +97,7 @@ impl Places {
     }
 }
 
-/// How to run the inner loop: chosen once per projector, the bits are the same.
+/// The instructions of the inner loop: chosen once per projector, the bits are the same.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Machine {
     /// Plain code, compiled for what the processor offers.

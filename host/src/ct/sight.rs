@@ -1,4 +1,4 @@
-//! Where the pixels of an image lie on the detector of a fan.
+//! Places of an image's pixels on the detector of a fan.
 
 use super::geometry::{Detector, Fan, Geometry};
 use super::resample::PAD;
@@ -11,7 +11,7 @@ pub(super) struct Sight {
     detector: Detector,
     /// Bins per unit of across / depth, or of its angle.
     bins_per_unit: f64,
-    /// Which bin, as a fraction, the ray through the axis meets.
+    /// The bin, as a fraction, that the ray through the axis meets.
     centre: f64,
     source_to_axis: f64,
     across: Affine,
@@ -47,12 +47,15 @@ pub(super) struct Seen {
     pub(super) away: [f64; PLACES],
 }
 
-/// A walk along a line.
+/// A walk along a line, in steps of some pixels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Walk<'a> {
     sight: &'a Sight,
-    across: f64,
-    depth: f64,
+    pixels: f64,
+    /// The next places.
+    across: [f64; PLACES],
+    depth: [f64; PLACES],
+    /// The bin that sees the first of them, of a curved detector.
     bin: f64,
     /// Cross product of where the walk is and of its direction, which does not change, in bins.
     turned: f64,
@@ -100,19 +103,51 @@ impl Sight {
         }
     }
 
-    /// A walk that begins at a pixel of a line.
+    /// A walk that begins at a pixel of a line and has a place every `pixels` of them.
     #[inline(always)]
-    pub(super) fn walk(&self, line: f64, pixel: f64) -> Walk<'_> {
-        let (across, depth) = (self.across.at(line, pixel), self.depth.at(line, pixel));
+    pub(super) fn walk(&self, line: f64, pixel: f64, pixels: f64) -> Walk<'_> {
+        let (t, d) = (self.across.at(line, pixel), self.depth.at(line, pixel));
+        let (dt, dd) = (self.across.per_pixel, self.depth.per_pixel);
         let bin = match self.detector {
             Detector::Flat => 0.0, // is made anew at every step
-            Detector::Curved => self.centre + self.bins_per_unit * (across / depth).atan(),
+            Detector::Curved => self.centre + self.bins_per_unit * (t / d).atan(),
         };
-        let turned = self.bins_per_unit * (self.across.per_pixel * depth - across * self.depth.per_pixel);
-        Walk { sight: self, across, depth, bin, turned }
+        Walk {
+            sight: self,
+            pixels,
+            across: from_fn(|k| t + k as f64 * (pixels * dt)),
+            depth: from_fn(|k| d + k as f64 * (pixels * dd)),
+            bin,
+            turned: self.turned(t, d),
+        }
     }
 
-    /// How much, times [`Seen::away`], the ray of bin `k` moves along a line from one bin to the next, in pixels: with
+    /// The cross product of a place and of the direction of its line, in bins.
+    #[inline(always)]
+    fn turned(&self, across: f64, depth: f64) -> f64 {
+        self.bins_per_unit * (self.across.per_pixel * depth - across * self.depth.per_pixel)
+    }
+
+    /// The most bins that a pixel covers on `pixels` of a line from `pixel` on.
+    #[inline(always)]
+    pub(super) fn most_per_pixel(&self, line: f64, pixel: f64, pixels: f64) -> f64 {
+        let (dt, dd) = (self.across.per_pixel, self.depth.per_pixel);
+        let (t, d) = (self.across.at(line, pixel), self.depth.at(line, pixel));
+        let (last_t, last_d) = (t + pixels * dt, d + pixels * dd);
+        let turned = self.turned(t, d).abs();
+        match self.detector {
+            Detector::Flat => turned / d.abs().min(last_d.abs()).powi(2),
+            // In between it is where the line is nearest to the source: F / distance.
+            Detector::Curved => {
+                let most = turned / (t * t + d * d).min(last_t * last_t + last_d * last_d);
+                let to_nearest = -(t * dt + d * dd);
+                let nearest = self.bins_per_unit.powi(2) / turned;
+                if (0.0..pixels).contains(&to_nearest) { most.max(nearest) } else { most }
+            }
+        }
+    }
+
+    /// The move along a line, times [`Seen::away`], from the ray of bin `k` to the next bin's, in pixels: with
     /// derivatives along the line t', d' and g = (k - c) / F
     ///
     /// ```text
@@ -139,7 +174,7 @@ impl Sight {
 }
 
 impl Walk<'_> {
-    /// Looks from here and, each `pixels` further on, from the next places; the walk goes on behind them.
+    /// Looks from the next places; the walk goes on behind them.
     ///
     /// **Equation.** With t = across and d = depth, and derivatives along the line t', d':
     ///
@@ -149,21 +184,20 @@ impl Walk<'_> {
     /// with r^2 = t^2 + d^2
     /// ```
     #[inline(always)]
-    pub(super) fn look(&mut self, pixels: f64) -> Seen {
-        let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
-        let t: [f64; PLACES] = from_fn(|k| self.across + k as f64 * (pixels * dt));
-        let d: [f64; PLACES] = from_fn(|k| self.depth + k as f64 * (pixels * dd));
+    pub(super) fn look(&mut self) -> Seen {
         let seen = match self.sight.detector {
-            Detector::Flat => self.on_line(&t, &d),
-            Detector::Curved => self.on_arc(&t, &d, pixels),
+            Detector::Flat => self.on_line(),
+            Detector::Curved => self.on_arc(),
         };
-        self.across += PLACES as f64 * (pixels * dt);
-        self.depth += PLACES as f64 * (pixels * dd);
+        let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
+        self.across.iter_mut().for_each(|t| *t += PLACES as f64 * (self.pixels * dt));
+        self.depth.iter_mut().for_each(|d| *d += PLACES as f64 * (self.pixels * dd));
         seen
     }
 
     #[inline(always)]
-    fn on_line(&self, t: &[f64; PLACES], d: &[f64; PLACES]) -> Seen {
+    fn on_line(&self) -> Seen {
+        let (t, d) = (&self.across, &self.depth);
         let (centre, scale, dd) = (self.sight.centre, self.sight.bins_per_unit, self.sight.depth.per_pixel);
         let inverse: [f64; PLACES] = from_fn(|k| 1.0 / d[k]);
         let per_pixel: [f64; PLACES] = from_fn(|k| self.turned * (inverse[k] * inverse[k]));
@@ -176,7 +210,8 @@ impl Walk<'_> {
     }
 
     #[inline(always)]
-    fn on_arc(&mut self, t: &[f64; PLACES], d: &[f64; PLACES], pixels: f64) -> Seen {
+    fn on_arc(&mut self) -> Seen {
+        let (t, d, pixels) = (&self.across, &self.depth, self.pixels);
         let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
         let square: [f64; PLACES] = from_fn(|k| t[k] * t[k] + d[k] * d[k]);
         let inverse: [f64; PLACES] = from_fn(|k| 1.0 / square[k]);
@@ -192,24 +227,6 @@ impl Walk<'_> {
         }
         self.bin = bin[PLACES - 1] + steps[PLACES - 1];
         Seen { bin, bend: from_fn(|k| -per_pixel[k] * along[k] * inverse[k]), per_pixel, away: square.map(f64::sqrt) }
-    }
-
-    /// The most bins that a pixel covers from here to `pixels` further on.
-    pub(super) fn most_per_pixel(&self, pixels: f64) -> f64 {
-        let (dt, dd) = (self.sight.across.per_pixel, self.sight.depth.per_pixel);
-        let (across, depth) = (self.across + pixels * dt, self.depth + pixels * dd);
-        let turned = self.turned.abs();
-        match self.sight.detector {
-            Detector::Flat => turned / self.depth.abs().min(depth.abs()).powi(2),
-            // In between it is where the line is nearest to the source: F / distance.
-            Detector::Curved => {
-                let square = |t: f64, d: f64| t * t + d * d;
-                let most = turned / square(self.across, self.depth).min(square(across, depth));
-                let to_nearest = -(self.across * dt + self.depth * dd);
-                let nearest = self.sight.bins_per_unit.powi(2) / turned;
-                if (0.0..pixels).contains(&to_nearest) { most.max(nearest) } else { most }
-            }
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::projector::Projector;
 use super::variation::{GRADIENT_NORM_SQUARED, add_gradient_transposed, row_and_below, total_variation};
 use std::ops::ControlFlow;
 
-/// How far primal steps are favoured over dual ones, as a multiple of the balance in which image and residual are of
+/// Favour of primal steps over dual ones, as a multiple of the balance in which image and residual are of
 /// one size. Any positive value converges; this one needs the fewest iterations on sparse, noisy scans.
 const BALANCE: f64 = 4.0;
 
@@ -15,12 +15,12 @@ const NORM_MARGIN: f64 = 1.02;
 /// Power iterations for ||A|| at most.
 const NORM_ITERATIONS: usize = 50;
 
-/// What to minimise and when to stop.
+/// The objective and the end of a reconstruction by total variation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TvSettings {
     /// Weight of the total variation, in units of sinogram^2 / image.
     pub weight: f64,
-    /// Whether no pixel may be negative.
+    /// True if no pixel may be negative.
     pub nonnegative: bool,
     /// Most iterations.
     pub max_iterations: usize,
@@ -34,7 +34,7 @@ impl Default for TvSettings {
     }
 }
 
-/// What makes the settings unusable.
+/// A fault that makes the settings unusable.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum TvError {
     /// The weight is negative, infinite or not a number.
@@ -48,12 +48,12 @@ pub enum TvError {
     Length(#[from] ProjectionError),
 }
 
-/// Where the iteration stands, for an observer.
+/// State of the iteration, for an observer.
 #[derive(Debug, Clone, Copy)]
 pub struct TvProgress<'a> {
     /// Iterations done, from 1.
     pub iteration: usize,
-    /// What is minimised, at this iterate.
+    /// The objective at this iterate.
     pub objective: f64,
     /// |x - x_before| / |x|.
     pub relative_change: f64,
@@ -61,7 +61,7 @@ pub struct TvProgress<'a> {
     pub image: &'a [f32],
 }
 
-/// Why the iteration ended.
+/// Reason for which the iteration ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TvEnd {
     /// The change fell below the tolerance.
@@ -72,10 +72,10 @@ pub enum TvEnd {
     Stopped,
 }
 
-/// How a reconstruction went.
+/// The outcome of a reconstruction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TvOutcome {
-    /// Why it ended.
+    /// Reason for which it ended.
     pub end: TvEnd,
     /// Iterations done.
     pub iterations: usize,

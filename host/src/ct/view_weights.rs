@@ -1,4 +1,4 @@
-//! What each view, and in a fan each ray, counts for in the sum over views.
+//! Weights of each view, and in a fan of each ray, in the sum over views.
 
 use super::geometry::{Fan, Geometry};
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
@@ -20,6 +20,12 @@ pub(super) fn angle_weights(angles_rad: &[f64]) -> Vec<f64> {
     let n = angles_rad.len() as f64;
     let is_alone = |gap, next| n > 2.0 && gap > ALONE * next;
     Shares::new(angles_rad, PI, |gap, next| gap > WEDGE * PI / n || is_alone(gap, next)).weights
+}
+
+/// The angle of the half circle of directions that no view measured, in radians: 0 unless a wedge is missing.
+#[must_use]
+pub fn missing_wedge_rad(angles_rad: &[f64]) -> f64 {
+    (PI - angle_weights(angles_rad).iter().sum::<f64>()).max(0.0)
 }
 
 /// The bins that a displaced detector lacks at its lower or upper end, where views from all around make up for it.
@@ -48,7 +54,7 @@ fn full_turn(angles_rad: &[f64]) -> Shares {
     Shares::new(angles_rad, TAU, |gap, _| gap > FAN_WEDGE * (TAU - gap) / (n - 1.0))
 }
 
-/// What each ray of a fan stands for, `[angle][bin]`: the share of the turn that its view stands for, times the share
+/// Weights of a fan's rays, `[angle][bin]`: the share of the turn that its view stands for, times the share
 /// of its line.
 ///
 /// **Equation.** The ray of angle a that leaves the middle by g runs along the same line as that of angle a + pi - 2 g
@@ -89,11 +95,11 @@ fn fade(x: f64) -> f64 {
     (FRAC_PI_2 * x.clamp(0.0, 1.0)).sin().powi(2)
 }
 
-/// How the views share a circle of angles.
+/// Shares of the views in a circle of angles.
 struct Shares {
     period: f64,
     weights: Vec<f64>,
-    /// What no view stands for: beginning and length.
+    /// Gaps that no view stands for: beginning and length.
     wedges: Vec<(f64, f64)>,
 }
 
@@ -142,6 +148,7 @@ mod tests {
         assert!(angle_weights(&even).iter().all(|w| (w - PI / 60.0).abs() < 1e-12));
         let wedge = angle_weights(&even[..40]);
         assert!(wedge.iter().all(|w| (w - PI / 60.0).abs() < 1e-12), "{wedge:?}");
+        assert!((missing_wedge_rad(&even[..40]) - PI / 3.0).abs() < 1e-12 && missing_wedge_rad(&even) < 1e-12);
         let golden: Vec<f64> = (0..50).map(|k| f64::from(k) * 1.941_611).collect();
         assert!((angle_weights(&golden).iter().sum::<f64>() - PI).abs() < 1e-12);
         // Ten views over 90 degrees.

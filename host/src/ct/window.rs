@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// What tames the ramp filter's high frequencies; f is in cycles per bin, at most 1/2.
+/// A window that tames the ramp filter's high frequencies; f is in cycles per bin, at most 1/2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Window {

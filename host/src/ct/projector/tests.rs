@@ -119,7 +119,8 @@ fn larger_fans() -> Vec<Geometry> {
         let g = Geometry::covering_by_fan(n, n + 3, 13, fan);
         Geometry { detector_offset_mm: 1.7, ..g }
     };
-    let sizes = [(90, 1.43), (100, 2.0), (65, 4.0), (64, 1e3)];
+    // Of the last two, a line of eight blocks would reach the source.
+    let sizes = [(90, 1.43), (100, 2.0), (65, 4.0), (64, 1e3), (32, 2.8), (20, 4.4)];
     [Detector::Flat, Detector::Curved].into_iter().flat_map(|d| sizes.map(|(n, distance)| of(d, n, distance))).collect()
 }
 
@@ -259,6 +260,9 @@ fn a_used_projector_forgets() {
     assert_eq!(a, b);
 }
 
+/// The error is the pixels', not the projector's: exact Joseph sums in f64 have it to four digits, it stays when pixels
+/// are drawn from 32 x 32 samples, and it falls as 1 / n. The thin ellipse's at 256 depends on the views: 0.49 % of 45
+/// of a parallel beam, 0.61 % of a flat fan, but 0.55 % and 0.57 % of 360. ASTRA 2.5 has 0.53 % and 0.65 % of 45.
 #[test]
 fn discs_and_ellipses_come_near_their_line_integrals() {
     let shapes = |n: f64| {
@@ -282,7 +286,7 @@ fn discs_and_ellipses_come_near_their_line_integrals() {
             relative_error(&sinogram, &analytic_sinogram(&g, &shape))
         });
         println!("shape {which}: errors at 64, 128, 256: {errors:?}");
-        let bound = [0.005, 0.01][which];
+        let bound = [0.005, 0.0065][which];
         assert!(errors[0] > errors[1] && errors[1] > errors[2] && errors[2] <= bound, "{errors:?}");
     }
 }
