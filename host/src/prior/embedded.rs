@@ -14,7 +14,7 @@ pub struct Embedded {
 }
 
 /// The embedded priors.
-pub static EMBEDDED: [Embedded; 2] = [
+pub static EMBEDDED: [Embedded; 3] = [
     Embedded {
         name: "ellipses",
         bytes: include_bytes!("../../weights/ellipses.safetensors"),
@@ -25,6 +25,11 @@ pub static EMBEDDED: [Embedded; 2] = [
         bytes: include_bytes!("../../weights/ct.safetensors"),
         // Slices of 512 x 512 pixels of 0.54 to 0.98 mm, halved.
         suits: Suits { unit: Unit::Hounsfield, pixel_mm: Some(1.08..=1.96) },
+    },
+    Embedded {
+        name: "disc",
+        bytes: include_bytes!("../../weights/disc.safetensors"),
+        suits: Suits { unit: Unit::Relative, pixel_mm: None },
     },
 ];
 

@@ -18,7 +18,7 @@ pub struct Prior {
     suits: Option<Suits>,
 }
 
-/// Why there is no prior of a name.
+/// Reasons for which there is no prior of a name.
 #[derive(Debug, thiserror::Error)]
 pub enum PriorError {
     /// Neither embedded nor a file that can be read.
@@ -26,7 +26,7 @@ pub enum PriorError {
     Read {
         /// The name given.
         name: String,
-        /// What the system says.
+        /// The system's words.
         cause: std::io::Error,
     },
     /// The file holds no weights.
@@ -34,7 +34,7 @@ pub enum PriorError {
     Weights {
         /// The name given.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         #[source]
         cause: WeightsError,
     },
@@ -44,7 +44,7 @@ impl Prior {
     /// The prior of this name, embedded or in a file.
     ///
     /// # Errors
-    /// See [`PriorError`].
+    /// [`PriorError`] names the prior or the file, and the fault.
     pub fn named(name: &str) -> Result<Self, PriorError> {
         Self::of_file(name, &Self::bytes(name)?)
     }
@@ -142,6 +142,6 @@ mod tests {
     #[test]
     fn unknown_names_are_told_the_known_ones() {
         let error = Prior::named("elipses").unwrap_err().to_string();
-        assert!(error.contains("prior elipses") && error.ends_with("one of: ellipses, ct"), "{error}");
+        assert!(error.contains("prior elipses") && error.ends_with("one of: ellipses, ct, disc"), "{error}");
     }
 }

@@ -12,7 +12,7 @@ pub enum Unit {
     Hounsfield,
 }
 
-/// What a prior suits: the unit and the pixels of the images that it learned from.
+/// The unit and the pixels of the images that a prior learned from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suits {
     /// The unit.
@@ -22,7 +22,7 @@ pub struct Suits {
 }
 
 impl Suits {
-    /// Whether pixels of this side are among those that the prior learned from.
+    /// True if pixels of this side are among those that the prior learned from.
     #[must_use]
     pub fn pixels_of(&self, pixel_mm: f64) -> bool {
         self.pixel_mm.as_ref().is_none_or(|range| range.contains(&pixel_mm))

@@ -1,9 +1,10 @@
 //! The mean of several runs: the first from the start that is named, the others from its result under new noise.
 //!
 //! Each minimises `f` from another side; their mean is nearer to the posterior mean, which has the least mean square
-//! error, than any of them.
+//! error, than any of them. The others know nothing of each other, and run side by side.
 
 use super::course::{Course, Results};
+use super::recipe::Restarts;
 use super::{ReconstructError, Reconstruction};
 use crate::backend::Slices;
 use crate::image::Image;
@@ -17,49 +18,43 @@ pub(super) fn run<B: Slices>(mut course: Course<'_, B>) -> Results
 where
     ReconstructError: From<B::Error>,
 {
-    course.drive(|recipe| (recipe.solver)())?;
+    course.drive(1, |recipe| (recipe.solver)())?;
     let restarts = course.tasks.first().and_then(|task| task.recipe.restarts.as_ref());
-    let Some(count) = restarts.map(|again| again.count) else { return course.finish() };
-    let slices = 0..course.tasks.len();
-    let firsts: Result<Vec<Image>, ReconstructError> = slices.map(|slice| course.iterate(slice)).collect();
+    let Some(count) = restarts.map(|again| again.count as usize) else { return course.finish() };
+    let n = course.tasks.len();
+    let firsts: Result<Vec<Image>, ReconstructError> = (0..n).map(|task| course.iterate(task)).collect();
     let mut means: Vec<Mean> = firsts?.into_iter().map(Mean::of).collect();
     let seeds = course.tasks.iter().map(|task| ChaCha8Rng::seed_from_u64(task.recipe.seed));
     let mut generators: Vec<ChaCha8Rng> = seeds.collect();
-    for k in 1..=count {
-        if course.ends.contains(&Ok(Status::Stopped)) {
-            break;
-        }
-        for (slice, (mean, generator)) in means.iter().zip(&mut generators).enumerate() {
+    let mut done = 0;
+    while done < count && !course.ends.contains(&Ok(Status::Stopped)) {
+        let side_by_side = course.lanes_a_task().min(count - done);
+        for lane in 0..n * side_by_side {
+            let task = lane % n;
+            let Some(again) = &course.tasks[task].recipe.restarts else { continue };
             // Stream 0 is that of the starting noise.
-            generator.set_stream(k.into());
-            restart(&mut course, slice, &mean.first, generator)?;
+            generators[task].set_stream((done + lane / n + 1) as u64);
+            let noisy = noisy(&means[task].first, again, &mut generators[task]);
+            course.restart(lane, &noisy, (again.solver)().objective())?;
         }
-        course.drive(|recipe| recipe.restarts.as_ref().map_or_else(|| (recipe.solver)(), |again| (again.solver)()))?;
-        for (slice, mean) in means.iter_mut().enumerate() {
-            if course.ends[slice] != Ok(Status::Stopped) {
-                mean.add(&course.iterate(slice)?.pixels);
+        course.drive(side_by_side, |recipe| {
+            recipe.restarts.as_ref().map_or_else(|| (recipe.solver)(), |again| (again.solver)())
+        })?;
+        for lane in 0..n * side_by_side {
+            if course.ends[lane % n] != Ok(Status::Stopped) {
+                means[lane % n].add(&course.iterate(lane)?.pixels);
             }
         }
+        done += side_by_side;
     }
     let averaged = |(result, mean): (Result<Reconstruction, ReconstructError>, Mean)| Ok(mean.instead_of(result?));
     Ok(course.finish()?.into_iter().zip(means).map(averaged).collect())
 }
 
-/// Goes on with a slice from its `first` result under noise.
-fn restart<B: Slices>(
-    course: &mut Course<'_, B>,
-    slice: usize,
-    first: &Image,
-    generator: &mut ChaCha8Rng,
-) -> Result<(), ReconstructError>
-where
-    ReconstructError: From<B::Error>,
-{
-    let Some(again) = &course.tasks[slice].recipe.restarts else { return Ok(()) };
+/// The start of a run from the `first` result.
+fn noisy(first: &Image, again: &Restarts, generator: &mut ChaCha8Rng) -> Vec<f32> {
     let noise = StandardNormal.sample_iter(generator);
-    let noisy = first.pixels.iter().zip(noise).map(|(x, z): (&f32, f32)| x + again.noise_std * z);
-    let (noisy, objective) = (noisy.collect::<Vec<f32>>(), (again.solver)().objective());
-    Ok(course.slices.restart(slice, &noisy, objective)?)
+    first.pixels.iter().zip(noise).map(|(x, z): (&f32, f32)| x + again.noise_std * z).collect()
 }
 
 /// Mean and standard deviation of images, pixel by pixel, by Welford's recurrence.
@@ -95,5 +90,61 @@ impl Mean {
         let deviation = self.squares.iter().map(|square| (square / (self.count - 1.0)).sqrt() as f32).collect();
         let mean = self.mean.iter().map(|mean| *mean as f32).collect();
         Reconstruction { image: image(mean), deviation: Some(image(deviation)), objective: None, ..result }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Job, Measurement, PlacedPrior, Progress, Settings, SolvedSettings, reconstruct_all};
+    use super::*;
+    use crate::data::ellipses::ellipses;
+    use crate::prior::Prior;
+    use crate::simulate::{Simulation, simulate};
+    use std::ops::ControlFlow;
+
+    /// Means of five runs of two scans, with room for so many lanes, stopped after so many iterations.
+    fn means(lanes: usize, stop_after: u64) -> Vec<Reconstruction> {
+        let prior = Prior::named("ellipses").unwrap();
+        let measurements = [3, 4].map(|number| {
+            let simulation = Simulation { angles: 20, ..Simulation::default() };
+            Measurement::new(&simulate(&ellipses(number, 32), 1.0, &simulation).unwrap()).unwrap()
+        });
+        let settings = Settings::Solved(SolvedSettings { average: 5, steps: Some(3), ..SolvedSettings::default() });
+        let jobs = measurements.each_ref().map(|measurement| Job { measurement, settings: &settings });
+        let observe = |progress: Progress<'_>| {
+            assert!(progress.done <= progress.total && progress.row.is_some());
+            if progress.done < stop_after { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(lanes).build().unwrap();
+        pool.install(|| {
+            let prior = PlacedPrior::on_cpu(&prior);
+            let results = reconstruct_all(&jobs, Some(&prior), &mut |progress| observe(progress)).unwrap();
+            results.into_iter().map(Result::unwrap).collect()
+        })
+    }
+
+    #[test]
+    fn a_mean_is_the_same_however_many_runs_are_side_by_side() {
+        let alone = means(1, u64::MAX);
+        for lanes in [2, 4, 7, 16] {
+            for (one, other) in alone.iter().zip(means(lanes, u64::MAX)) {
+                assert_eq!(one.image.pixels, other.image.pixels, "{lanes}");
+                assert_eq!(one.deviation, other.deviation);
+                assert_eq!(one.counters, other.counters);
+                let rows = |result: &Reconstruction| {
+                    result.trace.iter().map(|row| (row.record, row.objective, row.counters)).collect::<Vec<_>>()
+                };
+                assert_eq!(rows(one), rows(&other));
+                assert!(rows(one).windows(2).all(|pair| pair[0].2.network_vjps < pair[1].2.network_vjps));
+            }
+        }
+    }
+
+    #[test]
+    fn a_mean_that_is_stopped_is_of_the_runs_that_ended() {
+        for lanes in [2, 16] {
+            let stopped = means(lanes, 4).swap_remove(0);
+            assert_eq!((stopped.status, stopped.deviation), (Some(Status::Stopped), None), "{lanes}");
+        }
     }
 }

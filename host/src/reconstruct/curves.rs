@@ -11,6 +11,7 @@ impl Reconstruction {
     pub fn course(&self, psnrs: &[f64]) -> Vec<Curve> {
         let curve = |name: &str, y_label: &str, log_axis, values: &mut dyn Iterator<Item = f64>| Curve {
             name: name.to_owned(),
+            x_label: "iteration".to_owned(),
             y_label: y_label.to_owned(),
             log_axis,
             points: (1..).map(f64::from).zip(values).collect(),

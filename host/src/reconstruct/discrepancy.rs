@@ -1,13 +1,9 @@
 //! The discrepancy principle \[Mor66\]: the prior's weight at which the image explains the data as well as the noise
 //! allows.
 
-use super::run::run;
-use super::task::Task;
-use super::{Measurement, Observer, PlacedPrior, ReconstructError, Reconstruction, Settings};
-use crate::backend::Counters;
+use super::{Measurement, ReconstructError};
 use crate::ct::Projector;
 use crate::image::Image;
-use gradus_core::Status;
 
 /// Runs of a search at most.
 const MOST_RUNS: u32 = 8;
@@ -28,40 +24,6 @@ pub fn discrepancy(measurement: &Measurement, weights: Option<&[f32]>, image: &I
         weights.map_or(1.0, |weights| f64::from(weights[i])) * residual * residual
     });
     Ok(squares.sum::<f64>() / (projected.len() as f64 * measurement.noise_std * measurement.noise_std))
-}
-
-/// The task with the weight of the prior that the discrepancy principle finds, from single runs: the last of them,
-/// where that is what is wanted, else one run more.
-pub(super) fn with_searched_weight(
-    task: &Task<'_>,
-    settings: &Settings,
-    prior: &PlacedPrior<'_>,
-    observer: Observer<'_>,
-) -> Result<Reconstruction, ReconstructError> {
-    let Task { job, measurement, .. } = *task;
-    let variance = measurement.noise_std * measurement.noise_std;
-    let (mut cost, mut last) = (Counters::default(), None);
-    let mut made_with = |factor: f64, restarts: bool| -> Result<Reconstruction, ReconstructError> {
-        let Some(mut recipe) = settings.recipe(measurement, prior.prior, Some(factor * variance))? else {
-            return Err(ReconstructError::NoPrior(settings.method()));
-        };
-        recipe.restarts = recipe.restarts.filter(|_| restarts);
-        let result = run(&[Task { job, measurement, recipe }], prior, &mut *observer)?.swap_remove(0)?;
-        cost = cost.plus(&result.counters);
-        Ok(Reconstruction { counters: cost, ..result })
-    };
-    let factor = search(&mut |factor| {
-        let result = made_with(factor, false)?;
-        let is_stopped = result.status == Some(Status::Stopped);
-        let found = discrepancy(measurement, task.weights(), &result.image)?;
-        last = Some((factor, result));
-        Ok((!is_stopped).then_some(found))
-    })?;
-    match last {
-        Some((_, result)) if result.status == Some(Status::Stopped) => Ok(result),
-        Some((tried, result)) if tried == factor && task.recipe.restarts.is_none() => Ok(result),
-        _ => made_with(factor, true),
-    }
 }
 
 /// The factor on the variance of the noise at which the prior's weight leads to a discrepancy of 1, by bisection of its

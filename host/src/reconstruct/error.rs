@@ -4,6 +4,7 @@ use super::Method;
 use crate::backend::cpu::{self, NetworkError};
 use crate::backend::cuda::{self, DeviceError};
 use crate::ct::{GeometryError, ProjectionError, TvError};
+use crate::trust::CauseError;
 use gradus_core::SettingsError;
 
 /// Reasons why nothing could be reconstructed.
@@ -15,6 +16,9 @@ pub enum ReconstructError {
     /// The sinogram does not fit its geometry.
     #[error(transparent)]
     Projection(#[from] ProjectionError),
+    /// Nothing can be tried on an image and its data.
+    #[error(transparent)]
+    Cause(#[from] CauseError),
     /// The settings of total variation make no sense.
     #[error(transparent)]
     Tv(#[from] TvError),
@@ -39,6 +43,14 @@ pub enum ReconstructError {
     /// The mean of no runs.
     #[error("the number of runs to average is 0; give 1 for a single run")]
     NoRuns,
+    /// Views that cannot be held out.
+    #[error("every {every}-th view of {views} cannot be held out; give a number from 2 to that of the views")]
+    HoldOut {
+        /// One in so many.
+        every: usize,
+        /// Views there are.
+        views: usize,
+    },
     /// The method needs a prior.
     #[error("method {0} needs a prior; name one")]
     NoPrior(Method),

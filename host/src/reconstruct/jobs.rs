@@ -1,26 +1,31 @@
 //! The entrance: jobs of any method, each alone or together with those like it.
 
 use super::course::Results;
+use super::job::Job;
 use super::run::run;
 use super::task::Task;
 use super::{
-    Measurement, Observer, PlacedPrior, ReconstructError, Reconstruction, Settings, denoise, discrepancy,
+    Measurement, Observer, PlacedPrior, ReconstructError, Reconstruction, Settings, denoise, searched_weight,
     total_variation,
 };
 
-/// A measurement, and how to reconstruct it.
-#[derive(Debug, Clone, Copy)]
-pub struct Job<'a> {
-    /// The measurement.
-    pub measurement: &'a Measurement,
-    /// The method with its settings.
-    pub settings: &'a Settings,
-}
-
 /// Reconstructs `measurement` with `settings`; learned methods need a `prior`.
 ///
+/// # Examples
+/// ```
+/// use gradus::data::ellipses::ellipses;
+/// use gradus::reconstruct::{Measurement, Method, Settings, reconstruct};
+/// use gradus::simulate::{Simulation, simulate};
+/// use std::ops::ControlFlow;
+///
+/// let measurement = Measurement::new(&simulate(&ellipses(1, 32), 1.0, &Simulation::default())?)?;
+/// let result = reconstruct(&measurement, &Settings::from(Method::Fbp), None, &mut |_| ControlFlow::Continue(()))?;
+/// assert!(result.residual.is_some_and(|residual| residual.chi_squared().is_finite()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
-/// See [`ReconstructError`].
+/// [`ReconstructError`]: the data, the settings, the prior or the device, by name.
 pub fn reconstruct(
     measurement: &Measurement,
     settings: &Settings,
@@ -60,8 +65,8 @@ pub fn reconstruct_all(jobs: &[Job<'_>], prior: Option<&PlacedPrior<'_>>, observ
         let (batch, rest) = split(waiting, most);
         waiting = rest;
         let made = match &batch[..] {
-            [task] if task.recipe.searches => {
-                vec![discrepancy::with_searched_weight(task, jobs[task.job].settings, prior, &mut *observer)]
+            [task] if task.recipe.searches() => {
+                vec![searched_weight::with_searched_weight(task, jobs[task.job].settings, prior, &mut *observer)]
             }
             tasks => run(tasks, prior, &mut *observer)?,
         };
@@ -81,7 +86,7 @@ pub fn reconstruct_all(jobs: &[Job<'_>], prior: Option<&PlacedPrior<'_>>, observ
 fn split<'a>(tasks: Vec<Task<'a>>, most: usize) -> (Vec<Task<'a>>, Vec<Task<'a>>) {
     let (mut batch, mut rest) = (Vec::<Task<'a>>::new(), Vec::new());
     for task in tasks {
-        let suits = batch.first().is_none_or(|first| first.is_like(&task) && !first.recipe.searches);
+        let suits = batch.first().is_none_or(|first| first.is_like(&task) && !first.recipe.searches());
         if suits && batch.len() < most { batch.push(task) } else { rest.push(task) }
     }
     (batch, rest)

@@ -8,10 +8,22 @@ use crate::ct::{
 use crate::data::scan::Scan;
 use crate::image::Image;
 use crate::prior::{Prior, Unit};
-use crate::trust::{Rays, Residual};
+use crate::trust::{Effort, Parts, Rays, Residual};
 use std::ops::RangeInclusive;
 
 /// A sinogram with its geometry, in network units: lengths in pixels, attenuation as the prior knows it (0 to 1).
+///
+/// # Examples
+/// ```
+/// use gradus::data::ellipses::ellipses;
+/// use gradus::reconstruct::Measurement;
+/// use gradus::simulate::{Simulation, simulate};
+///
+/// let scan = simulate(&ellipses(1, 32), 0.8, &Simulation::default())?; // pixels of 0.8 mm
+/// let measurement = Measurement::new(&scan)?;
+/// assert_eq!((measurement.geometry.pixel_mm, measurement.sinogram.len()), (1.0, scan.sinogram.len()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Measurement {
     /// Geometry with `pixel_mm` 1.
@@ -108,8 +120,19 @@ impl Measurement {
     /// # Errors
     /// When the image does not fit the geometry.
     pub fn residual(&self, image: &Image) -> Result<Residual, ReconstructError> {
-        let rays = Rays { sinogram: &self.sinogram, noise_std: self.noise_std, weights: self.weights.as_deref() };
-        Ok(Residual::of(image, &rays, &mut Projector::new(self.geometry.clone())?)?)
+        Ok(Residual::of(image, &self.rays(), &mut Projector::new(self.geometry.clone())?)?)
+    }
+
+    /// The part of an image that the rays that were measured determine, and the rest.
+    ///
+    /// # Errors
+    /// When the image does not fit the geometry.
+    pub fn parts(&self, image: &Image, effort: Effort) -> Result<Parts, ReconstructError> {
+        Ok(Parts::of(image, &self.rays(), &mut Projector::new(self.geometry.clone())?, effort)?)
+    }
+
+    pub(super) fn rays(&self) -> Rays<'_> {
+        Rays { sinogram: &self.sinogram, noise_std: self.noise_std, weights: self.weights.as_deref() }
     }
 }
 

@@ -25,6 +25,8 @@ pub enum WeightRule {
     /// So that the image explains the data as well as the noise allows: the discrepancy principle. Takes up to eight
     /// runs more.
     Discrepancy,
+    /// So that the image without every fifth view foretells those views best. Takes up to five runs more.
+    HeldOut,
 }
 
 /// The default method, which solves for its directions. A level `t` stands for noise of standard deviation
@@ -42,15 +44,21 @@ pub struct SolvedSettings {
     /// The rule for it otherwise.
     pub weight: WeightRule,
     /// Number of levels, one iteration each. Without it as many as the prior's weights name, or
-    /// [`SolvedSettings::STEPS`], and up to half as many again where there is little noise.
+    /// [`SolvedSettings::STEPS`], and up to 2.5 times as many where there is little noise or few views, twice as many
+    /// where views over part of a turn leave a wedge out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
-    /// First smoothing level.
-    pub t_max: f64,
+    /// First smoothing level. Without it [`SolvedSettings::T_MAX`], and [`SolvedSettings::T_MAX_OF_PART`] where views
+    /// leave a wedge out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub t_max: Option<f64>,
     /// Last smoothing level, at which the objective is defined.
     pub t_min: f64,
-    /// Conjugate gradient steps in each iteration, at least: what scans of much noise need.
-    pub solve_steps: u32,
+    /// Conjugate gradient steps in each iteration, at least. Without it what scans of much noise need,
+    /// [`SolvedSettings::SOLVE_STEPS`], and three times as many where views leave a wedge out: there the residual says
+    /// little of what is still missing from the solution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub solve_steps: Option<u32>,
     /// The same at most, where the residual of the linear system has not come down before.
     pub solve_most: u32,
     /// The residual of a linear system over what it is at first, from which on it counts as solved.
@@ -77,6 +85,13 @@ pub struct SolvedSettings {
 impl SolvedSettings {
     /// Levels where neither the settings nor the prior name a number.
     pub const STEPS: u32 = 8;
+    /// Conjugate gradient steps, at least, where the views leave no wedge out.
+    pub const SOLVE_STEPS: u32 = 12;
+    /// The first level where they leave none out.
+    pub const T_MAX: f64 = 0.5;
+    /// The first level where they do: that at which hardly anything of an image is left. The data then decide between
+    /// fewer images, and from 0.5 on a descent ends at one that they contradict.
+    pub const T_MAX_OF_PART: f64 = 1.0;
 }
 
 impl Default for SolvedSettings {
@@ -87,9 +102,9 @@ impl Default for SolvedSettings {
             alpha: None,
             weight: WeightRule::Posterior,
             steps: None,
-            t_max: 0.5,
+            t_max: None,
             t_min: 0.001,
-            solve_steps: 12,
+            solve_steps: None,
             solve_most: 100,
             solve_tolerance: 0.05,
             tested_steps: 2,

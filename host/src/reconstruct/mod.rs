@@ -1,4 +1,7 @@
-//! Reconstruction: a measurement and settings in, an image with the trace of how it came about out.
+//! Reconstruction: a measurement and settings in; an image and the trace of its descent out.
+//!
+//! A [`Measurement`] is a scan in the units of the network. [`Settings`] name a [`Method`] and what it reads;
+//! a [`PlacedPrior`] is a prior on a device. [`reconstruct`] makes one image, [`reconstruct_all`] several in lockstep.
 
 mod average;
 mod course;
@@ -8,6 +11,12 @@ mod discrepancy;
 mod error;
 mod field;
 mod fields;
+mod foretell;
+#[cfg(test)]
+mod guide_tests;
+mod hold_out;
+mod interval;
+mod job;
 mod jobs;
 mod measurement;
 mod method_settings;
@@ -19,18 +28,23 @@ mod result;
 mod rival;
 mod run;
 mod sampler_settings;
+mod searched_weight;
 mod settings;
 mod task;
 #[cfg(test)]
 mod tests;
 mod total_variation;
 
-pub use denoise::{Denoiser, denoise};
+pub use denoise::{Denoiser, DenoiserDerivative, denoise};
 pub use discrepancy::discrepancy;
 pub use error::ReconstructError;
 pub use field::{cut_to, in_field};
 pub use fields::FieldError;
-pub use jobs::{Job, reconstruct, reconstruct_all};
+pub use foretell::foretold;
+pub use hold_out::{USUAL_HOLD_OUT, is_held_out};
+pub use interval::Interval;
+pub use job::Job;
+pub use jobs::{reconstruct, reconstruct_all};
 pub use measurement::Measurement;
 pub use method_settings::{
     BacktrackingSettings, FbpSettings, FlowSettings, GradientDescentSettings, GradientLikeSettings, GraduatedSettings,

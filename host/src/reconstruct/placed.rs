@@ -1,11 +1,12 @@
 //! A prior on a device.
 
-use super::ReconstructError;
+use super::{Job, ReconstructError};
 use crate::backend::choice::Opened;
-use crate::backend::cuda::{CudaSlices, DeviceError};
+use crate::backend::cuda::{CudaSlices, DeviceError, driver_is_present};
+use crate::backend::gain::gains_by_gpu;
 use crate::backend::{DeviceChoice, Precision};
 use crate::ct::Geometry;
-use crate::doctor;
+use crate::doctor::verdict::distrust_once;
 use crate::prior::Prior;
 
 /// Runs in a batch at most.
@@ -27,20 +28,28 @@ impl<'a> PlacedPrior<'a> {
     /// # Errors
     /// When the GPU that was asked for cannot be used, and when the CPU is asked for TF32.
     pub fn open(prior: &'a Prior, choice: DeviceChoice, precision: Precision) -> Result<Self, DeviceError> {
-        Ok(Self { prior, opened: choice.open(precision, |device| doctor::cuda::distrust(device, prior))? })
+        Ok(Self { prior, opened: choice.open(precision, |device| distrust_once(device, prior))? })
     }
 
-    /// [`PlacedPrior::open`] for scans of this geometry: `auto` leaves a GPU that does not take it, and says why.
+    /// [`PlacedPrior::open`] for so many jobs like one: `auto` leaves a GPU that does not take them, or by which they
+    /// would not be done sooner, and says why.
     ///
     /// # Errors
     /// As [`PlacedPrior::open`].
     pub fn open_for(
-        geometry: &Geometry,
+        job: &Job<'_>,
+        jobs: usize,
         prior: &'a Prior,
         choice: DeviceChoice,
         precision: Precision,
     ) -> Result<Self, DeviceError> {
-        let doubt = |device: &_| not_taken(geometry, prior).or_else(|| doctor::cuda::distrust(device, prior));
+        let geometry = &job.measurement.geometry;
+        let is_free = choice == DeviceChoice::Auto && precision == Precision::Full && driver_is_present();
+        if is_free && not_taken(geometry, prior).is_none() && is_little(job, jobs, prior) {
+            let why = "computed on the CPU: so little is done there before a GPU is ready; --device cuda:0 takes it";
+            return Ok(Self { prior, opened: Opened::Cpu(Some(why.to_owned())) });
+        }
+        let doubt = |device: &_| not_taken(geometry, prior).or_else(|| distrust_once(device, prior));
         Ok(Self { prior, opened: choice.open(precision, doubt)? })
     }
 
@@ -62,6 +71,14 @@ impl<'a> PlacedPrior<'a> {
         };
         Ok(fitting.clamp(1, MOST))
     }
+}
+
+/// True if so many jobs are done on the CPU before a GPU would have done them.
+fn is_little(job: &Job<'_>, jobs: usize, prior: &Prior) -> bool {
+    let pixels = job.measurement.geometry.image_len().saturating_mul(jobs);
+    // What makes no sense is told when it is run.
+    let recipe = job.settings.recipe(job.measurement, prior, None).ok().flatten();
+    recipe.is_some_and(|recipe| !gains_by_gpu(pixels, recipe.total_steps(), rayon::current_num_threads()))
 }
 
 /// The reason why the CUDA backend does not take scans of a geometry, if it does not.

@@ -115,7 +115,7 @@ fn warning(ratio: f64) -> String {
     let (factor, than) = if ratio < 1.0 { (1.0 / ratio, "less") } else { (ratio, "more") };
     format!(
         "the data show {factor:.1} times {than} noise than the scan states; what they show is used. Mend the scan's \
-         noise_std or photons"
+         noise_std or photons, or give --noise-times {ratio:.2}"
     )
 }
 

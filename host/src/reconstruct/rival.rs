@@ -2,7 +2,7 @@
 
 use super::{Measurement, Method, ReconstructError, Reconstruction, TvSettings, total_variation};
 use crate::image::Image;
-use crate::trust::Residual;
+use crate::trust::{Case, Cause, Residual};
 use std::ops::ControlFlow;
 
 /// Iterations of total variation that tell whether it explains the data.
@@ -26,12 +26,26 @@ pub fn is_explained(method: Method, residual: &Residual) -> bool {
     residual.is_small() || (method == Method::Fbp && residual.relative() < LEFT_BY_FBP)
 }
 
+impl Measurement {
+    /// The faults of the scan of a result by `method`, the likeliest first, as far as its data show it.
+    ///
+    /// # Errors
+    /// When the result is not of this measurement.
+    pub fn causes(&self, method: Method, result: &Reconstruction) -> Result<Vec<Cause>, ReconstructError> {
+        let Some(residual) = &result.residual else { return Ok(Vec::new()) };
+        let (geometry, rays, image) = (&self.geometry, self.rays(), &result.image);
+        let is_doubtful = !is_explained(method, residual);
+        let is_whole = self.beyond_detector == [0, 0];
+        Ok(Case { geometry, rays, image, residual, is_doubtful, is_whole }.causes()?)
+    }
+}
+
 /// The classical method that explains the data better than a result by `method`, where one does. Nothing is computed
 /// for results that leave no more than the noise. Filtered backprojection comes first, being at hand as `fbp`; total
 /// variation takes a second or so, which a picture that is not to be believed is worth.
 ///
 /// # Errors
-/// Those of the methods.
+/// [`ReconstructError`] of the classical method that failed.
 pub fn rival(
     measurement: &Measurement,
     method: Method,

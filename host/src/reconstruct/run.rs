@@ -13,19 +13,23 @@ use crate::backend::cuda::CudaSlices;
 pub(super) fn run(tasks: &[Task<'_>], prior: &PlacedPrior<'_>, observer: Observer<'_>) -> Results {
     let Some(first) = tasks.first() else { return Ok(Vec::new()) };
     let (geometry, recipe) = (first.measurement.geometry.clone(), &first.recipe);
+    // Restarts run side by side, as many as there is room for.
+    let restarts = recipe.restarts.as_ref().map_or(1, |again| again.count as usize);
+    let lanes = if restarts > 1 { (prior.at_once(&geometry)? / tasks.len()).clamp(1, restarts) } else { 1 };
     let slices: Vec<Slice> = tasks.iter().map(Task::slice).collect::<Result<_, _>>()?;
-    let weights: Vec<Option<&[f32]>> = tasks.iter().map(Task::weights).collect();
+    let slices = std::iter::repeat_n(slices, lanes).flatten().collect::<Vec<Slice>>();
+    let weights: Vec<Option<&[f32]>> = std::iter::repeat_n(tasks, lanes).flatten().map(Task::weights).collect();
     let (drift, mirrors) = (recipe.drift, recipe.mirrors);
     let results = match &prior.opened {
         Opened::Cpu(_) => {
             let slices = CpuSlices::new(geometry, prior.prior, slices)?;
             let slices = slices.with_drift(drift).with_mirrors(mirrors).with_weights(&weights)?;
-            average::run(Course::new(tasks, slices, observer))?
+            average::run(Course::new(tasks, slices, lanes, observer))?
         }
         Opened::Cuda(device) => {
             let slices = CudaSlices::new(device, geometry, prior.prior, &slices)?;
             let slices = slices.with_drift(drift).with_mirrors(mirrors).with_weights(&weights)?;
-            average::run(Course::new(tasks, slices, observer))?
+            average::run(Course::new(tasks, slices, lanes, observer))?
         }
     };
     let placed = |(result, task): (Result<Reconstruction, ReconstructError>, &Task<'_>)| {

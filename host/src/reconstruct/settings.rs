@@ -155,14 +155,20 @@ impl Settings {
         }
     }
 
-    /// Sets the seed of the starting noise, where there is any.
-    pub fn set_seed(&mut self, seed: u64) {
+    /// The seed of the starting noise, where there is any.
+    #[must_use]
+    pub fn seed_mut(&mut self) -> Option<&mut u64> {
         match self {
-            Self::Solved(own) => own.seed = seed,
-            Self::Dds(own) => own.seed = seed,
-            Self::DiffPir(own) => own.seed = seed,
-            other => other.graduated_mut().into_iter().for_each(|graduated| graduated.seed = seed),
+            Self::Solved(own) => Some(&mut own.seed),
+            Self::Dds(own) => Some(&mut own.seed),
+            Self::DiffPir(own) => Some(&mut own.seed),
+            other => other.graduated_mut().map(|graduated| &mut graduated.seed),
         }
+    }
+
+    /// Sets that seed.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.seed_mut().into_iter().for_each(|own| *own = seed);
     }
 }
 

@@ -21,7 +21,7 @@ impl Task<'_> {
     /// True if two tasks can be in one batch.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let restarts = |recipe: &Recipe| recipe.restarts.as_ref().map(|again| again.count);
-        let kind = |recipe: &Recipe| (recipe.drift, recipe.mirrors, recipe.searches, restarts(recipe));
+        let kind = |recipe: &Recipe| (recipe.drift, recipe.mirrors, recipe.rule, restarts(recipe));
         kind(&self.recipe) == kind(&other.recipe) && self.measurement.geometry == other.measurement.geometry
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Batch {
     pub(super) weights: Vec<f32>,
 }
 
-/// How samples are made.
+/// The maker of samples.
 #[derive(Debug)]
 pub(super) struct Sampler<'a> {
     pub(super) images: &'a Images,

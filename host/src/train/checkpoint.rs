@@ -19,7 +19,7 @@ pub(super) struct Checkpoint {
     pub(super) data: (f64, f64),
 }
 
-/// What is wrong with a checkpoint.
+/// A fault of a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// Not a safetensors file, or cut short.

@@ -17,7 +17,7 @@ const IMAGES_AT_A_TIME: [usize; 2] = [8, 32];
 /// Largest distance of a trusted device's gradient from the CPU's, relative to it. The gradient passes every kernel.
 const TRUSTED: f64 = 1e-3;
 
-/// What a run computes on.
+/// The device of a run.
 #[derive(Debug, Clone, Default)]
 pub(super) enum RunDevice {
     #[default]
@@ -108,7 +108,7 @@ impl LossNetwork {
     }
 }
 
-/// What keeps a device from being trusted with a run: its gradient of the first weights is not the CPU's.
+/// The fault that keeps a device from a run: its gradient of the first weights is not the CPU's.
 pub(super) fn distrust(device: &Rc<Device>, description: &Description, seed: u64) -> Option<String> {
     let architecture = &description.architecture;
     let side = 2 * architecture.size_multiple();

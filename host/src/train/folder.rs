@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 pub struct Slices {
     /// `[patient][slice]`, pixels `[row][col]`; no patient is empty.
     pub patients: Vec<Vec<Vec<f32>>>,
-    /// What was passed over, and why; at most one line a file.
+    /// Files passed over, with the reason; at most one line a file.
     pub skipped: Vec<String>,
     /// "COLLECTION, LICENCE" of the files used, as the manifest has them.
     pub collections: BTreeSet<String>,
 }
 
-/// Why a folder gives no training images.
+/// Reasons for which a folder gives no training images.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// The folder cannot be read.
@@ -25,7 +25,7 @@ pub enum FolderError {
     Read {
         /// The folder.
         path: PathBuf,
-        /// What the file system says.
+        /// The file system's words.
         #[source]
         source: std::io::Error,
     },
@@ -34,7 +34,7 @@ pub enum FolderError {
     Manifest {
         /// The manifest.
         path: PathBuf,
-        /// What the parser says.
+        /// The parser's words.
         #[source]
         source: csv::Error,
     },
@@ -49,7 +49,7 @@ pub enum FolderError {
         size: usize,
         /// Files in the folder.
         n_files: usize,
-        /// What was passed over.
+        /// Files passed over.
         skipped: Vec<String>,
     },
 }
@@ -76,7 +76,7 @@ impl Slices {
     /// file. Files that cannot be read, slices with NaN and slices of another size are passed over and named.
     ///
     /// # Errors
-    /// [`FolderError`].
+    /// [`FolderError`], where the folder cannot be read or holds no image that can be used.
     pub fn read(folder: &Path, size: usize) -> Result<Self, FolderError> {
         let manifest = manifest(folder)?;
         let files = files(folder)?;

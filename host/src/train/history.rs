@@ -104,10 +104,11 @@ impl History {
     /// The page with the curves.
     ///
     /// # Errors
-    /// [`ReportError`].
+    /// [`ReportError`], where a picture cannot be encoded or the file cannot be written.
     pub fn page(&self, title: &str, status: Status, toml: &str) -> Result<String, ReportError> {
         let curve = |name: &str, y_label: &str, log_axis: bool, points: Vec<(f64, f64)>| Curve {
             name: name.to_owned(),
+            x_label: "step".to_owned(),
             y_label: y_label.to_owned(),
             log_axis,
             points,

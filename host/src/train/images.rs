@@ -42,7 +42,7 @@ pub enum Images {
     },
 }
 
-/// Why there are no images.
+/// Reasons for which there are no images.
 #[derive(Debug, thiserror::Error)]
 pub enum ImagesError {
     /// A folder is not named.
@@ -57,7 +57,7 @@ impl Images {
     /// Reads what `config` names.
     ///
     /// # Errors
-    /// [`ImagesError`].
+    /// [`ImagesError`], where the folders are missing or give no images.
     pub fn open(config: &DataConfig) -> Result<Self, ImagesError> {
         match config {
             DataConfig::Ellipses { size } => Ok(Self::Ellipses { size: *size }),
@@ -138,7 +138,7 @@ impl Images {
         }
     }
 
-    /// What the images are, for the metadata of the weights.
+    /// A description of the images, for the metadata of the weights.
     #[must_use]
     pub fn description(&self) -> String {
         match self {

@@ -19,6 +19,8 @@ mod checkpoint;
 mod config;
 mod device;
 mod folder;
+#[cfg(test)]
+mod guide_tests;
 mod history;
 mod images;
 mod initial;
@@ -47,7 +49,7 @@ use crate::unet::WeightsError;
 use std::error::Error;
 use std::path::PathBuf;
 
-/// Why a training run cannot begin or go on.
+/// Reasons for which a training run cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -107,7 +109,7 @@ pub enum TrainError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the file system says.
+        /// The file system's words.
         #[source]
         source: std::io::Error,
     },
@@ -116,7 +118,7 @@ pub enum TrainError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the file system says.
+        /// The file system's words.
         #[source]
         source: std::io::Error,
     },

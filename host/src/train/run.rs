@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Name of the checkpoint's file.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
     /// Steps done.
@@ -24,7 +24,7 @@ pub struct Progress<'a> {
     pub validation: Option<&'a ValidationRow>,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunEnd {
     /// All steps are done.
@@ -33,10 +33,26 @@ pub enum RunEnd {
     Stopped,
 }
 
-/// Trains to the end, or until the observer breaks, with a checkpoint in `folder` at the configured times.
+/// Trains to the end, or until the observer breaks, with a checkpoint in `folder` at the configured times. Of several
+/// ranks the first validates, writes, and says when to stop.
 ///
 /// # Errors
-/// See [`TrainError`]. After `Diverged`, the checkpoint in the folder is the last good state.
+/// [`TrainError`] names the file that cannot be written, or the device that failed; after `Diverged` the checkpoint in
+/// the folder is the last good state.
+///
+/// # Examples
+/// ```no_run
+/// use gradus::train::{Trainer, TrainingConfig, preset, train};
+/// use std::ops::ControlFlow;
+///
+/// let config: TrainingConfig = toml::from_str(preset("ellipses").unwrap_or_default())?;
+/// let mut trainer = Trainer::new(config)?;
+/// train(&mut trainer, "runs/mine".as_ref(), &mut |progress| {
+///     println!("step {} of {}: loss {:.4}", progress.done, progress.total, progress.loss);
+///     ControlFlow::Continue(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn train(
     trainer: &mut Trainer,
     folder: &Path,
@@ -45,25 +61,32 @@ pub fn train(
     let total = trainer.config().total_steps();
     // More than a century is never.
     let every = Duration::try_from_secs_f64(trainer.config().checkpoint_every_s).unwrap_or(Duration::MAX);
-    save(trainer, folder, "under way")?;
+    let ranks = trainer.ranks();
+    let save = |trainer: &Trainer, how: &str| if ranks.is_first() { save(trainer, folder, how) } else { Ok(()) };
+    save(trainer, "under way")?;
     let mut saved = Instant::now();
     while !trainer.is_done() {
-        let loss = trainer.step().inspect_err(|_| {
+        let loss = trainer.step().inspect_err(|error| {
             // The state is that before the step. If writing fails too, the error of the step is the one to report.
-            let _ = save(trainer, folder, "diverged");
+            let _ = save(trainer, "diverged");
+            if matches!(error, TrainError::Diverged { .. }) {
+                // All ranks have the same sum; none ends the others before that is written.
+                ranks.wait();
+            }
         })?;
-        let validation = if trainer.validation_is_due() { Some(validate(trainer, folder)?) } else { None };
+        let is_due = ranks.is_first() && trainer.validation_is_due();
+        let validation = if is_due { Some(validate(trainer, folder)?) } else { None };
         let progress = Progress { done: trainer.steps_done(), total, loss, validation: validation.as_ref() };
-        if observer(progress).is_break() {
-            save(trainer, folder, "stopped")?;
+        if ranks.agreed(observer(progress).is_break()) {
+            save(trainer, "stopped")?;
             return Ok(RunEnd::Stopped);
         }
         if saved.elapsed() >= every {
-            save(trainer, folder, "under way")?;
+            save(trainer, "under way")?;
             saved = Instant::now();
         }
     }
-    save(trainer, folder, "done")?;
+    save(trainer, "done")?;
     Ok(RunEnd::Done)
 }
 

@@ -13,10 +13,12 @@ use crate::backend::choice::Opened;
 use crate::backend::{DeviceChoice, Precision};
 use crate::memory;
 use crate::prior::Prior;
+use crate::ranks::Ranks;
 use crate::unet::{Description, Parametrisation, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// A network that knows nothing has a weighted loss of a few per pixel.
@@ -33,6 +35,8 @@ pub struct Trainer {
     images: Images,
     checkpoint: Checkpoint,
     device: RunDevice,
+    /// Those that share the work of a step.
+    ranks: Rc<Ranks>,
     /// The network of the current phase.
     workspace: Option<Workspace>,
 }
@@ -45,8 +49,9 @@ struct Workspace {
     batches: [Batch; 2],
     /// The sample with which the first of the batches begins, where it is filled.
     ready: Option<u64>,
-    /// Of a few images, and of all.
+    /// Of a few images, of those of another rank, and of all.
     part: Vec<f32>,
+    shared: Vec<f32>,
     gradient: Vec<f32>,
 }
 
@@ -78,6 +83,7 @@ impl Trainer {
             images,
             checkpoint: Checkpoint { config, state, history, data },
             device: RunDevice::Cpu,
+            ranks: Rc::default(),
             workspace: None,
         })
     }
@@ -99,11 +105,25 @@ impl Trainer {
         }
         check_memory(&checkpoint.config)?;
         let images = Images::open(&checkpoint.config.data)?;
-        Ok(Self { images, checkpoint, device: RunDevice::Cpu, workspace: None })
+        Ok(Self { images, checkpoint, device: RunDevice::Cpu, ranks: Rc::default(), workspace: None })
     }
 
-    /// The run on a device of choice, at a precision, instead of the CPU; and why `auto` took no GPU, if it is worth a
-    /// word. `auto` takes one whose gradient of the first weights is the CPU's. Validation stays on the CPU.
+    /// The run with its steps shared out over ranks, all of which must be where this one is. The bits are those of one
+    /// alone.
+    #[must_use]
+    pub fn among(self, ranks: Rc<Ranks>) -> Self {
+        Self { ranks, workspace: None, ..self }
+    }
+
+    /// Those that share the work of a step.
+    #[must_use]
+    pub fn ranks(&self) -> Rc<Ranks> {
+        Rc::clone(&self.ranks)
+    }
+
+    /// Move the run to a device, at a precision; the text is a warning that `auto` found a GPU and left it.
+    ///
+    /// `auto` takes a GPU whose gradient of the first weights is the CPU's. Validation stays on the CPU.
     ///
     /// # Errors
     /// `Device`, when the GPU that was asked for cannot be used, or the CPU is asked for TF32.
@@ -113,13 +133,13 @@ impl Trainer {
         Ok((Self { device: opened.into(), workspace: None, ..self }, why))
     }
 
-    /// What the run computes on.
+    /// The device of the run.
     #[must_use]
     pub fn device(&self) -> DeviceChoice {
         self.device.choice()
     }
 
-    /// With which factors the run's convolutions multiply.
+    /// The factors of the run's convolutions.
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.device.precision()
@@ -157,7 +177,7 @@ impl Trainer {
         self.checkpoint.state.steps
     }
 
-    /// Whether all phases are done.
+    /// True if all phases are done.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.steps_done() >= self.config().total_steps()
@@ -233,45 +253,75 @@ impl Trainer {
         let network = self.device.network(&self.description(), crop, lanes)?;
         let zeros = vec![0.0; network.n_parameters()];
         let batches = [Batch::new(lanes, crop), Batch::new(lanes, crop)];
-        Ok(Workspace { crop, network, batches, ready: None, part: zeros.clone(), gradient: zeros })
+        let shared = if self.ranks.count() > 1 { zeros.clone() } else { Vec::new() };
+        Ok(Workspace { crop, network, batches, ready: None, part: zeros.clone(), shared, gradient: zeros })
     }
 
     /// Loss per pixel of the samples from number `first` on, and its gradient. The samples that come next are made
     /// while the network works; behind the `last` step of a phase there are none that would be like these.
+    ///
+    /// Groups of samples go to the ranks in turn, and are added up in the order of their samples: the sum has the same
+    /// bits for any number of ranks.
     fn gradient(&self, workspace: &mut Workspace, phase: &Phase, first: u64, last: bool) -> Result<f64, TrainError> {
-        let Workspace { crop, network, batches, ready, part, gradient } = workspace;
-        let (state, sampler) = (&self.checkpoint.state, self.sampler(phase));
-        let (lanes, end) = (batches[0].t.len(), first + phase.batch as u64);
+        workspace.gradient.fill(0.0);
+        let (count, rank) = (self.ranks.count() as u64, self.ranks.rank() as u64);
+        let (lanes, end) = (workspace.batches[0].t.len() as u64, first + phase.batch as u64);
         // The group of samples from `begin` on ends with its step.
-        let group = |begin: u64, end: u64| lanes.min((end - begin) as usize);
-        if *ready != Some(first) {
-            batches[0].fill(&sampler, first, group(first, end));
-        }
-        gradient.fill(0.0);
+        let size = |begin: u64, end: u64| lanes.min(end - begin) as usize;
         let (mut loss, mut begin) = (0.0, first);
         while begin < end {
-            let [batch, next] = &mut *batches;
-            let n = group(begin, end);
-            let after = begin + n as u64;
-            let n_next = if after < end { group(after, end) } else { lanes.min(phase.batch) };
-            let share = n as f64 / (phase.batch * *crop * *crop) as f64;
-            let made = after < end || !last;
-            let found = rayon::in_place_scope(|scope| {
-                if made {
-                    scope.spawn(|_| next.fill(&sampler, after, n_next));
+            let (own, mut own_loss) = (begin + rank * lanes, 0.0);
+            if own < end {
+                // In this step, or else as far from the begin of the next one as the first is from that of this one.
+                let (next, first_of_next) = (own + count * lanes, end + rank * lanes);
+                let of_next_step = || (!last).then(|| (first_of_next, size(first_of_next, end + phase.batch as u64)));
+                let next = if next < end { Some((next, size(next, end))) } else { of_next_step() };
+                own_loss = self.of_group(workspace, phase, (own, size(own, end)), next)?;
+            }
+            for owner in 0..count {
+                let group = begin + owner * lanes;
+                if group >= end {
+                    break;
                 }
-                network.loss(phase.loss, &state.parameters, batch.first(n), part)
-            });
-            *ready = made.then_some(after);
-            batches.swap(0, 1);
-            loss += share * found?;
-            add_scaled(gradient, share as f32, part);
-            begin = after;
+                let Workspace { crop, part, shared, gradient, .. } = &mut *workspace;
+                let share = size(group, end) as f64 / (phase.batch * *crop * *crop) as f64;
+                let (values, mut of_owner) = if owner == rank { (part, own_loss) } else { (shared, 0.0) };
+                self.ranks.share(owner as usize, &mut of_owner, values);
+                loss += share * of_owner;
+                add_scaled(gradient, share as f32, values);
+            }
+            begin += count * lanes;
         }
         Ok(loss)
     }
 
-    /// Whether a validation is due after the steps done.
+    /// Loss of a group of samples, from a number on so many, and its gradient in `part`; the samples of the next group
+    /// are made meanwhile.
+    fn of_group(
+        &self,
+        workspace: &mut Workspace,
+        phase: &Phase,
+        (begin, n): (u64, usize),
+        next: Option<(u64, usize)>,
+    ) -> Result<f64, TrainError> {
+        let Workspace { network, batches, ready, part, .. } = workspace;
+        let (state, sampler) = (&self.checkpoint.state, self.sampler(phase));
+        if *ready != Some(begin) {
+            batches[0].fill(&sampler, begin, n);
+        }
+        let ([batch, following], sampler) = (&mut *batches, &sampler);
+        let found = rayon::in_place_scope(|scope| {
+            if let Some((next, n_next)) = next {
+                scope.spawn(move |_| following.fill(sampler, next, n_next));
+            }
+            network.loss(phase.loss, &state.parameters, batch.first(n), part)
+        });
+        *ready = next.map(|(next, _)| next);
+        batches.swap(0, 1);
+        found
+    }
+
+    /// True if a validation is due after the steps done.
     #[must_use]
     pub fn validation_is_due(&self) -> bool {
         let (done, config) = (self.steps_done(), self.config());
@@ -320,7 +370,7 @@ impl Trainer {
         }
     }
 
-    /// What the weights come from, and how.
+    /// The origin of the weights.
     fn provenance(&self) -> String {
         let config = self.config();
         let phases = config.phase.iter().map(|phase| {

@@ -7,7 +7,7 @@ use super::bins::{dark_rays, dead_bins, fill_bins, named};
 use crate::ct::{Beam, Cylinder, Geometry, GeometryError, Projector, estimate_noise};
 use std::f64::consts::{PI, TAU};
 
-/// What is no object: less than this share of the largest line integrals, or than so many standard deviations.
+/// Bounds of no object: less than this share of the largest line integrals, or than so many standard deviations.
 const LEAST_SHARE: f64 = 0.03;
 const LEAST_STDS: f64 = 5.0;
 /// Views at least that must show an object beyond an end, of all.
@@ -19,7 +19,7 @@ const WIDEST: usize = 3;
 /// Sides of images that every prior takes are multiples of this.
 const MULTIPLE: usize = 16;
 
-/// What the detector and the image grid do not hold of the object, and which rays measured nothing.
+/// The part of the object that detector and image grid do not hold, and the rays that measured nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Field {
     /// Bins by which the object is expected to reach beyond the detector's lower and upper end.
@@ -55,7 +55,7 @@ impl Field {
         Ok(Self { beyond_detector, wider: wider(geometry, needed_mm), offset, dead_bins, dark_rays })
     }
 
-    /// What a reader must know, and what is done about it.
+    /// Warnings for a reader, and what is done about each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();

@@ -15,7 +15,7 @@ const MOST_LEFT: f64 = 0.5;
 /// A stated noise above this many times what the sinogram shows is overstated. The estimate is right to a few percent.
 const OVERSTATED: f64 = 1.4;
 
-/// What a chi squared means.
+/// The meaning of a chi squared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misfit {
     /// The image follows the noise.
@@ -42,7 +42,7 @@ impl Misfit {
 }
 
 impl Residual {
-    /// What its chi squared means.
+    /// The meaning of its chi squared.
     #[must_use]
     pub fn misfit(&self) -> Misfit {
         match self.chi_squared() {
@@ -91,7 +91,7 @@ impl Residual {
     }
 }
 
-/// What makes data that no image explains, the most frequent first.
+/// Causes of data that no image explains, the most frequent first.
 const CAUSES: [&str; 7] = [
     "angles in degrees, in another order, or running the other way",
     "the rotation axis not where the scan says it is (--detector-offset-mm)",

@@ -22,7 +22,7 @@ pub struct Architecture {
     pub num_res_blocks: usize,
     /// Downsampling factors (1, 2, 4, ...) whose residual blocks are each followed by self-attention.
     pub attention_resolutions: Vec<usize>,
-    /// Whether the two middle blocks have self-attention between them.
+    /// True if the two middle blocks have self-attention between them.
     pub middle_attention: bool,
     /// Heads of every self-attention.
     pub num_heads: usize,
@@ -47,7 +47,7 @@ pub enum PerturbationKernelSpec {
     },
 }
 
-/// How the energy's h follows from the network's output U.
+/// The way from the network's output U to the energy's h.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Parametrisation {
@@ -70,11 +70,11 @@ pub struct Description {
     pub architecture: Architecture,
     /// The perturbation kernel of the training.
     pub perturbation_kernel: PerturbationKernelSpec,
-    /// How h follows from the network's output.
+    /// The way from the network's output to h.
     pub parametrisation: Parametrisation,
 }
 
-/// Why a description is not a network.
+/// Reasons for which a description is not a network.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ArchitectureError {

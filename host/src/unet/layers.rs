@@ -8,7 +8,7 @@ use super::architecture::Architecture;
 pub struct Layer {
     /// Prefix of the tensors' names in the state dict, such as `input_blocks.1.0`.
     pub name: String,
-    /// What the layer computes.
+    /// The kind of the layer.
     pub kind: LayerKind,
     /// Channels of the previous layer's output.
     pub input: usize,
@@ -18,11 +18,11 @@ pub struct Layer {
     pub output: usize,
     /// Level of the output: its pixels are `2^level` unshuffled pixels wide.
     pub level: usize,
-    /// Whether the output is pushed on the skip stack.
+    /// True if the output is pushed on the skip stack.
     pub pushed: bool,
 }
 
-/// What a layer computes.
+/// The kind of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerKind {
     /// 3x3 convolution of the image.
@@ -46,7 +46,7 @@ impl Layer {
         self.input + self.skip
     }
 
-    /// Whether a residual layer's shortcut is a 1x1 convolution.
+    /// True if a residual layer's shortcut is a 1x1 convolution.
     #[must_use]
     pub fn has_projection(&self) -> bool {
         self.kind == LayerKind::Residual && self.total_input() != self.output

@@ -19,7 +19,7 @@ pub(super) struct Lowering<'a> {
     /// Rows and columns at level 0.
     height: usize,
     width: usize,
-    /// Where every weight stands in the parameters.
+    /// Place of every weight in the parameters.
     places: HashMap<String, Range<usize>>,
     free: Vec<usize>,
     /// The gradient of each activation, while it is alive.

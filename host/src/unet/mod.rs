@@ -1,5 +1,7 @@
-//! The energy network as data: what it looks like, its weights, and its passes as lists of operations. No arithmetic on
-//! images here.
+//! The energy network as data: its shape, its weights, and its passes as lists of operations.
+//!
+//! No arithmetic on images is done here: a backend executes the lists. [`Architecture`] and [`Weights`] are what a
+//! weights file holds; [`Perturbation`] is the diffusion at one level.
 
 pub mod architecture;
 pub mod layers;

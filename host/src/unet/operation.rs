@@ -66,7 +66,7 @@ pub(crate) struct Target {
 pub(crate) enum Operation {
     /// The time shifts of all convolutions, from t.
     Embed,
-    /// What enters the network for an image, its pixels unshuffled into channels.
+    /// Make the network's input for an image, its pixels unshuffled into channels.
     Enter { direction: Direction, output: TensorId },
     /// The image that follows from what leaves the network.
     Leave { direction: Direction, input: TensorId },
@@ -152,7 +152,7 @@ pub(crate) struct Kernel {
     pub(crate) bias: Range<usize>,
 }
 
-/// What a convolution does to the number of pixels, and the size of its kernel.
+/// The change in the number of pixels by a convolution, and the size of its kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sampling {
     /// 1x1.
@@ -172,7 +172,7 @@ impl Sampling {
     }
 }
 
-/// What happens to a tensor before it is convolved.
+/// Work on a tensor before it is convolved.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Prologue {
     Identity,
@@ -188,7 +188,7 @@ pub(crate) enum Prologue {
     },
 }
 
-/// What happens to the sums of a convolution.
+/// Work on the sums of a convolution.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Epilogue {
     /// Adds the kernels' biases, the time shifts that begin at `shift`, and `residual`; with `moments`, the mean and

@@ -3,7 +3,7 @@
 
 use super::architecture::{Parametrisation, PerturbationKernelSpec};
 
-/// What the perturbation kernel does at one smoothing level t: x_t ~ N(`mean_scale` x_0, `std`^2 I).
+/// The perturbation kernel at one smoothing level t: x_t ~ N(`mean_scale` x_0, `std`^2 I).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Perturbation {
     /// gamma_t.
@@ -58,7 +58,7 @@ pub enum Direction {
     Tangent,
 }
 
-/// What enters the network for an image: scale image + shift.
+/// The network's input for an image: scale image + shift.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entrance {
     pub(crate) scale: f32,
@@ -75,7 +75,7 @@ pub(crate) struct Exit {
 }
 
 impl EnergyScales {
-    /// What an image becomes on its way into the network.
+    /// The map of an image on its way into the network.
     pub(crate) fn entrance(&self, direction: Direction) -> Entrance {
         let (scale, shift) = match direction {
             Direction::Forward => (self.input_scale, self.input_shift),
@@ -85,7 +85,7 @@ impl EnergyScales {
         Entrance { scale: scale as f32, shift: shift as f32 }
     }
 
-    /// What becomes of the network's last tensor on its way out.
+    /// The map of the network's last tensor on its way out.
     pub(crate) fn exit(&self, direction: Direction) -> Exit {
         let (on_tensor, constant) = match direction {
             Direction::Forward => (self.output, self.skip * self.input_shift),

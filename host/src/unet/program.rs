@@ -6,7 +6,7 @@ use super::operation::{Attention, Norm, Operation, TensorShape, TimeEmbedding};
 use std::ops::Range;
 use thiserror::Error;
 
-/// Why a network cannot be made.
+/// Reasons for which a network cannot be made.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum NetworkError {
@@ -35,7 +35,7 @@ pub(crate) struct Program {
     pub(crate) forward: Vec<Operation>,
     /// From v to J_h^T v.
     pub(crate) vjp: Vec<Operation>,
-    /// Which of these belong to each stage of the network, first to last.
+    /// The operations of each stage of the network, first to last.
     pub(crate) stages: Vec<StageSpan>,
     /// Of all tensors: the activations, of which the first is the network's input, then the gradients.
     pub(crate) shapes: Vec<TensorShape>,

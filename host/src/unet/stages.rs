@@ -115,7 +115,7 @@ impl Term {
     }
 }
 
-/// What a convolution adds when its output is normalised next.
+/// The epilogue of a convolution whose output is normalised next.
 const BIAS: Epilogue = Epilogue::Forward { shift: None, residual: None, moments: true };
 
 impl Stage {
@@ -233,7 +233,7 @@ fn norm_vjp(to: &mut Lowering<'_>, norm: NormId, x: Inputs, silu: bool, term: Te
     d_z
 }
 
-/// What the gradient of x gets besides that of its norm: nothing, the output's gradient, or that through a projection.
+/// The gradient of x besides that of its norm: nothing, the output's gradient, or that through a projection.
 enum Beside<'a> {
     Nothing,
     Sum(TensorId),

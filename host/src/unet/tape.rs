@@ -8,7 +8,7 @@
 use super::operation::{self, Attention, Epilogue, Kernel, NormId, Prologue, TensorId, TensorShape, TimeEmbedding};
 use super::program::Program;
 
-/// What is known of every activation a, where G = <h, J_h v> is the function that is differentiated.
+/// The numbers of every activation a, where G = <h, J_h v> is the function that is differentiated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quantity {
     /// a.
@@ -84,15 +84,15 @@ pub(crate) struct Convolution {
     pub(crate) inputs: Inputs,
     pub(crate) output: TensorId,
     pub(crate) residual: Option<Inputs>,
-    /// Where this operation's time shifts begin.
+    /// Offset of this operation's time shifts.
     pub(crate) shift: Option<usize>,
-    /// Whether anybody wants the values' gradients of the inputs.
+    /// True if the gradients of the inputs' values are needed.
     pub(crate) goes_back: bool,
 }
 
 impl Convolution {
     fn plain(kernel: &Kernel, inputs: Inputs, output: TensorId) -> Self {
-        // Nobody wants the gradient of the network's input.
+        // The gradient of the network's input is not needed.
         let (kernel, goes_back) = (kernel.clone(), inputs.first.tensor != 0);
         Self { kernel, inputs, output, residual: None, shift: None, goes_back }
     }

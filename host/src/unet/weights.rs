@@ -21,10 +21,11 @@ pub struct Weights {
     description: Description,
     provenance: String,
     levels: Option<u32>,
+    notes: BTreeMap<String, String>,
     tensors: BTreeMap<String, Tensor>,
 }
 
-/// What is wrong with a weights file.
+/// A fault of a weights file.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WeightsError {
@@ -42,7 +43,7 @@ pub enum WeightsError {
     Metadata {
         /// The key.
         key: &'static str,
-        /// What the parser says.
+        /// The parser's words.
         source: serde_json::Error,
     },
     /// The description is not a network.
@@ -112,7 +113,7 @@ impl Weights {
                 return Err(WeightsError::NotFinite { name: name.clone(), index, value });
             }
         }
-        Ok(Self { description, provenance, levels: None, tensors })
+        Ok(Self { description, provenance, levels: None, notes: BTreeMap::new(), tensors })
     }
 
     /// The same weights with the number of levels that suits the default method under them.
@@ -125,6 +126,13 @@ impl Weights {
             return Err(ArchitectureError::Number { field, value, wanted }.into());
         }
         Ok(Self { levels, ..self })
+    }
+
+    /// The same weights with something more that was found out about them; the file has it in its metadata.
+    #[must_use]
+    pub fn with_note(mut self, key: &str, text: String) -> Self {
+        self.notes.insert(key.to_owned(), text);
+        self
     }
 
     /// A description and its tensors as one vector, in the order of [`layers::tensors`]: the inverse of
@@ -172,13 +180,13 @@ impl Weights {
         &self.description.perturbation_kernel
     }
 
-    /// How h follows from the network's output.
+    /// The way from the network's output to h.
     #[must_use]
     pub fn parametrisation(&self) -> &Parametrisation {
         &self.description.parametrisation
     }
 
-    /// What, when and how the weights were trained.
+    /// The history of the weights: data, date, training.
     #[must_use]
     pub fn provenance(&self) -> &str {
         &self.provenance
@@ -188,6 +196,17 @@ impl Weights {
     #[must_use]
     pub fn levels(&self) -> Option<u32> {
         self.levels
+    }
+
+    /// A further finding about the weights, by its key.
+    #[must_use]
+    pub fn note(&self, key: &str) -> Option<&str> {
+        self.notes.get(key).map(String::as_str)
+    }
+
+    /// All of that.
+    pub(super) fn notes(&self) -> &BTreeMap<String, String> {
+        &self.notes
     }
 
     /// All tensors by state-dict name.

@@ -10,8 +10,10 @@ const PERTURBATION_KERNEL: &str = "perturbation_kernel";
 const PARAMETRISATION: &str = "parametrisation";
 const PROVENANCE: &str = "provenance";
 const LEVELS: &str = "levels";
-/// What older files call [`LEVELS`].
+/// The name of [`LEVELS`] in older files.
 pub(crate) const OLD_LEVELS: &str = "preconditioned_steps";
+/// Keys of the metadata that are no notes.
+const OWN: [&str; 6] = [ARCHITECTURE, PERTURBATION_KERNEL, PARAMETRISATION, PROVENANCE, LEVELS, OLD_LEVELS];
 
 impl Weights {
     /// Reads a safetensors file from memory.
@@ -38,7 +40,10 @@ impl Weights {
             perturbation_kernel: parse(&metadata, PERTURBATION_KERNEL)?,
             parametrisation: parse(&metadata, PARAMETRISATION)?,
         };
-        Self::new(description, metadata.get(PROVENANCE).cloned().unwrap_or_default(), tensors)?.with_levels(levels)
+        let provenance = metadata.get(PROVENANCE).cloned().unwrap_or_default();
+        let weights = Self::new(description, provenance, tensors)?.with_levels(levels)?;
+        let notes = metadata.into_iter().filter(|(key, _)| !OWN.contains(&key.as_str()));
+        Ok(notes.fold(weights, |weights, (key, text)| weights.with_note(&key, text)))
     }
 
     /// Writes a safetensors file to memory; [`Weights::from_bytes`] reads it back bit for bit.
@@ -55,6 +60,7 @@ impl Weights {
         if let Some(levels) = self.levels() {
             metadata.insert(LEVELS.to_owned(), json(LEVELS, &levels)?);
         }
+        metadata.extend(self.notes().clone());
         let bytes: Vec<(&String, &Tensor, Vec<u8>)> = self
             .tensors()
             .iter()
@@ -117,6 +123,9 @@ mod tests {
         assert_eq!(rebuilt(&parameters).unwrap(), weights);
         let levelled = weights.clone().with_levels(Some(9)).unwrap();
         assert_eq!(Weights::from_bytes(&levelled.to_bytes().unwrap()).unwrap(), levelled);
+        let noted = weights.clone().with_note("of_mine", "{\"a\": 1}".to_owned());
+        let back = Weights::from_bytes(&noted.to_bytes().unwrap()).unwrap();
+        assert_eq!((back.note("of_mine"), back.note("levels"), &back), (Some("{\"a\": 1}"), None, &noted));
         let error = weights.clone().with_levels(Some(1)).unwrap_err();
         assert!(error.to_string().contains("`levels` = 1 must be at least 2"), "{error}");
         assert!(matches!(rebuilt(&parameters[1..]), Err(WeightsError::Shape { .. })));
