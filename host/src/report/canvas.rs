@@ -14,7 +14,7 @@ pub(super) type Colour = [u8; 3];
 pub(super) const WHITE: Colour = [255; 3];
 pub(super) const INK: Colour = [27, 31, 39];
 
-/// Where text stands relative to its position.
+/// Place of text relative to its position.
 pub(super) use embedded_graphics::text::Alignment as Align;
 
 /// A picture: x to the right, y down, in pixels.

@@ -4,27 +4,32 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 250.0;
-const LEFT: f64 = 58.0;
+const LEFT: f64 = 62.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 14.0;
+/// Room for the vertical axis' label, which lies: what stands upright is read by nobody.
+const TOP: f64 = 30.0;
 const BOTTOM: f64 = 40.0;
 /// More columns than a screen shows of one chart: each keeps its lowest and highest point.
 const COLUMNS: usize = 600;
 /// Points that answer to the pointer.
 const HOVER_POINTS: usize = 120;
+/// So few points are marked one by one.
+const FEW: usize = 30;
 /// An axis has at most about this many gaps between ticks.
 const TICKS: f64 = 6.0;
 
-/// A quantity over the iterations.
+/// A quantity over something that is counted, as iterations, views or bins.
 #[derive(Debug, Clone, Default)]
 pub struct Curve {
     /// Heading.
     pub name: String,
+    /// The horizontal axis: what is counted, in the singular.
+    pub x_label: String,
     /// Quantity and unit on the vertical axis.
     pub y_label: String,
     /// Logarithmic vertical axis; values that are not positive leave gaps.
     pub log_axis: bool,
-    /// (iteration, value); values that are not finite leave gaps.
+    /// (count, value); values that are not finite leave gaps.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -87,6 +92,11 @@ fn label(value: f64, step: f64) -> String {
     minus(format!("{value:.decimals$}"))
 }
 
+/// A whole value without decimals; a large one as it is.
+fn whole(value: f64, text: String) -> String {
+    if value.abs() < 1e5 { minus(format!("{value:.0}")) } else { text }
+}
+
 /// A value for a label: four digits.
 fn short(value: f64) -> String {
     if value == 0.0 {
@@ -132,7 +142,9 @@ impl Curve {
     pub(super) fn svg(&self) -> String {
         let shown: Vec<(f64, f64)> =
             self.points.iter().copied().filter(|&(x, y)| x.is_finite() && self.shows(y)).collect();
-        let x_axis = Axis::over(shown.iter().map(|p| p.0), false, (LEFT, WIDTH - RIGHT), 0.0);
+        // Also where there are no values: charts of one run have one axis.
+        let counted = self.points.iter().map(|p| p.0).filter(|x| x.is_finite());
+        let x_axis = Axis::over(counted, false, (LEFT, WIDTH - RIGHT - 6.0), 0.0);
         let y_axis = Axis::over(shown.iter().map(|p| p.1), self.log_axis, (HEIGHT - BOTTOM, TOP), 0.05);
         let mut svg = format!(
             r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{}">"#,
@@ -144,6 +156,9 @@ impl Curve {
             svg += &format!(r#"<text class="label" x="{x}" y="{y}" text-anchor="middle">no values</text>"#);
         } else {
             svg += &format!(r#"<path class="line" d="{}"/>"#, self.path(&x_axis, &y_axis));
+            if shown.len() <= FEW {
+                mark(&mut svg, &shown, &x_axis, &y_axis);
+            }
             hover_points(&mut svg, &shown, &x_axis, &y_axis);
         }
         svg + "</svg>"
@@ -153,7 +168,7 @@ impl Curve {
         match (shown.first(), shown.last()) {
             (Some(first), Some(last)) => {
                 let (from, to) = (short(first.1), short(last.1));
-                format!("{} over iterations {} to {}: from {from} to {to}", self.name, first.0, last.0)
+                format!("{}, {} {} to {}: from {from} to {to}", self.name, self.x_label, first.0, last.0)
             }
             _ => format!("{}: no values", self.name),
         }
@@ -161,8 +176,11 @@ impl Curve {
 
     fn draw_axes(&self, svg: &mut String, x_axis: &Axis, y_axis: &Axis) {
         let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
-        for (value, text) in y_axis.ticks() {
+        let counts = self.points.iter().all(|p| p.1.fract() == 0.0);
+        let is_shown = |value: f64| !counts || value.fract() == 0.0;
+        for (value, text) in y_axis.ticks().into_iter().filter(|(value, _)| is_shown(*value)) {
             let y = y_axis.place(value);
+            let text = if counts { whole(value, text) } else { text };
             *svg += &format!(
                 "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/><text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" \
                  text-anchor=\"end\">{text}</text>",
@@ -179,12 +197,10 @@ impl Curve {
             );
         }
         *svg += &format!(
-            "<path class=\"axis\" d=\"M{LEFT} {TOP}V{bottom}H{right}\"/><text class=\"label\" x=\"{:.1}\" \
-             y=\"{:.1}\" text-anchor=\"middle\">iteration</text><text class=\"label\" transform=\"translate(13 \
-             {:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
-            (LEFT + right) / 2.0,
+            "<path class=\"axis\" d=\"M{LEFT} {TOP}V{bottom}H{right}\"/><text class=\"label\" x=\"{right}\" \
+             y=\"{:.1}\" text-anchor=\"end\">{}</text><text class=\"label\" x=\"0\" y=\"14\">{}</text>",
             HEIGHT - 6.0,
-            (TOP + bottom) / 2.0,
+            escape(&self.x_label),
             escape(&self.y_label)
         );
     }
@@ -207,6 +223,15 @@ impl Curve {
             pen_down = true;
         }
         path
+    }
+}
+
+/// A dot on each point.
+fn mark(svg: &mut String, shown: &[(f64, f64)], x_axis: &Axis, y_axis: &Axis) {
+    for (x, y) in shown {
+        let (x, y) = (x_axis.place(*x), y_axis.place(*y));
+        // Writing to a string cannot fail.
+        let _ = write!(svg, "<circle class=\"mark\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\"/>");
     }
 }
 
@@ -252,7 +277,7 @@ mod tests {
 
     fn curve(log_axis: bool, values: &[f64]) -> Curve {
         let points = values.iter().enumerate().map(|(k, &v)| (k as f64, v)).collect();
-        Curve { name: "PSNR".into(), y_label: "dB".into(), log_axis, points }
+        Curve { name: "PSNR".into(), x_label: "iteration".into(), y_label: "dB".into(), log_axis, points }
     }
 
     fn tick_labels(lo: f64, hi: f64, log: bool) -> Vec<String> {
@@ -281,6 +306,24 @@ mod tests {
         assert_eq!(path(&curve(false, &[1.0, 2.0, f64::NAN, 1.0, f64::INFINITY])), 2);
         assert_eq!(path(&curve(true, &[1.0, 0.0, 2.0, -1.0, 1.0])), 3);
         assert_eq!(path(&curve(false, &[1.0, 0.0, 2.0, -1.0, 1.0])), 1);
+    }
+
+    /// The texts of ticks, lines of the grid and labels left out.
+    fn ticks_of(svg: &str) -> Vec<&str> {
+        let texts = svg.split("<text class=\"tick\"").skip(1);
+        texts.filter_map(|text| text.split('>').nth(1)?.split('<').next()).collect()
+    }
+
+    #[test]
+    fn what_is_counted_has_whole_ticks() {
+        let ticks = |values: &[f64]| curve(false, values).svg();
+        for values in [&[0.0, 1.0][..], &[3.0, 4.0, 3.0], &[0.0, 0.0], &[0.0, 7000.0]] {
+            let svg = ticks(values);
+            let ticks = ticks_of(&svg);
+            assert!(!ticks.is_empty() && ticks.iter().all(|tick| tick.parse::<u32>().is_ok()), "{values:?} {ticks:?}");
+        }
+        let svg = ticks(&[0.5, 1.0]);
+        assert!(ticks_of(&svg).contains(&"0.6"), "{:?}", ticks_of(&svg));
     }
 
     #[test]

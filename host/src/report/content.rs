@@ -1,20 +1,22 @@
-//! What a report is made of.
+//! The parts of a report.
 use super::chart::Curve;
 use super::picture::Picture;
 
-/// What a report shows. Text is plain; the page escapes it.
+/// A report's content. Text is plain; the page escapes it.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Heading: what was reconstructed.
     pub title: String,
-    /// How, in a few words.
+    /// The method, in a few words.
     pub method: String,
-    /// How the run ended.
+    /// The end of the run.
     pub status: Status,
     /// The few numbers to see first, as (name, value).
     pub highlights: Vec<(String, String)>,
-    /// What the reader must know before believing the pictures.
+    /// Warnings for the reader, before the pictures are believed.
     pub warnings: Vec<String>,
+    /// Conclusions that the reader may draw, and from what.
+    pub findings: Vec<Finding>,
     /// Results in rows and columns.
     pub tables: Vec<Table>,
     /// Figures in colour, side by side.
@@ -31,12 +33,39 @@ pub struct Report {
     pub versions: Vec<(String, String)>,
 }
 
-/// How a run ended.
+/// A statement about a result: words first, the numbers behind them.
+#[derive(Debug, Clone, Default)]
+pub struct Finding {
+    /// Heading: the question that is answered.
+    pub title: String,
+    /// The answer, in words that need no knowledge of the method.
+    pub words: String,
+    /// The colour of the answer.
+    pub tone: Tone,
+    /// The numbers, as (name, value).
+    pub rows: Vec<(String, String)>,
+    /// Numbers over something that is counted.
+    pub curves: Vec<Curve>,
+}
+
+/// Good news, bad news, or neither.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Good,
+    /// The reader must know.
+    Warning,
+    /// Neither.
+    #[default]
+    Plain,
+}
+
+/// The end of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
     /// In words.
     pub text: String,
-    /// Whether the run did what it set out to do.
+    /// True if the run did what it set out to do.
     pub reached_goal: bool,
 }
 
@@ -49,14 +78,14 @@ pub struct Table {
     pub header: Vec<String>,
     /// Rows, as long as the header; the first cell names the row.
     pub rows: Vec<Vec<String>>,
-    /// What a reader must know to read it.
+    /// Remarks that a reader needs.
     pub note: String,
 }
 
 /// A figure in colour.
 #[derive(Debug, Clone, Default)]
 pub struct Figure {
-    /// What it shows.
+    /// The content, in words.
     pub caption: String,
     /// The same in words, for readers who do not see it.
     pub alt: String,

@@ -11,7 +11,7 @@ pub enum ReportError {
     Picture {
         /// The picture's caption.
         caption: String,
-        /// What the encoder says.
+        /// The encoder's words.
         #[source]
         cause: Box<dyn Error + Send + Sync>,
     },
@@ -20,7 +20,7 @@ pub enum ReportError {
     Write {
         /// The page's file.
         path: PathBuf,
-        /// What the file system says.
+        /// The file system's words.
         #[source]
         source: io::Error,
     },

@@ -36,7 +36,7 @@ pub struct PanelAxis {
     pub from: f64,
     /// Value at the right or upper edge.
     pub to: f64,
-    /// Whether equal ratios are equally far apart.
+    /// True if equal ratios are equally far apart.
     pub log: bool,
 }
 
@@ -48,7 +48,7 @@ pub type Path = Vec<(f64, f64)>;
 pub struct Panel {
     /// Heading.
     pub title: String,
-    /// What the colours mean.
+    /// The quantity that the colours show.
     pub quantity: String,
     /// Horizontal axis.
     pub x: PanelAxis,
@@ -93,7 +93,7 @@ impl Panel {
     /// The panel as a figure of 640 x 560 pixels.
     ///
     /// # Errors
-    /// [`ReportError::Picture`].
+    /// [`ReportError::Picture`], where a picture cannot be encoded.
     pub fn figure(&self) -> Result<Figure, ReportError> {
         let mut canvas = Canvas::new(WIDTH, HEIGHT);
         let (x, y) = (self.x.placed(LEFT, LEFT + SIDE_X), self.y.placed(TOP + SIDE_Y, TOP));

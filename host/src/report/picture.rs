@@ -1,5 +1,6 @@
 //! Grey pictures of images, one by one and side by side.
 use super::ReportError;
+use super::pixels::{SHOWN, shown};
 use crate::data::png_file::encode8;
 use crate::image::{GreyWindow, Image};
 use crate::metrics::{psnr, ssim_uniform};
@@ -7,20 +8,36 @@ use std::borrow::Cow;
 
 /// White columns between the pictures of a strip, before magnification.
 const GAP: usize = 4;
-/// Rows or columns that are shown; of larger images, means of blocks of pixels.
-const SHOWN: usize = 1024;
+
+/// The place and the quantity that a picture shows, by which a page lets pictures share cursor and window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PictureKind {
+    /// The object: one window and one cursor for all of a unit.
+    #[default]
+    Image,
+    /// Another quantity at the object's places, as an error: their cursor, a window of its own.
+    Map,
+    /// Data, one row a view: nothing is shared.
+    Sinogram,
+}
 
 /// An image as it is to be shown.
 #[derive(Debug, Clone)]
 pub struct Picture {
-    /// What it shows.
+    /// The content, in words.
     pub caption: String,
-    /// The pixels.
+    /// The pixels, or those that are shown of them.
     pub image: Image,
+    /// Rows and columns of the image that is shown.
+    pub size: (usize, usize),
     /// Values shown as black and white.
     pub window: GreyWindow,
+    /// The pictures that share its window and cursor.
+    pub kind: PictureKind,
     /// Unit of the values, e.g. `HU`; empty for none.
     pub unit: String,
+    /// Side of a pixel, for the scale bar.
+    pub pixel_mm: Option<f64>,
     /// Peak signal-to-noise ratio against the truth in dB.
     pub psnr_db: Option<f64>,
     /// Structural similarity to the truth.
@@ -28,10 +45,35 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture without figures of merit.
+    /// A picture of the object, without figures of merit.
     #[must_use]
     pub fn new(caption: impl Into<String>, image: Image, window: GreyWindow) -> Self {
-        Self { caption: caption.into(), image, window, unit: String::new(), psnr_db: None, ssim: None }
+        Self {
+            caption: caption.into(),
+            size: (image.height, image.width),
+            image,
+            window,
+            kind: PictureKind::Image,
+            unit: String::new(),
+            pixel_mm: None,
+            psnr_db: None,
+            ssim: None,
+        }
+    }
+
+    /// A map of another quantity at the places of the object.
+    #[must_use]
+    pub fn map(caption: impl Into<String>, image: Image, window: GreyWindow) -> Self {
+        Self { kind: PictureKind::Map, ..Self::new(caption, image, window) }
+    }
+
+    /// Lets go of what is not shown of a large image. Nothing is to be computed from its pixels then.
+    #[must_use]
+    pub fn pooled(mut self) -> Self {
+        if let (Cow::Owned(means), _) = shown(&self.image) {
+            self.image = means;
+        }
+        self
     }
 
     /// Adds PSNR and SSIM (7 x 7 window) against `truth`; a figure that cannot be computed stays out.
@@ -51,20 +93,7 @@ impl Picture {
         let pixels = result.pixels.iter().zip(&truth.pixels).map(|(r, t)| (r - t).abs()).collect();
         let image = Image { pixels, ..*result };
         let window = GreyWindow::new(0.0, image.range().1);
-        Some(Self::new("Error |result \u{2212} truth|", image, window))
-    }
-
-    /// The image as it is shown, and how many pixels of a row are one there.
-    pub(super) fn shown(&self) -> (Cow<'_, Image>, usize) {
-        let times = self.image.height.max(self.image.width).div_ceil(SHOWN).max(1);
-        let shown = if times == 1 { Cow::Borrowed(&self.image) } else { Cow::Owned(means(&self.image, times)) };
-        (shown, times)
-    }
-
-    /// An 8-bit PNG of it.
-    pub(super) fn png(&self) -> Result<Vec<u8>, ReportError> {
-        let problem = |cause| ReportError::Picture { caption: self.caption.clone(), cause };
-        encode8(&self.shown().0, self.window).map_err(problem)
+        Some(Self::map("Error |result \u{2212} truth|", image, window))
     }
 }
 
@@ -76,7 +105,7 @@ impl Picture {
 /// # Errors
 /// [`ReportError::Picture`] for a strip without pixels.
 pub fn picture_strip(pictures: &[Picture], magnification: usize) -> Result<Vec<u8>, ReportError> {
-    let shown: Vec<(Cow<'_, Image>, GreyWindow)> = pictures.iter().map(|p| (p.shown().0, p.window)).collect();
+    let shown: Vec<(Cow<'_, Image>, GreyWindow)> = pictures.iter().map(|p| (shown(&p.image).0, p.window)).collect();
     let height = shown.iter().map(|(image, _)| image.height).max().unwrap_or(0);
     let gaps = GAP * pictures.len().saturating_sub(1);
     let width = shown.iter().map(|(image, _)| image.width).sum::<usize>() + gaps;
@@ -101,26 +130,11 @@ fn magnified(image: &Image, times: usize) -> Image {
     Image { height, width, pixels: (0..height * width).map(pixel).collect() }
 }
 
-/// Means over squares of `times` x `times` pixels; those at the right and lower ends may have fewer.
-fn means(image: &Image, times: usize) -> Image {
-    let (height, width) = (image.height.div_ceil(times), image.width.div_ceil(times));
-    let mut pixels = vec![0.0; height * width];
-    for (row, values) in image.rows().enumerate() {
-        let out = &mut pixels[row / times * width..][..width];
-        values.iter().enumerate().for_each(|(col, value)| out[col / times] += value);
-    }
-    for (k, sum) in pixels.iter_mut().enumerate() {
-        let rows = times.min(image.height - k / width * times);
-        let cols = times.min(image.width - k % width * times);
-        *sum /= (rows * cols) as f32;
-    }
-    Image { height, width, pixels }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::png_file::decode;
+    use crate::report::pixels::Pixels;
 
     fn flat(height: usize, width: usize, value: f32) -> Picture {
         let image = Image { height, width, pixels: vec![value; height * width] };
@@ -137,15 +151,19 @@ mod tests {
     }
 
     #[test]
-    fn large_pictures_are_shown_by_means() {
-        let image = Image { height: 3, width: 5, pixels: (0..15).map(|k| k as f32).collect() };
-        let small = means(&image, 2);
-        assert_eq!((small.height, small.width), (2, 3));
-        assert_eq!(small.pixels, [3.0, 5.0, 6.5, 10.5, 12.5, 14.0]);
-        let large = flat(3, SHOWN + 1, 1.0);
-        assert_eq!((large.shown().0.width, large.shown().1), (SHOWN / 2 + 1, 2));
-        let strip = decode(&picture_strip(&[large], 4).unwrap()).unwrap().fractions();
+    fn strips_of_large_pictures_are_bounded() {
+        let strip = decode(&picture_strip(&[flat(3, SHOWN + 1, 1.0)], 4).unwrap()).unwrap().fractions();
         assert!(strip.width <= SHOWN && strip.height == 2);
+    }
+
+    #[test]
+    fn pooled_pictures_are_shown_as_they_were() {
+        let mut large = flat(3, 2 * SHOWN + 1, 1.0);
+        large.image.pixels[7] = 9.0;
+        let (whole, pooled) = (Pixels::of(&large.image, large.size), large.clone().pooled());
+        let small = Pixels::of(&pooled.image, pooled.size);
+        assert_eq!((pooled.image.width, pooled.size, small.block), (SHOWN / 3 * 2 + 1, large.size, whole.block));
+        assert_eq!(small.bytes(), whole.bytes());
     }
 
     #[test]
