@@ -153,7 +153,7 @@ impl Geometry {
         self.0.bin_width_mm
     }
 
-    /// Where the rotation axis meets the detector, from its middle, positive towards higher bins.
+    /// Place of the rotation axis on the detector, from its middle, positive towards higher bins.
     #[getter]
     fn detector_offset_mm(&self) -> f64 {
         self.0.detector_offset_mm

@@ -5,6 +5,7 @@
 mod arrays;
 mod error;
 mod geometry;
+mod kept;
 mod prior;
 mod projector;
 mod reconstruct;

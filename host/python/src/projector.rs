@@ -34,8 +34,10 @@ impl Projector {
         let mut to = vec![0.0; from.len() / length * result];
         py.detach(|| {
             let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let inner = &mut *inner;
             let mut items = from.chunks_exact(length).zip(to.chunks_exact_mut(result));
-            items.try_for_each(|(from, to)| apply(&mut inner, from, to))
+            // Entering the pool once saves a hand-over at every loop of every item.
+            rayon::scope(|_| items.try_for_each(|(from, to)| apply(inner, from, to)))
         })
         .map_err(value_error)?;
         Ok(to)
@@ -83,7 +85,7 @@ impl Projector {
         let mut fbp = FilteredBackprojector::new(g.clone(), window).map_err(value_error)?;
         py.detach(|| {
             let mut items = from.chunks_exact(g.sinogram_len()).zip(to.chunks_exact_mut(g.image_len()));
-            items.try_for_each(|(from, to)| fbp.filtered_backproject(from, to))
+            rayon::scope(|_| items.try_for_each(|(from, to)| fbp.filtered_backproject(from, to)))
         })
         .map_err(value_error)?;
         batch_array(py, to, &batch, (g.height, g.width))

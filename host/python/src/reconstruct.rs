@@ -9,7 +9,7 @@ use gradus::backend::{DeviceChoice, Precision};
 use gradus::image::Image;
 use gradus::prior::{Prior as InnerPrior, Unit, suiting};
 use gradus::reconstruct::{
-    Measurement, PlacedPrior, Progress, Settings, cut_to, in_field, reconstruct as reconstructed,
+    Job, Measurement, PlacedPrior, Progress, Settings, cut_to, in_field, reconstruct as reconstructed,
 };
 use gradus::trust::Field;
 use pyo3::exceptions::PyValueError;
@@ -30,7 +30,7 @@ impl Named {
     /// The prior, or that of the scan.
     fn prior(this: Option<Self>, scan: &Scan) -> PyResult<InnerPrior> {
         let name = match this {
-            Some(Self::Prior(prior)) => return Ok(prior.get().0.clone()),
+            Some(Self::Prior(prior)) => return Ok(prior.get().inner.clone()),
             Some(Self::Name(name)) => name,
             None => scan.0.prior.clone().unwrap_or_else(|| suiting(Unit::Hounsfield).name.to_owned()),
         };
@@ -41,7 +41,7 @@ impl Named {
 /// Calls Python between iterations: for its progress, and to see whether Ctrl-C was pressed.
 struct Watch {
     progress: Option<Py<PyAny>>,
-    /// What was raised there.
+    /// The exception that was raised there.
     raised: Option<PyErr>,
 }
 
@@ -114,7 +114,8 @@ fn run(
         Some(prior) => settings.suiting(prior, &measurement),
         None => settings,
     };
-    let open = |prior| PlacedPrior::open_for(&measurement.geometry, prior, device, Precision::Full);
+    let job = Job { measurement: &measurement, settings: &settings };
+    let open = |prior| PlacedPrior::open_for(&job, 1, prior, device, Precision::Full);
     let placed = prior.map(open).transpose().map_err(value_error)?;
     let mut observe = |progress: Progress<'_>| watch.look(&progress);
     let mut result = reconstructed(&measurement, &settings, placed.as_ref(), &mut observe).map_err(run_error)?;

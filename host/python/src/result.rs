@@ -16,9 +16,9 @@ use pyo3::types::PyDict;
 pub struct Reconstruction {
     /// The result, in network units.
     pub result: Inner,
-    /// What it was made from.
+    /// The measurement that it was made from.
     pub measurement: Measurement,
-    /// What had to be assumed.
+    /// Assumptions, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ impl Reconstruction {
         self.result.device.to_string()
     }
 
-    /// What a reader must know: assumptions, what the data do not hold or the image does not explain, and why a device
+    /// Warnings: assumptions, what the data do not hold or the image does not explain, and why a device
     /// was not used.
     #[getter]
     fn warnings(&self) -> Vec<String> {

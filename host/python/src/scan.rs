@@ -100,13 +100,13 @@ impl Scan {
         self.0.prior.as_deref()
     }
 
-    /// Where the data come from.
+    /// Origin of the data.
     #[getter]
     fn note(&self) -> &str {
         &self.0.note
     }
 
-    /// What had to be assumed in reading.
+    /// Assumptions made in reading, one sentence each.
     #[getter]
     fn warnings(&self) -> Vec<String> {
         self.0.warnings.clone()

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -130,8 +131,41 @@ def test_the_prior_denoises_and_its_score_is_the_slope_of_its_energy():
     assert np.linalg.norm(prior.denoise(noisy, 0.05) - clean) < 0.5 * np.linalg.norm(noisy / mean_scale - clean)
     direction = random.standard_normal((32, 32), dtype=np.float32)
     step = 1e-2
-    slope = (prior.energy(noisy[0] + step * direction, 0.05) - prior.energy(noisy[0] - step * direction, 0.05)) / (2 * step)
+    up, down = (prior.energy(noisy[0] + s * direction, 0.05) for s in (step, -step))
+    slope = (up - down) / (2 * step)
     expected = -np.vdot(prior.score(noisy[0], 0.05), direction)
     assert abs(slope[0] - expected) < 1e-2 * np.linalg.norm(prior.score(noisy[0], 0.05)) * np.linalg.norm(direction)
     with pytest.raises(ValueError, match="above 0"):
         prior.denoise(noisy, 0.0)
+
+
+def test_the_derivative_of_the_denoiser_is_that_of_its_differences():
+    prior = gradus.Prior("ellipses")
+    random = np.random.default_rng(4)
+    images = random.random((3, 21, 18), dtype=np.float32)
+    vectors = random.standard_normal(images.shape, dtype=np.float32)
+    levels = [0.02, 0.2, 0.6]
+    products, step = prior.denoise_vjp(images, levels, vectors), 1e-2
+    up, down = (prior.denoise(images + s * vectors, levels) for s in (step, -step))
+    differences = (up - down) / (2 * step)
+    assert np.all(np.linalg.norm(products - differences, axis=(1, 2)) < 1e-2 * np.linalg.norm(products, axis=(1, 2)))
+    assert_array_equal(products[1], prior.denoise_vjp(images[1], 0.2, vectors[1]))
+    for call, words in [
+        (lambda: prior.denoise_vjp(images, 0.1, vectors[0]), r"vectors have shape \[21, 18\]"),
+        (lambda: prior.denoise(images, [0.1, 0.2]), "2 levels for 3 images"),
+        (lambda: prior.energy(images, [0.1, 0.2, 1.2]), "t is 1.2"),
+        (lambda: prior.score(np.zeros(7), 0.1), r"expected \[..., rows, columns\]"),
+        (lambda: prior.score(np.zeros((0, 5)), 0.1), "0"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            call()
+
+
+def test_threads_may_share_a_prior():
+    prior = gradus.Prior("ellipses")
+    images = np.random.default_rng(5).random((6, 24, 24), dtype=np.float32)
+    alone = [prior.score(image, 0.1) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda image: prior.score(image[:24, :20], 0.1), images))
+        together = list(pool.map(lambda image: prior.score(image, 0.1), images))
+    assert_array_equal(together, alone)

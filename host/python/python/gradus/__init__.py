@@ -53,9 +53,9 @@ def reconstruct(
     geometry
         Image grid, views, detector and beam; not with a `Scan`, which has its own.
     method
-        "preconditioned", "gradient-like", "flow", "gradient-descent", "fbp", "tv".
+        "preconditioned", "gradient-like", "flow", "gradient-descent", "dds", "diffpir", "tv", "fbp".
     prior
-        "ellipses", "ct", a weights file or a `Prior`; without it what the scan says, or "ct".
+        "ellipses", "ct", "disc", a weights file or a `Prior`; without it what the scan says, or "ct".
     noise_std, photons
         Standard deviation of Gaussian noise on the line integrals, or the photons that a ray without object would
         count; without either, the noise is estimated from the data.

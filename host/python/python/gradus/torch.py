@@ -17,9 +17,12 @@ from . import Projector as _Projector
 __all__ = ["Projector"]
 
 
+def _floats(tensor: torch.Tensor) -> Any:
+    return tensor.detach().to("cpu", torch.float32).numpy()
+
+
 def _apply(map_: Any, tensor: torch.Tensor) -> torch.Tensor:
-    values = map_(tensor.detach().to("cpu", torch.float32).numpy())
-    return torch.from_numpy(values).to(tensor.device, tensor.dtype)
+    return torch.from_numpy(map_(_floats(tensor))).to(tensor.device, tensor.dtype)
 
 
 class _Linear(torch.autograd.Function):
