@@ -1,11 +1,12 @@
-//! What this machine can do at most, and how near the parts of a reconstruction come to it:
-//! `cargo run --release --example roofline`.
+//! The most that this machine can do, and how near the parts of a reconstruction come to it:
+//! `cargo run --release --example roofline`; with `layers PRIOR SIZE` only the times of the layers of that prior.
 #![allow(missing_docs)]
 
 mod common;
 
 use common::{Outcome, Passes, Projections, algorithm_2, measurement, pool, prior, time};
 use gradus::backend::cpu::{Flop, LayerTime, Network};
+use gradus::prior::Prior;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::hint::black_box;
@@ -37,11 +38,17 @@ impl WithSimd for MultiplyAdds {
 }
 
 fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [what, name, size] = &arguments[..]
+        && what == "layers"
+    {
+        return layers(peaks()?, &Prior::named(name)?, size.parse()?);
+    }
     // First, because the peak is that of the whole process.
     memory()?;
     let peak = peaks()?;
     scaling()?;
-    layers(peak)
+    layers(peak, &prior()?, SIZE)
 }
 
 /// Peak memory of a whole reconstruction, where the system says it.
@@ -106,7 +113,7 @@ fn peaks() -> Outcome<f64> {
     Ok(single)
 }
 
-/// How times grow with the image's size, the batch and the threads; medians.
+/// Times by image size, batch and threads; medians.
 fn scaling() -> Outcome<()> {
     println!("\nwork                      size   1 thread ms  2 threads ms  speed-up  us/kilopixel (2)");
     for size in [64, 128, 256] {
@@ -139,10 +146,10 @@ fn row(work: &str, size: usize, batch: usize, one: f64, two: f64) {
 }
 
 /// Times of each layer on one thread, the smallest of a number of passes.
-fn layers(peak: f64) -> Outcome<()> {
+fn layers(peak: f64, prior: &Prior, size: usize) -> Outcome<()> {
     let pool = pool(1)?;
-    let x: Vec<f32> = (0..SIZE * SIZE).map(|i| ((i * 37 % 101) as f32) / 101.0).collect();
-    let mut network = Network::new(&prior()?, SIZE, SIZE, 1)?;
+    let x: Vec<f32> = (0..size * size).map(|i| ((i * 37 % 101) as f32) / 101.0).collect();
+    let mut network = Network::new(prior, size, size, 1)?;
     pool.install(|| {
         let mut best = network.profile(&x, 0.3, &x);
         for _ in 0..30 {

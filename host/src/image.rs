@@ -1,4 +1,14 @@
 //! Images as the program passes them about.
+//!
+//! An [`Image`] has no unit of its own: the variable or the field that holds it says one.
+//!
+//! ```
+//! use gradus::image::Image;
+//!
+//! let mut image = Image::zeros(2, 3);
+//! image.pixels[3 + 2] = 1.0; // row 1, column 2
+//! assert_eq!(image.rows().nth(1), Some(&[0.0, 0.0, 1.0][..]));
+//! ```
 
 /// A grey image, row-major: pixel `[row][col]` stands at `pixels[row * width + col]`.
 ///

@@ -31,8 +31,20 @@ pub const BATCH: usize = 1 << 16;
 pub const TRAINING_SIDE: usize = 1 << 12;
 /// Parameters of a network, of which training keeps five copies.
 pub const PARAMETERS: usize = 1 << 30;
+/// Numbers that what is packed may unpack to, however little it takes: a slice of 4096 x 4096.
+pub const UNPACKED: usize = 1 << 24;
+/// Numbers of each packed byte, where these are more. Measurements hardly pack to a byte each.
+pub const UNPACKED_TIMES: usize = 2;
 /// Bytes of a description: TOML of a scan, a run or a training.
 pub const DESCRIPTION_BYTES: u64 = 1 << 26;
+
+/// Numbers that so many packed bytes may unpack to: files of a few bytes can claim any number, and packed zeros even
+/// have them.
+#[must_use]
+pub const fn unpacked(packed: usize) -> usize {
+    let of_bytes = packed.saturating_mul(UNPACKED_TIMES);
+    if of_bytes > UNPACKED { of_bytes } else { UNPACKED }
+}
 
 static MEMORY: OnceLock<u64> = OnceLock::new();
 

@@ -1,5 +1,6 @@
-//! Memory: how much can be had, and the least that a network takes, so that what cannot fit is refused before it is
-//! asked for.
+//! Memory: how much can be had, and the least that a network takes.
+//!
+//! Requests that cannot fit are refused beforehand, with what they take, what can be had, and a remedy.
 use crate::ct::Geometry;
 use crate::limits::{self, PARAMETERS};
 use crate::prior::Prior;
@@ -10,20 +11,20 @@ use std::fs;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} takes at least {needed_mib} MiB of memory, and {available_mib} MiB can be had; {advice}")]
 pub struct TooLittleMemory {
-    /// What takes it.
+    /// The thing that takes it.
     pub what: &'static str,
     /// Mebibytes that it takes at least.
     pub needed_mib: u64,
     /// Mebibytes that can be had.
     pub available_mib: u64,
-    /// What to do.
+    /// The remedy.
     pub advice: &'static str,
 }
 
 /// Refuses what takes more bytes than can be had, as far as the system says how many these are.
 ///
 /// # Errors
-/// [`TooLittleMemory`].
+/// [`TooLittleMemory`] says what is needed, what can be had, and the remedy.
 pub fn check(what: &'static str, bytes: u64, advice: &'static str) -> Result<(), TooLittleMemory> {
     match available() {
         Some(available) if bytes > available => {

@@ -1,9 +1,21 @@
-//! How close an image is to the true one: RMSE, PSNR, SSIM. All sums in f64.
+//! Figures of merit, an image against the true one: RMSE, PSNR, SSIM. All sums in f64.
+//!
+//! PSNR and SSIM depend on a data range, which the caller names: 1 for network units, or [`data_range`] of the truth.
+//!
+//! ```
+//! use gradus::image::Image;
+//! use gradus::metrics::psnr;
+//!
+//! let truth = Image { height: 1, width: 2, pixels: vec![0.0, 1.0] };
+//! let image = Image { pixels: vec![0.1, 0.9], ..truth.clone() };
+//! assert!((psnr(&truth, &image, 1.0)? - 20.0).abs() < 1e-3);
+//! # Ok::<(), gradus::metrics::MetricError>(())
+//! ```
 use crate::ct::{HU_PER_UNIT, network_to_hu};
 use crate::image::Image;
 use thiserror::Error;
 
-/// Why two images cannot be compared.
+/// Reasons for which two images cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
 pub enum MetricError {
     /// The images differ in size.
@@ -126,6 +138,9 @@ pub fn ssim_gaussian(reference: &Image, image: &Image, data_range: f64) -> Resul
     mean_ssim(reference, image, data_range, &window, 1.0)
 }
 
+/// Rows of windows whose moments are held at once.
+const ROWS_AT_A_TIME: usize = 32;
+
 /// Mean over the window's positions of (2 mx my + C1)(2 sxy + C2) / ((mx^2 + my^2 + C1)(sx^2 + sy^2 + C2)).
 fn mean_ssim(
     reference: &Image,
@@ -142,22 +157,30 @@ fn mean_ssim(
     }
     let c1 = (0.01 * data_range).powi(2);
     let c2 = (0.03 * data_range).powi(2);
-    let pairs: Vec<(f64, f64)> =
-        reference.pixels.iter().zip(&image.pixels).map(|(&x, &y)| (f64::from(x), f64::from(y))).collect();
-    let average = |moment: fn((f64, f64)) -> f64| {
-        windowed_mean(&pairs.iter().map(|&p| moment(p)).collect::<Vec<_>>(), size.1, window)
-    };
-    let (mean_x, mean_y) = (average(|(x, _)| x), average(|(_, y)| y));
-    let (square_x, square_y, product) = (average(|(x, _)| x * x), average(|(_, y)| y * y), average(|(x, y)| x * y));
-    let total: f64 = (0..mean_x.len())
-        .map(|k| {
+    // The windows of some rows at a time: the moments of a whole image would take a hundred bytes a pixel.
+    let n_rows = size.0 + 1 - window.len();
+    let mut total = 0.0;
+    for first in (0..n_rows).step_by(ROWS_AT_A_TIME) {
+        let rows = ROWS_AT_A_TIME.min(n_rows - first) + window.len() - 1;
+        let of = |image: &Image| first * image.width..(first + rows) * image.width;
+        let pairs: Vec<(f64, f64)> = reference.pixels[of(reference)]
+            .iter()
+            .zip(&image.pixels[of(image)])
+            .map(|(&x, &y)| (f64::from(x), f64::from(y)))
+            .collect();
+        let average = |moment: fn((f64, f64)) -> f64| {
+            windowed_mean(&pairs.iter().map(|&p| moment(p)).collect::<Vec<_>>(), size.1, window)
+        };
+        let (mean_x, mean_y) = (average(|(x, _)| x), average(|(_, y)| y));
+        let (square_x, square_y, product) = (average(|(x, _)| x * x), average(|(_, y)| y * y), average(|(x, y)| x * y));
+        for k in 0..mean_x.len() {
             let (mx, my) = (mean_x[k], mean_y[k]);
             let variances = covariance_scale * (square_x[k] - mx * mx + square_y[k] - my * my);
             let covariance = covariance_scale * (product[k] - mx * my);
-            (2.0 * mx * my + c1) * (2.0 * covariance + c2) / ((mx * mx + my * my + c1) * (variances + c2))
-        })
-        .sum();
-    Ok(total / mean_x.len() as f64)
+            total += (2.0 * mx * my + c1) * (2.0 * covariance + c2) / ((mx * mx + my * my + c1) * (variances + c2));
+        }
+    }
+    Ok(total / (n_rows * (size.1 + 1 - window.len())) as f64)
 }
 
 /// Separable weighted mean at every position where the window fits, row-major.

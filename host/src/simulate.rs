@@ -1,4 +1,7 @@
 //! Simulated measurements: an image in, a scan with noise out.
+//!
+//! A [`Simulation`] says views, beam and noise; with more than one of its `parts` the scan is made on a finer grid than
+//! it is reconstructed on, and has an error of the model as real data have.
 
 use crate::ct::{
     ATTENUATION_PER_UNIT, Detector, Fan, Geometry, GeometryError, NoiseError, ProjectionError, Projector, poisson,
@@ -108,7 +111,7 @@ impl Simulation {
 /// Two turns.
 const WIDEST_ARC_DEG: f64 = 720.0;
 
-/// Why nothing could be simulated.
+/// Reasons for which nothing could be simulated.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
     /// The geometry makes no sense.
@@ -138,7 +141,18 @@ pub enum SimulateError {
 /// truth.
 ///
 /// # Errors
-/// See [`SimulateError`].
+/// [`SimulateError`]: angles, fan, noise or image make no sense, or memory is too small.
+///
+/// # Examples
+/// ```
+/// use gradus::data::ellipses::ellipses;
+/// use gradus::simulate::{Simulation, simulate};
+///
+/// let simulation = Simulation { angles: 20, photons: Some(1e5), ..Simulation::default() };
+/// let scan = simulate(&ellipses(1, 32), 1.0, &simulation)?;
+/// assert_eq!(scan.sinogram.len(), 20 * scan.geometry.n_bins);
+/// # Ok::<(), gradus::simulate::SimulateError>(())
+/// ```
 pub fn simulate(image: &Image, pixel_mm: f64, simulation: &Simulation) -> Result<Scan, SimulateError> {
     if simulation.parts > MOST_PARTS {
         let (field, value, limit) = ("parts", simulation.parts, MOST_PARTS);

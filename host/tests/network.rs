@@ -1,10 +1,10 @@
-//! What a network promises whatever its weights: derivatives, determinism, lanes, sizes.
+//! Promises of a network whatever its weights: derivatives, determinism, lanes, sizes.
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
 use common::{random, small};
-use gradus::backend::cpu::Network;
+use gradus::backend::cpu::{Curvature, Network};
 use gradus::prior::Prior;
 use gradus::unet::NetworkError;
 use gradus_tests::fixtures::{RESIDUAL, distance, dot, signed};
@@ -36,6 +36,43 @@ fn vjp_is_the_transpose_of_the_finite_difference_jacobian() {
         let product = dot(&u, &gradient);
         let scale = (dot(&u, &u) * dot(&gradient, &gradient)).sqrt();
         assert!((differences - product).abs() / scale < 1e-4, "{differences} {product} of {scale}");
+    }
+}
+
+/// H u against differences of the energy's gradient along u, of fourth order in the step; and H is symmetric.
+#[test]
+fn curvature_is_the_derivative_of_the_gradient() {
+    let with_frame = cases().into_iter().take(1).map(|(prior, _, _, t)| (prior, 13, 9, t));
+    for (prior, height, width, t) in cases().into_iter().chain(with_frame) {
+        let n = height * width;
+        let (x, u, v) = (signed(2 * n, 14), signed(2 * n, 15), signed(2 * n, 16));
+        let times = [t, 0.5 * t];
+        let mut network = Network::new(&prior, height, width, 2).unwrap();
+        let mut gradient_at = |step: f32| {
+            let moved: Vec<f32> = x.iter().zip(&u).map(|(x, u)| x + step * u).collect();
+            network.forward(0..2, &moved, &times);
+            let (h, mut gradient) = ([network.h(0), network.h(1)].concat(), vec![0.0; 2 * n]);
+            network.vjp(0..2, &h, &mut gradient);
+            gradient
+        };
+        let step = 0.02;
+        let [far_up, up, down, far_down] = [2.0 * step, step, -step, -2.0 * step].map(&mut gradient_at);
+        let difference = |i: usize| (8.0 * (up[i] - down[i]) - (far_up[i] - far_down[i])) / (12.0 * step);
+        let differences: Vec<f32> = (0..2 * n).map(difference).collect();
+        let mut curvature = Curvature::new(&prior, height, width, 2).unwrap();
+        let mut of = |vectors: &[f32]| {
+            let mut product = vec![f32::NAN; 2 * n];
+            curvature.product(&x, &times, vectors, &mut product);
+            product
+        };
+        let (hu, hv) = (of(&u), of(&v));
+        for lane in [0..n, n..2 * n] {
+            let error = distance(&hu[lane.clone()], &differences[lane.clone()]);
+            assert!(error < 3e-4, "{height} x {width}, {lane:?}: {error}");
+            let (left, right) = (dot(&hu[lane.clone()], &v[lane.clone()]), dot(&u[lane.clone()], &hv[lane.clone()]));
+            let scale = (dot(&hu[lane.clone()], &hu[lane.clone()]) * dot(&v[lane.clone()], &v[lane])).sqrt();
+            assert!((left - right).abs() < 1e-5 * scale, "{left} {right} of {scale}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ fn with_driver(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> 
     let driver = library(Watch::UndefinedBehaviour).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradus"));
     command.current_dir(folder).args(arguments).env("LD_LIBRARY_PATH", driver).envs(settings.iter().copied());
-    command.output().unwrap()
+    command.env("XDG_CACHE_HOME", folder).output().unwrap()
 }
 
 /// Runs the command where the driver's library is found and is none.
@@ -48,6 +48,10 @@ fn what_a_gpu_does_not_take_is_computed_on_the_cpu_and_says_why() {
     let output = with_driver(folder.path(), &[], &job.split(' ').collect::<Vec<_>>());
     assert_eq!(json(&output)["device"], "cpu");
     assert!(message(&output).contains("multiples of 8"), "{}", message(&output));
+    let job = "reconstruct small.npy --angles 6 --steps 2 --prior ellipses --device auto --json";
+    let output = with_driver(folder.path(), &[], &job.split(' ').collect::<Vec<_>>());
+    assert_eq!(json(&output)["device"], "cpu");
+    assert!(message(&output).contains("so little is done there before a GPU is ready"), "{}", message(&output));
 }
 
 /// 8 x 8 pixels, in the npy format.

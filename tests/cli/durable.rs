@@ -12,13 +12,19 @@ enum Event {
     Name(PathBuf, PathBuf),
 }
 
-/// Runs the command and watches it.
-fn watched(folder: &Path, arguments: &[&str]) -> Vec<Event> {
-    let (library, log) = (folder.join("flushes.so"), folder.join("flushes.log"));
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/cli/flushes.c");
-    let cc = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).args([source, "-ldl"]).output();
+/// A library of `tests/cli`, made in `folder`, to be loaded before all others.
+pub fn preloaded(folder: &Path, name: &str) -> PathBuf {
+    let library = folder.join(format!("{name}.so"));
+    let source = format!("{}/../tests/cli/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let cc = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).args([&source, "-ldl"]).output();
     let cc = cc.unwrap();
     assert!(cc.status.success(), "{}", text(&cc.stderr));
+    library
+}
+
+/// Runs the command and watches it.
+fn watched(folder: &Path, arguments: &[&str]) -> Vec<Event> {
+    let (library, log) = (preloaded(folder, "flushes"), folder.join("flushes.log"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradus"));
     command.current_dir(folder).args(arguments).env("LD_PRELOAD", &library).env("GRADUS_FLUSHES", &log);
     let output = command.output().unwrap();

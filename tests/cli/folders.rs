@@ -9,7 +9,15 @@ use std::time::{Duration, Instant};
 
 /// A run of a tenth of a second.
 const QUICK: [&str; 6] = ["reconstruct", "--method", "fbp", "--angles", "8", "--json"];
-const FILES: [&str; 6] = ["image.npy", "image.png", "pictures.png", "report.html", "run.toml", "scan.npz"];
+pub const FILES: [&str; 7] =
+    ["image.npy", "image.png", "pictures.png", "report.html", "run.toml", "scan.npz", "summary.json"];
+
+/// The files of a run of a method with a prior of its own: what the data determine of the image, and what not.
+pub fn files_with_parts(more: &[&'static str]) -> Vec<&'static str> {
+    let mut files = [&FILES[..], &["determined.npy", "undetermined.npy"], more].concat();
+    files.sort_unstable();
+    files
+}
 
 /// Starts the command in `folder`.
 fn start(folder: &Path, arguments: &[&str]) -> Child {
@@ -215,13 +223,13 @@ fn a_folder_that_is_filled_meanwhile_costs_no_result() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         // The name is long, and lines wrap.
         let said: String = said.split("it is whole in").nth(1).unwrap().split_whitespace().collect();
-        assert_eq!(listing(Path::new(said.trim_end_matches('.'))), FILES, "{said}");
+        assert_eq!(listing(Path::new(said.trim_end_matches('.'))), files_with_parts(&[]), "{said}");
         assert!(listing(&dir.path().join(folder)).contains(&"mine".to_owned()));
     }
     let output = disturbed(dir.path(), ("runs/ellipses-1-tv", "runs"), &[]);
     let found = json(&output)["output"].as_str().unwrap().to_owned();
     assert_eq!(found, "runs/ellipses-1-tv-2");
-    assert_eq!(listing(&dir.path().join(found)), FILES);
+    assert_eq!(listing(&dir.path().join(found)), files_with_parts(&[]));
     assert_eq!(listing(&dir.path().join("runs/ellipses-1-tv")), ["mine"]);
 }
 

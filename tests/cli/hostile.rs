@@ -19,7 +19,7 @@ pub fn training(more: &str) -> String {
 }
 
 /// A file of `tests/cli/inputs`.
-fn input(name: &str) -> PathBuf {
+pub fn input(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/inputs").join(name)
 }
 
@@ -64,6 +64,9 @@ fn numbers_that_no_scanner_has_give_no_picture() {
         let flags = ["reconstruct", "bright", "--method", method];
         refused(dir.path(), &flags, &["3e38 at view 0, bin 17", "-ln(counts / photons)"]);
     }
+    let toml = toml.replace("height = 16\nwidth = 16", "height = 65536\nwidth = 65536");
+    fs::write(dir.path().join("bright/scan.toml"), toml).unwrap();
+    refused(dir.path(), &["reconstruct", "bright", "--method", "fbp"], &["65536 x 65536", "268435456"]);
 }
 
 /// What `simulate` writes can be read.
@@ -193,7 +196,7 @@ fn claims_are_bounded_by_what_is_there() {
     fs::write(dir.path().join("bomb.npz"), bomb).unwrap();
     let output = limited(dir.path(), 500, &["inspect", "bomb.npz"]);
     assert_eq!(output.status.code(), Some(2), "{}", message(&output));
-    assert!(message(&output).contains("without compression, by numpy.savez"), "{}", message(&output));
+    assert!(message(&output).contains("save it without compression, by numpy.savez"), "{}", message(&output));
 }
 
 /// An npz with an array `image` of `n` bytes, all zero, deflated.
@@ -214,13 +217,21 @@ fn zeros_in_an_archive(n: usize) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-/// Of a stack, the slice is taken and no more.
+/// Of a stack of 64 MiB, the slice is taken and no more.
 #[test]
 fn a_slice_takes_the_memory_of_a_slice() {
     let dir = tempfile::tempdir().unwrap();
-    super::bad_input::npy(&dir.path().join("stack.npy"), "|u1", "(64, 1024, 1024)", &vec![1; 64 << 20]);
-    let output = limited(dir.path(), 400, &["inspect", "stack.npy:[63]", "--json", "--threads", "1"]);
-    assert_eq!(json(&output)["height"], 1024);
+    let npy = dir.path().join("stack.npy");
+    super::bad_input::npy(&npy, "|u1", "(64, 1024, 1024)", &vec![1; 64 << 20]);
+    let mut zip = zip::ZipWriter::new(fs::File::create(dir.path().join("stack.npz")).unwrap());
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    zip.start_file("image.npy", stored).unwrap();
+    std::io::copy(&mut fs::File::open(npy).unwrap(), &mut zip).unwrap();
+    zip.finish().unwrap();
+    for name in ["stack.npy:[63]", "stack.npz:[63]", "stack.npz:image[63]"] {
+        let output = limited(dir.path(), 280, &["inspect", name, "--json", "--threads", "1"]);
+        assert_eq!(json(&output)["height"], 1024, "{name}");
+    }
 }
 
 /// In a training folder they are named and passed over.

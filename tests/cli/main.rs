@@ -2,16 +2,22 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bad_input;
+mod belief;
+mod compare;
 mod completions;
 mod devices;
 mod durable;
 mod evaluate;
 mod fans;
+mod faults;
 mod folders;
 mod honest;
 mod hostile;
+mod memory;
+mod numerics;
 mod raw;
 mod runs;
+mod series;
 mod slices;
 mod toy;
 mod training;

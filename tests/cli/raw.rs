@@ -135,3 +135,11 @@ fn what_does_nothing_is_refused() {
         assert!(!dir.path().join("a.npz").exists());
     }
 }
+
+#[test]
+fn a_chunk_larger_than_its_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = gradus(dir.path(), &["convert", &input("chunk_beyond_file.h5"), "-o", "scan.npz"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(message(&output).contains("in a file of 19152"), "{}", message(&output));
+}

@@ -16,8 +16,7 @@ fn the_main_job_leaves_a_complete_folder() {
         assert!(summary[key].as_u64().is_some_and(|n| n > 0), "{key} in {summary}");
     }
     assert_eq!((&summary["status"], &summary["method"]), (&"schedule-done".into(), &"preconditioned".into()));
-    let files = ["image.npy", "image.png", "pictures.png", "report.html", "run.toml", "scan.npz", "trace.csv"];
-    assert_eq!(listing(&dir.path().join("out")), files);
+    assert_eq!(listing(&dir.path().join("out")), super::folders::files_with_parts(&["trace.csv"]));
     let trace = fs::read_to_string(dir.path().join("out/trace.csv")).unwrap();
     assert_eq!(trace.lines().count(), 1 + 6);
     let report = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
@@ -145,7 +144,7 @@ fn the_weight_by_discrepancy_takes_more_runs() {
 #[test]
 fn the_number_of_steps_is_the_one_that_the_weights_name() {
     let dir = tempfile::tempdir().unwrap();
-    for (input, prior, steps) in [("ellipses:3", "ellipses", 8), ("spine", "ct", 12)] {
+    for (input, prior, steps) in [("ellipses:3", "ellipses", 8), ("disc:3", "disc", 20)] {
         let summary = json(&gradus(dir.path(), &["reconstruct", input, "-o", prior, "--json"]));
         assert_eq!(summary["iterations"], steps, "{prior}");
         let settings = fs::read_to_string(dir.path().join(prior).join("run.toml")).unwrap();

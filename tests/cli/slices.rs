@@ -49,7 +49,7 @@ fn frames_are_chosen_by_number() {
 }
 
 /// A folder with slices of one series at these places in mm.
-fn series(folder: &Path, places: &[(&str, &str)]) {
+pub fn series(folder: &Path, places: &[(&str, &str)]) {
     fs::create_dir_all(folder).unwrap();
     let slice = fs::read(input("08_truth_in_hu/slice.dcm")).unwrap();
     let place = b"-75.699997";

@@ -59,7 +59,7 @@ fn wrong_scans_are_warned_of() {
         changed
     };
     // As many views as bins, so that no length tells of it. Its ends look like those of an object beyond the detector.
-    let square = Simulation { noise: 0.05, angles: n_bins, ..Simulation::default() };
+    let square = Simulation { noise: 0.02, angles: n_bins, ..Simulation::default() };
     let mut transposed = Scan { truth: None, noise_std: None, ..simulate(&ellipses(3, 64), 1.0, &square).unwrap() };
     transposed.prior = scan.prior.clone();
     transposed.sinogram =
@@ -193,4 +193,110 @@ fn flags_of_simulated_scans_are_refused_for_measured_ones() {
         let output = gradus(dir.path(), &[&["reconstruct", "scan.npz", "--method", "fbp"], &flag[..]].concat());
         assert!(output.status.code() == Some(2) && message(&output).contains("--every-view"), "{}", message(&output));
     }
+}
+
+/// Each fault of a scan has its warning first or second, with a command that mends it.
+#[test]
+fn faults_are_named_with_their_remedies() {
+    let dir = tempfile::tempdir().unwrap();
+    let usual = Simulation { noise: 0.05, ..Simulation::default() };
+    let fan = Simulation { angles: 90, source_to_axis_mm: Some(200.0), ..usual.clone() };
+    let scan = |simulation: &Simulation| {
+        let scan = simulate(&ellipses(3, 64), 1.0, simulation).unwrap();
+        Scan { truth: None, prior: Some("ellipses".to_owned()), ..scan }
+    };
+    let noise = |scan: &mut Scan, times: f64| scan.noise_std = scan.noise_std.map(|std| times * std);
+    let axis = |scan: &mut Scan, bins: f64| scan.geometry.detector_offset_mm += bins * scan.geometry.bin_width_mm;
+    for (what, simulation, spoil, word, remedy) in [
+        (
+            "noise / 3",
+            &usual,
+            &(|scan: &mut Scan| noise(scan, 1.0 / 3.0)) as &dyn Fn(&mut Scan),
+            "noise",
+            "--noise-times",
+        ),
+        ("noise x 3", &usual, &|scan: &mut Scan| noise(scan, 3.0), "noise", "--noise-times"),
+        ("axis + 1", &usual, &|scan: &mut Scan| axis(scan, 1.0), "axis is off by about", "--detector-offset-mm"),
+        ("axis - 3", &usual, &|scan: &mut Scan| axis(scan, -3.0), "axis is off by about", "--detector-offset-mm"),
+        ("turned", &usual, &|scan: &mut Scan| scan.geometry.angles_rad[20] += 0.3, "view 20 to", "--without-views 20"),
+        ("reversed", &fan, &|scan: &mut Scan| scan.geometry.angles_rad.reverse(), "the other way", "--reverse-angles"),
+    ] {
+        let (clean, mut wrong) = (scan(simulation), scan(simulation));
+        spoil(&mut wrong);
+        for flags in [&["--method", "fbp"][..], &["--method", "tv", "--tv-iterations", "200"]] {
+            let (code, _, said) = run(dir.path(), &clean, flags);
+            assert!(code == Some(0) && said.is_empty(), "{what}, {flags:?}: {said}");
+            let (_, _, said) = run(dir.path(), &wrong, flags);
+            let warnings: Vec<&str> = said.split("warning: ").skip(1).take(2).collect();
+            let is_named = warnings.iter().any(|warning| warning.contains(word) && warning.contains(remedy));
+            assert!(is_named, "{what}, {flags:?}: {said}");
+        }
+    }
+    // The commands do what they say.
+    let mut wrong = scan(&fan);
+    wrong.geometry.angles_rad.reverse();
+    let (code, _, said) = run(dir.path(), &wrong, &["--method", "fbp", "--reverse-angles"]);
+    assert!(code == Some(0) && said.is_empty(), "{said}");
+    let mut wrong = scan(&usual);
+    wrong.geometry.angles_rad[20] += 0.3;
+    let (code, _, said) = run(dir.path(), &wrong, &["--method", "fbp", "--without-views", "20"]);
+    assert!(code == Some(0) && said.is_empty(), "{said}");
+    let (code, _, said) = run(dir.path(), &wrong, &["--method", "fbp", "--without-views", "60"]);
+    assert!(code == Some(2) && said.contains("has views 0 to 59"), "{said}");
+}
+
+#[test]
+fn held_out_views_are_foretold_by_every_method() {
+    let dir = tempfile::tempdir().unwrap();
+    for flags in [&[][..], &["--method", "tv", "--tv-iterations", "100"], &["--method", "fbp"]] {
+        let (code, summary, said) = run(dir.path(), &right(), &[&["--hold-out", "5"], flags].concat());
+        let (sigma, own) = (&summary["held_out"]["sigma"], &summary["held_out"]["sigma_of_others"]);
+        let (sigma, own) = (sigma.as_f64().unwrap(), own.as_f64().unwrap());
+        assert!(code == Some(0) && summary["held_out"]["views"] == 12, "{summary} {said}");
+        assert!(sigma > own && sigma < 1.8, "{flags:?}: {sigma} {own}");
+    }
+    let (code, _, said) = run(dir.path(), &right(), &["--hold-out", "61"]);
+    assert!(code == Some(2) && said.contains("number from 2 to that of the views"), "{said}");
+}
+
+#[test]
+fn the_prior_that_foretells_held_out_views_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let scan = Scan { prior: None, ..right() };
+    let (code, summary, said) = run(dir.path(), &scan, &["--prior", "auto", "--steps", "4"]);
+    let tried = summary["priors_tried"].as_array().unwrap();
+    let sigma = |name: &str| tried.iter().find(|row| row["prior"] == name).unwrap()["sigma"].as_f64().unwrap();
+    assert!(code == Some(0) && tried.len() == 3 && sigma("ellipses") < sigma("ct"), "{summary} {said}");
+    // What was taken stands in the file of the run, by which it is repeated without another trial.
+    let scan = dir.path().join("scan.npz");
+    right().write(&scan).unwrap();
+    let flags = ["reconstruct", "scan.npz", "--prior", "ct, ellipses", "--steps", "4", "--json", "-o", "chosen"];
+    json(&gradus(dir.path(), &flags));
+    let toml = fs::read_to_string(dir.path().join("chosen/run.toml")).unwrap();
+    assert!(toml.contains("prior = \"ellipses\""), "{toml}");
+}
+
+#[test]
+fn what_the_data_determine_and_the_rest_add_up_to_the_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    right().write(dir.path().join("scan.npz")).unwrap();
+    let summary = json(&gradus(
+        dir.path(),
+        &["reconstruct", "scan.npz", "--every-view", "6", "--parts-tolerance", "1e-5", "--json", "-o", "out"],
+    ));
+    let image = |name: &str| {
+        let bytes = fs::read(dir.path().join("out").join(name)).unwrap();
+        let start = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+        let of_chunk = |chunk: &[u8; 4]| f64::from(f32::from_le_bytes(*chunk));
+        bytes[start..].as_chunks().0.iter().map(of_chunk).collect::<Vec<f64>>()
+    };
+    let [whole, determined, rest] = ["image.npy", "determined.npy", "undetermined.npy"].map(image);
+    let largest = whole.iter().copied().fold(0.0, f64::max);
+    assert!(whole.iter().zip(&determined).zip(&rest).all(|((x, a), b)| (a + b - x).abs() < 1e-5 * largest));
+    let (parts, energy) = (&summary["parts"], |image: &[f64]| image.iter().map(|x| x * x).sum::<f64>());
+    let share = energy(&rest) / (energy(&rest) + energy(&determined));
+    assert!((parts["share_of_prior"].as_f64().unwrap() / share - 1.0).abs() < 1e-3 && share > 0.01, "{share} {parts}");
+    assert!(parts["line_integrals_of_rest"].as_f64().unwrap() <= 1e-5, "{parts}");
+    let report = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
+    assert!(report.contains("Determined by the data, A\u{207a}A x"));
 }

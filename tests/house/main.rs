@@ -5,7 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
 
 mod modules;
+mod packages;
+mod pages;
 mod paths;
+mod prose;
 mod rules;
 mod source;
 
@@ -25,20 +28,42 @@ const ROOTS: [Root<'_>; 5] = [
 /// Where sources lie.
 const FOLDERS: [&str; 4] = ["core", "cuda-kernels", "host", "tests"];
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
 /// The files `.rs`, `.cu` and `.cuh` of the repository; not what tools have built.
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut open: Vec<_> = FOLDERS.iter().map(|folder| root.join(folder)).collect();
+    files(&["rs", "cu", "cuh"])
+}
+
+/// The pages, those at the top among them.
+fn pages() -> Vec<Source> {
+    let top = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
+    let top = top.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
+    top.map(|path| source(&path)).chain(files(&["md"])).collect()
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+fn source(path: &Path) -> Source {
+    let text = fs::read_to_string(path).unwrap();
+    Source { path: path.strip_prefix(root()).unwrap().to_str().unwrap().replace('\\', "/"), text }
+}
+
+/// The files of these kinds under [`FOLDERS`].
+fn files(kinds: &[&str]) -> Vec<Source> {
+    let mut open: Vec<_> = FOLDERS.iter().map(|folder| root().join(folder)).collect();
     let mut sources = Vec::new();
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() && !path.ends_with("target") {
                 open.push(path);
-            } else if path.extension().is_some_and(|kind| ["rs", "cu", "cuh"].iter().any(|known| kind == *known)) {
-                let text = fs::read_to_string(&path).unwrap();
-                let path = path.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-                sources.push(Source { path, text });
+            } else if path.extension().is_some_and(|kind| kinds.iter().any(|known| kind == *known)) {
+                sources.push(source(&path));
             }
         }
     }
@@ -66,7 +91,50 @@ fn arrows_run_down_the_floors() {
 }
 
 #[test]
+fn few_functions_are_long() {
+    none(&rules::long_functions(&sources()));
+}
+
+#[test]
 fn files_and_lines_are_short() {
     let found: Vec<String> = sources().iter().flat_map(rules::text).collect();
     none(&found);
+}
+
+#[test]
+fn docs_open_with_a_noun_or_an_imperative() {
+    let product = |source: &Source| !source.path.starts_with("tests/");
+    none(&sources().iter().filter(|source| product(source)).flat_map(prose::half_questions).collect::<Vec<_>>());
+}
+
+#[test]
+fn pages_have_short_lines_and_live_links() {
+    let pages = pages();
+    assert!(pages.len() > 12, "only {} pages", pages.len());
+    none(&pages.iter().flat_map(pages::long_lines).collect::<Vec<_>>());
+    none(&pages.iter().flat_map(|page| pages::dead_links(page, &pages, root())).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_front_page_is_short_and_its_figures_are_results() {
+    none(&pages::front(&page("README.md"), &page("RESULTS.md")));
+}
+
+#[test]
+fn the_architecture_is_that_of_the_sources() {
+    let architecture = page("ARCHITECTURE.md");
+    none(&pages::floors(&architecture));
+    none(&pages::unknown_papers(&sources(), &architecture));
+}
+
+#[test]
+fn recipes_name_the_files_that_they_need() {
+    none(&pages::recipes(&page("CONTRIBUTING.md"), &sources(), root()));
+}
+
+#[test]
+fn public_modules_have_more_than_a_sentence() {
+    let sources = sources();
+    let roots = sources.iter().filter(|source| ["core/src/lib.rs", "host/src/lib.rs"].contains(&source.path.as_str()));
+    none(&roots.flat_map(|root| prose::bare_modules(root, &sources)).collect::<Vec<_>>());
 }

@@ -1,20 +1,25 @@
 //! What the house promises, each rule with the sentences that name what breaks it.
 
 use crate::modules::Arrow;
-use crate::source::Source;
+use crate::source::{Code, Source};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Longest line.
-const COLUMNS: usize = 120;
+pub const COLUMNS: usize = 120;
 /// Most lines of a file, tests apart.
 const LINES: usize = 400;
+/// Lines of a function that is not long, and the most functions that are.
+const FUNCTION_LINES: usize = 40;
+const LONG_FUNCTIONS: usize = 7;
+/// Crates that people use.
+const PRODUCT: [&str; 3] = ["core/src/", "cuda-kernels/src/", "host/src/"];
 /// The host's folders and files, from the ground up; an arrow may stay on its floor or run down.
-const FLOORS: [&[&str]; 7] = [
-    &["limits", "image", "read", "test_support", "vector"],
+pub const FLOORS: [&[&str]; 7] = [
+    &["limits", "image", "ranks", "read", "test_support", "vector"],
     &["ct", "prior", "unet", "metrics"],
     &["memory"],
     &["backend", "data", "doctor", "raw", "report", "simulate", "trust"],
-    &["reconstruct"],
+    &["reconstruct", "series"],
     &["paper", "train"],
     &["cli"],
 ];
@@ -135,6 +140,27 @@ pub fn text(source: &Source) -> Vec<String> {
     found
 }
 
+/// The long functions of what people use, if there are too many.
+#[must_use]
+pub fn long_functions(sources: &[Source]) -> Vec<String> {
+    let codes: Vec<(&str, Code)> = sources.iter().map(|source| (source.path.as_str(), source.code())).collect();
+    let of_tests: BTreeSet<String> = codes.iter().flat_map(|(path, code)| test_files(path, code)).collect();
+    let is_product = |path: &str| PRODUCT.iter().any(|folder| path.starts_with(folder)) && !of_tests.contains(path);
+    let mut found = Vec::new();
+    for (path, code) in codes.iter().filter(|(path, _)| path.ends_with(".rs") && is_product(path)) {
+        let long = code.functions().into_iter().filter(|(_, lines)| *lines > FUNCTION_LINES);
+        found.extend(long.map(|(name, lines)| format!("{path}: {name} has {lines} lines")));
+    }
+    if found.len() > LONG_FUNCTIONS { found } else { Vec::new() }
+}
+
+/// The files of the modules of a file that only tests see.
+fn test_files(path: &str, code: &Code) -> Vec<String> {
+    let stem = path.trim_end_matches(".rs");
+    let folder = ["/mod", "/lib", "/main"].iter().find_map(|root| stem.strip_suffix(root)).unwrap_or(stem);
+    code.test_modules.iter().map(|name| format!("{folder}/{name}.rs")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +198,19 @@ mod tests {
         assert_eq!(wrong_arrows(&BTreeSet::from([down])), Vec::<String>::new());
         assert_eq!(wrong_arrows(&BTreeSet::from([up, hands_on, across])).len(), 3);
         assert_eq!(nowhere(&[Source { path: "host/src/new/a.rs".into(), text: String::new() }]).len(), 1);
+    }
+
+    #[test]
+    fn long_functions_are_found_where_people_use_them() {
+        let body = "a;\n".repeat(40);
+        let text = (0..=LONG_FUNCTIONS).map(|k| format!("fn f{k}() {{\n{body}}}\n")).collect::<String>();
+        let file = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
+        let found = |sources: &[Source]| long_functions(sources).len();
+        assert_eq!(found(&[file("core/src/a.rs", &text)]), LONG_FUNCTIONS + 1);
+        assert_eq!(found(&[file("core/src/a.rs", &text.replacen(&body, "", 1))]), 0);
+        assert_eq!(found(&[file("host/tests/a.rs", &text)]), 0);
+        let sources = [file("core/src/a/b.rs", &text), file("core/src/a/mod.rs", "#[cfg(test)]\nmod b;\n")];
+        assert_eq!(found(&sources), 0);
     }
 
     #[test]

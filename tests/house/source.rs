@@ -40,6 +40,21 @@ impl Source {
     }
 }
 
+impl Code {
+    /// Names of functions, and how many lines each has from its name to its end.
+    #[must_use]
+    pub fn functions(&self) -> Vec<(String, usize)> {
+        let text = &self.text;
+        let keyword = |&at: &usize| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let starts = text.match_indices("fn ").map(|(at, _)| at).filter(keyword);
+        let function = |at: usize| {
+            let name = text[at + 3..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            (name, text[at..end_of_item(text, at)].lines().count())
+        };
+        starts.map(function).filter(|(name, _): &(String, _)| !name.is_empty()).collect()
+    }
+}
+
 /// Past the end of the item whose attributes begin at `start`: its semicolon, or its last brace.
 fn end_of_item(text: &str, start: usize) -> usize {
     let (mut braces, mut brackets) = (0, 0);
@@ -136,6 +151,15 @@ mod tests {
         let text = "a // use b;\n/* c */ d \"e \\\" f\" r#\"g \" h\"# 'i' '\\'' &'j k";
         let words: Vec<String> = code(text).text.split_whitespace().map(str::to_owned).collect();
         assert_eq!(words, ["a", "d", "&'j", "k"]);
+    }
+
+    #[test]
+    fn functions_are_measured() {
+        let text =
+            "fn a<T>(b: [T; 2]) -> fn(T) {\n  c { 1 };\n}\ntrait D {\n  fn e(&self)\n    -> f;\n}\n// fn g\nmy_fn (h)";
+        let expected = [("a".to_owned(), 3), ("e".to_owned(), 2)];
+        assert_eq!(code(text).functions(), expected);
+        assert_eq!(code("#[cfg(test)]\nfn a() {\n}\n").functions(), []);
     }
 
     #[test]

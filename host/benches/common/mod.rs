@@ -1,4 +1,4 @@
-//! What the benchmarks and the timing examples share: the embedded prior, an image's scan, and the work that is timed.
+//! Parts that benchmarks and timing examples share: the embedded prior, an image's scan, the work that is timed.
 #![allow(dead_code, missing_docs, unreachable_pub)] // every target uses its part of this
 
 use gradus::backend::Counters;

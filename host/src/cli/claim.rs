@@ -8,11 +8,11 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Where runs go whose folder is not named.
+/// The folder of runs whose folder is not named.
 const RUNS: &str = "runs";
 /// Longest name that is made up here; file systems take 255 bytes, of which "-METHOD" and "-2" need some.
 const LONGEST_NAME: usize = 200;
-/// What an empty file system may hold.
+/// The one entry that an empty file system may hold.
 const OF_FILE_SYSTEM: &str = "lost+found";
 
 /// An empty folder that no other run writes into while this one lives. Dropped empty, it goes again if it was made
@@ -28,7 +28,7 @@ pub struct Claim {
     _lock: Option<File>,
 }
 
-/// Why a folder cannot be claimed.
+/// Reasons for which a folder cannot be claimed.
 enum Refusal {
     /// It holds something, or is no folder.
     Taken,
@@ -101,7 +101,7 @@ impl Claim {
         if claim.is_empty()? { Ok(claim) } else { Err(Refusal::Taken) }
     }
 
-    /// Whether nothing is in it but what runs hide.
+    /// True if nothing is in it but what runs hide.
     pub fn is_empty(&self) -> io::Result<bool> {
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();

@@ -9,6 +9,7 @@ use gradus::limits::ITERATIONS;
 use gradus::prior::embedded;
 use gradus::raw::{Choice, RawOptions};
 use gradus::reconstruct::{GraduatedSettings, Method, Settings};
+use gradus::series::SliceRange;
 use gradus::simulate::Simulation;
 use miette::{LabeledSpan, NamedSource, miette};
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,8 @@ pub struct RunConfig {
     /// The unit of an image whose file does not say it: hu, hu+1024, 1/mm, 1/cm or network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<StatedUnit>,
-    /// The name of an embedded prior, or a weights file; without it, the one that suits the object.
+    /// The name of an embedded prior, or a weights file; without it, the one that suits the object; of a list with
+    /// commas, or with [`AUTO`] of those that may suit, the one that foretells held-out views best.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prior: Option<String>,
     /// The device of a learned method.
@@ -34,6 +36,18 @@ pub struct RunConfig {
     pub precision: Option<Precision>,
     /// Use every N-th view of the scan.
     pub every_view: usize,
+    /// Views to leave out, by their numbers in the scan, from 0.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_views: Vec<usize>,
+    /// The angles run the other way than the scan says.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reverse_angles: bool,
+    /// The noise over what the scan says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise_times: Option<f64>,
+    /// Keep every N-th of these from the reconstruction, and say how well it foretells them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_out: Option<usize>,
     /// The place where the rotation axis meets the detector, from its middle, in place of what the scan says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detector_offset_mm: Option<Choice<f64>>,
@@ -43,16 +57,30 @@ pub struct RunConfig {
     /// The polynomial that corrects beam hardening.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hardening: Option<Choice<Hardening>>,
+    /// The share of the picture's line integrals that the part of it may have which the data do not determine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts_tolerance: Option<f64>,
     /// An image to compare with, in the unit of the result, in place of the scan's truth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truth: Option<PathBuf>,
-    /// What raw files leave open; not used for others.
+    /// The slices of a series, all or A:B; without it the input is one slice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slices: Option<SliceRange>,
+    /// Facts that raw files leave open; not used for others.
     #[serde(skip_serializing_if = "is_default")]
     pub raw: RawOptions,
     /// The simulated scan of a sample or an image; not used for a scan.
     pub simulation: Simulation,
     /// The method with its settings.
     pub reconstruction: Settings,
+}
+
+/// The prior that is to be found from the data.
+pub const AUTO: &str = "auto";
+
+/// The priors that a name stands for: itself, or those of a list with commas.
+pub fn candidates(names: &str) -> Vec<&str> {
+    if Path::new(names).exists() { vec![names] } else { names.split(',').map(str::trim).collect() }
 }
 
 fn is_default(raw: &RawOptions) -> bool {
@@ -68,10 +96,16 @@ impl Default for RunConfig {
             device: None,
             precision: None,
             every_view: 1,
+            without_views: Vec::new(),
+            reverse_angles: false,
+            noise_times: None,
+            hold_out: None,
             detector_offset_mm: None,
             rings: None,
             hardening: None,
+            parts_tolerance: None,
             truth: None,
+            slices: None,
             raw: RawOptions::default(),
             simulation: Simulation::default(),
             reconstruction: Settings::default(),
@@ -85,7 +119,7 @@ impl RunConfig {
         let name = path.display().to_string();
         let text =
             gradus::data::read_description(path).map_err(|error| miette!("cannot read the run {name}: {error}"))?;
-        let help = "README.md lists the fields; `gradus reconstruct` writes a complete run.toml into its folder";
+        let help = "GUIDE.md lists the fields; `gradus reconstruct` writes a complete run.toml into its folder";
         let run: Self =
             toml::from_str(&text).map_err(|error| toml_failure(&name, text.clone(), &error, "a run", help))?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -110,7 +144,12 @@ impl RunConfig {
         if Sample::parse(&self.input).is_none() {
             in_text(&mut self.input);
         }
-        self.prior.iter_mut().filter(|name| embedded(name).is_none()).for_each(in_text);
+        if let Some(names) = &mut self.prior {
+            let mut names_of_all: Vec<String> = candidates(names).into_iter().map(str::to_owned).collect();
+            let files = names_of_all.iter_mut().filter(|name| *name != AUTO && embedded(name).is_none());
+            files.for_each(in_text);
+            *names = names_of_all.join(",");
+        }
         self.truth = self.truth.map(|path| replace(&path));
         self
     }
@@ -119,6 +158,9 @@ impl RunConfig {
     /// be written down.
     pub fn check(&self) -> Result<(), Failure> {
         self.check_prior()?;
+        if let Some(tolerance) = self.parts_tolerance.filter(|tolerance| !(1e-6..1.0).contains(tolerance)) {
+            return Err(miette!("parts_tolerance is {tolerance}; give a share from 1e-6 to 1, such as 1e-5"));
+        }
         match counts(&self.reconstruction).into_iter().find(|(_, count)| *count > ITERATIONS) {
             Some((field, count)) => Err(miette!("reconstruction.{field} is {count}; give at most {ITERATIONS}")),
             None => self.to_toml().map(drop),
@@ -161,7 +203,7 @@ fn counts(settings: &Settings) -> Vec<(&'static str, u32)> {
     match settings {
         Settings::Solved(own) => vec![
             ("steps", own.steps.unwrap_or(1)),
-            ("solve_steps", own.solve_steps.max(own.solve_most)),
+            ("solve_steps", own.solve_steps.unwrap_or(0).max(own.solve_most)),
             ("average", own.average.saturating_mul(own.restart_steps.max(1))),
             trials(own.line_search.max_trials),
         ],

@@ -6,6 +6,7 @@ use crate::terminal::{Terminal, stop_flag};
 pub use arguments::Arguments;
 use arguments::SWEPT;
 use gradus::paper::tables::{Dataset, RunEnd, jobs_of, table};
+use gradus::ranks::Ranks;
 use miette::IntoDiagnostic;
 use session::Session;
 use std::sync::Arc;
@@ -20,8 +21,11 @@ mod range;
 mod session;
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
+pub fn run(arguments: &Arguments, terminal: &Terminal, ranks: &Ranks) -> Result<End, Failure> {
     arguments.check()?;
+    if ranks.count() > 1 && !arguments.is_of_table() {
+        miette::bail!("ranks share out the rows of --table, without --sweep-alpha; start the rest without mpirun");
+    }
     if let Some(data) = &arguments.htc {
         return htc::run(arguments, data, terminal);
     }
@@ -38,7 +42,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
         Some(session) => session,
         None => return stopped(terminal),
     };
-    if arguments.paper { paper::run(arguments, session) } else { parts(arguments, session) }
+    if arguments.paper { paper::run(arguments, session) } else { parts(arguments, session, ranks) }
 }
 
 fn stopped(terminal: &Terminal) -> Result<End, Failure> {
@@ -47,12 +51,20 @@ fn stopped(terminal: &Terminal) -> Result<End, Failure> {
 }
 
 /// A table, the figures, or only the sweep.
-fn parts(arguments: &Arguments, mut session: Session<'_>) -> Result<End, Failure> {
+fn parts(arguments: &Arguments, mut session: Session<'_>, ranks: &Ranks) -> Result<End, Failure> {
     let mut is_done = true;
     if let Some(kind) = arguments.table.and_then(table) {
         let (images, starts) = arguments.size(kind, session.evaluation.dataset());
-        let jobs = jobs_of(kind, images, starts);
+        let mut jobs = jobs_of(kind, images, starts);
+        // Each begins at another place and goes round; what others have done it passes over.
+        let begin = jobs.len() * ranks.rank() / ranks.count();
+        jobs.rotate_left(begin);
         is_done = session.run(&jobs, &format!("table {}", kind.number), &|| false)? == RunEnd::Done;
+        ranks.wait();
+        if !ranks.is_first() {
+            return Ok(End::Done);
+        }
+        session.evaluation.refresh().into_diagnostic()?;
         session.keep_table(kind, images, starts);
     }
     if is_done && arguments.figures {

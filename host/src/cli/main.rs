@@ -1,6 +1,7 @@
 //! The `gradus` command.
 
 mod claim;
+mod compare;
 mod completions;
 mod config;
 mod convert;
@@ -8,7 +9,10 @@ mod doctor;
 mod ending;
 mod evaluate;
 mod flags;
+#[cfg(test)]
+mod guide_tests;
 mod inspect;
+mod mended;
 mod problem;
 mod reconstruct;
 mod run_folder;
@@ -20,12 +24,19 @@ mod train;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use ending::{End, Failure};
+use gradus::ranks::Ranks;
+use miette::IntoDiagnostic;
 use std::process::ExitCode;
+use std::rc::Rc;
 use terminal::Terminal;
+
+/// The version, with the commit that it was built from and its features, both from `build.rs`.
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("GRADUS_COMMIT"), ", features ", env!("GRADUS_FEATURES"), ")");
 
 /// Reconstruct CT images from few, noisy measurements by graduated optimisation with a learned prior.
 #[derive(Debug, Parser)]
-#[command(name = "gradus", version, max_term_width = 100)]
+#[command(name = "gradus", version = VERSION, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -66,6 +77,8 @@ enum Command {
     Toy(toy::Arguments),
     /// The paper's tables and figures on images, ours beside the paper's; resumable
     Evaluate(evaluate::Arguments),
+    /// Put finished runs side by side in one page, with the differences of their pictures
+    Compare(compare::Arguments),
     /// Say what a scan, an image or a weights file contains and whether it is usable
     Inspect(inspect::Arguments),
     /// Name the devices found and check each backend on this machine
@@ -105,7 +118,9 @@ const PANICKED: u8 = 101;
 
 fn run(cli: &Cli) -> Result<End, Failure> {
     terminal::plain_errors()?;
-    if let Some(threads) = cli.global.threads {
+    let ranks = Rc::new(Ranks::join().into_diagnostic()?);
+    let own_share = (ranks.count() > 1).then(|| ranks.threads());
+    if let Some(threads) = cli.global.threads.or(own_share) {
         if threads == 0 {
             miette::bail!("--threads is 0; give at least 1");
         }
@@ -117,16 +132,31 @@ fn run(cli: &Cli) -> Result<End, Failure> {
     if let Some(mebibytes) = cli.global.max_memory {
         gradus::limits::set_memory(mebibytes.saturating_mul(1 << 20));
     }
-    let terminal = Terminal::new(cli.global.quiet, cli.global.json);
+    let speaks = ranks.is_first();
+    let terminal = if speaks { Terminal::new(cli.global.quiet, cli.global.json) } else { Terminal::mute() };
+    let ended = command(cli, &terminal, &ranks);
+    if let (Err(failure), true) = (&ended, ranks.count() > 1) {
+        terminal::complain(&format!("{failure:?}"));
+        // The others would wait for this one.
+        ranks.end_all();
+    }
+    ended
+}
+
+fn command(cli: &Cli, terminal: &Terminal, ranks: &Rc<Ranks>) -> Result<End, Failure> {
     match &cli.command {
-        Command::Reconstruct(arguments) => reconstruct::run(arguments, &terminal),
-        Command::Simulate(arguments) => simulate::run(arguments, &terminal),
-        Command::Convert(arguments) => convert::run(arguments, &terminal),
-        Command::Train(arguments) => train::run(arguments, &terminal),
-        Command::Toy(arguments) => toy::run(arguments, &terminal),
-        Command::Evaluate(arguments) => evaluate::run(arguments, &terminal),
-        Command::Inspect(arguments) => inspect::run(arguments, &terminal),
-        Command::Doctor => doctor::run(&terminal),
+        Command::Reconstruct(arguments) => reconstruct::run(arguments, terminal, ranks),
+        Command::Train(arguments) => train::run(arguments, terminal, ranks),
+        Command::Evaluate(arguments) => evaluate::run(arguments, terminal, ranks),
+        _ if ranks.count() > 1 => {
+            miette::bail!("this command runs alone; start it without mpirun")
+        }
+        Command::Simulate(arguments) => simulate::run(arguments, terminal),
+        Command::Convert(arguments) => convert::run(arguments, terminal),
+        Command::Toy(arguments) => toy::run(arguments, terminal),
+        Command::Compare(arguments) => compare::run(arguments, terminal),
+        Command::Inspect(arguments) => inspect::run(arguments, terminal),
+        Command::Doctor => doctor::run(terminal),
         Command::Completions(arguments) => completions::run(arguments, Cli::command()),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::RunConfig;
 use crate::ending::Failure;
+use crate::mended::mend;
 use gradus::ct::{ATTENUATION_PER_UNIT, hu_to_network, network_to_hu};
 use gradus::data::dicom_source::DicomSource;
 use gradus::data::image_files::{LoadedImage, PixelUnit, read_image, read_image_in};
@@ -11,6 +12,7 @@ use gradus::data::units::StatedUnit;
 use gradus::image::Image;
 use gradus::prior::{self, Prior};
 use gradus::raw::{Corrections, RawOptions, is_raw, read_raw, says_axis};
+use gradus::series::Slice;
 use gradus::simulate::{Simulation, simulate};
 use miette::{IntoDiagnostic, WrapErr, miette};
 use std::borrow::Cow;
@@ -27,9 +29,11 @@ pub struct Subject {
     pub pixel_mm: f64,
     /// The unit that results are written in.
     pub unit: Unit,
+    /// The embedded prior that suits it.
+    pub prior: &'static str,
     /// The DICOM file that a result goes back to.
     pub dicom: Option<Box<DicomSource>>,
-    /// What had to be assumed.
+    /// Assumptions, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -138,13 +142,15 @@ pub struct Problem {
     pub simulated: bool,
     /// The scan is made of a raw measurement.
     pub raw: bool,
+    /// The number in the scan as it is stored of each view that is left.
+    pub views: Vec<usize>,
 }
 
 /// The image that `input` names: a sample or a file, whose unit is stated where it cannot say it.
 pub fn subject(input: &str, stated: Option<StatedUnit>) -> Result<Subject, Failure> {
     if let Some(sample) = Sample::parse(input) {
-        let loaded = sample.load().into_diagnostic()?;
-        return Ok(from_loaded(input.replace(':', "-"), loaded));
+        let subject = from_loaded(input.replace(':', "-"), sample.load().into_diagnostic()?);
+        return Ok(Subject { prior: sample.prior().unwrap_or(subject.prior), ..subject });
     }
     let loaded = read_image_in(input, stated).into_diagnostic()?;
     Ok(from_loaded(stem(input), loaded))
@@ -165,6 +171,7 @@ fn from_loaded(name: String, loaded: LoadedImage) -> Subject {
         image: unit.to_network(&loaded.image),
         pixel_mm: loaded.pixel_mm.unwrap_or(1.0),
         unit,
+        prior: unit.prior(),
         dicom: loaded.dicom,
         warnings,
     }
@@ -174,14 +181,24 @@ fn from_loaded(name: String, loaded: LoadedImage) -> Subject {
 ///
 /// What is found from the data takes the place of `auto` in `run`.
 pub fn problem(run: &mut RunConfig) -> Result<Problem, Failure> {
-    let mut problem = whole_problem(run)?;
+    let whole = whole_problem(run)?;
+    corrected(run, whole)
+}
+
+/// The scan of a slice of the series that a run names, made in the same way.
+pub fn problem_of(run: &mut RunConfig, slice: Slice) -> Result<Problem, Failure> {
+    let name = stem(&run.input);
+    let whole = match slice {
+        Slice::Image(loaded) => of_image(from_loaded(name, *loaded), run)?,
+        Slice::Scan(scan) => of_scan(name, *scan, is_raw(&run.input, &run.raw)),
+    };
+    corrected(run, whole)
+}
+
+/// The scan with less views, rings, the axis and beam hardening put right.
+fn corrected(run: &mut RunConfig, mut problem: Problem) -> Result<Problem, Failure> {
+    problem.views = mend(run, &mut problem.scan)?;
     let scan = &mut problem.scan;
-    if run.every_view == 0 {
-        return Err(miette!("every_view is 0; give 1 for all views"));
-    }
-    let views = scan.sinogram.chunks_exact(scan.geometry.n_bins).step_by(run.every_view);
-    scan.sinogram = views.flatten().copied().collect();
-    scan.geometry.angles_rad = scan.geometry.angles_rad.iter().step_by(run.every_view).copied().collect();
     let mut corrections = Corrections {
         rings: run.rings,
         detector_offset_mm: run.detector_offset_mm,
@@ -195,7 +212,7 @@ pub fn problem(run: &mut RunConfig) -> Result<Problem, Failure> {
 }
 
 fn whole_problem(run: &RunConfig) -> Result<Problem, Failure> {
-    let RunConfig { input, unit: stated, simulation, raw, .. } = run;
+    let RunConfig { input, unit: stated, raw, .. } = run;
     let stated = *stated;
     let is_sample = Sample::parse(input).is_some();
     let is_raw = !is_sample && is_raw(input, raw);
@@ -211,25 +228,26 @@ fn whole_problem(run: &RunConfig) -> Result<Problem, Failure> {
             ));
         }
         let scan = if is_raw { read_raw(input, raw) } else { Scan::read(input) }.into_diagnostic()?;
-        let unit = scan.attenuation_per_unit_per_mm.map(Unit::Attenuation);
-        return Ok(Problem { name: stem(input), scan, unit, dicom: None, simulated: false, raw: is_raw });
+        return Ok(of_scan(stem(input), scan, is_raw));
     }
-    let subject = subject(input, stated)?;
-    let scan = scanned(&subject, simulation).wrap_err_with(|| format!("cannot scan {input}"))?;
-    Ok(Problem {
-        name: subject.name,
-        scan,
-        unit: Some(subject.unit),
-        dicom: subject.dicom,
-        simulated: true,
-        raw: false,
-    })
+    of_image(subject(input, stated)?, run)
+}
+
+fn of_scan(name: String, scan: Scan, raw: bool) -> Problem {
+    let unit = scan.attenuation_per_unit_per_mm.map(Unit::Attenuation);
+    Problem { name, scan, unit, dicom: None, simulated: false, raw, views: Vec::new() }
+}
+
+fn of_image(subject: Subject, run: &RunConfig) -> Result<Problem, Failure> {
+    let scan = scanned(&subject, &run.simulation).wrap_err_with(|| format!("cannot scan {}", run.input))?;
+    let Subject { name, unit, dicom, .. } = subject;
+    Ok(Problem { name, scan, unit: Some(unit), dicom, simulated: true, raw: false, views: Vec::new() })
 }
 
 /// A scan of the subject, which says what prior suits it.
 pub fn scanned(subject: &Subject, simulation: &Simulation) -> Result<Scan, Failure> {
     let scan = simulate(&subject.image, subject.pixel_mm, simulation).into_diagnostic()?;
-    Ok(Scan { prior: Some(subject.unit.prior().to_owned()), warnings: subject.warnings.clone(), ..scan })
+    Ok(Scan { prior: Some(subject.prior.to_owned()), warnings: subject.warnings.clone(), ..scan })
 }
 
 /// The prior of this name, embedded or in a file.

@@ -6,34 +6,50 @@ use crate::problem::{self, Problem, Unit};
 use crate::run_folder::RunFolder;
 use crate::terminal::{Terminal, stop_flag};
 pub use arguments::Arguments;
+use choice::{Choice, choose};
+pub use files::SUMMARY;
 use finished::Finished;
-use gradus::ct::{Geometry, Window};
-use gradus::data::scan::Scan;
+use gradus::ct::Geometry;
 use gradus::image::Image;
-use gradus::memory;
 use gradus::metrics::psnr;
-use gradus::prior::Prior;
-use gradus::reconstruct::{Measurement, PlacedPrior, Progress, Settings, cut_to, in_field, reconstruct, rival};
+use gradus::ranks::Ranks;
+use gradus::reconstruct::{Job, Progress, cut_to, reconstruct};
 use gradus::trust::Field;
 use miette::IntoDiagnostic;
+use prepared::Prepared;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 mod arguments;
+mod belief;
+mod causes;
 mod certificate;
+mod choice;
+mod evidence;
 mod files;
+mod findings;
 mod finished;
 mod fit;
 mod judgement;
 mod page;
+mod parts;
+mod prepared;
+mod series;
 mod settings;
+mod statements;
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
+pub fn run(arguments: &Arguments, terminal: &Terminal, ranks: &Ranks) -> Result<End, Failure> {
     let mut run = arguments.run_config()?;
     run.check()?;
+    if let Some(slices) = run.slices {
+        return series::run(arguments, (run, slices), terminal, ranks);
+    }
+    if ranks.count() > 1 {
+        miette::bail!("a single slice is made by one process; start it without mpirun, or give a series with --slices");
+    }
     let mut problem = problem::problem(&mut run)?;
     if let Some(flag) = arguments.simulation.given().filter(|_| !problem.simulated) {
         let (input, instead) = (&run.input, "--every-view N takes every N-th of its views");
@@ -46,7 +62,8 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
     let folder = RunFolder::claim(arguments.output.as_deref(), &name)?;
     let finished = compute(run, problem, field, terminal)?;
     finished.own_warnings().for_each(|warning| terminal.warn(&warning));
-    let folder = match files::write(&finished, &folder) {
+    let merits = finished.merits();
+    let folder = match files::write(&finished, merits, &folder) {
         Ok(warnings) => {
             warnings.iter().for_each(|warning| terminal.warn(warning));
             folder.finish()?
@@ -58,24 +75,11 @@ pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
             });
         }
     };
-    let quality = finished.quality(&finished.result.image);
-    terminal.report(&files::summary_json(&finished, quality, &folder))?;
-    terminal.say(&files::summary_text(&finished, quality, &folder))?;
+    let mut summary = files::summary_json(&finished, merits.result);
+    summary["output"] = folder.display().to_string().into();
+    terminal.report(&summary)?;
+    terminal.say(&files::summary_text(&finished, merits, &folder))?;
     Ok(if finished.reached_goal() { End::Done } else { End::Unfinished })
-}
-
-/// The prior of a learned method, named in `run` from then on.
-fn prior(run: &mut RunConfig, scan: &Scan) -> Result<Option<Prior>, Failure> {
-    if !run.reconstruction.method().is_learned() {
-        return Ok(None);
-    }
-    // A scan that does not say what suits it is taken to be of a body.
-    let named = run.prior.take().or_else(|| scan.prior.clone());
-    let prior = problem::prior(run.prior.insert(named.unwrap_or_else(|| Unit::Hounsfield.prior().to_owned())))?;
-    let bytes = memory::of_prior(&prior, scan.geometry.image_len() as u64);
-    memory::check("this prior on an image of this size", bytes, "take a smaller image, or --method tv or fbp")
-        .into_diagnostic()?;
-    Ok(Some(prior))
 }
 
 /// The image to compare with that a run names.
@@ -88,28 +92,20 @@ fn read_truth(path: &Path, unit: Unit, geometry: &Geometry) -> Result<Image, Fai
     Ok(truth)
 }
 
-fn measured(scan: &Scan, prior: Option<&Prior>) -> Result<Measurement, Failure> {
-    memory::check("this scan", memory::of_scan(&scan.geometry), "take a coarser image").into_diagnostic()?;
-    prior.map_or_else(|| Measurement::new(scan), |prior| Measurement::suiting(scan, prior)).into_diagnostic()
-}
-
-fn compute(mut run: RunConfig, mut problem: Problem, field: Field, terminal: &Terminal) -> Result<Finished, Failure> {
-    let scan = in_field(&problem.scan, &field);
-    let prior = prior(&mut run, &scan)?;
-    let measurement = measured(&scan, prior.as_ref())?.within(&field);
-    if let Some(prior) = &prior {
-        run.reconstruction = run.reconstruction.clone().suiting(prior, &measurement);
+fn compute(mut run: RunConfig, problem: Problem, field: Field, terminal: &Terminal) -> Result<Finished, Failure> {
+    let stop = stop_flag()?;
+    let go_on = || if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let Choice { prior, tried } = choose(&mut run, &problem.scan, &mut |_| go_on())?;
+    let mut prepared = Prepared::new(run, problem, field, prior.as_ref())?;
+    prepared.tried = tried;
+    let unit = prepared.unit;
+    if let Some(path) = &prepared.run.truth {
+        prepared.problem.scan.truth = Some(read_truth(path, unit, &prepared.problem.scan.geometry)?);
     }
-    let settings = &run.reconstruction;
-    let unit = problem.unit.unwrap_or(Unit::Attenuation(measurement.attenuation_per_unit));
-    let window = if let Settings::Fbp(own) = settings { own.window } else { Window::Hann };
-    let fbp = measurement.filtered_backprojection(window).into_diagnostic()?;
-    if let Some(path) = &run.truth {
-        problem.scan.truth = Some(read_truth(path, unit, &problem.scan.geometry)?);
-    }
-    let (bar, stop) = (terminal.progress(0, &settings.method().to_string()), stop_flag()?);
-    let truth = problem.scan.truth.as_ref();
-    let (mut psnrs, mut iterate) = (Vec::new(), Image::zeros(fbp.height, fbp.width));
+    let settings = &prepared.run.reconstruction;
+    let bar = terminal.progress(0, &settings.method().to_string());
+    let truth = prepared.problem.scan.truth.as_ref();
+    let (mut psnrs, mut iterate) = (Vec::new(), prepared.blank());
     let mut observe = |progress: Progress<'_>| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
@@ -120,19 +116,12 @@ fn compute(mut run: RunConfig, mut problem: Problem, field: Field, terminal: &Te
             bar.set_message(format!("PSNR {value:.2} dB"));
             psnrs.push(value);
         }
-        if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        go_on()
     };
     let begin = Instant::now();
-    let (device, precision) = (run.device.unwrap_or_default(), run.precision.unwrap_or_default());
-    let open = |prior| PlacedPrior::open_for(&measurement.geometry, prior, device, precision);
-    let placed = prior.as_ref().map(open).transpose().into_diagnostic()?;
-    let result = reconstruct(&measurement, settings, placed.as_ref(), &mut observe).into_diagnostic()?;
+    let placed = prior.as_ref().map(|prior| prepared.place(prior, 1)).transpose()?;
+    let Job { measurement, settings } = prepared.job();
+    let result = reconstruct(measurement, settings, placed.as_ref(), &mut observe).into_diagnostic()?;
     bar.finish_and_clear();
-    let seconds = begin.elapsed().as_secs_f64();
-    let rival = rival(&measurement, settings.method(), &result, &fbp).into_diagnostic()?;
-    if prior.is_some() {
-        // So that the file of the run repeats it on the same device, with the same factors.
-        (run.device, run.precision) = (Some(result.device), Some(result.precision));
-    }
-    Ok(Finished { run, problem, measurement, unit, result, rival, field, psnrs, fbp, seconds }.cut())
+    prepared.finish(result, prior.as_ref(), psnrs, begin.elapsed().as_secs_f64())
 }

@@ -60,7 +60,12 @@ impl RunFolder {
         }
         let folder = self.claim.shown().to_owned();
         match named {
-            Ok(()) => Ok(folder),
+            Ok(()) => {
+                let lasting = sync_folder(self.claim.parent().unwrap_or(self.claim.folder()));
+                let unsure = |error| miette!("the result is in {}, and may not last: {error}", folder.display());
+                lasting.map_err(unsure)?;
+                Ok(folder)
+            }
             Err(error) => {
                 let kept = self.staging.show();
                 Err(miette!(
@@ -81,10 +86,7 @@ impl RunFolder {
     fn name(&self) -> io::Result<()> {
         sync_folder(self.staging.path())?;
         match self.claim.parent() {
-            Some(parent) => {
-                fs::rename(self.staging.path(), self.claim.folder())?;
-                sync_folder(parent)
-            }
+            Some(_) => fs::rename(self.staging.path(), self.claim.folder()),
             None => self.fill(),
         }
     }
@@ -94,10 +96,17 @@ impl RunFolder {
         if !self.claim.is_empty()? {
             return Err(io::Error::new(ErrorKind::AlreadyExists, "somebody else has put files there"));
         }
+        let mut moved = Vec::new();
         for entry in fs::read_dir(self.staging.path())? {
             let entry = entry?;
-            fs::rename(entry.path(), self.claim.folder().join(entry.file_name()))?;
+            let (from, to) = (entry.path(), self.claim.folder().join(entry.file_name()));
+            if let Err(error) = fs::rename(&from, &to) {
+                // Back, so that the files are together; where even that fails, each is in one of both folders.
+                moved.iter().for_each(|(from, to)| drop(fs::rename(to, from)));
+                return Err(error);
+            }
+            moved.push((from, to));
         }
-        sync_folder(self.claim.folder())
+        Ok(())
     }
 }

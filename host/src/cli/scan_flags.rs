@@ -10,7 +10,7 @@ use std::str::FromStr;
 /// Width in bins of the window that suppresses rings, where none is given.
 const RINGS: &str = "21";
 
-/// What is said of a scan.
+/// The flags about a scan.
 #[derive(Debug, clap::Args)]
 pub struct ScanArguments {
     /// Place where the rotation axis meets the detector, from its middle; `auto` finds it from the data [default: what

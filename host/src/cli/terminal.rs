@@ -12,12 +12,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Terminal {
     quiet: bool,
     json: bool,
+    mute: bool,
 }
 
 impl Terminal {
     /// Output as the flags ask for.
     pub fn new(quiet: bool, json: bool) -> Self {
-        Self { quiet, json }
+        Self { quiet, json, mute: false }
+    }
+
+    /// No output at all but errors: another rank speaks.
+    pub fn mute() -> Self {
+        Self { quiet: true, json: false, mute: true }
     }
 
     /// A bar over `total` iterations with the time left; hidden when nobody would see it.
@@ -44,7 +50,9 @@ impl Terminal {
 
     /// Warns; to standard error, whatever the flags.
     pub fn warn(&self, text: &str) {
-        complain(&format!("warning: {text}"));
+        if !self.mute {
+            complain(&format!("warning: {text}"));
+        }
     }
 }
 

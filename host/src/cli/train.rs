@@ -6,6 +6,7 @@ use crate::ending::{End, Failure};
 use crate::flags::by_name;
 use crate::terminal::{Terminal, stop_flag};
 use gradus::backend::{DeviceChoice, Precision};
+use gradus::ranks::Ranks;
 use gradus::train::{
     CHECKPOINT, DataConfig, LEVELS, PRESETS, RunEnd, TrainError, Trainer, TrainingConfig, ValidationRow, preset,
     renamed, train,
@@ -14,9 +15,10 @@ use miette::{IntoDiagnostic, WrapErr, miette};
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-/// What to train, or which run to go on with.
+/// The run to train, or to go on with.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub struct Arguments {
@@ -36,34 +38,35 @@ pub struct Arguments {
     /// Folder of the validation slices, of other patients
     #[arg(long, value_name = "FOLDER")]
     validation_data: Option<PathBuf>,
-    /// What computes: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its check]. Bits differ
+    /// Device: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its check]. Bits differ
     /// between devices; a checkpoint goes on on any, but a run that is to be repeated should stay on one
     #[arg(long, default_value_t, hide_default_value = true)]
     device: DeviceChoice,
-    /// With which factors a GPU's convolutions multiply [default: full]. As for devices, a run that is to be repeated
+    /// Factors of a GPU's convolutions: full or tf32 [default: full]. As for devices, a run that is to be repeated
     /// should stay with one
     #[arg(long, value_parser = by_name::<Precision>, default_value_t, hide_default_value = true)]
     precision: Precision,
-    /// Where the run goes: a new or empty folder [default: runs/train-NAME]
+    /// Folder of the run, new or empty [default: runs/train-NAME]
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
 }
 
 /// Runs the command.
-pub fn run(arguments: &Arguments, terminal: &Terminal) -> Result<End, Failure> {
+pub fn run(arguments: &Arguments, terminal: &Terminal, ranks: &Rc<Ranks>) -> Result<End, Failure> {
     // Held to the end: of two runs in one folder, each would replace the other's checkpoints.
-    let (trainer, claim) = match &arguments.resume {
-        Some(folder) => {
-            let claim = Claim::resume(folder)?;
-            (arguments.resume(folder)?, claim)
-        }
-        None => {
-            let config = arguments.training_config()?;
-            let claim = Claim::take(arguments.output.as_deref(), &format!("train-{}", arguments.name()))?;
-            (Trainer::new(config).into_diagnostic()?, claim)
-        }
+    let claim = || match &arguments.resume {
+        Some(folder) => Claim::resume(folder),
+        None => Claim::take(arguments.output.as_deref(), &format!("train-{}", arguments.name())),
     };
-    let folder = claim.shown();
+    let claim = if ranks.is_first() { Some(claim()?) } else { None };
+    let trainer = match &arguments.resume {
+        Some(folder) => arguments.resume(folder)?,
+        None => Trainer::new(arguments.training_config()?).into_diagnostic()?,
+    };
+    // Whoever goes on has read the checkpoint that the first rank replaces.
+    ranks.wait();
+    let folder = claim.as_ref().map_or(Path::new(""), |claim| claim.shown());
+    let trainer = trainer.among(Rc::clone(ranks));
     let (mut trainer, warning) = trainer.on(arguments.device, arguments.precision).into_diagnostic()?;
     warning.iter().for_each(|line| terminal.warn(line));
     trainer.images().skipped().iter().for_each(|line| terminal.warn(&format!("passed over {line}")));

@@ -5,29 +5,33 @@ use super::npy::{Archive, Array};
 use super::selection::Selection;
 use super::units::{StatedUnit, is_per_mm};
 use crate::image::Image;
+use std::io::{Read, Seek};
+use std::ops::Range;
 
-/// An array, and what is said about it.
-pub(super) struct ArrayImage {
-    array: Array,
+/// Name, unit and size of an array's pixels, as its file says them.
+pub(super) struct About {
     name: String,
     unit: Option<StatedUnit>,
     pixel_mm: Option<f64>,
     origins: Vec<String>,
 }
 
-impl ArrayImage {
-    /// The array of an npy file, of which nothing is said.
-    pub(super) fn of_npy(bytes: Vec<u8>) -> Result<Self, ImageProblem> {
-        let array = Array::parse(bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
+/// An array, and what is said about it.
+pub(super) struct ArrayImage {
+    array: Array,
+    about: About,
+}
+
+impl About {
+    /// Of an npy file: nothing.
+    pub(super) fn nothing() -> Self {
         let origins = vec!["npy: no unit, no size of a pixel".to_owned()];
-        Ok(Self { array, name: String::new(), unit: None, pixel_mm: None, origins })
+        Self { name: String::new(), unit: None, pixel_mm: None, origins }
     }
 
-    /// The array of an archive that is meant.
-    pub(super) fn of_npz(bytes: Vec<u8>, selection: &Selection) -> Result<Self, ImageProblem> {
+    /// Of the array of this name in an archive.
+    pub(super) fn in_archive<R: Read + Seek>(archive: &mut Archive<R>, name: String) -> Result<Self, ImageProblem> {
         let damaged = |cause| ImageProblem::damaged("npz", cause);
-        let mut archive = Archive::parse(bytes).map_err(damaged)?;
-        let (name, array) = pick_array(&mut archive, selection.name.as_deref())?;
         let sides = match archive.array("pixel_mm").map_err(damaged)? {
             Some(sides) => sides.values().map_err(damaged)?,
             None => Vec::new(),
@@ -52,31 +56,11 @@ impl ArrayImage {
         };
         let of_pixel = if pixel_mm.is_some() { "pixel_mm by field pixel_mm" } else { "no field pixel_mm" };
         let origins = vec![format!("array {name}"), of_unit, of_pixel.to_owned()];
-        Ok(Self { array, name, unit, pixel_mm, origins })
+        Ok(Self { name, unit, pixel_mm, origins })
     }
 
-    /// The image, or slice `index` of a stack, in the unit that it says or, where it says none, that the user states.
-    pub(super) fn image(&self, index: Option<usize>, stated: Option<StatedUnit>) -> Result<LoadedImage, ImageProblem> {
-        self.loaded(plane(&self.array, index)?, stated)
-    }
-
-    /// All images `[slice][row][col]`, or the one there is.
-    pub(super) fn images(&self) -> Result<Vec<LoadedImage>, ImageProblem> {
-        let shape = self.array.shape();
-        let (&[.., height, width], 2..=3) = (shape.as_slice(), shape.len()) else {
-            return Err(ImageProblem::Shape { found: shape });
-        };
-        let size = height * width;
-        let n_slices = shape.iter().product::<usize>().checked_div(size).unwrap_or(0);
-        let slice = |k: usize| {
-            let pixels = self.array.pixels(k * size..(k + 1) * size);
-            let pixels = pixels.map_err(|cause| ImageProblem::damaged("npy", cause))?;
-            self.loaded(Image { height, width, pixels }, None)
-        };
-        (0..n_slices).map(slice).collect()
-    }
-
-    fn loaded(&self, image: Image, stated: Option<StatedUnit>) -> Result<LoadedImage, ImageProblem> {
+    /// An image of the array, in the unit that is said or, where none is, that the user states.
+    pub(super) fn loaded(&self, image: Image, stated: Option<StatedUnit>) -> Result<LoadedImage, ImageProblem> {
         let mut unit = self.unit;
         let mut origins = self.origins.clone();
         // Many write mu for either.
@@ -92,8 +76,49 @@ impl ArrayImage {
     }
 }
 
-/// The array called `name`, or the only one with two or more axes.
-fn pick_array(archive: &mut Archive, name: Option<&str>) -> Result<(String, Array), ImageProblem> {
+impl ArrayImage {
+    /// The array of an npy file, of which nothing is said.
+    pub(super) fn of_npy(bytes: Vec<u8>) -> Result<Self, ImageProblem> {
+        let array = Array::parse(bytes).map_err(|cause| ImageProblem::damaged("npy", cause))?;
+        Ok(Self { array, about: About::nothing() })
+    }
+
+    /// The array of an archive that is meant.
+    pub(super) fn of_npz(bytes: Vec<u8>, selection: &Selection) -> Result<Self, ImageProblem> {
+        let damaged = |cause| ImageProblem::damaged("npz", cause);
+        let mut archive = Archive::parse(bytes).map_err(damaged)?;
+        let name = pick_array(&mut archive, selection.name.as_deref())?;
+        // Of a stack, the slice that is asked for.
+        let slice = |shape: &[usize]| elements(shape, selection.slice).ok().map(|(_, elements)| elements);
+        let array = archive.part(&name, slice).map_err(damaged)?;
+        let array = array.ok_or_else(|| ImageProblem::damaged("npz", "an array is listed and not there"))?;
+        Ok(Self { array, about: About::in_archive(&mut archive, name)? })
+    }
+
+    /// The image, or slice `index` of a stack, in the unit that it says or, where it says none, that the user states.
+    pub(super) fn image(&self, index: Option<usize>, stated: Option<StatedUnit>) -> Result<LoadedImage, ImageProblem> {
+        self.about.loaded(plane(&self.array, index)?, stated)
+    }
+
+    /// All images `[slice][row][col]`, or the one there is.
+    pub(super) fn images(&self) -> Result<Vec<LoadedImage>, ImageProblem> {
+        let shape = self.array.shape();
+        let (&[.., height, width], 2..=3) = (shape.as_slice(), shape.len()) else {
+            return Err(ImageProblem::Shape { found: shape });
+        };
+        let size = height * width;
+        let n_slices = shape.iter().product::<usize>().checked_div(size).unwrap_or(0);
+        let slice = |k: usize| {
+            let pixels = self.array.pixels(k * size..(k + 1) * size);
+            let pixels = pixels.map_err(|cause| ImageProblem::damaged("npy", cause))?;
+            self.about.loaded(Image { height, width, pixels }, None)
+        };
+        (0..n_slices).map(slice).collect()
+    }
+}
+
+/// The name of the array called `name`, or of the only one with two or more axes.
+pub(super) fn pick_array<R: Read + Seek>(archive: &mut Archive<R>, name: Option<&str>) -> Result<String, ImageProblem> {
     let damaged = |cause| ImageProblem::damaged("npz", cause);
     let names = archive.names();
     let mut found = Vec::new();
@@ -104,11 +129,7 @@ fn pick_array(archive: &mut Archive, name: Option<&str>) -> Result<(String, Arra
     }
     let only = found.pop().filter(|_| found.is_empty());
     match (found.len(), only) {
-        (_, Some(only)) => {
-            let array = archive.array(&only).map_err(damaged)?;
-            let array = array.ok_or_else(|| ImageProblem::damaged("npz", "an array is listed and not there"))?;
-            Ok((only, array))
-        }
+        (_, Some(only)) => Ok(only),
         (more, None) => {
             let count = if more == 0 { 0 } else { more + 1 };
             let wanted = match name {
@@ -121,21 +142,27 @@ fn pick_array(archive: &mut Archive, name: Option<&str>) -> Result<(String, Arra
     }
 }
 
-/// The array as an image, or slice `index` of it. Leading axes of length 1 do not count.
+/// The array as an image, or slice `index` of it.
 fn plane(array: &Array, index: Option<usize>) -> Result<Image, ImageProblem> {
-    let found = array.shape();
-    let n_ones = found.iter().take(found.len().saturating_sub(2)).take_while(|&&length| length == 1).count();
-    let (n_slices, height, width) = match (&found[n_ones..], index) {
+    let ([height, width], elements) = elements(&array.shape(), index)?;
+    let pixels = array.pixels(elements).map_err(|cause| ImageProblem::damaged("npy", cause))?;
+    Ok(Image { height, width, pixels })
+}
+
+/// Rows, columns and the elements of the image that an array of this shape is, or of slice `index` of it. Leading axes
+/// of length 1 do not count.
+fn elements(shape: &[usize], index: Option<usize>) -> Result<([usize; 2], Range<usize>), ImageProblem> {
+    let n_ones = shape.iter().take(shape.len().saturating_sub(2)).take_while(|&&length| length == 1).count();
+    let (n_slices, height, width) = match (&shape[n_ones..], index) {
         (&[height, width], None) => (1, height, width),
         (&[height, width], Some(_)) if n_ones > 0 => (1, height, width),
         (&[n_slices, height, width], Some(_)) => (n_slices, height, width),
-        _ => return Err(ImageProblem::Shape { found }),
+        _ => return Err(ImageProblem::Shape { found: shape.to_vec() }),
     };
     let index = index.unwrap_or(0);
     if index >= n_slices {
         return Err(ImageProblem::NoSuchSlice { index, length: n_slices });
     }
     let size = height * width;
-    let pixels = array.pixels(index * size..(index + 1) * size);
-    Ok(Image { height, width, pixels: pixels.map_err(|cause| ImageProblem::damaged("npy", cause))? })
+    Ok(([height, width], index * size..(index + 1) * size))
 }

@@ -1,15 +1,16 @@
 //! Pixels of DICOM images unpacked: run lengths, JPEG, JPEG-LS and JPEG 2000, each by one grey code stream.
 use super::file_error::ImageProblem;
 use super::jpeg_ls;
+use crate::limits::UNPACKED;
 use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 use jpeg_decoder::Decoder;
 
 /// Segments that a frame of run lengths can have.
 const SEGMENTS: usize = 15;
-/// What to do with a variety that is not read here.
+/// Advice for a variety that is not read here.
 const UNPACK: &str = super::dicom_header::UNPACK;
 
-/// What the attributes say of a frame.
+/// The size of a frame by its attributes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
     pub(super) height: usize,
@@ -163,6 +164,11 @@ pub(super) fn jpeg_2000(frame: &[u8], size: Size) -> Result<(Vec<u16>, usize), I
     let damaged = |cause: hayro_jpeg2000::DecodeError| ImageProblem::damaged("JPEG 2000", cause.to_string());
     // Slices have no palettes; resolving them would change the numbers.
     let settings = DecodeSettings { resolve_palette_indices: false, strict: true, target_resolution: None };
+    // The decoder holds all wavelets of an image in `f32`, some three times over.
+    if size.n > UNPACKED {
+        let Size { height, width, .. } = size;
+        return Err(ImageProblem::unsupported(format!("{height} x {width} pixels of JPEG 2000"), UNPACK));
+    }
     let image = Image::new(frame, &settings).map_err(damaged)?;
     let (height, width, bits) = (image.height() as usize, image.width() as usize, image.original_bit_depth());
     if (height, width) != (size.height, size.width) || !(1..=16).contains(&bits) || usize::from(bits) > 8 * size.bytes {
@@ -186,7 +192,7 @@ pub(super) fn jpeg_2000(frame: &[u8], size: Size) -> Result<(Vec<u16>, usize), I
     Ok((words, bits.into()))
 }
 
-/// Whether the first component of a JPEG 2000 code stream is signed: the highest bit of `Ssiz` in its SIZ segment, 42
+/// True if the first component of a JPEG 2000 code stream is signed: the highest bit of `Ssiz` in its SIZ segment, 42
 /// bytes behind the start of the code stream.
 fn is_signed(stream: &[u8]) -> bool {
     let start = stream.windows(4).position(|bytes| bytes == [0xFF, 0x4F, 0xFF, 0x51]);

@@ -1,6 +1,6 @@
 //! DICOM slices that come in: CT images in Hounsfield units, others in whatever they say.
 use super::dicom_header::{self, Packing};
-use super::dicom_pixels::{Stored, stored};
+use super::dicom_pixels::{PixelData, Stored, stored};
 use super::dicom_source::DicomSource;
 use super::dicom_values::{self, Meaning};
 use super::file_error::ImageProblem;
@@ -15,12 +15,12 @@ use dicom_object::mem::InMemElement;
 /// Relative difference of row and column spacing below which pixels count as square.
 const SQUARE_TOLERANCE: f64 = 1e-3;
 
-/// Whether the bytes carry DICOM's mark.
+/// True if the bytes carry DICOM's mark.
 pub(crate) fn has_mark(bytes: &[u8]) -> bool {
     dicom_header::has_mark(bytes)
 }
 
-/// Whether the file is a directory of a medium (DICOMDIR), which holds no image.
+/// True if the file is a directory of a medium (DICOMDIR), which holds no image.
 pub(crate) fn is_directory(bytes: &[u8]) -> bool {
     let uid = uids::MEDIA_STORAGE_DIRECTORY_STORAGE.as_bytes();
     bytes[..bytes.len().min(1024)].windows(uid.len()).any(|window| window == uid)
@@ -29,18 +29,17 @@ pub(crate) fn is_directory(bytes: &[u8]) -> bool {
 /// A DICOM image whose frames are decoded one by one.
 pub(super) struct Dicom {
     source: DicomSource,
-    pixels: InMemElement,
-    packing: Packing,
+    pixels: PixelData,
 }
 
 impl Dicom {
     /// Reads the attributes, and rejects what would be taken for something else.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, ImageProblem> {
         let (object, packing) = dicom_header::read(bytes)?;
-        Self::of(object, packing)
+        Self::of(object, packing, bytes.len())
     }
 
-    fn of(mut object: InMemDicomObject, packing: Packing) -> Result<Self, ImageProblem> {
+    fn of(mut object: InMemDicomObject, packing: Packing, file_bytes: usize) -> Result<Self, ImageProblem> {
         let has = |tag| object.get(tag).is_some();
         if has(tags::FLOAT_PIXEL_DATA) || has(tags::DOUBLE_FLOAT_PIXEL_DATA) {
             let found = "pixels of floating point (a parametric map)";
@@ -57,15 +56,15 @@ impl Dicom {
             let found = format!("pixels of {samples} samples ({kind})");
             return Err(ImageProblem::unsupported(found, "export it in grey, as MONOCHROME2"));
         }
-        Ok(Self { source, pixels, packing })
+        Ok(Self { source, pixels: PixelData { element: pixels, packing, file_bytes } })
     }
 
-    /// What the file says beside its pixels.
+    /// Everything that the file says beside its pixels.
     pub(super) fn source(&self) -> &DicomSource {
         &self.source
     }
 
-    /// How many frames the file says that it has.
+    /// Number of frames by the file's own words.
     pub(super) fn n_frames(&self) -> usize {
         let frames = self.source.integer(tags::NUMBER_OF_FRAMES).and_then(|n| usize::try_from(n).ok());
         frames.unwrap_or(1).max(1)
@@ -83,7 +82,7 @@ impl Dicom {
             index => index.unwrap_or(0),
         };
         let mut source = DicomSource { frame: index, ..self.source.clone() };
-        let Stored { height, width, values } = stored(&source, &self.pixels, self.packing, (index, n_frames))?;
+        let Stored { height, width, values } = stored(&source, &self.pixels, (index, n_frames))?;
         let meaning = Meaning::of(&source)?;
         let mut pixels: Vec<f32> = values.iter().map(|&stored| meaning.apply(stored)).collect();
         let mut warnings = Vec::new();
@@ -180,7 +179,7 @@ mod tests {
                 None => drop(object.remove_element(*tag)),
             }
         }
-        Dicom::of(object, packing)?.frame(None, None)
+        Dicom::of(object, packing, 0)?.frame(None, None)
     }
 
     #[test]

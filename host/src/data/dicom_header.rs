@@ -4,6 +4,7 @@
 //! Values are read by dicom-object, which takes memory for as much as a header promises. So the headers are walked
 //! through before: none may promise more than there is.
 use super::file_error::ImageProblem;
+use crate::limits::unpacked;
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
 use dicom_core::{PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{StandardDataDictionary, uids};
@@ -21,15 +22,12 @@ use std::io::{Cursor, Read};
 
 const PREAMBLE: usize = 128;
 const MARK: &[u8] = b"DICM";
-/// Bytes that a deflated data set may unpack to: these, and so many times the file's.
-const UNPACKED: usize = 64 << 20;
-const UNPACKED_TIMES: usize = 8;
 /// Sequences within sequences; honest files have a few.
 const DEEPEST: usize = 32;
 /// Value representations whose length takes four bytes behind two that are not used.
 const LONG: [&[u8]; 13] = [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"];
 
-/// How the pixels lie in the file.
+/// The packing of the pixels in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Packing {
     Plain,
@@ -61,10 +59,10 @@ impl Packing {
     }
 }
 
-/// What to do with a compression that is not read here.
+/// Advice for a compression that is not read here.
 pub(super) const UNPACK: &str = "unpack it first: gdcmconv --raw IN.dcm OUT.dcm";
 
-/// Whether the bytes carry DICOM's mark, behind the preamble or without it.
+/// True if the bytes carry DICOM's mark, behind the preamble or without it.
 pub(super) fn has_mark(bytes: &[u8]) -> bool {
     bytes.get(PREAMBLE..PREAMBLE + MARK.len()) == Some(MARK) || bytes.starts_with(MARK)
 }
@@ -148,14 +146,14 @@ fn encoding(data: &[u8]) -> &'static str {
 }
 
 fn inflated(data: &[u8]) -> Result<Cow<'_, [u8]>, ImageProblem> {
-    let most = data.len().saturating_mul(UNPACKED_TIMES).saturating_add(UNPACKED);
-    let mut unpacked = Vec::new();
+    let most = unpacked(data.len()).saturating_mul(size_of::<u16>());
+    let mut inflated = Vec::new();
     let mut decoder = DeflateDecoder::new(data).take(most as u64 + 1);
-    decoder.read_to_end(&mut unpacked).map_err(|cause| ImageProblem::damaged("deflated DICOM", cause))?;
-    if unpacked.len() > most {
+    decoder.read_to_end(&mut inflated).map_err(|cause| ImageProblem::damaged("deflated DICOM", cause))?;
+    if inflated.len() > most {
         return Err(ImageProblem::unsupported(format!("more than {most} bytes, deflated into {}", data.len()), UNPACK));
     }
-    Ok(Cow::Owned(unpacked))
+    Ok(Cow::Owned(inflated))
 }
 
 /// Walks through the headers of all attributes without reading their values.

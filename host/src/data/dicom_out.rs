@@ -21,13 +21,15 @@ const NEXT_SERIES: i64 = 1000;
 const LONG_STRING: usize = 64;
 const SHORT_TEXT: usize = 1024;
 
-/// How an image that is written came about.
+/// The origin of an image that is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Derivation<'a> {
     /// In a few words, for the descriptions.
     pub words: &'a str,
     /// Whatever tells the run from others: slices of one source series with the same make one new series.
     pub run: &'a str,
+    /// Number of the series behind the first that is derived from the source's.
+    pub behind: u16,
 }
 
 /// The bytes of a DICOM file with `image`, derived from `source` and in its unit; and a warning where not all values
@@ -115,7 +117,7 @@ fn derived(
 /// New identifiers by a rule: of the image from source, run and pixels; of its series from that of the source and the
 /// run. Patient, study and place stay.
 fn put_identity(object: &mut InMemDicomObject, source: &DicomSource, derivation: Derivation<'_>, stored: &[i16]) {
-    let Derivation { words, run } = derivation;
+    let Derivation { words, run, behind } = derivation;
     let valid = |tag| source.text(tag).filter(|uid| is_uid(uid));
     let sop_uid = valid(tags::SOP_INSTANCE_UID).unwrap_or_default();
     // Copies of a slice at other places are other slices.
@@ -138,8 +140,11 @@ fn put_identity(object: &mut InMemDicomObject, source: &DicomSource, derivation:
     text(tags::SERIES_INSTANCE_UID, VR::UI, &series);
     text(tags::SERIES_DESCRIPTION, VR::LO, &shortened(format!("gradus: {words}"), LONG_STRING));
     text(tags::DERIVATION_DESCRIPTION, VR::ST, &shortened(format!("gradus {version}: {words}"), SHORT_TEXT));
-    let number = source.integer(tags::SERIES_NUMBER).unwrap_or(0).clamp(0, i64::from(i32::MAX) - NEXT_SERIES);
-    text(tags::SERIES_NUMBER, VR::IS, &(number + NEXT_SERIES).to_string());
+    let number = source
+        .integer(tags::SERIES_NUMBER)
+        .unwrap_or(0)
+        .clamp(0, i64::from(i32::MAX) - NEXT_SERIES - i64::from(behind));
+    text(tags::SERIES_NUMBER, VR::IS, &(number + NEXT_SERIES + i64::from(behind)).to_string());
     if source.element(tags::NUMBER_OF_FRAMES).is_some() {
         text(tags::INSTANCE_NUMBER, VR::IS, &(source.frame + 1).to_string());
     }
@@ -181,7 +186,7 @@ fn put_values(object: &mut InMemDicomObject, source: &DicomSource, quantised: &Q
     object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(words)));
 }
 
-/// Where the image lies: attributes of its own, or of its frame.
+/// Attributes that say where the image lies: of its own, or of its frame.
 const OF_FRAME: [(Tag, Tag); 4] = [
     (tags::PIXEL_MEASURES_SEQUENCE, tags::PIXEL_SPACING),
     (tags::PIXEL_MEASURES_SEQUENCE, tags::SLICE_THICKNESS),
@@ -189,7 +194,7 @@ const OF_FRAME: [(Tag, Tag); 4] = [
     (tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT),
 ];
 
-/// Whether an attribute of the source holds for an image derived from it.
+/// True if an attribute of the source holds for an image derived from it.
 ///
 /// Vendors' private attributes (odd groups), overlays (60xx), signatures and statistics of the old pixels do not; marks
 /// of items (group FFFE) are no attributes, and got there by a sequence that was none.
@@ -228,7 +233,7 @@ fn still_true(tag: Tag) -> bool {
     group % 2 == 0 && group != 0xFFFE && !(0x6000..=0x60FF).contains(&group) && !about_old_pixels.contains(&tag)
 }
 
-/// Whether a text is a UID: up to 64 characters, numbers with dots between them. Padding aside.
+/// True if a text is a UID: up to 64 characters, numbers with dots between them. Padding aside.
 fn is_uid(text: &str) -> bool {
     let text = text.trim_end_matches(['\0', ' ']);
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -256,7 +261,7 @@ mod tests {
     const SPINE: &[u8] = include_bytes!("../../samples/spine.dcm");
 
     fn bytes_of(image: &Image, source: &DicomSource, words: &str) -> Vec<u8> {
-        encode(image, source, Derivation { words, run: words }).unwrap().0
+        encode(image, source, Derivation { words, run: words, behind: 0 }).unwrap().0
     }
 
     fn spine() -> LoadedImage {
@@ -314,7 +319,7 @@ mod tests {
         let back = decode(&bytes_of(&image, &source, "")).unwrap();
         assert!((back.image.pixels[0] - 64_511.0).abs() <= 1.0, "{}", back.image.pixels[0]);
         image.pixels[0] = 4e7;
-        let run = Derivation { words: "", run: "" };
+        let run = Derivation { words: "", run: "", behind: 0 };
         let (bytes, warning) = encode(&image, &source, run).unwrap();
         assert!(warning.unwrap().contains("clipped"));
         assert!((decode(&bytes).unwrap().image.pixels[0] - 32_767.0 * 500.0).abs() < 1.0);

@@ -9,11 +9,6 @@ use dicom_dictionary_std::tags;
 use dicom_object::mem::{InMemElement, InMemFragment};
 use std::borrow::Cow;
 
-/// Pixels that a packed frame may have: these, and so many times the file's bytes. Photographs of nothing pack into a
-/// few bytes; slices of 4096 x 4096 are far beyond scanners.
-const UNPACKED: usize = 1 << 24;
-const UNPACKED_TIMES: usize = 2;
-
 /// Rows, columns, and the stored numbers `[row][col]`.
 pub(super) struct Stored {
     pub(super) height: usize,
@@ -21,7 +16,15 @@ pub(super) struct Stored {
     pub(super) values: Vec<i32>,
 }
 
-/// How the numbers lie in their words.
+/// The pixel data of a file.
+pub(super) struct PixelData {
+    pub(super) element: InMemElement,
+    pub(super) packing: Packing,
+    /// Length of the file.
+    pub(super) file_bytes: usize,
+}
+
+/// The layout of the numbers in their words.
 #[derive(Debug, Clone, Copy)]
 struct Layout {
     size: Size,
@@ -58,21 +61,12 @@ impl Layout {
 }
 
 /// Takes the numbers of frame `index` of `n_frames` out of the pixel data.
-pub(super) fn stored(
-    source: &DicomSource,
-    pixels: &InMemElement,
-    packing: Packing,
-    place: (usize, usize),
-) -> Result<Stored, ImageProblem> {
+pub(super) fn stored(source: &DicomSource, pixels: &PixelData, place: (usize, usize)) -> Result<Stored, ImageProblem> {
     let mut layout = Layout::of(source)?;
-    let words = match (pixels.value(), packing) {
+    ImageProblem::check_packed("DICOM", [layout.size.height, layout.size.width], pixels.file_bytes)?;
+    let words = match (pixels.element.value(), pixels.packing) {
         (DicomValue::Primitive(value), Packing::Plain) => plain(&value.to_bytes(), layout.size, place)?,
         (DicomValue::PixelSequence(sequence), packing) => {
-            let packed: usize = sequence.fragments().iter().map(Vec::len).sum();
-            let Size { height, width, n, .. } = layout.size;
-            if n > UNPACKED.max(packed.saturating_mul(UNPACKED_TIMES)) {
-                return Err(damaged(format!("{height} x {width} pixels in {packed} bytes")));
-            }
             let frame = frame(sequence, source, place).ok_or_else(|| {
                 let ((index, n_frames), parts) = (place, sequence.fragments().len());
                 damaged(format!("frame {index} of {n_frames} is not among its {parts} parts"))

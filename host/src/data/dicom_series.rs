@@ -22,15 +22,25 @@ struct Slice {
     source: DicomSource,
 }
 
+/// The files of the series of a folder that is meant, in order, and what is doubtful about them.
+pub(super) fn files(folder: &Path, name: Option<&str>) -> Result<(Vec<PathBuf>, Vec<String>), ImageError> {
+    let (slices, warnings) = chosen(folder, name)?;
+    Ok((slices.into_iter().map(|slice| slice.path).collect(), warnings))
+}
+
+fn chosen(folder: &Path, name: Option<&str>) -> Result<(Vec<Slice>, Vec<String>), ImageError> {
+    let mut series = all_series(folder)?;
+    let slices = pick(&mut series, name).at(folder)?;
+    in_order(slices).at(folder)
+}
+
 /// Reads the chosen slice of the series in a folder.
 pub(super) fn read(
     folder: &Path,
     selection: &Selection,
     stated: Option<StatedUnit>,
 ) -> Result<LoadedImage, ImageError> {
-    let mut series = all_series(folder)?;
-    let slices = pick(&mut series, selection.name.as_deref()).at(folder)?;
-    let (slices, warnings) = in_order(slices).at(folder)?;
+    let (slices, warnings) = chosen(folder, selection.name.as_deref())?;
     let length = slices.len();
     let Some(index) = selection.slice else {
         let places = [slices.first(), slices.last()].map(|slice| slice.and_then(|slice| slice.source.place_mm()));
@@ -135,7 +145,7 @@ fn in_order(mut slices: Vec<Slice>) -> Result<(Vec<Slice>, Vec<String>), ImagePr
     Ok((slices, warnings))
 }
 
-/// Where slices seem to be missing, or to be there twice.
+/// Places at which slices seem to be missing, or to be there twice.
 fn gaps(places: &[f64]) -> Option<String> {
     let distances: Vec<f64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let mut sorted = distances.clone();

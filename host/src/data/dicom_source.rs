@@ -1,4 +1,4 @@
-//! What a DICOM file says beside its pixels.
+//! The facts that a DICOM file states beside its pixels.
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
@@ -10,7 +10,7 @@ pub struct DicomSource {
     pub(super) object: InMemDicomObject,
     /// The frame, counted from 0.
     pub(super) frame: usize,
-    /// Whether its values are HU: the file says so, or the user.
+    /// True if its values are HU: the file says so, or the user.
     pub(super) is_hu: bool,
 }
 
@@ -32,7 +32,7 @@ impl DicomSource {
         self.object.get(tag)?.to_int().ok()
     }
 
-    /// Whether the stored numbers are signed.
+    /// True if the stored numbers are signed.
     pub(super) fn is_signed(&self) -> bool {
         self.integer(tags::PIXEL_REPRESENTATION) == Some(1)
     }
@@ -72,16 +72,31 @@ impl DicomSource {
         self.text(tags::PATIENT_ID)
     }
 
+    /// The middle of the first pixel in mm, and the directions from a column and from a row to the next.
+    #[must_use]
+    pub fn axes(&self) -> Option<[[f64; 3]; 3]> {
+        let [rx, ry, rz, cx, cy, cz] = self.orientation()?;
+        Some([self.position_mm()?, [rx, ry, rz], [cx, cy, cz]])
+    }
+
+    fn orientation(&self) -> Option<[f64; 6]> {
+        self.numbers_of_frame(tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT)
+    }
+
+    fn position_mm(&self) -> Option<[f64; 3]> {
+        self.numbers_of_frame(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT)
+    }
+
     /// Normal of the slice's plane: row direction x column direction.
-    pub(super) fn normal(&self) -> Option<[f64; 3]> {
-        let (group, tag) = (tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT);
-        let [rx, ry, rz, cx, cy, cz] = self.numbers_of_frame(group, tag)?;
+    #[must_use]
+    pub fn normal(&self) -> Option<[f64; 3]> {
+        let [rx, ry, rz, cx, cy, cz] = self.orientation()?;
         Some([ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx])
     }
 
     /// Place of the slice along that normal in mm.
-    pub(super) fn place_mm(&self) -> Option<f64> {
-        let place = self.numbers_of_frame::<3>(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT)?;
-        Some(place.iter().zip(self.normal()?).map(|(place, normal)| place * normal).sum())
+    #[must_use]
+    pub fn place_mm(&self) -> Option<f64> {
+        Some(self.position_mm()?.iter().zip(self.normal()?).map(|(place, normal)| place * normal).sum())
     }
 }

@@ -17,7 +17,7 @@ pub(super) enum Meaning {
     Rescale {
         slope: f64,
         intercept: f64,
-        /// Whether the file says both.
+        /// True if the file says both.
         is_given: bool,
     },
     /// Value = entry `stored - first`, or the nearest there is.
@@ -126,7 +126,7 @@ pub(super) struct Verdict {
     pub(super) doubt: Option<String>,
 }
 
-/// Whether the values are in HU. A CT says so by its Rescale Type, or by none; where it says something else, or nothing
+/// True if the values are in HU. A CT says so by its Rescale Type, or by none; where it says something else, or nothing
 /// at all, air near -1000 does.
 pub(super) fn unit(source: &DicomSource, meaning: &Meaning, values: &[f32]) -> Verdict {
     let class = source.text(tags::SOP_CLASS_UID).unwrap_or_default();

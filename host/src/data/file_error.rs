@@ -1,4 +1,5 @@
 //! Errors of files: which file, what is wrong with it, what to do.
+use crate::limits::unpacked;
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub struct FileError<P> {
     /// The file or folder.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The fault.
     pub problem: P,
 }
 
@@ -43,7 +44,7 @@ pub type Cause = Box<dyn Error + Send + Sync>;
 /// An image file that cannot be read or written.
 pub type ImageError = FileError<ImageProblem>;
 
-/// What is wrong with an image file.
+/// A fault of an image file.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageProblem {
     /// The file system refuses to read.
@@ -60,22 +61,36 @@ pub enum ImageProblem {
     Damaged {
         /// Name of the format.
         format: &'static str,
-        /// What the format's reader found.
+        /// The complaint of the format's reader.
         #[source]
         cause: Cause,
+    },
+    /// More pixels than so few bytes are believed to hold.
+    #[error(
+        "is a {format} file that says it has {what} in {packed} bytes; if it has, save it without compression, {how}"
+    )]
+    Packed {
+        /// Name of the format.
+        format: &'static str,
+        /// Number and kind of what is claimed.
+        what: String,
+        /// Bytes that are to hold them.
+        packed: usize,
+        /// By which program's means.
+        how: &'static str,
     },
     /// The format is known, this variety of it is not read.
     #[error("holds {found}; {advice}")]
     Unsupported {
-        /// What was found.
+        /// The thing that was found.
         found: String,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
     /// An array that is not an image.
     #[error(
         "has an array of shape {found:?} where an image [row][col] is needed; \
-         pick a slice of a stack by FILE.npy:[INDEX] or FILE.npz:NAME[INDEX]"
+         pick a slice of a stack by FILE.npy:[INDEX] or FILE.npz:NAME[INDEX], or reconstruct all by --slices all"
     )]
     Shape {
         /// Lengths of the array's axes.
@@ -84,15 +99,18 @@ pub enum ImageProblem {
     /// An archive without the array that was asked for, or with several to choose from.
     #[error("needs an array's name, as in FILE.npz:NAME; {wanted}; it holds {}", list(.present))]
     NoSuchArray {
-        /// What was asked for.
+        /// The thing that was asked for.
         wanted: String,
         /// Names of the arrays in the archive.
         present: Vec<String>,
     },
     /// Several images, and none chosen.
-    #[error("holds {what}; choose one by its number behind the name, [0] to [{last}], as in NAME:[0]")]
+    #[error(
+        "holds {what}; choose one by its number behind the name, [0] to [{last}], as in NAME:[0], or reconstruct all \
+         by --slices all"
+    )]
     Stack {
-        /// How many of what.
+        /// Number and name of the things.
         what: String,
         /// Number of the last.
         last: usize,
@@ -133,7 +151,7 @@ pub enum ImageProblem {
         lo: f32,
         /// Largest plausible value.
         hi: f32,
-        /// What was doubtful in the file before, with a semicolon.
+        /// The doubt about the file before, with a semicolon.
         why: String,
     },
     /// A pixel that is NaN or infinite.
@@ -149,9 +167,17 @@ pub enum ImageProblem {
 }
 
 impl ImageProblem {
-    /// A file of `format` that its reader rejects.
+    /// A file of `format` that its reader rejects; a cause that is a problem of a file is that.
     pub(crate) fn damaged(format: &'static str, cause: impl Into<Cause>) -> Self {
-        Self::Damaged { format, cause: cause.into() }
+        cause.into().downcast().map_or_else(|cause| Self::Damaged { format, cause }, |problem| *problem)
+    }
+
+    /// Refuses an image whose bytes are not believed to unpack to it.
+    pub(crate) fn check_packed(format: &'static str, [height, width]: [usize; 2], packed: usize) -> Result<(), Self> {
+        if height.saturating_mul(width) > unpacked(packed) {
+            return Err(Self::Packed { format, what: format!("{height} x {width} pixels"), packed, how: "as npy" });
+        }
+        Ok(())
     }
 
     /// A variety of a format that is not read here.

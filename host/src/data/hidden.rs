@@ -25,7 +25,7 @@ impl Hidden {
     /// A new file in `folder`, open for writing.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// The file system refuses.
     pub fn file(folder: &Path) -> io::Result<Self> {
         Self::new(folder, "part", |path| OpenOptions::new().write(true).create_new(true).open(path))
     }
@@ -33,7 +33,7 @@ impl Hidden {
     /// A new folder in `folder`.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// The file system refuses.
     pub fn folder(folder: &Path) -> io::Result<Self> {
         Self::new(folder, "run", |path| fs::create_dir(path).and_then(|()| File::open(path)))
     }
@@ -55,13 +55,13 @@ impl Hidden {
         Err(io::Error::new(ErrorKind::AlreadyExists, "no name is free"))
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What was opened.
+    /// The opened file.
     #[must_use]
     pub fn handle(&self) -> &File {
         &self.handle
@@ -87,7 +87,7 @@ impl Drop for Hidden {
     }
 }
 
-/// Whether a name is one of a hidden file or folder.
+/// True if a name is one of a hidden file or folder.
 #[must_use]
 pub fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))

@@ -17,7 +17,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     Npy,
     Npz,
     Png,
@@ -27,7 +27,7 @@ enum Format {
 
 impl Format {
     /// The format by the mark at the file's start, else by its name's ending.
-    fn of(path: &Path, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn of(path: &Path, bytes: &[u8]) -> Option<Self> {
         // Before TIFF: the preamble of a DICOM file may hold the start of a TIFF file, so that both kinds of reader
         // open it.
         if dicom_file::has_mark(bytes) {
@@ -187,8 +187,8 @@ fn decode(
     checked(loaded)
 }
 
-/// Why a file of another program is not read: what it is, by its mark, and the way out.
-fn foreign(bytes: &[u8]) -> ImageProblem {
+/// The reason for not reading a file of another program: its kind, by its mark, and the way out.
+pub(super) fn foreign(bytes: &[u8]) -> ImageProblem {
     const CONVERT: &str = "make a scan of measured projections by `gradus convert`; save an image by numpy.savez";
     const SAVE: &str = "save its array by numpy.savez, with its unit and pixel_mm";
     const UNPACK: &str = "unpack it first: gunzip";
@@ -223,7 +223,7 @@ fn decode_slices(path: &Path, bytes: Vec<u8>, selection: &Selection) -> Result<V
     }
 }
 
-fn checked(loaded: LoadedImage) -> Result<LoadedImage, ImageProblem> {
+pub(super) fn checked(loaded: LoadedImage) -> Result<LoadedImage, ImageProblem> {
     check_image(&loaded.image).map(|()| loaded)
 }
 

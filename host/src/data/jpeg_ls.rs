@@ -131,7 +131,7 @@ fn thresholds(maxval: i32, near: i32) -> [i32; 3] {
     })
 }
 
-/// What a context has learnt: sizes of errors, their sum (B), a correction (C), and their number. Of an interrupted
+/// The memory of a context: sizes of errors, their sum (B), a correction (C), and their number. Of an interrupted
 /// run, `b` counts those below zero.
 #[derive(Debug, Clone, Copy)]
 struct Context {

@@ -3,7 +3,7 @@ use super::dicom_source::DicomSource;
 use super::file_error::ImageProblem;
 use crate::image::Image;
 
-/// What a pixel value of 1 means.
+/// The meaning of a pixel value of 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PixelUnit {
     /// Hounsfield units: water 0, air -1000.
@@ -25,9 +25,9 @@ pub struct LoadedImage {
     pub pixel_mm: Option<f64>,
     /// Patient, study and the rest of a DICOM file, to write a result back to; `None` for other formats.
     pub dicom: Option<Box<DicomSource>>,
-    /// What had to be assumed in reading.
+    /// Assumptions made in reading, one sentence each.
     pub warnings: Vec<String>,
-    /// What the file says that values, unit and size are taken from.
+    /// Statements of the file that values, unit and size are taken from.
     pub origins: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Grey {
     pub(super) image: Image,
     /// Largest value of an unsigned type; 1 for signed integers and floats, which mean what they say.
     pub(super) white: f32,
-    /// Whether a picture's zero is shown as white.
+    /// True if a picture's zero is shown as white.
     pub(super) is_negative: bool,
 }
 

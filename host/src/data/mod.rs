@@ -1,4 +1,17 @@
 //! Data in and out: file formats of images and scans, embedded samples, generated images.
+//!
+//! [`scan::Scan`] is a measurement with its geometry, [`image_files`] reads and writes images, whose values keep the
+//! unit that their file states ([`units`]). What had to be assumed is in the warnings of what was read; what makes no
+//! sense is refused, with the file, the field and a remedy. Every file is written as a whole or not at all.
+//!
+//! ```
+//! use gradus::data::image_files::PixelUnit;
+//! use gradus::data::samples::Sample;
+//!
+//! let slice = Sample::Spine.load()?; // a DICOM slice that comes with the program
+//! assert_eq!((slice.image.height, slice.unit), (128, PixelUnit::HounsfieldUnits));
+//! # Ok::<(), gradus::data::file_error::ImageError>(())
+//! ```
 mod array_image;
 mod atomic;
 mod dicom_codec;
@@ -12,20 +25,25 @@ mod dicom_values;
 pub mod disc;
 pub mod ellipses;
 pub mod file_error;
+pub mod folder_error;
 #[cfg(test)]
 mod guide_tests;
 pub mod hidden;
 mod hole;
 pub mod image_files;
+pub mod image_stack;
 mod jpeg_ls;
 mod loaded_image;
 mod npy;
+mod npy_element;
+mod planes;
 pub(crate) mod png_file;
 mod polygon;
 pub mod samples;
 pub mod scan;
 mod scan_files;
 mod scan_npz;
+pub mod scan_stack;
 mod scan_toml;
 mod selection;
 mod tiff_file;
@@ -35,4 +53,5 @@ mod waves;
 
 pub use crate::read::{read_description, read_file};
 pub use atomic::{make_folder, sync_folder, write_atomically, write_once};
+pub(crate) use npy::npy_header;
 pub(crate) use scan_npz::check_views;

@@ -2,10 +2,15 @@
 //!
 //! Headers are parsed by npyz, after they have been looked over (deep nesting and huge sizes would end its parser);
 //! archives are unpacked by zip. Numbers are decoded here, those that are asked for only: of a stack, the slice.
-use super::file_error::Cause;
-use npyz::{DType, Endianness, NpyFile, NpyHeader, Order, TypeChar, TypeStr, WriterBuilder};
-use std::io::{Cursor, Read, Write};
+use super::file_error::{Cause, ImageProblem};
+use super::npy_element::{Element, Kind};
+use crate::limits::unpacked;
+use crate::read::open;
+use npyz::{DType, NpyFile, NpyHeader, Order, TypeStr, WriterBuilder};
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read, Seek, Write};
 use std::ops::Range;
+use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
@@ -13,43 +18,86 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// An honest header nests one dict and one tuple; structured types, which are not read here, a little more.
 const DEEPEST_HEADER: usize = 8;
 const LONGEST_HEADER: usize = 1 << 16;
-/// Bytes that an archive may unpack to: these, and so many times its own.
-const UNPACKED: usize = 64 << 20;
-const UNPACKED_TIMES: usize = 8;
+/// Bytes of a pixel.
+const WORD_BYTES: usize = size_of::<f32>();
 const ENDING: &str = ".npy";
 
-/// An array as it lies in a file: header and encoded data.
-pub(crate) struct Array {
-    header: NpyHeader,
+/// The head of an array's file: shape, order and type of its data.
+#[derive(Clone)]
+pub(crate) struct Header {
+    inner: NpyHeader,
     element: Element,
+}
+
+impl Header {
+    /// Bytes that a header has at most.
+    pub(crate) const LONGEST: u64 = (LONGEST_HEADER + MAGIC.len() + 6) as u64;
+
+    /// The header at the begin of `bytes`, and where the data begin.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<(Self, usize), Cause> {
+        let (inner, start) = header(bytes)?;
+        Ok((Self { element: Element::of(&inner.dtype()), inner }, start))
+    }
+
+    /// Refuses fewer bytes of data than the array needs.
+    pub(crate) fn check(&self, found: u64) -> Result<(), Cause> {
+        let expected = self.inner.len().checked_mul(self.stride()? as u64).ok_or("the array is too large")?;
+        check_data(found, expected)
+    }
+
+    /// Bytes from one element to the next, also of elements that are not read as numbers.
+    fn stride(&self) -> Result<usize, Cause> {
+        self.inner.dtype().num_bytes().ok_or_else(|| "the array's elements have no fixed size".into())
+    }
+
+    /// Lengths of the axes, outermost first.
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        shape(&self.inner)
+    }
+
+    /// True if the last axis is the fastest.
+    pub(crate) fn is_row_major(&self) -> bool {
+        self.inner.order() == Order::C || self.inner.shape().len() < 2
+    }
+
+    /// Bytes of an element.
+    pub(crate) fn item(&self) -> usize {
+        self.element.size
+    }
+}
+
+/// An array as it lies in a file: header and encoded data, all of them or some in a row.
+pub(crate) struct Array {
+    header: Header,
     bytes: Vec<u8>,
-    /// Where the data begin.
+    /// Offset of the data.
     start: usize,
+    /// Elements before those that are there.
+    first: usize,
 }
 
 impl Array {
     /// Takes the contents of a `.npy` file apart and checks that all data are there.
     pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, Cause> {
-        let (header, start) = header(&bytes)?;
-        let element = Element::of(&header.dtype());
-        let item = header.dtype().num_bytes().ok_or("the array's elements have no fixed size")?;
-        let expected = header.len().checked_mul(item as u64).ok_or("the array is too large")?;
-        let found = (bytes.len() - start) as u64;
-        if found < expected {
-            return Err(format!("the header promises {expected} bytes of data, {found} are there").into());
-        }
-        Ok(Self { header, element, bytes, start })
+        let (header, start) = Header::parse(&bytes)?;
+        header.check((bytes.len() - start) as u64)?;
+        Ok(Self { header, bytes, start, first: 0 })
+    }
+
+    /// The first elements of an array, whose data are `bytes`, or others that lie as densely.
+    pub(crate) fn part(header: &Header, bytes: Vec<u8>) -> Self {
+        Self { header: header.clone(), bytes, start: 0, first: 0 }
     }
 
     /// Lengths of the axes, outermost first.
     pub(crate) fn shape(&self) -> Vec<usize> {
-        shape(&self.header)
+        self.header.shape()
     }
 
     /// All elements as f64, last axis fastest.
     pub(crate) fn values(&self) -> Result<Vec<f64>, Cause> {
         // The data are there, so they can be counted.
-        self.read(0..self.header.len() as usize, |value| value)
+        self.read(0..self.header.inner.len() as usize, |value| value)
     }
 
     /// A range of the elements as f32, counted with the last axis fastest.
@@ -58,19 +106,20 @@ impl Array {
     }
 
     fn read<T>(&self, range: Range<usize>, convert: impl Fn(f64) -> T) -> Result<Vec<T>, Cause> {
+        let Header { inner, element } = &self.header;
         let number = |at: usize| {
-            let begin = self.start + at * self.element.size;
-            self.bytes.get(begin..begin + self.element.size).map(|raw| convert(self.element.number(raw)))
+            let begin = self.start + at.checked_sub(self.first)? * element.size;
+            self.bytes.get(begin..begin + element.size).map(|raw| convert(element.number(raw)))
         };
         let missing = || Cause::from("the array is shorter than its shape");
-        if self.element.kind == Kind::Other {
-            let found = self.header.dtype().descr();
+        if element.kind == Kind::Other {
+            let found = inner.dtype().descr();
             return Err(format!("elements of type {found} are not read; save as float32").into());
         }
-        if self.header.order() == Order::C || self.header.shape().len() < 2 {
+        if self.header.is_row_major() {
             return range.map(number).collect::<Option<_>>().ok_or_else(missing);
         }
-        let (shape, strides) = (self.shape(), self.header.strides());
+        let (shape, strides) = (self.shape(), inner.strides());
         let position = |mut index: usize| {
             shape.iter().zip(strides).rev().fold(0, |sum, (&length, &stride)| {
                 let along = index % length;
@@ -83,75 +132,10 @@ impl Array {
 
     /// The text of an array of one string, without the padding.
     pub(crate) fn text(&self) -> Result<String, Cause> {
-        let file = NpyFile::with_header(self.header.clone(), &self.bytes[self.start..]);
+        let file = NpyFile::with_header(self.header.inner.clone(), &self.bytes[self.start..]);
         let texts: Vec<String> = file.into_vec()?;
         texts.into_iter().next().ok_or_else(|| "the text array is empty".into())
     }
-}
-
-/// What an element's bytes mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Float,
-    Int,
-    Uint,
-    Bool,
-    Other,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Element {
-    kind: Kind,
-    size: usize,
-    big_endian: bool,
-}
-
-impl Element {
-    fn of(dtype: &DType) -> Self {
-        let other = Self { kind: Kind::Other, size: 0, big_endian: false };
-        let DType::Plain(plain) = dtype else { return other };
-        let size = plain.size_field();
-        let kind = match (plain.type_char(), size) {
-            (TypeChar::Float, 2 | 4 | 8) => Kind::Float,
-            (TypeChar::Int, 1 | 2 | 4 | 8) => Kind::Int,
-            (TypeChar::Uint, 1 | 2 | 4 | 8) => Kind::Uint,
-            (TypeChar::Bool, 1) => Kind::Bool,
-            _ => return other,
-        };
-        Self { kind, size: size as usize, big_endian: plain.endianness() == Endianness::Big }
-    }
-
-    fn number(self, raw: &[u8]) -> f64 {
-        let mut bytes = [0; 8];
-        bytes[..self.size].copy_from_slice(raw);
-        if self.big_endian {
-            bytes[..self.size].reverse();
-        }
-        let bits = u64::from_le_bytes(bytes);
-        match (self.kind, self.size) {
-            (Kind::Float, 2) => half(bits as u16),
-            (Kind::Float, 4) => f32::from_bits(bits as u32).into(),
-            (Kind::Float, _) => f64::from_bits(bits),
-            (Kind::Int, _) => {
-                let unused = 64 - 8 * self.size;
-                (((bits << unused) as i64) >> unused) as f64
-            }
-            (Kind::Bool, _) => f64::from(u8::from(bits != 0)),
-            (Kind::Uint | Kind::Other, _) => bits as f64,
-        }
-    }
-}
-
-/// IEEE 754 binary16: sign, 5 bits of exponent with bias 15, 10 of mantissa.
-fn half(bits: u16) -> f64 {
-    let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1F), f64::from(bits & 0x3FF));
-    let size = match exponent {
-        0 => mantissa * 2f64.powi(-24),
-        0x1F if mantissa == 0.0 => f64::INFINITY,
-        0x1F => f64::NAN,
-        _ => (1024.0 + mantissa) * 2f64.powi(exponent - 25),
-    };
-    if bits >> 15 == 1 { -size } else { size }
 }
 
 /// The header, and where the data begin.
@@ -160,6 +144,13 @@ fn header(bytes: &[u8]) -> Result<(NpyHeader, usize), Cause> {
     let mut rest = bytes;
     let header = NpyHeader::from_reader(&mut rest)?;
     Ok((header, bytes.len() - rest.len()))
+}
+
+fn check_data(found: u64, expected: u64) -> Result<(), Cause> {
+    if found < expected {
+        return Err(format!("the header promises {expected} bytes of data, {found} are there").into());
+    }
+    Ok(())
 }
 
 fn shape(header: &NpyHeader) -> Vec<usize> {
@@ -199,16 +190,40 @@ fn look_over_header(bytes: &[u8]) -> Result<(), Cause> {
 }
 
 /// An archive of named arrays.
-pub(crate) struct Archive {
-    zip: ZipArchive<Cursor<Vec<u8>>>,
-    /// Bytes that may still be unpacked.
+pub(crate) struct Archive<R = Cursor<Vec<u8>>> {
+    zip: ZipArchive<R>,
+    /// Bytes of the archive.
+    packed: usize,
+    /// Numbers that may still be unpacked; of those that are larger than pixels, half as many.
     left: usize,
 }
 
 impl Archive {
     pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, Cause> {
-        let left = bytes.len().saturating_mul(UNPACKED_TIMES).saturating_add(UNPACKED);
-        Ok(Self { zip: ZipArchive::new(Cursor::new(bytes))?, left })
+        let length = bytes.len();
+        Self::new(Cursor::new(bytes), length)
+    }
+}
+
+impl Archive<BufReader<File>> {
+    /// An archive that stays in its file.
+    pub(crate) fn open(path: &Path) -> Result<Self, Cause> {
+        let file = open(path)?;
+        let length = usize::try_from(file.metadata()?.len())?;
+        Self::new(BufReader::new(file), length)
+    }
+
+    /// Begin and length in the file of the array of that name, if it is there and not compressed.
+    pub(crate) fn place(&mut self, name: &str) -> Option<(u64, u64)> {
+        let entry = self.zip.by_name(&format!("{name}{ENDING}")).ok()?;
+        let is_stored = entry.compression() == CompressionMethod::Stored;
+        entry.data_start().filter(|_| is_stored).map(|begin| (begin, entry.size()))
+    }
+}
+
+impl<R: Read + Seek> Archive<R> {
+    fn new(reader: R, length: usize) -> Result<Self, Cause> {
+        Ok(Self { zip: ZipArchive::new(reader)?, packed: length, left: unpacked(length) })
     }
 
     /// Names of the arrays, sorted.
@@ -223,30 +238,47 @@ impl Archive {
     pub(crate) fn shape(&mut self, name: &str) -> Result<Vec<usize>, Cause> {
         let mut bytes = Vec::new();
         let entry = self.zip.by_name(&format!("{name}{ENDING}"))?;
-        entry.take((LONGEST_HEADER + MAGIC.len() + 6) as u64).read_to_end(&mut bytes)?;
+        entry.take(Header::LONGEST).read_to_end(&mut bytes)?;
         Ok(shape(&header(&bytes)?.0))
     }
 
     /// The array of that name, if there is one.
     pub(crate) fn array(&mut self, name: &str) -> Result<Option<Array>, Cause> {
+        self.part(name, |_| None)
+    }
+
+    /// The array of that name, if there is one, with those of its elements only that are chosen by its shape, counted
+    /// with the last axis fastest. Where that is not how they lie, or none are chosen, it has all.
+    pub(crate) fn part(
+        &mut self,
+        name: &str,
+        choose: impl FnOnce(&[usize]) -> Option<Range<usize>>,
+    ) -> Result<Option<Array>, Cause> {
         if !self.names().iter().any(|present| present == name) {
             return Ok(None);
         }
-        let entry = self.zip.by_name(&format!("{name}{ENDING}"))?;
-        let mut bytes = Vec::new();
-        // What an entry says of its size may be wrong.
-        let size = entry.size();
-        entry.take(self.left as u64 + 1).read_to_end(&mut bytes)?;
-        if bytes.len() > self.left || size > self.left as u64 {
-            return Err(format!(
-                "array {name} unpacks to {} bytes, more than {UNPACKED_TIMES} times the file and {UNPACKED} in all: \
-                 save it without compression, by numpy.savez",
-                size.max(bytes.len() as u64)
-            )
-            .into());
+        let mut entry = self.zip.by_name(&format!("{name}{ENDING}"))?;
+        let mut head = Vec::new();
+        entry.by_ref().take(Header::LONGEST).read_to_end(&mut head)?;
+        let (header, start) = Header::parse(&head)?;
+        let (stride, all) = (header.stride()?, 0..usize::try_from(header.inner.len())?);
+        let chosen = if header.is_row_major() { choose(&header.shape()) } else { None };
+        let part = chosen.filter(|part| part.start <= part.end && part.end <= all.end).unwrap_or(all);
+        let words = part.len().saturating_mul(stride.div_ceil(WORD_BYTES));
+        if words > self.left {
+            let what = format!("an array {name} of {} numbers", part.len());
+            let (packed, how) = (self.packed, "by numpy.savez");
+            return Err(Box::new(ImageProblem::Packed { format: "npz", what, packed, how }));
         }
-        self.left -= bytes.len();
-        Array::parse(bytes).map(Some)
+        self.left -= words;
+        let mut data = Cursor::new(&head[start..]).chain(entry);
+        std::io::copy(&mut data.by_ref().take((part.start * stride) as u64), &mut std::io::sink())?;
+        let expected = part.len() * stride;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(expected)?;
+        data.take(expected as u64).read_to_end(&mut bytes)?;
+        check_data(bytes.len() as u64, expected as u64)?;
+        Ok(Some(Array { header, bytes, start: 0, first: part.start }))
     }
 }
 
@@ -254,6 +286,15 @@ impl Archive {
 pub(crate) fn encode_npy<T: npyz::AutoSerialize + Copy>(shape: &[usize], values: &[T]) -> Result<Vec<u8>, Cause> {
     let mut bytes = Vec::new();
     write_array(&mut bytes, T::default_dtype(), shape, values.iter().copied())?;
+    Ok(bytes)
+}
+
+/// The bytes before the data of an npy file of float32 numbers in this shape.
+pub(crate) fn npy_header(shape: &[usize]) -> Result<Vec<u8>, Cause> {
+    let shape: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
+    let mut bytes = Vec::new();
+    // The writer is left before its first number, so that only the header is there.
+    drop(npyz::WriteOptions::<f32>::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd()?);
     Ok(bytes)
 }
 
@@ -307,4 +348,44 @@ fn write_array<T: npyz::Serialize>(
     let mut writer = npyz::WriteOptions::new().dtype(dtype).shape(&shape).writer(bytes).begin_nd()?;
     writer.extend(values)?;
     Ok(writer.finish()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(shape: &[usize], values: &[f32]) -> Archive {
+        let mut writer = ArchiveWriter::new();
+        writer.numbers("a", shape, values).unwrap();
+        Archive::parse(writer.finish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_part_has_the_elements_that_are_chosen_and_no_others() {
+        let values: Vec<f32> = (0..40_000).map(|k| k as f32).collect();
+        for part in [0..3, 20_000..20_007, 39_990..40_000] {
+            let array = archive(&[10, 4000], &values).part("a", |shape| {
+                assert_eq!(shape, [10, 4000]);
+                Some(part.clone())
+            });
+            let array = array.unwrap().unwrap();
+            assert_eq!(array.bytes.len(), 4 * part.len());
+            assert_eq!(array.pixels(part.clone()).unwrap(), values[part.clone()]);
+            assert!(array.pixels(part.start..part.end + 1).is_err());
+            assert!(part.start == 0 || array.pixels(0..1).is_err());
+        }
+        // What is beyond the array is no part of it.
+        let whole = archive(&[10, 4000], &values).part("a", |_| Some(1..40_001)).unwrap().unwrap();
+        assert_eq!(whole.pixels(0..40_000).unwrap(), values);
+        assert!(archive(&[1], &[1.0]).array("b").unwrap().is_none());
+    }
+
+    #[test]
+    fn more_numbers_than_an_archive_is_believed_to_hold_are_not_unpacked() {
+        let mut found = archive(&[4], &[1.0; 4]);
+        found.left = 7;
+        assert!(found.array("a").is_ok());
+        let problem = ImageProblem::damaged("npz", found.array("a").err().unwrap());
+        assert!(matches!(problem, ImageProblem::Packed { .. }), "{problem}");
+    }
 }

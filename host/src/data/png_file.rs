@@ -5,9 +5,6 @@ use crate::image::{GreyWindow, Image};
 use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
 use std::io::Cursor;
 
-/// Times that deflate shrinks its input at most.
-const DEFLATE: usize = 1032;
-
 /// Size and grey values.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Grey, ImageProblem> {
     let damaged = |cause: png::DecodingError| ImageProblem::damaged("PNG", cause);
@@ -19,14 +16,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Grey, ImageProblem> {
         let found = format!("{color:?} pixels of {} bits", depth as u8);
         return Err(ImageProblem::unsupported(found, "convert it to 8 or 16 bit grey without transparency"));
     }
-    let size = reader.output_buffer_size().unwrap_or(usize::MAX);
-    if size > bytes.len().saturating_mul(DEFLATE) {
-        let (info, n) = (reader.info(), bytes.len());
-        let found = format!("it says {} x {} pixels, and {n} bytes cannot hold them", info.width, info.height);
-        return Err(ImageProblem::damaged("PNG", found));
-    }
-    let mut grey = vec![0; size];
-    let info = reader.next_frame(&mut grey).map_err(damaged)?;
+    let [width, height] = [reader.info().width, reader.info().height].map(|side| side as usize);
+    ImageProblem::check_packed("PNG", [height, width], bytes.len())?;
+    let mut grey = vec![0; reader.output_buffer_size().unwrap_or(usize::MAX)];
+    reader.next_frame(&mut grey).map_err(damaged)?;
     reader.finish().map_err(damaged)?;
     let (pixels, white) = match depth {
         BitDepth::Eight => (grey.iter().map(|&byte| f32::from(byte)).collect(), f32::from(u8::MAX)),
@@ -36,14 +29,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Grey, ImageProblem> {
         }
         few => {
             let bits = few as u8;
-            (unpacked_bits(&grey, info.width as usize, bits), f32::from((1_u8 << bits) - 1))
+            (unpacked_bits(&grey, width, bits), f32::from((1_u8 << bits) - 1))
         }
     };
-    Ok(Grey {
-        image: Image { height: info.height as usize, width: info.width as usize, pixels },
-        white,
-        is_negative: false,
-    })
+    Ok(Grey { image: Image { height, width, pixels }, white, is_negative: false })
 }
 
 /// A 16-bit PNG of `image` in the grey window.

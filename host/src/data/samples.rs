@@ -12,7 +12,7 @@ const SPINE: &[u8] = include_bytes!("../../samples/spine.dcm");
 /// Side of a generated sample.
 const SIZE: usize = 128;
 
-/// What can be asked for by name, for help texts and error messages.
+/// Names that can be asked for, for help texts and error messages.
 pub const NAMES: [&str; 3] = ["ellipses:SEED", "disc:SEED", "spine"];
 
 /// An image that needs no file.
@@ -42,6 +42,12 @@ impl Sample {
             None if name == "spine" => Some(Self::Spine),
             _ => None,
         }
+    }
+
+    /// The embedded prior of such images, where it is not that of their unit.
+    #[must_use]
+    pub fn prior(self) -> Option<&'static str> {
+        matches!(self, Self::Disc { .. }).then_some("disc")
     }
 
     /// The image.

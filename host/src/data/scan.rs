@@ -42,14 +42,14 @@ pub struct Scan {
     pub prior: Option<String>,
     /// Free text: where the data come from.
     pub note: String,
-    /// What had to be assumed in reading; not stored.
+    /// Assumptions made in reading; not stored.
     pub warnings: Vec<String>,
 }
 
 /// A scan that cannot be read or written.
 pub type ScanError = FileError<ScanProblem>;
 
-/// What is wrong with a scan.
+/// A fault of a scan.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanProblem {
     /// The file itself, or an image in it.
@@ -78,7 +78,7 @@ pub enum ScanProblem {
         field: &'static str,
         /// Its shape.
         found: Vec<usize>,
-        /// What is expected and why.
+        /// The expectation and its reason.
         expected: String,
     },
     /// A field whose value makes no sense.
@@ -88,7 +88,7 @@ pub enum ScanProblem {
         field: &'static str,
         /// Its value.
         value: String,
-        /// What is expected.
+        /// The expectation.
         rule: &'static str,
     },
     /// A field that a user states and nothing reads.
@@ -98,7 +98,7 @@ pub enum ScanProblem {
         field: &'static str,
         /// Its value.
         value: String,
-        /// Why it is not read.
+        /// The reason for not reading it.
         why: &'static str,
     },
     /// A value of the sinogram that is NaN or infinite.
@@ -149,6 +149,13 @@ impl Scan {
     pub fn sinogram_image(&self) -> Image {
         let (height, width) = (self.geometry.angles_rad.len(), self.geometry.n_bins);
         Image { height, width, pixels: self.sinogram.clone() }
+    }
+
+    /// The scan, once it is valid, with what is doubtful about it among its warnings.
+    pub(super) fn checked(mut self) -> Result<Self, ScanProblem> {
+        self.validate()?;
+        self.warnings.extend(self.doubts());
+        Ok(self)
     }
 
     /// Checks that lengths agree, values are finite and quantities positive where they must be.
@@ -204,9 +211,9 @@ impl Scan {
         }
     }
 
-    /// What else is doubtful, for a reader to look at: rays at the detector's ends that are much larger than those
+    /// Other doubts, for a reader to look at: rays at the detector's ends that are much larger than those
     /// through the middle, where an object is thickest, are counts or transmissions.
-    pub(super) fn doubts(&self) -> Option<String> {
+    fn doubts(&self) -> Option<String> {
         let n = self.geometry.n_bins;
         if n < LEAST_BINS {
             return None;

@@ -3,7 +3,7 @@ use super::atomic::write_atomically;
 use super::file_error::{AtPath, ImageProblem};
 use super::scan::{SCAN_TOML, Scan, ScanError, ScanProblem};
 use super::{scan_npz, scan_toml};
-use crate::read::read_file;
+use crate::read::{open, read_file};
 use std::path::Path;
 
 impl Scan {
@@ -23,6 +23,22 @@ impl Scan {
     ///
     /// # Errors
     /// [`ScanError`] names file and field.
+    ///
+    /// # Examples
+    /// ```
+    /// use gradus::data::{ellipses::ellipses, scan::Scan};
+    /// use gradus::simulate::{Simulation, simulate};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("gradus-doc-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let file = folder.join("scan.npz");
+    /// simulate(&ellipses(1, 32), 1.0, &Simulation::default())?.write(&file)?;
+    /// let scan = Scan::read(&file)?;
+    /// assert_eq!(scan.geometry.angles_rad.len(), 60);
+    /// assert!(scan.warnings.is_empty()); // nothing had to be assumed
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(path: impl AsRef<Path>) -> Result<Self, ScanError> {
         let path = path.as_ref();
         if path.is_dir() {
@@ -46,7 +62,7 @@ impl Scan {
         write_atomically(path, &bytes).map_err(|e| ScanProblem::from(ImageProblem::Write(e))).at(path)
     }
 
-    /// Whether `path` is a folder with a `scan.toml`, that file, or an npz archive with a sinogram or angles in it; an
+    /// True if `path` is a folder with a `scan.toml`, that file, or an npz archive with a sinogram or angles in it; an
     /// archive without either is an image, and so is an array of one that is named by `FILE.npz:NAME`.
     ///
     /// # Errors
@@ -62,7 +78,7 @@ impl Scan {
         if !path.exists() {
             return Ok(false);
         }
-        let bytes = read_file(path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(path)?;
-        Ok(scan_npz::holds_scan(bytes))
+        open(path).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(path)?;
+        Ok(scan_npz::holds_scan(path))
     }
 }

@@ -7,7 +7,10 @@ use super::units::StatedUnit;
 use crate::ct::{ATTENUATION_PER_UNIT, Beam, Geometry, hu_to_network};
 use crate::image::Image;
 use crate::limits::SIDE;
+use std::collections::BTreeMap;
 use std::f64::consts::TAU;
+use std::io::{Read, Seek};
+use std::path::Path;
 
 pub(super) const FIELDS: [&str; 17] = [
     "sinogram",
@@ -34,17 +37,23 @@ pub(super) const ALIASES: [(&str, &str); 2] = [("sinogram", "sino"), ("angles_ra
 pub(super) const AXIS_BIN: &str = "centre_px";
 
 /// The arrays of an archive by field, and what had to be assumed.
-struct Fields {
-    archive: Archive,
+struct Fields<'a, R> {
+    archive: &'a mut Archive<R>,
     names: Vec<String>,
+    /// Images that have been read already, by field.
+    planes: BTreeMap<&'static str, Image>,
     warnings: Vec<String>,
 }
 
-impl Fields {
+/// The name that a field has in an archive with these names.
+pub(super) fn name_of(field: &'static str, names: &[String]) -> Option<&'static str> {
+    let alias = ALIASES.iter().find(|(ours, _)| *ours == field).map(|(_, theirs)| *theirs);
+    [Some(field), alias].into_iter().flatten().find(|&name| names.iter().any(|n| n == name))
+}
+
+impl<R: Read + Seek> Fields<'_, R> {
     fn array(&mut self, field: &'static str) -> Result<Option<Array>, ScanProblem> {
-        let alias = ALIASES.iter().find(|(ours, _)| *ours == field).map(|(_, theirs)| *theirs);
-        let name = [Some(field), alias].into_iter().flatten().find(|&name| self.names.iter().any(|n| n == name));
-        let Some(name) = name else { return Ok(None) };
+        let Some(name) = name_of(field, &self.names) else { return Ok(None) };
         self.archive.array(name).map_err(damaged)
     }
 
@@ -79,9 +88,13 @@ impl Fields {
     }
 
     fn plane(&mut self, field: &'static str) -> Result<Option<Image>, ScanProblem> {
+        if let Some(image) = self.planes.remove(field) {
+            return Ok(Some(image));
+        }
         let Some(array) = self.array(field)? else { return Ok(None) };
         let &[height, width] = array.shape().as_slice() else {
-            return Err(ScanProblem::Shape { field, found: array.shape(), expected: "two axes".into() });
+            let expected = "two axes; of a stack, --slices all reconstructs every slice".into();
+            return Err(ScanProblem::Shape { field, found: array.shape(), expected });
         };
         let pixels = array.pixels(0..height * width).map_err(damaged)?;
         Ok(Some(Image { height, width, pixels }))
@@ -90,6 +103,36 @@ impl Fields {
     fn beam(&mut self) -> Result<Beam, ScanProblem> {
         let detector = self.text("detector")?;
         beam(self.scalar("source_to_axis_mm")?, self.scalar("source_to_detector_mm")?, detector.as_deref())
+    }
+
+    /// The angles, which other programs give in degrees.
+    fn radians(&mut self, angles: &Array) -> Result<Vec<f64>, ScanProblem> {
+        let mut angles_rad = angles.values().map_err(damaged)?;
+        if !self.names.iter().any(|name| name == "angles_rad") {
+            let is_degrees = angles_rad.iter().any(|angle| angle.abs() > TAU);
+            if is_degrees {
+                angles_rad.iter_mut().for_each(|angle| *angle = angle.to_radians());
+            }
+            let unit = if is_degrees { "degrees" } else { "radians" };
+            self.warnings.push(format!("theta is taken to be in {unit}; angles_rad would say it"));
+        }
+        Ok(angles_rad)
+    }
+
+    /// Bins and pixels that are not said are as wide as each other, and as many.
+    fn geometry(&mut self, angles_rad: Vec<f64>, n_bins: usize) -> Result<Geometry, ScanProblem> {
+        let bin_width_mm = self.scalar_or("bin_width_mm", 1.0)?;
+        positive("bin_width_mm", bin_width_mm)?;
+        Ok(Geometry {
+            height: self.side("height", n_bins)?,
+            width: self.side("width", n_bins)?,
+            pixel_mm: self.scalar_or("pixel_mm", bin_width_mm)?,
+            angles_rad,
+            n_bins,
+            bin_width_mm,
+            detector_offset_mm: self.detector_offset_mm(n_bins, bin_width_mm)?,
+            beam: self.beam()?,
+        })
     }
 
     /// From `detector_offset_mm`, or from the axis' bin as (bin - (n_bins - 1)/2) * bin width.
@@ -104,54 +147,39 @@ impl Fields {
     }
 }
 
-/// Whether the bytes are an archive with a field that only scans have.
-pub(super) fn holds_scan(bytes: Vec<u8>) -> bool {
-    let names = Archive::parse(bytes).map(|archive| archive.names()).unwrap_or_default();
+/// True if the file is an archive with a field that only scans have.
+pub(super) fn holds_scan(path: &Path) -> bool {
+    let names = Archive::open(path).map(|archive| archive.names()).unwrap_or_default();
     names.iter().any(|name| ALIASES.iter().any(|(ours, theirs)| name == ours || name == theirs))
 }
 
 pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
-    let archive = Archive::parse(bytes).map_err(damaged)?;
+    decode_fields(&mut Archive::parse(bytes).map_err(damaged)?, BTreeMap::new())
+}
+
+/// The scan of an archive, of which some images have been read already.
+pub(super) fn decode_fields<R: Read + Seek>(
+    archive: &mut Archive<R>,
+    planes: BTreeMap<&'static str, Image>,
+) -> Result<Scan, ScanProblem> {
     let names = archive.names();
-    let mut fields = Fields { archive, names, warnings: Vec::new() };
+    let mut fields = Fields { archive, names, planes, warnings: Vec::new() };
     let (Some(sinogram), Some(angles)) = (fields.plane("sinogram")?, fields.array("angles_rad")?) else {
         let known = |field: &str| fields.names.iter().any(|n| n == field || ALIASES.contains(&(field, n.as_str())));
         let needed = ["sinogram", "angles_rad"].into_iter().filter(|field| !known(field)).collect();
         return Err(ScanProblem::MissingFields { needed, found: fields.names });
     };
-    let n_bins = sinogram.width;
-    let mut angles_rad = angles.values().map_err(damaged)?;
-    if !fields.names.iter().any(|name| name == "angles_rad") {
-        let is_degrees = angles_rad.iter().any(|angle| angle.abs() > TAU);
-        if is_degrees {
-            angles_rad.iter_mut().for_each(|angle| *angle = angle.to_radians());
-        }
-        let unit = if is_degrees { "degrees" } else { "radians" };
-        fields.warnings.push(format!("theta is taken to be in {unit}; angles_rad would say it"));
-    }
     check_views(&sinogram, &angles.shape())?;
-    let bin_width_mm = fields.scalar_or("bin_width_mm", 1.0)?;
-    positive("bin_width_mm", bin_width_mm)?;
-    let geometry = Geometry {
-        height: fields.side("height", n_bins)?,
-        width: fields.side("width", n_bins)?,
-        pixel_mm: fields.scalar_or("pixel_mm", bin_width_mm)?,
-        angles_rad,
-        n_bins,
-        bin_width_mm,
-        detector_offset_mm: fields.detector_offset_mm(n_bins, bin_width_mm)?,
-        beam: fields.beam()?,
-    };
+    let angles_rad = fields.radians(&angles)?;
+    let geometry = fields.geometry(angles_rad, sinogram.width)?;
     let prior = fields.text("prior")?;
     let note = fields.text("note")?.unwrap_or_default();
-    let unit = match fields.text("unit")? {
-        Some(text) => Some(text.parse().map_err(|why: String| damaged(why.into()))?),
-        None => None,
-    };
+    let unit = fields.text("unit")?.map(|text| text.parse::<StatedUnit>());
+    let unit = unit.transpose().map_err(|why| damaged(why.into()))?;
     let mut attenuation = fields.scalar("attenuation_per_unit_per_mm")?;
     let truth = fields.plane("truth")?;
     let truth = truth.map(|image| truth_in_network_units(LoadedImage::bare(image), unit, &mut attenuation));
-    let mut scan = Scan {
+    let scan = Scan {
         geometry,
         sinogram: sinogram.pixels,
         truth: truth.transpose()?,
@@ -162,9 +190,7 @@ pub(super) fn decode(bytes: Vec<u8>) -> Result<Scan, ScanProblem> {
         note,
         warnings: with_unused(fields),
     };
-    scan.validate()?;
-    scan.warnings.extend(scan.doubts());
-    Ok(scan)
+    scan.checked()
 }
 
 /// The truth of a scan in the units of its image: those of the network, 1 being the attenuation that the scan says.
@@ -192,7 +218,7 @@ pub(super) fn truth_in_network_units(
 }
 
 /// The warnings, and one for each field that nothing here reads: most often a misspelt name.
-fn with_unused(fields: Fields) -> Vec<String> {
+fn with_unused<R>(fields: Fields<'_, R>) -> Vec<String> {
     let mut warnings = fields.warnings;
     for name in fields.names {
         let known = FIELDS.contains(&name.as_str()) || ALIASES.iter().any(|(_, theirs)| *theirs == name);
@@ -260,6 +286,6 @@ fn encode_fields(scan: &Scan) -> Result<Vec<u8>, Cause> {
     writer.finish()
 }
 
-fn damaged(cause: Cause) -> ScanProblem {
+pub(super) fn damaged(cause: Cause) -> ScanProblem {
     ImageProblem::damaged("npz", cause).into()
 }

@@ -3,20 +3,19 @@ use super::file_error::{Cause, ImageProblem};
 use super::loaded_image::{Grey, unpacked_bits};
 use super::tiff_patch::Patched;
 use crate::image::Image;
+use crate::limits::unpacked;
 use std::io::Cursor;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::encoder::{TiffEncoder, colortype::Gray32Float};
 use tiff::{ColorType, TiffError};
 
-/// Bytes that a compressed picture may unpack to: these, and so many times the file's.
-const UNPACKED: usize = 32 << 20;
-const UNPACKED_TIMES: usize = 8;
 /// Pictures that are counted.
 const PICTURES: usize = 1 << 16;
 
 /// The only picture of a file, or the one that is chosen, counted from 0.
 pub(super) fn decode(bytes: &[u8], index: Option<usize>) -> Result<Grey, ImageProblem> {
-    let most = bytes.len().saturating_mul(UNPACKED_TIMES).saturating_add(UNPACKED);
+    // Of 32 bits each; there are wider ones, and few packed files of them.
+    let most = unpacked(bytes.len()).saturating_mul(size_of::<f32>());
     let directory = choose(bytes, index)?;
     let mut patched = Patched::new(bytes.to_vec());
     let is_white_zero = patched.black_is_zero(directory);
@@ -32,6 +31,7 @@ pub(super) fn decode(bytes: &[u8], index: Option<usize>) -> Result<Grey, ImagePr
     };
     let (width, height) = decoder.dimensions().map_err(problem)?;
     let (height, width) = (height as usize, width as usize);
+    ImageProblem::check_packed("TIFF", [height, width], bytes.len())?;
     let (pixels, white) = match (decoder.read_image().map_err(problem)?, bits) {
         (DecodingResult::U8(packed), 1 | 2 | 4) => {
             (unpacked_bits(&packed, width, bits), f32::from((1_u16 << bits) - 1))
@@ -43,7 +43,18 @@ pub(super) fn decode(bytes: &[u8], index: Option<usize>) -> Result<Grey, ImagePr
     Ok(Grey { image: Image { height, width, pixels }, white, is_negative })
 }
 
-/// Where the directory of the picture lies.
+/// The number of pictures in a file.
+pub(super) fn n_pictures(bytes: &[u8]) -> Result<usize, ImageProblem> {
+    let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(problem)?;
+    let mut length = 1;
+    while decoder.more_images() && length < PICTURES {
+        decoder.next_image().map_err(problem)?;
+        length += 1;
+    }
+    Ok(length)
+}
+
+/// Offset of the picture's directory.
 fn choose(bytes: &[u8], index: Option<usize>) -> Result<u64, ImageProblem> {
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(problem)?;
     let mut length = 1;

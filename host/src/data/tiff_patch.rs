@@ -77,7 +77,7 @@ impl Patched {
         if self.is_big { 8 } else { 4 }
     }
 
-    /// Where the entry of a tag begins: tag and type of two bytes each, the number of values, and the values or their
+    /// Offset of a tag's entry: tag and type of two bytes each, the number of values, and the values or their
     /// place.
     fn entry(&self, directory: u64, tag: u16) -> Option<usize> {
         let directory = usize::try_from(directory).ok()?;

@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 const MM_PER_CM: f32 = 10.0;
-/// What is added to HU so that air is above 0, in files that have no negative numbers.
+/// The number added to HU so that air is above 0, in files that have no negative numbers.
 const ADDED_HU: f32 = 1024.0;
 /// Air.
 pub(super) const AIR_HU: f32 = -1000.0;

@@ -1,67 +1,44 @@
 //! Rows of an evaluation in a csv file, to which several processes add.
 
+use crate::data::folder_error::FolderError;
 use crate::data::{read_file, write_atomically};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
-
-/// Reasons why rows cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum RowFileError {
-    /// The file is damaged.
-    #[error("{} cannot be understood: {what}; mend it, or name another folder", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The fault.
-        what: String,
-    },
-    /// The file system refuses.
-    #[error("{}: cannot be read or written; check the folder and the room on the disk", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The word of the file system.
-        #[source]
-        source: io::Error,
-    },
-}
+use std::path::Path;
 
 /// The rows of a file; none where it is not there yet.
 ///
 /// # Errors
-/// See [`RowFileError`].
-pub(super) fn read<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>, RowFileError> {
+/// [`FolderError`] names the file, and the line where there is one.
+pub(super) fn read<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>, FolderError> {
     let bytes = match read_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        read => read.map_err(|source| RowFileError::File { path: path.to_owned(), source })?,
+        read => read.map_err(FolderError::file(path))?,
     };
     let rows: Result<Vec<R>, csv::Error> = csv::Reader::from_reader(bytes.as_slice()).deserialize().collect();
-    rows.map_err(|error| RowFileError::Damaged { path: path.to_owned(), what: error.to_string() })
+    rows.map_err(FolderError::damaged(path))
 }
 
 /// Adds to the rows of a file, and takes in what other processes have added: whoever reads it sees all rows before, or
 /// the new ones too. `settings` is the file that is locked meanwhile: it is written once and never replaced.
 ///
 /// # Errors
-/// See [`RowFileError`].
+/// [`FolderError`] names the file, and the line where there is one.
 pub(super) fn add<R: Serialize + DeserializeOwned>(
     path: &Path,
     settings: &Path,
     change: impl FnOnce(&mut Vec<R>),
-) -> Result<Vec<R>, RowFileError> {
-    let file = |source| RowFileError::File { path: path.to_owned(), source };
+) -> Result<Vec<R>, FolderError> {
     // Held until the rows are written; the system lets it go when its holder is killed.
-    let _lock = locked(settings).map_err(file)?;
+    let _lock = locked(settings).map_err(FolderError::file(path))?;
     let mut rows = read(path)?;
     change(&mut rows);
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let damaged = |what: String| RowFileError::Damaged { path: path.to_owned(), what };
-    rows.iter().try_for_each(|row| writer.serialize(row)).map_err(|error| damaged(error.to_string()))?;
-    let bytes = writer.into_inner().map_err(|error| damaged(error.to_string()))?;
-    write_atomically(path, &bytes).map_err(file)?;
+    rows.iter().try_for_each(|row| writer.serialize(row)).map_err(FolderError::damaged(path))?;
+    let bytes = writer.into_inner().map_err(FolderError::damaged(path))?;
+    write_atomically(path, &bytes).map_err(FolderError::file(path))?;
     Ok(rows)
 }
 
@@ -109,7 +86,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rows.csv");
         std::fs::write(&path, "writer,number\n1,x\n").unwrap();
-        assert!(matches!(read::<Row>(&path), Err(RowFileError::Damaged { .. })));
-        assert!(matches!(add(&path, &path, |_: &mut Vec<Row>| ()), Err(RowFileError::Damaged { .. })));
+        assert!(matches!(read::<Row>(&path), Err(FolderError::Damaged { .. })));
+        assert!(matches!(add(&path, &path, |_: &mut Vec<Row>| ()), Err(FolderError::Damaged { .. })));
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of the network share.
+//! Parts that the tests of the network share.
 #![allow(clippy::unwrap_used)]
 
 use gradus::prior::Prior;

@@ -47,7 +47,7 @@ pub struct Arguments {
     #[arg(long, group = "what", conflicts_with_all = ["table", "figures"])]
     pub paper: bool,
     /// The Helsinki Tomography Challenge 2022: all phantoms whose files are in this folder, or in folders in it, by
-    /// filtered backprojection, total variation and the method of the prior, which --prior must name
+    /// filtered backprojection, total variation and the default method
     #[arg(long, value_name = "FOLDER", group = "what", conflicts_with_all = OTHERS)]
     pub htc: Option<PathBuf>,
     /// All methods over a grid of scans, from few views to many and from few photons to no noise, each made on a finer
@@ -88,8 +88,8 @@ pub struct Arguments {
     /// Minutes that --paper may take. It plans by the times of single reconstructions, on a GPU too
     #[arg(long, value_name = "M", default_value_t = 60.0, requires = "paper")]
     pub minutes: f64,
-    /// Prior: the name of an embedded one or a weights file [default: ellipses, or ct for a folder; --htc has
-    /// none]
+    /// Prior: the name of an embedded one or a weights file [default: ellipses, ct for a folder, disc for
+    /// --htc]
     #[arg(long, value_name = "NAME|FILE")]
     pub prior: Option<String>,
     /// Weight of the prior over the standard deviation of the noise of a line integral [default: 7]
@@ -108,6 +108,11 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// True if all that is asked for are rows of a table, and figures.
+    pub fn is_of_table(&self) -> bool {
+        self.table.is_some() && !self.sweep_alpha
+    }
+
     /// Refuses numbers that make no sense.
     pub fn check(&self) -> Result<(), Failure> {
         self.grid.check(self.range)?;

@@ -91,6 +91,7 @@ impl Output {
             settings: vec![settings(evaluation)],
             toml: toml::to_string(protocol).unwrap_or_default(),
             versions: vec![("gradus".into(), env!("CARGO_PKG_VERSION").into())],
+            ..Report::default()
         }
     }
 

@@ -11,7 +11,7 @@ use gradus::paper::tables::checksum;
 use gradus::prior::Prior;
 use gradus::reconstruct::{PlacedPrior, Settings};
 use gradus::report::{Figure, Picture, Report, Section, Status, Table, picture_strip};
-use miette::{IntoDiagnostic, miette};
+use miette::IntoDiagnostic;
 use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -32,9 +32,7 @@ struct Session<'a> {
 /// Runs the command on the challenge's files in `data`.
 pub fn run(arguments: &Arguments, data: &Path, terminal: &Terminal) -> Result<End, Failure> {
     let phantoms = phantoms(data).into_diagnostic()?;
-    let name = arguments.prior.as_deref().ok_or_else(|| {
-        miette!("--htc needs a prior of discs: name weights that `gradus train --preset disc` has made with --prior")
-    })?;
+    let name = arguments.prior.as_deref().unwrap_or("disc");
     let bytes = prior_bytes(name)?;
     let prior = Prior::of_file(name, &bytes).into_diagnostic()?;
     let methods = methods();
@@ -98,19 +96,7 @@ impl Session<'_> {
 
     /// Tables and pictures of all that is there.
     fn finish(&self, phantoms: &[Phantom], protocol: &Protocol, is_done: bool) -> Result<(), Failure> {
-        let tables = [
-            self.table(phantoms, "Matthews' coefficient, scans of the challenge", &[CHALLENGE], |row| row.matthews),
-            self.table(phantoms, "Matthews' coefficient, arcs of whole turns", &[90, 60, 30].map(Task::Arc), |row| {
-                row.matthews
-            }),
-            self.table(
-                phantoms,
-                "Relative root mean square to the image from all views, inside the disc",
-                &[60, 20].map(Task::Sparse),
-                |row| row.relative_rms,
-            ),
-        ];
-        let tables: Vec<Table> = tables.into_iter().filter(|table| table.rows.len() > 1).collect();
+        let tables = self.tables(phantoms);
         let status = if is_done { "done" } else { "stopped; the same command goes on where it was" };
         let report = Report {
             title: "Helsinki Tomography Challenge 2022".into(),
@@ -134,6 +120,29 @@ impl Session<'_> {
         }))?;
         let text: String = tables.iter().map(super::files::in_columns).collect();
         self.terminal.say(&format!("{text}{status}; report: {}", page.display()))
+    }
+
+    /// A table for each kind of question of which there are answers.
+    fn tables(&self, phantoms: &[Phantom]) -> Vec<Table> {
+        let tables = [
+            self.table(phantoms, "Matthews' coefficient, scans of the challenge", &[CHALLENGE], |row| row.matthews),
+            self.table(phantoms, "Matthews' coefficient, arcs of whole turns", &[90, 60, 30].map(Task::Arc), |row| {
+                row.matthews
+            }),
+            self.table(
+                phantoms,
+                "Relative root mean square to the image from all views, inside the disc",
+                &[60, 20].map(Task::Sparse),
+                |row| row.relative_rms,
+            ),
+            self.table(
+                phantoms,
+                "Relative root mean square to the segmentation in its two best greys, inside the disc",
+                &[60, 20].map(Task::Sparse),
+                |row| row.segmentation_rms,
+            ),
+        ];
+        tables.into_iter().filter(|table| table.rows.len() > 1).collect()
     }
 
     /// A row for each question that has been answered, and the sum of the complete ones.

@@ -65,8 +65,7 @@ pub fn text(c: &Certificate) -> String {
 }
 
 /// The rows of the page's table.
-pub fn rows(certificate: Option<&Certificate>) -> Vec<(&'static str, String)> {
-    let Some(c) = certificate else { return vec![("None", "this method makes no claim of descent".into())] };
+pub fn rows(c: &Certificate) -> Vec<(&'static str, String)> {
     vec![
         ("|grad f| at the end", format!("{:.4e}", c.gradient_norm)),
         ("Largest |d|, Definition 3.1 (a)", format!("{:.4e}", c.largest_direction)),

@@ -1,7 +1,7 @@
 //! The files of a run folder, and its summaries.
 
-use super::finished::{Finished, Quality};
-use super::{certificate, fit, page};
+use super::finished::{Finished, Merits, Quality};
+use super::{certificate, fit, page, parts, statements};
 use crate::config::RunConfig;
 use crate::ending::Failure;
 use crate::run_folder::RunFolder;
@@ -15,11 +15,13 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 
+/// The file of a run folder with what `--json` prints.
+pub const SUMMARY: &str = "summary.json";
 /// Screen pixels a pixel in the strip of pictures.
 const MAGNIFICATION: usize = 2;
 
 /// Writes everything; returns what is to be said about it.
-pub fn write(finished: &Finished, folder: &RunFolder) -> Result<Vec<String>, Failure> {
+pub fn write(finished: &Finished, merits: Merits, folder: &RunFolder) -> Result<Vec<String>, Failure> {
     let image = finished.unit.express(&finished.result.image);
     let window = window(finished);
     write_npy(folder.file("image.npy"), &image).into_diagnostic()?;
@@ -27,11 +29,12 @@ pub fn write(finished: &Finished, folder: &RunFolder) -> Result<Vec<String>, Fai
     if let Some(deviation) = &finished.result.deviation {
         write_npy(folder.file("deviation.npy"), &finished.unit.express_difference(deviation)).into_diagnostic()?;
     }
+    parts::write(finished, folder)?;
+    let (words, run) = derivation(finished)?;
     let warning = match &finished.problem.dicom {
         Some(source) => {
-            let (words, run) = derivation(finished)?;
-            let written =
-                write_dicom(folder.file("image.dcm"), &image, source, Derivation { words: &words, run: &run });
+            let own = Derivation { words: &words, run: &run, behind: 0 };
+            let written = write_dicom(folder.file("image.dcm"), &image, source, own);
             // The image stands in other files, too: no run is thrown away for this one.
             written.unwrap_or_else(|error| Some(format!("there is no image.dcm: {error}")))
         }
@@ -45,14 +48,24 @@ pub fn write(finished: &Finished, folder: &RunFolder) -> Result<Vec<String>, Fai
     }
     let toml = finished.run.clone().seen_from(folder.path()).to_toml()?;
     folder.write("run.toml", &toml)?;
-    page::report(finished, window, toml).write(folder.file("report.html")).into_diagnostic()?;
-    let strip = picture_strip(&page::pictures(finished, window), MAGNIFICATION).into_diagnostic()?;
+    let summary = summary_json(finished, merits.result);
+    folder.write(SUMMARY, &format!("{summary:#}\n"))?;
+    let pictures = page::pictures(finished, merits, window);
+    let strip = picture_strip(&pictures, MAGNIFICATION).into_diagnostic()?;
     write_atomically(&folder.file("pictures.png"), &strip).into_diagnostic()?;
-    Ok(warning.into_iter().collect())
+    page::report(finished, merits.result, pictures, toml).write(folder.file("report.html")).into_diagnostic()?;
+    let of_interval = statements::write(finished, folder, (&words, &run))?;
+    Ok(warning.into_iter().chain(of_interval).collect())
 }
 
-/// How the image came about, for its DICOM file: in words, and all settings but which slice it is of.
+/// The derivation of the image, for its DICOM file: in words, and all settings but the number of the slice.
 fn derivation(finished: &Finished) -> Result<(String, String), Failure> {
+    let of_series = RunConfig { input: String::new(), ..finished.run.clone() };
+    Ok((dicom_words(finished), of_series.to_toml()?))
+}
+
+/// The origin of the image, in a few words.
+pub fn dicom_words(finished: &Finished) -> String {
     let (run, simulation) = (&finished.run, &finished.run.simulation);
     let origin = match simulation.photons {
         _ if !finished.problem.simulated => String::new(),
@@ -60,9 +73,7 @@ fn derivation(finished: &Finished) -> Result<(String, String), Failure> {
         None => format!("simulated, {:.3} % noise, ", 100.0 * simulation.noise),
     };
     let views = finished.problem.scan.geometry.angles_rad.len();
-    let words = format!("{origin}{views} views, {}", run.reconstruction.method());
-    let of_series = RunConfig { input: String::new(), ..run.clone() };
-    Ok((words, of_series.to_toml()?))
+    format!("{origin}{views} views, {}", run.reconstruction.method())
 }
 
 /// The grey window of every picture: that of the truth where it is known, else of the result.
@@ -111,13 +122,18 @@ fn trace_csv(finished: &Finished) -> String {
     csv
 }
 
-/// The object that `--json` prints.
-pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path) -> Value {
+/// The object that `--json` prints, but for the folder.
+pub fn summary_json(finished: &Finished, quality: Option<Quality>) -> Value {
     let (result, counters) = (&finished.result, finished.result.counters);
     let hounsfield = quality.and_then(|quality| quality.hounsfield);
+    let [interval, training] = statements::json(finished);
     json!({
         "status": finished.status(),
         "method": finished.run.reconstruction.method(),
+        "input": finished.run.input,
+        "prior": finished.run.prior,
+        "unit": finished.unit.name(),
+        "pixel_mm": finished.problem.scan.geometry.pixel_mm,
         "iterations": result.iterations,
         "psnr": quality.map(|quality| quality.psnr),
         "ssim": quality.map(|quality| quality.ssim),
@@ -126,12 +142,17 @@ pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path
         "rmse_hu": hounsfield.map(|[rmse, _]| rmse),
         "soft_tissue_psnr": hounsfield.map(|[_, psnr]| psnr),
         "fit": fit::json(finished),
+        "held_out": fit::held_out_json(finished),
+        "priors_tried": fit::tried_json(finished),
+        "parts": parts::json(finished),
         "field": {
             "beyond_detector": finished.field.beyond_detector,
             "grid": finished.field.wider,
             "dead_bins": finished.field.dead_bins,
             "dark_rays": finished.field.dark_rays.len(),
         },
+        "interval": interval,
+        "training": training,
         "objective": result.objective,
         "gradient_norm": result.certificate.map(|certificate| certificate.gradient_norm),
         "certificate": result.certificate.as_ref().map(certificate::json),
@@ -142,12 +163,11 @@ pub fn summary_json(finished: &Finished, quality: Option<Quality>, folder: &Path
         "precision": result.precision,
         "traffic": result.traffic,
         "seconds": finished.seconds,
-        "output": folder.display().to_string(),
     })
 }
 
 /// The lines that people read.
-pub fn summary_text(finished: &Finished, quality: Option<Quality>, folder: &Path) -> String {
+pub fn summary_text(finished: &Finished, merits: Merits, folder: &Path) -> String {
     let method = finished.run.reconstruction.method();
     let mut text = format!(
         "{method} on {}: {} after {} iterations, {:.1} s",
@@ -156,7 +176,7 @@ pub fn summary_text(finished: &Finished, quality: Option<Quality>, folder: &Path
         finished.result.iterations,
         finished.seconds
     );
-    if let (Some(result), Some(fbp)) = (quality, finished.quality(&finished.fbp)) {
+    if let (Some(result), Some(fbp)) = (merits.result, merits.fbp) {
         let line = |q: Quality| {
             let in_hu = |[rmse, psnr]: [f64; 2]| format!("; RMSE {rmse:.1} HU, PSNR {psnr:.1} dB in -160 to 240 HU");
             let in_hu = q.hounsfield.map_or_else(String::new, in_hu);
@@ -165,7 +185,11 @@ pub fn summary_text(finished: &Finished, quality: Option<Quality>, folder: &Path
         };
         let _ = write!(text, "\n  {}\n  {} by filtered backprojection", line(result), line(fbp));
     }
-    let _ = write!(text, "\n  {}", fit::text(finished));
+    let of_fit = [Some(fit::text(finished)), fit::held_out_text(finished), fit::tried_text(finished)];
+    for line in of_fit.iter().chain(&[parts::text(finished)]).flatten() {
+        let _ = write!(text, "\n  {line}");
+    }
+    statements::text(finished).iter().for_each(|line| text.extend(["\n  ", line]));
     if let Some(certificate) = &finished.result.certificate {
         let _ = write!(text, "\n  {}", certificate::text(certificate));
     }

@@ -1,12 +1,14 @@
 //! A finished run, as its files tell it.
 
+use super::belief::Belief;
 use super::certificate;
+use super::evidence::Evidence;
 use super::judgement::Judgement;
 use crate::config::RunConfig;
 use crate::problem::{Problem, Unit};
 use gradus::image::Image;
 use gradus::metrics::{data_range, nrmse, psnr, rmse_hu, soft_tissue_psnr, ssim_uniform};
-use gradus::reconstruct::{Measurement, Reconstruction, Rival, cut_to};
+use gradus::reconstruct::{Measurement, Method, Reconstruction, cut_to};
 use gradus::trust::Field;
 use gradus_core::Status;
 
@@ -26,6 +28,13 @@ pub struct Quality {
     pub nrmse: f64,
     /// Of images in HU: root of the mean squared difference, and PSNR in dB within -160 to 240 HU.
     pub hounsfield: Option<[f64; 2]>,
+}
+
+/// Agreement with the truth of what a run has made; `None` where that is not known.
+#[derive(Debug, Clone, Copy)]
+pub struct Merits {
+    pub result: Option<Quality>,
+    pub fbp: Option<Quality>,
 }
 
 impl Quality {
@@ -54,14 +63,17 @@ pub struct Finished {
     pub measurement: Measurement,
     pub unit: Unit,
     pub result: Reconstruction,
-    /// A classical method that explains the data better.
-    pub rival: Option<Rival>,
-    /// What detector and image do not hold.
+    /// The evidence that it is judged by.
+    pub evidence: Evidence,
+    /// Of several priors that were tried each with what it left of held-out views, in standard deviations a ray.
+    pub tried: Vec<(String, f64)>,
+    /// The part of the object that detector and image do not hold.
     pub field: Field,
     /// PSNR after each iteration, where the truth is known.
     pub psnrs: Vec<f64>,
     pub fbp: Image,
     pub seconds: f64,
+    pub belief: Belief,
 }
 
 impl Finished {
@@ -72,6 +84,8 @@ impl Finished {
         let cut = |image: &Image| cut_to(image, height, width);
         (self.fbp, self.result.image) = (cut(&self.fbp), cut(&self.result.image));
         self.result.deviation = self.result.deviation.as_ref().map(cut);
+        self.evidence = self.evidence.cut(height, width);
+        self.belief.cut((height, width));
         self
     }
 
@@ -91,12 +105,21 @@ impl Finished {
         })
     }
 
+    /// Agreement of the result and of filtered backprojection, each looked at once.
+    pub fn merits(&self) -> Merits {
+        let result = self.quality(&self.result.image);
+        let is_fbp = self.run.reconstruction.method() == Method::Fbp;
+        Merits { result, fbp: if is_fbp { result } else { self.quality(&self.fbp) } }
+    }
+
     fn judgement(&self) -> Judgement<'_> {
         Judgement {
             method: self.run.reconstruction.method(),
             measurement: &self.measurement,
             residual: self.result.residual.as_ref(),
-            rival: self.rival.as_ref(),
+            rival: self.evidence.rival.as_ref(),
+            held_out: self.evidence.held_out.as_ref(),
+            causes: &self.evidence.causes,
         }
     }
 
@@ -109,7 +132,8 @@ impl Finished {
     pub fn own_warnings(&self) -> impl Iterator<Item = String> {
         let of_certificate = self.result.certificate.iter().flat_map(certificate::warnings);
         let of_measurement = self.measurement.warnings.iter().chain(&self.result.warning).cloned();
-        self.judgement().warnings().into_iter().chain(of_measurement).chain(of_certificate)
+        let judged = self.judgement().warnings().into_iter().chain(self.belief.warnings());
+        judged.chain(of_measurement).chain(of_certificate)
     }
 
     pub fn status(&self) -> String {

@@ -2,7 +2,9 @@
 
 use super::finished::Finished;
 use gradus::image::GreyWindow;
-use gradus::report::Picture;
+use gradus::reconstruct::is_explained;
+use gradus::report::{Finding, Picture, PictureKind, Tone};
+use gradus::trust::Residual;
 use serde_json::{Value, json};
 
 /// Half the range of the picture of residuals, over the root of chi squared.
@@ -27,13 +29,86 @@ pub fn text(finished: &Finished) -> String {
     )
 }
 
+/// A line on the views that the image was made without, for people.
+pub fn held_out_text(finished: &Finished) -> Option<String> {
+    let (residual, every) = (finished.evidence.held_out.as_ref()?, finished.run.hold_out?);
+    let [sigma, own] = sigmas(finished, residual);
+    Some(format!(
+        "held-out views (one in {every}): {sigma:.3} standard deviations a ray, {own:.3} in the others{}",
+        floor(finished)
+    ))
+}
+
+/// The statement of the report on them.
+pub fn held_out_finding(finished: &Finished) -> Option<Finding> {
+    let residual = finished.evidence.held_out.as_ref()?;
+    let [sigma, own] = sigmas(finished, residual);
+    let (words, tone) = if is_explained(finished.run.reconstruction.method(), residual) {
+        ("Yes, within their noise: what stands between the views is not made up.", Tone::Good)
+    } else {
+        ("No: it is further from them than their noise is. Between its views the picture is a guess.", Tone::Warning)
+    };
+    let rows =
+        [("Views held out", residual.image.height.to_string()), ("Standard deviations a ray", format!("{sigma:.3}"))];
+    let others = ("The same of the other views", format!("{own:.3}{}", floor(finished)));
+    let rows = rows.into_iter().chain([others]).map(|(name, value)| (name.to_owned(), value)).collect();
+    let title = "Does the picture foretell views that it was made without?".to_owned();
+    Some(Finding { title, words: words.to_owned(), tone, rows, ..Finding::default() })
+}
+
+/// The residuals of the held-out views and of the others, in standard deviations a ray.
+fn sigmas(finished: &Finished, held_out: &Residual) -> [f64; 2] {
+    let own = finished.result.residual.as_ref().map_or(f64::NAN, |own| own.chi_squared());
+    [held_out.chi_squared(), own].map(f64::sqrt)
+}
+
+/// Said where the variance of a ray has the floor of the model's error.
+fn floor(finished: &Finished) -> String {
+    let share = (finished.measurement.model_std / finished.measurement.noise_std).powi(2);
+    if share > 0.0 {
+        format!("; {:.0} % of the variance is that of pixels and bins of finite size", 100.0 * share)
+    } else {
+        String::new()
+    }
+}
+
+/// Priors that were tried and what they left, for people.
+pub fn tried_text(finished: &Finished) -> Option<String> {
+    let of_each = finished.tried.iter().map(|(name, sigma)| format!("{name} {sigma:.3}"));
+    let of_each = of_each.collect::<Vec<_>>().join(", ");
+    (!of_each.is_empty()).then(|| format!("held-out views by prior, in standard deviations a ray: {of_each}"))
+}
+
+/// The object for machines on held-out views.
+pub fn held_out_json(finished: &Finished) -> Value {
+    let Some((residual, every)) = finished.evidence.held_out.as_ref().zip(finished.run.hold_out) else {
+        return Value::Null;
+    };
+    let [sigma, own] = sigmas(finished, residual);
+    json!({
+        "every": every,
+        "views": residual.image.height,
+        "sigma": sigma,
+        "sigma_of_others": own,
+        "relative": residual.relative(),
+        "model_share": (finished.measurement.model_std / finished.measurement.noise_std).powi(2),
+    })
+}
+
+/// The same on priors that were tried.
+pub fn tried_json(finished: &Finished) -> Value {
+    finished.tried.iter().map(|(name, sigma)| json!({ "prior": name, "sigma": sigma })).collect()
+}
+
 /// The object for machines; numbers that are not finite become null.
 pub fn json(finished: &Finished) -> Value {
     let Some(residual) = &finished.result.residual else { return Value::Null };
-    let rival = finished.rival.as_ref();
+    let rival = finished.evidence.rival.as_ref();
     json!({
         "chi_squared": residual.chi_squared(),
         "relative": residual.relative(),
+        "by_view": residual.by_view(),
+        "by_bin": residual.by_bin(),
         "misfit": residual.misfit().name(),
         "noise_std": finished.measurement.noise_std,
         "better": rival.map(|rival| json!({
@@ -51,5 +126,6 @@ pub fn picture(finished: &Finished) -> Option<Picture> {
     }
     let caption = "Residual A x \u{2212} y, one row a view";
     let picture = Picture::new(caption, residual.image.clone(), GreyWindow::new(-span, span));
-    Some(Picture { unit: "standard deviations of the noise".to_owned(), ..picture })
+    let unit = "standard deviations of the noise".to_owned();
+    Some(Picture { unit, kind: PictureKind::Sinogram, ..picture })
 }

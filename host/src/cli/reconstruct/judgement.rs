@@ -4,13 +4,17 @@ use gradus::ct::estimate_noise;
 use gradus::reconstruct::{Measurement, Method, Rival, is_explained};
 use gradus::trust::{Misfit, Residual};
 
-/// What a result is judged by.
+/// The evidence that a result is judged by.
 pub struct Judgement<'a> {
     pub method: Method,
     pub measurement: &'a Measurement,
     pub residual: Option<&'a Residual>,
     /// A classical method that explains the data better.
     pub rival: Option<&'a Rival>,
+    /// The residual of views that it was made without.
+    pub held_out: Option<&'a Residual>,
+    /// Faults of the scan in words, the likeliest first.
+    pub causes: &'a [String],
 }
 
 impl Judgement<'_> {
@@ -33,12 +37,27 @@ impl Judgement<'_> {
         self.rival.is_some_and(|rival| rival.residual.is_small())
     }
 
-    /// What a reader must know before believing the picture.
+    /// Warnings for a reader, before the picture is believed.
     pub fn warnings(&self) -> Vec<String> {
         let shown = estimate_noise(&self.measurement.sinogram, self.measurement.geometry.n_bins);
         let stated = if shown > 0.0 { self.measurement.noise_std / shown } else { 1.0 };
-        let own = self.unexplained().and_then(|residual| residual.warning(stated, self.is_sound()));
-        own.into_iter().chain(self.rival.map(better)).collect()
+        let is_known = self.is_sound() || !self.causes.is_empty();
+        let own = self.unexplained().and_then(|residual| residual.warning(stated, is_known));
+        let causes = self.causes.iter().cloned();
+        causes.chain(own).chain(self.rival.map(better)).chain(self.unforetold()).collect()
+    }
+
+    /// Said where views that the picture was made from are explained, and those that it was made without are not.
+    fn unforetold(&self) -> Option<String> {
+        let held_out = self.held_out.filter(|held_out| !is_explained(self.method, held_out))?;
+        self.residual.filter(|own| is_explained(self.method, own)).map(|own| {
+            let [of_own, of_held] = [own, held_out].map(|residual| residual.chi_squared().sqrt());
+            format!(
+                "views that the picture was made without are {of_held:.2} standard deviations of the noise away from \
+                 it, those that it was made from {of_own:.2}: between its views the picture is a guess. Take more \
+                 views, or another prior (--prior auto)"
+            )
+        })
     }
 }
 

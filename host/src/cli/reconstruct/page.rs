@@ -1,15 +1,13 @@
 //! The page of a run.
 
-use super::finished::Finished;
-use super::{certificate, fit};
+use super::finished::{Finished, Merits, Quality};
+use super::{findings, fit, parts, statements};
 use gradus::image::{GreyWindow, Image};
 use gradus::reconstruct::{Method, NoiseSource};
 use gradus::report::{Picture, Report, Section, Status};
 
 /// The page of a run, with the file that repeats it.
-pub fn report(finished: &Finished, window: GreyWindow, toml: String) -> Report {
-    let method = finished.run.reconstruction.method();
-    let quality = finished.quality(&finished.result.image);
+pub fn report(finished: &Finished, quality: Option<Quality>, pictures: Vec<Picture>, toml: String) -> Report {
     let mut highlights = Vec::new();
     if let Some(quality) = quality {
         highlights.push(("PSNR".to_owned(), format!("{:.2} dB", quality.psnr)));
@@ -20,56 +18,59 @@ pub fn report(finished: &Finished, window: GreyWindow, toml: String) -> Report {
     highlights.push(("Iterations".to_owned(), finished.result.iterations.to_string()));
     highlights.push(("Seconds".to_owned(), format!("{:.1}", finished.seconds)));
     Report {
-        title: format!("{} by {method}", finished.run.input),
-        method: method.to_string(),
-        status: Status { text: finished.status(), reached_goal: finished.reached_goal() },
+        title: finished.run.input.clone(),
+        method: method_in_words(finished),
+        status: Status { text: findings::status(finished), reached_goal: finished.reached_goal() },
         highlights,
         warnings: finished.problem.scan.warnings.iter().cloned().chain(finished.own_warnings()).collect(),
-        pictures: pictures(finished, window).into_iter().chain(fit::picture(finished)).collect(),
+        findings: findings::of(finished),
+        pictures: pictures.into_iter().chain(fit::picture(finished)).collect(),
         curves: finished.result.course(&finished.psnrs),
-        settings: vec![
-            scan_section(finished),
-            method_section(finished),
-            section("Certificate", &certificate::rows(finished.result.certificate.as_ref())),
-        ],
+        settings: vec![scan_section(finished), method_section(finished)],
         toml,
         versions: vec![("gradus".to_owned(), env!("CARGO_PKG_VERSION").to_owned())],
         ..Report::default()
     }
 }
 
-/// Truth, results and differences.
-pub fn pictures(finished: &Finished, window: GreyWindow) -> Vec<Picture> {
-    let truth = finished.problem.scan.truth.as_ref();
-    let ends = finished.unit.express(&Image { height: 1, width: 2, pixels: vec![window.lo, window.hi] });
-    let show = |caption: &str, image: &Image| {
-        let shown = finished.unit.express(image);
-        let picture = Picture::new(caption, shown, GreyWindow::of(&ends));
-        // Figures of merit are those of network units, whatever unit is shown.
-        let quality = finished.quality(image).filter(|_| caption != TRUTH);
-        Picture {
-            unit: finished.unit.name().to_owned(),
-            psnr_db: quality.map(|quality| quality.psnr),
-            ssim: quality.map(|quality| quality.ssim),
-            ..picture
-        }
-    };
-    let mut pictures: Vec<Picture> = truth.iter().map(|truth| show(TRUTH, truth)).collect();
-    if finished.run.reconstruction.method() != Method::Fbp {
-        pictures.push(show("Filtered backprojection", &finished.fbp));
-    }
-    pictures.push(show(&finished.run.reconstruction.method().to_string(), &finished.result.image));
-    pictures.extend(truth.and_then(|truth| Picture::error_of(&finished.result.image, truth)));
-    pictures.extend(finished.result.deviation.as_ref().map(|deviation| {
-        let shown = finished.unit.express_difference(deviation);
-        let window = GreyWindow::of(&shown);
-        let picture = Picture::new("Deviation between runs", shown, window);
-        Picture { unit: finished.unit.name().to_owned(), ..picture }
-    }));
-    pictures
+/// The method, its prior and what it had to go on.
+fn method_in_words(finished: &Finished) -> String {
+    let method = finished.run.reconstruction.method();
+    let prior = finished.run.prior.as_ref().filter(|_| method.is_learned());
+    let prior = prior.map_or_else(String::new, |prior| format!(" with the prior {prior}"));
+    let views = finished.problem.scan.geometry.angles_rad.len();
+    format!("Reconstructed from {views} views by {method}{prior}: {}", method.summary())
 }
 
-const TRUTH: &str = "Truth";
+/// Truth, results and differences, in the unit of the result.
+pub fn pictures(finished: &Finished, merits: Merits, window: GreyWindow) -> Vec<Picture> {
+    let (unit, pixel_mm) = (finished.unit, Some(finished.problem.scan.geometry.pixel_mm));
+    let ends = unit.express(&Image { height: 1, width: 2, pixels: vec![window.lo, window.hi] });
+    let placed = |picture: Picture| Picture { unit: unit.name().to_owned(), pixel_mm, ..picture.pooled() };
+    let show = |caption: String, image: &Image, quality: Option<Quality>| {
+        let picture = placed(Picture::new(caption, unit.express(image), GreyWindow::of(&ends)));
+        // Figures of merit are those of network units, whatever unit is shown.
+        let (psnr_db, ssim) = (quality.map(|quality| quality.psnr), quality.map(|quality| quality.ssim));
+        Picture { psnr_db, ssim, ..picture }
+    };
+    let (truth, method) = (finished.problem.scan.truth.as_ref(), finished.run.reconstruction.method());
+    let result = &finished.result.image;
+    let mut pictures: Vec<Picture> = truth.iter().map(|truth| show("Truth".to_owned(), truth, None)).collect();
+    if method != Method::Fbp {
+        pictures.push(show("Filtered backprojection".to_owned(), &finished.fbp, merits.fbp));
+    }
+    pictures.push(show(format!("Result, {method}"), result, merits.result));
+    let error = truth.and_then(|truth| Picture::error_of(&unit.express(result), &unit.express(truth)));
+    pictures.extend(error.map(placed));
+    pictures.extend(finished.result.deviation.as_ref().map(|deviation| {
+        let shown = unit.express_difference(deviation);
+        let window = GreyWindow::new(0.0, shown.range().1);
+        placed(Picture::map("Deviation between runs", shown, window))
+    }));
+    pictures.extend(statements::picture(finished).map(placed));
+    pictures.extend(parts::pictures(finished, GreyWindow::of(&ends)).into_iter().map(placed));
+    pictures
+}
 
 fn section(title: &str, rows: &[(&str, String)]) -> Section {
     let rows = rows.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();

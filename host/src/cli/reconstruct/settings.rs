@@ -12,11 +12,16 @@ const FLAGS: [(&str, &str, &str); 20] = [
     (
         "steps",
         "STEPS",
-        "Number of smoothing levels, one iteration each [default: what the weights name, 12 for ct and 8 for ellipses, \
-         and up to half as many again where there is little noise; 50 for dds, 100 for diffpir, 300 for the other \
+        "Number of smoothing levels, one iteration each [default: what the weights name, 8 for ct and ellipses and 20 \
+         for disc, up to 2.5 times as many where there is little noise or few views, and twice as many for views that \
+         leave out 30 degrees and more; 50 for dds, 100 for diffpir, 300 for the other learned methods]",
+    ),
+    (
+        "t-max",
+        "T",
+        "First smoothing level [default: 0.5, and 1 for views that leave out 30 degrees and more, and for the other \
          learned methods]",
     ),
-    ("t-max", "T", "First smoothing level [default: 0.5, and 1 for the other learned methods]"),
     ("t-min", "T", "Last smoothing level [default: 0.001, and 0.004 for the methods that step along gradients]"),
     (
         "spacing",
@@ -28,7 +33,7 @@ const FLAGS: [(&str, &str, &str); 20] = [
         "solve-steps",
         "N",
         "Conjugate gradient steps in each iteration of the default method (at least), dds and diffpir [default: 12, \
-         and 5 for dds]",
+         36 for views that leave out 30 degrees and more, and 5 for dds]",
     ),
     (
         "gamma",
@@ -43,8 +48,9 @@ const FLAGS: [(&str, &str, &str); 20] = [
         "weight",
         "RULE",
         "Rule for the weight of the prior of the default method without --alpha: posterior (the variance of the noise, \
-         as in the posterior density) or discrepancy (so that the image explains the data as well as the noise allows; \
-         takes up to eight runs more) [default: posterior]",
+         as in the posterior density), discrepancy (so that the image explains the data as well as the noise allows; \
+         takes up to eight runs more) or held-out (so that the image without every fifth view foretells those views \
+         best; takes up to five runs more) [default: posterior]",
     ),
     (
         "average",

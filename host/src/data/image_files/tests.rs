@@ -71,7 +71,13 @@ fn dicom_files_are_found_by_their_mark() {
     fs::write(folder.path().join("readme.txt"), "not an image").unwrap();
     let slice = read_image(&path).unwrap();
     let derived = folder.path().join("b.dcm");
-    write_dicom(&derived, &slice.image, slice.dicom.as_ref().unwrap(), Derivation { words: "copy", run: "" }).unwrap();
+    write_dicom(
+        &derived,
+        &slice.image,
+        slice.dicom.as_ref().unwrap(),
+        Derivation { words: "copy", run: "", behind: 0 },
+    )
+    .unwrap();
     assert_eq!(read_image(&derived).unwrap().image, slice.image);
     let error = read_image(folder.path()).unwrap_err().to_string();
     assert!(error.contains("holds the series 1 (, 1 slices), 1001 (gradus: copy, 1 slices)"), "{error}");

@@ -100,7 +100,7 @@ impl Benchmark {
     /// Reconstructs the slice; `None` when the observer ended it.
     ///
     /// # Errors
-    /// Those of the method.
+    /// The error of the method that makes the image.
     pub fn judge(
         &self,
         way: &Way,

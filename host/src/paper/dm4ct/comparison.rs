@@ -3,6 +3,7 @@
 use super::benchmark::{Benchmark, Judged};
 use super::contenders::{Contender, Way, contenders};
 use crate::backend::{DeviceChoice, Precision};
+use crate::data::folder_error::FolderError;
 use crate::data::hidden::is_hidden;
 use crate::data::write_once;
 use crate::paper::row_file;
@@ -89,19 +90,18 @@ impl Comparison {
     /// # Errors
     /// [`EvaluateError::OtherSettings`] when it has other settings, and [`EvaluateError`] in general.
     pub fn open(folder: &Path, protocol: &Protocol) -> Result<Self, EvaluateError> {
-        let file = |source| EvaluateError::File { path: folder.join(PROTOCOL), source };
-        std::fs::create_dir_all(folder).map_err(file)?;
         let path = folder.join(PROTOCOL);
+        let file = FolderError::file(&path);
+        std::fs::create_dir_all(folder).map_err(&file)?;
         if !path.exists() {
-            let mut entries = std::fs::read_dir(folder).map_err(file)?.flatten();
+            let mut entries = std::fs::read_dir(folder).map_err(&file)?.flatten();
             if !entries.all(|entry| is_hidden(&entry.path())) {
                 return Err(EvaluateError::NotAnEvaluation { folder: folder.to_owned(), file: PROTOCOL });
             }
-            write_once(&path, toml::to_string(protocol).unwrap_or_default().as_bytes()).map_err(file)?;
+            write_once(&path, toml::to_string(protocol).unwrap_or_default().as_bytes()).map_err(&file)?;
         }
-        let damaged = |what: String| EvaluateError::Damaged { path: path.clone(), what };
-        let text = std::fs::read_to_string(&path).map_err(file)?;
-        let there: Protocol = toml::from_str(&text).map_err(|error| damaged(error.message().to_owned()))?;
+        let text = std::fs::read_to_string(&path).map_err(&file)?;
+        let there: Protocol = toml::from_str(&text).map_err(|error| FolderError::damaged(&path)(error.message()))?;
         if there != *protocol {
             let differences = differences(protocol, &there);
             return Err(EvaluateError::OtherSettings { folder: folder.to_owned(), differences });

@@ -5,7 +5,7 @@ use crate::reconstruct::{Method, Settings};
 /// Iterations of SIRT, as in the benchmark.
 pub const SIRT_ITERATIONS: usize = 100;
 
-/// How an image is made.
+/// A way to make an image.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Way {
     /// By a method of `gradus reconstruct`.

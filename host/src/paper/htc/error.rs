@@ -1,9 +1,9 @@
 //! Errors of the challenge's evaluation.
 
 use crate::data::file_error::ImageError;
+use crate::data::folder_error::FolderError;
 use crate::data::scan::ScanError;
 use crate::metrics::MetricError;
-use crate::paper::row_file::RowFileError;
 use crate::reconstruct::ReconstructError;
 use std::path::PathBuf;
 
@@ -37,30 +37,7 @@ pub enum HtcError {
     /// The folder holds another evaluation.
     #[error("{} holds another evaluation, or one with other settings; name another folder", .0.display())]
     OtherSettings(PathBuf),
-    /// A file of rows is damaged.
-    #[error("{} cannot be understood: {what}; mend it, or name another folder", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The fault.
-        what: String,
-    },
-    /// The file system refuses.
-    #[error("{}: cannot be read or written; check the folder and the room on the disk", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The word of the file system.
-        #[source]
-        source: std::io::Error,
-    },
-}
-
-impl From<RowFileError> for HtcError {
-    fn from(error: RowFileError) -> Self {
-        match error {
-            RowFileError::Damaged { path, what } => Self::Damaged { path, what },
-            RowFileError::File { path, source } => Self::File { path, source },
-        }
-    }
+    /// A file of the folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
 }

@@ -1,6 +1,7 @@
 //! The challenge's files.
 
 use super::HtcError;
+use crate::data::folder_error::FolderError;
 use crate::image::Image;
 use crate::raw::matlab;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub struct Phantom {
 /// The phantoms in `folder` and in the folders in it, by name: those that have a segmentation and a scan.
 ///
 /// # Errors
-/// [`HtcError::File`], [`HtcError::NoPhantoms`].
+/// [`HtcError::Folder`], [`HtcError::NoPhantoms`].
 pub fn phantoms(folder: &Path) -> Result<Vec<Phantom>, HtcError> {
     let mut found = Vec::new();
     let mut inside = entries(folder)?;
@@ -46,9 +47,9 @@ pub fn phantoms(folder: &Path) -> Result<Vec<Phantom>, HtcError> {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, HtcError> {
-    let file = |source| HtcError::File { path: folder.to_owned(), source };
-    let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(file)?.collect();
-    Ok(entries.map_err(file)?.into_iter().map(|entry| entry.path()).collect())
+    let file = FolderError::file(folder);
+    let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(&file)?.collect();
+    Ok(entries.map_err(&file)?.into_iter().map(|entry| entry.path()).collect())
 }
 
 impl Phantom {

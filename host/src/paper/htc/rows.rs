@@ -1,6 +1,7 @@
 //! The rows found so far, in a folder: `evaluation.toml` with the settings, `results.csv` with the rows.
 
 use super::{HtcError, Task};
+use crate::data::folder_error::FolderError;
 use crate::data::{make_folder, read_file, write_atomically};
 use crate::paper::row_file;
 use crate::reconstruct::Settings;
@@ -44,6 +45,9 @@ pub struct Row {
     pub matthews_otsu: Option<f64>,
     /// Root mean square of the difference to the image from all views over that of the image, inside the disc.
     pub relative_rms: Option<f64>,
+    /// Root mean square of the difference to the segmentation in its two best greys, over that of the image, inside the
+    /// disc.
+    pub segmentation_rms: Option<f64>,
     /// Of the reconstruction.
     pub seconds: f64,
 }
@@ -59,12 +63,8 @@ impl Rows {
     /// Begins an evaluation in `folder`, or goes on with the one that is there.
     ///
     /// # Errors
-    /// [`HtcError::OtherSettings`] where something else is there, [`HtcError::Damaged`], [`HtcError::File`].
+    /// [`HtcError::OtherSettings`] where something else is there, [`HtcError::Folder`].
     pub fn open(folder: &Path, protocol: &Protocol) -> Result<Self, HtcError> {
-        let file = |path: &Path| {
-            let path = path.to_owned();
-            move |source| HtcError::File { path, source }
-        };
         let (settings, results) = (folder.join(PROTOCOL), folder.join(RESULTS));
         let text = toml::to_string(protocol).unwrap_or_default();
         match read_file(&settings) {
@@ -74,10 +74,10 @@ impl Rows {
                 if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
                     return Err(HtcError::OtherSettings(folder.to_owned()));
                 }
-                make_folder(folder).map_err(file(folder))?;
-                write_atomically(&settings, text.as_bytes()).map_err(file(&settings))?;
+                make_folder(folder).map_err(FolderError::file(folder))?;
+                write_atomically(&settings, text.as_bytes()).map_err(FolderError::file(&settings))?;
             }
-            Err(error) => return Err(file(&settings)(error)),
+            Err(error) => return Err(FolderError::file(&settings)(error).into()),
         }
         Ok(Self { rows: row_file::read(&results)?, folder: folder.to_owned() })
     }
@@ -85,7 +85,7 @@ impl Rows {
     /// Adds a row to the file, which is there with it or without it.
     ///
     /// # Errors
-    /// [`HtcError::File`].
+    /// [`HtcError::Folder`].
     pub fn add(&mut self, row: Row) -> Result<(), HtcError> {
         let add = |rows: &mut Vec<Row>| rows.push(row);
         self.rows = row_file::add(&self.folder.join(RESULTS), &self.folder.join(PROTOCOL), add)?;
@@ -129,6 +129,7 @@ mod tests {
             matthews: Some(1.0 / 3.0),
             matthews_otsu: None,
             relative_rms: None,
+            segmentation_rms: None,
             seconds: 0.25,
         };
         Rows::open(&folder, &protocol()).unwrap().add(row.clone()).unwrap();
@@ -138,7 +139,7 @@ mod tests {
         let other = Protocol { prior_checksum: "1".into(), ..protocol() };
         assert!(matches!(Rows::open(&folder, &other), Err(HtcError::OtherSettings(_))));
         std::fs::write(folder.join(RESULTS), "phantom,task\na").unwrap();
-        assert!(matches!(Rows::open(&folder, &protocol()), Err(HtcError::Damaged { .. })));
+        assert!(matches!(Rows::open(&folder, &protocol()), Err(HtcError::Folder(FolderError::Damaged { .. }))));
         assert!(matches!(Rows::open(dir.path(), &protocol()), Err(HtcError::OtherSettings(_))));
     }
 }

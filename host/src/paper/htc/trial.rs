@@ -6,7 +6,7 @@ use super::task::{FACTOR, Task};
 use super::{HtcError, Phantom, Row};
 use crate::ct::Window;
 use crate::image::Image;
-use crate::reconstruct::{Measurement, Method, Observer, PlacedPrior, Settings, SolvedSettings, reconstruct};
+use crate::reconstruct::{Measurement, Method, Observer, PlacedPrior, Settings, reconstruct};
 use std::time::Instant;
 
 /// The methods that are compared.
@@ -15,15 +15,9 @@ pub const METHODS: [Method; 3] = [Method::Fbp, Method::Tv, Method::Solved];
 /// The methods with the settings that all phantoms and tasks have in common.
 #[must_use]
 pub fn methods() -> Vec<Settings> {
-    let settings = |method| match method {
-        Method::Solved => Settings::Solved(SolvedSettings { steps: Some(LEVELS), ..SolvedSettings::default() }),
-        other => other.into(),
-    };
-    METHODS.map(settings).to_vec()
+    METHODS.map(Settings::from).to_vec()
 }
 
-/// Smoothing levels: where a third of the views is there, more has to be made up than in a whole scan.
-const LEVELS: u32 = 30;
 /// Half-way between air and material.
 const HALF: f32 = 0.5;
 
@@ -43,7 +37,7 @@ impl Trial {
     /// Reads what a question needs.
     ///
     /// # Errors
-    /// [`HtcError`].
+    /// [`HtcError`] names the file or the method that failed.
     pub fn new(phantom: &Phantom, task: Task) -> Result<Self, HtcError> {
         let whole = match task {
             Task::Sparse(_) => Task::whole_scan(phantom)?,
@@ -63,7 +57,7 @@ impl Trial {
     /// was stopped.
     ///
     /// # Errors
-    /// [`HtcError`].
+    /// [`HtcError`] names the file or the method that failed.
     pub fn answer(
         &self,
         settings: &Settings,
@@ -86,13 +80,51 @@ impl Trial {
             matthews: self.whole.is_none().then(|| cut(HALF)),
             matthews_otsu: self.whole.is_none().then(|| cut(otsu(&shown))),
             relative_rms: self.whole.as_ref().map(|whole| self.inside_rms(whole, &image)),
+            segmentation_rms: self.whole.is_some().then(|| self.segmentation_rms(&image)),
             seconds,
         };
         Ok((row, shown))
     }
 
-    /// `|image - whole| / |whole|` inside the circle around the material of the segmentation.
+    /// `|image - whole| / |whole|` inside the disc.
     fn inside_rms(&self, whole: &Image, image: &Image) -> f64 {
+        let (mut squares, mut of_whole) = (0.0, 0.0);
+        for k in self.inside(image) {
+            let [a, b] = [image, whole].map(|image| f64::from(image.pixels[k]));
+            squares += (a - b).powi(2);
+            of_whole += b * b;
+        }
+        (squares / of_whole).sqrt()
+    }
+
+    /// `|image - (a s + b (1 - s))| / |image|` inside the disc, for the `a` and `b` that make it least, where `s` is
+    /// the share of material of a pixel: the distance from the object that is there, whatever its greys.
+    fn segmentation_rms(&self, image: &Image) -> f64 {
+        let mut share = Image::zeros(image.height, image.width);
+        for (k, pixel) in self.segmentation.pixels.iter().enumerate() {
+            let [row, col] = [k / self.segmentation.width, k % self.segmentation.width].map(|place| place / FACTOR);
+            share.pixels[row * share.width + col] += pixel / (FACTOR * FACTOR) as f32;
+        }
+        // The square of what a line in the share leaves is that of the image, without mean and slope.
+        let (mut n, mut sums, mut products) = (0.0, [0.0; 2], [0.0; 3]);
+        for k in self.inside(image) {
+            let [s, x] = [&share, image].map(|image| f64::from(image.pixels[k]));
+            n += 1.0;
+            sums = [sums[0] + s, sums[1] + x];
+            products = [products[0] + s * s, products[1] + s * x, products[2] + x * x];
+        }
+        let [ss, sx, xx] = [
+            products[0] - sums[0] * sums[0] / n,
+            products[1] - sums[0] * sums[1] / n,
+            products[2] - sums[1] * sums[1] / n,
+        ];
+        // A disc without holes has one grey.
+        let explained = if ss > 0.0 { sx * sx / ss } else { 0.0 };
+        ((xx - explained).max(0.0) / products[2]).sqrt()
+    }
+
+    /// The pixels of an image inside the circle around the material of the segmentation.
+    fn inside(&self, image: &Image) -> impl Iterator<Item = usize> {
         let [mut rows, mut cols] = [(f64::MAX, 0.0_f64); 2];
         let width = self.segmentation.width;
         for (k, _) in self.segmentation.pixels.iter().enumerate().filter(|(_, pixel)| **pixel > HALF) {
@@ -103,15 +135,11 @@ impl Trial {
         let factor = FACTOR as f64;
         let middle = [rows, cols].map(|(low, high)| 0.5 * (low + high) / factor);
         let radius = 0.25 * (rows.1 - rows.0 + cols.1 - cols.0) / factor;
-        let (mut squares, mut of_whole) = (0.0, 0.0);
-        for (k, (a, b)) in image.pixels.iter().zip(&whole.pixels).enumerate() {
-            let [row, col] = [k / image.width, k % image.width].map(|place| place as f64 + 0.5);
-            if (row - middle[0]).hypot(col - middle[1]) < radius {
-                squares += f64::from(a - b).powi(2);
-                of_whole += f64::from(*b).powi(2);
-            }
-        }
-        (squares / of_whole).sqrt()
+        let width = image.width;
+        (0..image.pixels.len()).filter(move |k| {
+            let [row, col] = [k / width, k % width].map(|place| place as f64 + 0.5);
+            (row - middle[0]).hypot(col - middle[1]) < radius
+        })
     }
 }
 
@@ -148,5 +176,15 @@ mod tests {
         assert_eq!((shown.height, row.views, row.relative_rms), (512, 120, None));
         let (row, _) = trial(Task::Sparse(120), Some(whole)).answer(&Method::Fbp.into(), &prior, go_on).unwrap();
         assert!(row.relative_rms.unwrap() == 0.0 && row.matthews.is_none(), "{row:?}");
+        // Grey and light of the segmentation's shape are the object; its neighbour's are not.
+        let trial = trial(Task::Limited, None);
+        let mut grey = crate::image::Image::zeros(128, 128);
+        for (k, pixel) in fine_disc.pixels.iter().enumerate() {
+            grey.pixels[k / 512 / 4 * 128 + k % 512 / 4] += 0.3 * pixel / 16.0;
+        }
+        grey.pixels.iter_mut().for_each(|pixel| *pixel += 0.1);
+        assert!(trial.segmentation_rms(&grey) < 1e-3, "{}", trial.segmentation_rms(&grey));
+        grey.pixels.rotate_left(2);
+        assert!(trial.segmentation_rms(&grey) > 0.1, "{}", trial.segmentation_rms(&grey));
     }
 }

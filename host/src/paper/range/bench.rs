@@ -10,7 +10,7 @@ use crate::reconstruct::{Measurement, Observer, PlacedPrior, ReconstructError, S
 use crate::simulate::{Simulation, simulate};
 use gradus_core::Status;
 
-/// What makes rows.
+/// The maker of rows.
 #[derive(Debug)]
 pub struct Bench<'a> {
     /// The prior of the learned methods.
@@ -21,7 +21,7 @@ impl Bench<'_> {
     /// The row of a cell, for an image in network units; `None` where the observer ended it.
     ///
     /// # Errors
-    /// See [`EvaluateError`].
+    /// [`EvaluateError`] says which image, start or file.
     pub fn row(&self, cell: &Cell, image: &Image, observer: Observer<'_>) -> Result<Option<Row>, EvaluateError> {
         let lesion = Lesion::in_object(image);
         let truth = lesion.added_to(image);

@@ -2,6 +2,7 @@
 
 use super::grid::{Cell, PARTS};
 use crate::backend::DeviceChoice;
+use crate::data::folder_error::FolderError;
 use crate::data::{read_file, write_once};
 use crate::paper::row_file;
 use crate::paper::tables::{Dataset, EvaluateError};
@@ -91,22 +92,20 @@ impl Rows {
     ///
     /// # Errors
     /// [`EvaluateError::OtherSettings`] when that has another setup; [`EvaluateError::NotAnEvaluation`],
-    /// [`EvaluateError::Damaged`] and [`EvaluateError::File`].
+    /// [`EvaluateError::Folder`].
     pub fn open(folder: &Path, setup: &Setup) -> Result<Self, EvaluateError> {
         let path = folder.join(SETUP);
-        let file = |source| EvaluateError::File { path: path.clone(), source };
+        let file = FolderError::file(&path);
         if !path.exists() {
             let is_empty = folder.read_dir().map_or(true, |mut entries| entries.next().is_none());
             if !is_empty {
                 return Err(EvaluateError::NotAnEvaluation { folder: folder.to_owned(), file: SETUP });
             }
-            std::fs::create_dir_all(folder).map_err(file)?;
-            write_once(&path, toml::to_string(setup).unwrap_or_default().as_bytes()).map_err(file)?;
+            std::fs::create_dir_all(folder).map_err(&file)?;
+            write_once(&path, toml::to_string(setup).unwrap_or_default().as_bytes()).map_err(&file)?;
         }
-        let text = String::from_utf8_lossy(&read_file(&path).map_err(file)?).into_owned();
-        let damaged =
-            |error: toml::de::Error| EvaluateError::Damaged { path: path.clone(), what: error.message().to_owned() };
-        let there: Setup = toml::from_str(&text).map_err(damaged)?;
+        let text = String::from_utf8_lossy(&read_file(&path).map_err(&file)?).into_owned();
+        let there: Setup = toml::from_str(&text).map_err(|error| FolderError::damaged(&path)(error.message()))?;
         if there != *setup {
             let differences = vec![format!("{there:?} there and {setup:?} here")];
             return Err(EvaluateError::OtherSettings { folder: folder.to_owned(), differences });
@@ -129,7 +128,7 @@ impl Rows {
     /// Adds a row, which is in the file then, or not at all.
     ///
     /// # Errors
-    /// [`EvaluateError::Damaged`], [`EvaluateError::File`].
+    /// [`EvaluateError::Folder`].
     pub fn add(&mut self, row: Row) -> Result<(), EvaluateError> {
         let add = |rows: &mut Vec<Row>| rows.push(row);
         self.rows = row_file::add(&self.folder.join(ROWS), &self.folder.join(SETUP), add)?;

@@ -1,8 +1,8 @@
 //! Errors of an evaluation.
 
 use super::DatasetError;
+use crate::data::folder_error::FolderError;
 use crate::metrics::MetricError;
-use crate::paper::row_file::RowFileError;
 use crate::reconstruct::ReconstructError;
 use crate::simulate::SimulateError;
 use std::path::PathBuf;
@@ -42,33 +42,10 @@ pub enum EvaluateError {
     /// The image is none of the benchmark's.
     #[error("the image {0}")]
     Image(String),
-    /// A file of the folder cannot be read.
-    #[error("{} cannot be understood: {what}; mend it, or name another folder", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The fault.
-        what: String,
-    },
     /// The settings of a contender are not there.
     #[error("the evaluation has no settings for {0}; name another folder")]
     NoSettings(String),
-    /// The file system refuses.
-    #[error("{}: cannot be read or written; check the folder and the room on the disk", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The word of the file system.
-        #[source]
-        source: std::io::Error,
-    },
-}
-
-impl From<RowFileError> for EvaluateError {
-    fn from(error: RowFileError) -> Self {
-        match error {
-            RowFileError::Damaged { path, what } => Self::Damaged { path, what },
-            RowFileError::File { path, source } => Self::File { path, source },
-        }
-    }
+    /// A file of the folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
 }

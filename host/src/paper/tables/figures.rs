@@ -23,7 +23,7 @@ pub struct Figures {
 /// Runs Algorithm 2 on test image `image` from start 1; `None` when `go_on` broke it off.
 ///
 /// # Errors
-/// See [`EvaluateError`].
+/// [`EvaluateError`] says which image, start or file.
 pub fn figures(
     evaluation: &Evaluation,
     image: usize,

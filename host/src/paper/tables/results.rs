@@ -54,11 +54,16 @@ impl Results {
     /// The rows of the evaluation in `folder`; none when it has no file of them yet.
     ///
     /// # Errors
-    /// [`EvaluateError::Damaged`], [`EvaluateError::File`].
+    /// [`EvaluateError::Folder`].
     pub fn read(folder: &Path) -> Result<Self, EvaluateError> {
         let mut results = Self { folder: folder.to_owned(), rows: BTreeMap::new() };
         row_file::read(&folder.join(RESULTS))?.into_iter().for_each(|row| results.insert(row));
         Ok(results)
+    }
+
+    /// The rows that are there by now.
+    pub(super) fn again(&self) -> Result<Self, EvaluateError> {
+        Self::read(&self.folder)
     }
 
     fn insert(&mut self, row: Row) {
@@ -69,7 +74,7 @@ impl Results {
     /// this one too.
     ///
     /// # Errors
-    /// [`EvaluateError::Damaged`], [`EvaluateError::File`].
+    /// [`EvaluateError::Folder`].
     pub fn add(&mut self, row: Row) -> Result<(), EvaluateError> {
         let add = |rows: &mut Vec<Row>| {
             let others = std::mem::take(rows).into_iter().chain([row]);
@@ -144,7 +149,7 @@ pub(super) mod tests {
         assert_eq!(read.get(2, 1, "flow"), Some(&rows[2]));
         assert!(read.get(2, 2, "flow").unwrap().psnr_db.is_nan() && read.n_rows() == 3);
         fs::write(one.join(RESULTS), "image,start\n1,x\n").unwrap();
-        assert!(matches!(Results::read(&one), Err(EvaluateError::Damaged { .. })));
+        assert!(matches!(Results::read(&one), Err(EvaluateError::Folder(_))));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::protocol::checksum;
 use super::results::PROTOCOL;
 use super::{Dataset, EvaluateError, Job, Protocol, Results};
 use crate::backend::choice::Opened;
+use crate::data::folder_error::FolderError;
 use crate::data::hidden::{is_hidden, sweep};
 use crate::data::write_once;
 use crate::image::Image;
@@ -51,11 +52,11 @@ impl Evaluation {
     ) -> Result<Self, EvaluateError> {
         let protocol = Protocol { prior_checksum: checksum(bytes), slices: dataset.n_slices(), ..protocol };
         if Self::protocol_in(folder)?.is_none() {
-            let file = |source| EvaluateError::File { path: folder.join(PROTOCOL), source };
-            std::fs::create_dir_all(folder).map_err(file)?;
+            let path = folder.join(PROTOCOL);
+            std::fs::create_dir_all(folder).map_err(FolderError::file(&path))?;
             let text = toml::to_string(&protocol).unwrap_or_default();
             // Of two that begin at once, one writes its settings; the other must have the same.
-            write_once(&folder.join(PROTOCOL), text.as_bytes()).map_err(file)?;
+            write_once(&path, text.as_bytes()).map_err(FolderError::file(&path))?;
         }
         sweep(folder);
         match Self::protocol_in(folder)? {
@@ -72,15 +73,12 @@ impl Evaluation {
     /// The settings of the evaluation in `folder`; `None` when there is no such folder, or nothing in it.
     ///
     /// # Errors
-    /// [`EvaluateError::NotAnEvaluation`], [`EvaluateError::Damaged`].
+    /// [`EvaluateError::NotAnEvaluation`], [`EvaluateError::Folder`].
     pub fn protocol_in(folder: &Path) -> Result<Option<Protocol>, EvaluateError> {
         let path = folder.join(PROTOCOL);
         if let Ok(text) = std::fs::read_to_string(&path) {
-            let damaged = |error: toml::de::Error| EvaluateError::Damaged {
-                path: path.clone(),
-                what: error.message().to_owned(),
-            };
-            return toml::from_str(&text).map(Some).map_err(damaged);
+            let there = toml::from_str(&text).map_err(|error| FolderError::damaged(&path)(error.message()))?;
+            return Ok(Some(there));
         }
         // What another process is about to write, or has left, counts for nothing.
         let is_empty =
@@ -95,6 +93,15 @@ impl Evaluation {
     #[must_use]
     pub fn results(&self) -> &Results {
         &self.results
+    }
+
+    /// Takes in what other processes have finished.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Folder`].
+    pub fn refresh(&mut self) -> Result<(), EvaluateError> {
+        self.results = self.results.again()?;
+        Ok(())
     }
 
     /// The settings.
@@ -137,7 +144,12 @@ impl Evaluation {
             for job in pending {
                 if batch.len() < most && suits(&job) { batch.push(job) } else { rest.push(job) }
             }
-            pending = rest;
+            // Rows of other processes came in with the last ones that were kept.
+            pending = self.pending(&rest);
+            let batch = self.pending(&batch);
+            if batch.is_empty() {
+                continue;
+            }
             let Some(rows) = self.bench().rows(&batch, &self.prior(), &mut || observe(None))? else {
                 return Ok(RunEnd::Stopped);
             };
@@ -162,7 +174,7 @@ impl Evaluation {
     /// One reconstruction with its course, for figures: truth, measurement, settings, result.
     ///
     /// # Errors
-    /// See [`EvaluateError`].
+    /// [`EvaluateError`] says which image, start or file.
     pub fn reconstruct(
         &self,
         job: &Job,

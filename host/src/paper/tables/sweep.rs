@@ -43,7 +43,7 @@ impl Sweep {
 /// iterate with the number of finished runs; `None` when it broke off.
 ///
 /// # Errors
-/// See [`EvaluateError`].
+/// [`EvaluateError`] says which image, start or file.
 pub fn sweep(
     dataset: &Dataset,
     protocol: &Protocol,

@@ -15,7 +15,7 @@ const LEVELS: [f64; 10] = [0.05, 0.1, 0.15, 0.2, 0.3, 0.45, 0.7, 1.0, 1.5, 2.2];
 /// Iterations between two rows of [`by_iteration_csv`] and two columns of the panels over iterations.
 const EVERY: usize = 10;
 
-/// Reasons why there is no figure.
+/// Reasons for which there is no figure.
 #[derive(Debug, thiserror::Error)]
 pub enum FigureError {
     /// A panel cannot be drawn.
@@ -32,7 +32,7 @@ pub enum FigureError {
 /// `rates` must hold every start and every value of `t_max`.
 ///
 /// # Errors
-/// [`FigureError`].
+/// [`FigureError`], where a panel cannot be drawn or a path has no schedule.
 pub fn panels(rates: &Rates) -> Result<[(&'static str, Figure); 3], FigureError> {
     let what = match rates.algorithm {
         Algorithm::Flow => "Flow",

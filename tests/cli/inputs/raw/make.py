@@ -1,7 +1,8 @@
 """Small raw measurements, as other programs write them: python make.py, with numpy 2.4, h5py 3.16, scipy 1.17.
 
 A disc and a smaller, denser one in it, whose axis is at bin 21.25 of 40 bins of 1 mm: counts of 1e4 photons without
-noise, 3 counts a photon, on a dark current of 50.
+noise, 3 counts a photon, on a dark current of 50. `chunk_beyond_file.h5` is `dxchange.h5` damaged by `tests/fuzz`: a
+chunk claims 4 GB.
 """
 import h5py
 import numpy as np

@@ -2,6 +2,7 @@
 use super::super::{AlphaSource, Scale, jobs_of, methods, summary, table};
 use super::*;
 use crate::backend::{DeviceChoice, Precision};
+use crate::data::folder_error::FolderError;
 use crate::prior::{Prior, embedded};
 
 fn protocol(dataset: &Dataset, steps: u32) -> Protocol {
@@ -67,5 +68,5 @@ fn a_folder_of_other_settings_or_of_something_else_is_refused() {
     std::fs::write(other.path().join("file"), "").unwrap();
     assert!(matches!(open(other.path(), 3), Err(EvaluateError::NotAnEvaluation { .. })));
     std::fs::write(folder.path().join(PROTOCOL), "dataset = 1").unwrap();
-    assert!(matches!(open(folder.path(), 3), Err(EvaluateError::Damaged { .. })));
+    assert!(matches!(open(folder.path(), 3), Err(EvaluateError::Folder(FolderError::Damaged { .. }))));
 }

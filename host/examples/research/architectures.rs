@@ -1,4 +1,4 @@
-//! Which network reconstructs best per millisecond: `cargo run --release --example architectures -- SECONDS FOLDER
+//! Networks by quality per millisecond: `cargo run --release --example architectures -- SECONDS FOLDER
 //! [NAME...]`.
 //!
 //! Trains each architecture on ellipses for about SECONDS of this machine's time, so that a slower network makes fewer

@@ -1,4 +1,4 @@
-//! Where to stop, by the discrepancy principle: `cargo run --release --example stopping -- [FIRST LAST]`, images
+//! Stopping by the discrepancy principle: `cargo run --release --example stopping -- [FIRST LAST]`, images
 //! `ellipses:FIRST` to `LAST`, by default 101 to 108; 60 views, 10 % noise, the prior `ellipses`, the default method.
 //!
 //! A run may end at the first level whose iterate no longer explains the data, |A x - y|^2 >= m sigma_y^2: from there

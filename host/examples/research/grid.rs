@@ -1,4 +1,4 @@
-//! What a prior leaves in slices that nobody trained on:
+//! Traces of a prior in slices that nobody trained on:
 //! `cargo run --release --example grid -- PRIOR FILE.npz:K,K,... [FIELD=VALUE]...`
 //!
 //! Each slice in HU is scanned from 60 views with 5 % noise and reconstructed with the fields of a run's

@@ -1,4 +1,4 @@
-//! How well priors denoise: `cargo run --release --example denoising -- [--images N] [--data FOLDER SIZE] PRIOR...`.
+//! Priors as denoisers: `cargo run --release --example denoising -- [--images N] [--data FOLDER SIZE] PRIOR...`.
 //! On the validation images of the ellipses, which no training sees, or on the slices of a folder.
 #![allow(missing_docs)]
 

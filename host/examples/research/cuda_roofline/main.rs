@@ -1,14 +1,14 @@
-//! How long kernels should take on a GPU at least, and how long they take where there is one:
+//! Times of kernels on a GPU by estimate, and measured where there is one:
 //!
 //! ```text
 //! cargo run --release --example cuda_roofline -- --table    estimates: cuda-kernels/ROOFLINE.md
 //! cargo run --release --example cuda_roofline -- PART...    measures: start, costs, passes, kernels, training; or all
 //! ```
 //!
-//! `gpu.rs` (in `tests/src/roofline`) says how it estimates, `measure.rs` what is measured: one JSON line as each thing
-//! is known. `SIDES`, `LANES` and `IMAGES` in the environment are lists of numbers in place of the usual ones,
-//! `REPEATS` how often each thing is measured. Either needs a driver; the tests' stand-in will do
-//! (`tests/cuda-stand-in`), whose times say nothing.
+//! `gpu.rs` (in `tests/src/roofline`) says how it estimates, `earlier.rs` how that was held against measured times,
+//! `measure.rs` what is measured: one JSON line as each is known. `SIDES`, `LANES` and `IMAGES` in the environment
+//! are lists of numbers in place of the usual ones, `REPEATS` how often each thing is measured. Either needs a driver;
+//! the tests' stand-in will do (`tests/cuda-stand-in`), whose times say nothing.
 #![allow(missing_docs)]
 
 mod measure;

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Prints the tables of RESULTS.md, each by the command that stands there.
+#
+#   host/benches/results.sh cheap       the tables of a minute or less each
+#   host/benches/results.sh PART...     picture ellipses algorithm2 parts alternatives levels stopping denoisers toy
+#                                       roofline; with data slices fewer grid (PATIENT=FILE.npz) tooth (TOOTH=SCAN.npz)
+#                                       htc (HTC=FOLDER); and tables (an hour)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cheap="picture ellipses parts levels stopping denoisers toy"
+[ $# -gt 0 ] || { sed -n '4,7p' "$0" | cut -c3-; exit 2; }
+[ "$1" != cheap ] || set -- $cheap
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+example() {
+    cargo build --release --locked --quiet -p gradus --example "$1"
+    "target/release/examples/$@"
+}
+gradus() {
+    cargo build --release --locked --quiet -p gradus --bin gradus
+    target/release/gradus "$@"
+}
+# What a reconstruction says of its image, from --json.
+figures() { grep -oE '"(psnr|ssim|rmse_hu|soft_tissue_psnr|nrmse)":[0-9.]+' | tr '\n' ' '; echo; }
+
+part() {
+    local six=2,7,12,17,22,27 images="ellipses ellipses:101-108"
+    case "$1" in
+        picture) example front_picture "$out/front.png" ;;
+        ellipses)
+            example sweep ellipses ellipses:1-10 method=fbp/tv
+            example sweep ellipses ellipses:1-10 start=noise/zeros/fbp
+            example sweep ellipses ellipses:1-10 tested_steps=0
+            example sweep ellipses ellipses:1-10 average=8
+            ;;
+        algorithm2) example sweep ellipses ellipses:1-10 method=gradient-like start=noise ;;
+        parts)
+            example sweep $images mirrors=true/false
+            example sweep $images weight=discrepancy
+            example sweep $images average=8
+            ;;
+        alternatives) example alternatives ;;
+        levels) example sweep $images steps=8/10/12 ;;
+        stopping) example stopping ;;
+        denoisers) example denoising ellipses ;;
+        toy) gradus toy --t-max-index 0,15,30,50,60,70,99 ;;
+        roofline) example roofline ;;
+        slices)
+            for method in preconditioned fbp; do
+                for k in ${six//,/ }; do
+                    gradus reconstruct "${PATIENT:?a stack of slices in HU}:[$k]" --noise 0.05 --noise-seed "$k" \
+                        --method $method --quiet --json -o "$out/$method-$k" | figures
+                done
+            done
+            ;;
+        fewer)
+            example sweep ct "${PATIENT:?a stack of slices in HU}:$six" simulation.angles=20/60
+            example sweep ct "$PATIENT:$six" simulation.photons=10000
+            ;;
+        grid) example grid ct "${PATIENT:?a stack of slices in HU}:2,12,17,22" ;;
+        tooth)
+            gradus reconstruct "${TOOTH:?the scan of the tooth}" --method fbp --quiet -o "$out/all"
+            for method in fbp tv preconditioned; do
+                gradus reconstruct "$TOOTH" --every-view 3 --truth "$out/all/image.npy" --method $method --quiet \
+                    --json -o "$out/third-$method" | figures
+            done
+            ;;
+        htc) gradus evaluate --htc "${HTC:?the folder of the challenge}" -o runs/results-htc ;;
+        tables)
+            gradus evaluate --table 1 --jobs 2 -o runs/results
+            gradus evaluate --table 2 --jobs 2 -o runs/results
+            ;;
+        *) echo "no part $1" >&2; return 2 ;;
+    esac
+}
+
+for name in "$@"; do
+    printf '\n== %s\n' "$name"
+    part "$name"
+done

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Lines of core and host that the tests run, and tests with arithmetic that stops at an overflow.
+#
+#   tests/coverage.sh [FOLDER]      builds everything anew in FOLDER (target/coverage): half an hour on two cores
+#
+# Prints the share of lines of core, host and its readers, tests apart, and the ten files with the least. The exit code is
+# that of the tests: core, the host's library, the command line, damaged files. Needs llvm-cov and llvm-profdata of rustc's
+# version of LLVM (Debian: llvm-22; or rustup component add llvm-tools), and Python.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=$(realpath -m "${1:-target/coverage}")
+version=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+tools=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin
+tool() {
+    command -v "llvm-$1-$version" || command -v "$tools/llvm-$1" ||
+        { echo "llvm-$1 of LLVM $version is not there (Debian: llvm-$version)" >&2; return 1; }
+}
+cov=$(tool cov) profdata=$(tool profdata)
+
+export CARGO_TARGET_DIR=$folder CARGO_PROFILE_RELEASE_DEBUG=0
+export RUSTFLAGS="-C instrument-coverage -C overflow-checks=on"
+tests=(--release --locked -p gradus-core -p gradus -p gradus-tests --lib --test cli --test fuzz)
+mkdir -p "$folder"
+rm -f "$folder"/*.profraw
+# Processes of one program add to one file.
+LLVM_PROFILE_FILE=$folder/%2m.profraw cargo test "${tests[@]}" --no-fail-fast && code=0 || code=$?
+
+mapfile -t programs < <(cargo test "${tests[@]}" --no-run --message-format=json 2>/dev/null |
+    grep -o '"executable":"[^"]*"' | cut -d '"' -f 4)
+objects=()
+for program in "${programs[@]}" "$folder/release/gradus"; do objects+=(--object "$program"); done
+"$profdata" merge --sparse "$folder"/*.profraw -o "$folder/profile"
+"$cov" export --format=lcov --instr-profile "$folder/profile" "${objects[@]}" 2>/dev/null >"$folder/lines"
+python3 - "$folder/lines" <<'END'
+import os, re, sys
+
+runs = {}  # by file and line
+for record in open(sys.argv[1]).read().split("end_of_record"):
+    name = re.search(r"^SF:(.*)$", record, re.M)
+    path = os.path.relpath(name[1]) if name else ""
+    if re.match(r"(core|host)/src/", path) and not re.search(r"tests?(_support)?\.rs$|/tests/", path):
+        code = open(path).read().split("\n#[cfg(test)]\nmod ")[0].count("\n") + 1
+        lines = runs.setdefault(path, {})
+        for line, count in re.findall(r"^DA:(\d+),(\d+)", record, re.M):
+            if int(line) <= code:
+                lines[int(line)] = max(lines.get(int(line), 0), int(count))
+
+def share(paths):
+    counts = [count for path in paths for count in runs[path].values()]
+    run = sum(count > 0 for count in counts)
+    return f"{100 * run / max(len(counts), 1):5.1f} % of {len(counts)} lines"
+
+readers = r"host/src/(data|raw|read\.rs|unet/weights_file|train/(config|checkpoint|folder)|paper/tables/results)"
+for name, which in [("core and host", ""), ("core", "core/"), ("host", "host/"), ("its readers", readers),
+                    ("its command line", "host/src/cli/"), ("its CUDA backend", "host/src/backend/cuda/")]:
+    print(f"{name:18}", share([path for path in runs if re.match(which, path)]))
+print("least, of files with 20 lines or more:")
+long = [path for path in runs if len(runs[path]) >= 20]
+by_share = sorted(long, key=lambda path: sum(n > 0 for n in runs[path].values()) / len(runs[path]))
+for path in by_share[:10]:
+    print(f"  {share([path])}  {path}")
+END
+exit "$code"
