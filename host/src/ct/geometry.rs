@@ -136,6 +136,13 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// Views for each one that a point at the rim of the image needs to be passed by, pixel by pixel, as the axis
+    /// turns: pi/2 times the image's longer side. More than 1 repeat each other, fewer leave something open.
+    #[must_use]
+    pub fn views_for_each_place(&self) -> f64 {
+        self.angles_rad.len() as f64 / (PI / 2.0 * self.height.max(self.width) as f64)
+    }
+
     /// The parallel beam that covers an image of unit pixels: `n_angles` views at (k + 1/2) pi / `n_angles`, and
     /// 2 ceil(d/2) + 1 bins over the diagonal d = sqrt(height^2 + width^2).
     ///

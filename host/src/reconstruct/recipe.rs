@@ -156,9 +156,7 @@ const MOST_LEVELS: f64 = 2.5;
 /// In 720 views `ellipses:1` has 49.05, 50.12 and 50.32 dB so with 1e5 and 1e6 photons and without noise, and 47.93,
 /// 49.31 and 49.58 by the variance alone; 47.31, 49.60 and 50.20 in 180 views.
 fn variance(measurement: &Measurement) -> f64 {
-    let geometry = &measurement.geometry;
-    let told_apart = PI / 2.0 * geometry.height.max(geometry.width) as f64;
-    let repeated = (geometry.angles_rad.len() as f64 / told_apart).max(1.0);
+    let repeated = measurement.geometry.views_for_each_place().max(1.0);
     measurement.noise_std.powi(2) + (repeated - 1.0) * measurement.model_std.powi(2)
 }
 
