@@ -308,7 +308,8 @@ fn what_is_no_series_is_refused() {
 fn peak_kib(folder: &Path, input: &str, out: &str) -> u64 {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradus"));
     command.current_dir(folder).args(["reconstruct", input, "--slices", "all", "--method", "fbp"]);
-    let mut child = command.args(["--noise", "1", "-q", "-o", out]).spawn().unwrap();
+    // With more noise each picture would be doubted, and compared with total variation's.
+    let mut child = command.args(["--noise", "0.5", "-q", "-o", out]).spawn().unwrap();
     let (mut peak, status) = (0, format!("/proc/{}/status", child.id()));
     while child.try_wait().unwrap().is_none() {
         let text = fs::read_to_string(&status).unwrap_or_default();
