@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The same bits by 1, 2 and 3 ranks: a series, the rows of a table, a training; a series whose rank dies, and goes on.
+# The same bits by 1, 2 and 3 ranks: a series, the rows of a table, a sweep over the prior's weight, a training; a series
+# whose rank dies, and goes on.
 #
 #   tests/ranks.sh GRADUS     a program built with --features mpi; mpirun of Open MPI must be there
 set -euo pipefail
@@ -73,6 +74,18 @@ table=(evaluate --table 1 --images 1 --starts 2 --steps 6 --tv-iterations 5 -q -
 "$gradus" "${table[@]}" table-alone
 ranks 3 "$gradus" "${table[@]}" table-3
 same table-alone/results.csv table-3/results.csv
+
+# Too few steps for good pictures, and enough for weights to differ.
+search=(evaluate --sweep-alpha --table 1 --images 1 --starts 1 --steps 6 --tv-iterations 5 -q -o)
+"$gradus" "${search[@]}" sweep-alone
+for n in 1 2 3; do
+    ranks $n "$gradus" "${search[@]}" sweep-$n
+    for file in sweep.csv evaluation.toml results.csv; do
+        same sweep-alone/$file sweep-$n/$file
+    done
+done
+[ "$(cut -d , -f 2 sweep-alone/sweep.csv | sort -u | wc -l)" = 6 ] ||
+    { echo "FAILED: the sweep tells no weights apart" >&2; exit 1; }
 
 # One of two ranks is killed when the first slice is done: the run ends, and the same command goes on.
 long=(reconstruct stack.npy --slices all --angles 60 --average 40 -q -o)

@@ -123,6 +123,10 @@ fn ct_is_in_hu_where_it_says_so_or_its_air_does() {
     let (image, said) = reconstructed(dir.path(), "17a_no_spacing.dcm", &[]);
     assert!(distance(&image, &hu) < 0.15 && said.contains("no size of a pixel: 1 mm is assumed"), "{said}");
     refused(dir.path(), "17b_not_square.npz", &[], &["0.8 x 1.6 mm", "square"]);
+    refused(dir.path(), "17c_pixel_mm_0.npz", &[], &["holds a pixel_mm of 0; mend it"]);
+    let (_, said) = reconstructed(dir.path(), "17d_spacing_comma.dcm", &[]);
+    assert!(said.contains("Pixel Spacing is \"0,8\\\\0,8\", no two lengths in mm: it is not used"), "{said}");
+    assert!(said.contains("1 mm is assumed"), "{said}");
 }
 
 #[test]
@@ -148,6 +152,19 @@ fn arrays_are_called_by_their_whole_names() {
     refused(dir.path(), "07c_mu_per_cm.npz", &[], &["1/mm or in 1/cm", "--unit 1/cm"]);
     let (image, _) = reconstructed(dir.path(), "07c_mu_per_cm.npz", &["--unit", "1/cm"]);
     assert!(distance(&image, &mu) < 0.15, "{}", distance(&image, &mu));
+    refused(dir.path(), "07e_upper_case_mu.npz", &[], &["1/mm or in 1/cm", "--unit 1/cm"]);
+    let (_, said) = reconstructed(dir.path(), "07b_mu_cm.npz", &[]);
+    assert!(said.contains("\"mu_cm\" may say a unit, and none that is known"), "{said}");
+    let (_, said) = reconstructed(dir.path(), "07b_mu_cm.npz", &["--unit", "1/cm"]);
+    assert!(!said.contains("may say a unit"), "{said}");
+    refused(
+        dir.path(),
+        "07f_unit_unknown.npz",
+        &[],
+        &["\"Hounsfield!\", which is none that is known; state it: --unit hu"],
+    );
+    let (_, said) = reconstructed(dir.path(), "07f_unit_unknown.npz", &["--unit", "hu"]);
+    assert!(!said.contains("Hounsfield!"), "{said}");
 }
 
 #[test]
@@ -158,7 +175,10 @@ fn angles_and_counts_are_told_from_what_they_should_be() {
         let (image, said) = reconstructed(dir.path(), file, &[]);
         (distance(&image, &mu), said)
     };
-    assert!(error("03_right.npz").0 < 0.15, "{:?}", error("03_right.npz"));
+    let (right, said) = error("03_right.npz");
+    assert!(right < 0.15, "{right}");
+    // Edges along the rays of two views are no views at other angles: another method explains them.
+    assert!(said.contains("--method tv explains the data better") && !said.contains("angles_rad"), "{said}");
     refused(dir.path(), "03a_degrees.npz", &[], &["angles_rad is 13", "degrees"]);
     let (found, said) = error("03b_theta_degrees.npz");
     assert!(found < 0.15 && said.contains("theta is taken to be in degrees"), "{found} {said}");
@@ -202,6 +222,15 @@ fn a_truth_is_converted_to_the_unit_of_the_image() {
         ["reconstruct", scan.to_str().unwrap(), "--method", "fbp", "--truth", truth.to_str().unwrap(), "-o", "out"];
     let output = gradus(dir.path(), &flags);
     assert!(output.status.code() == Some(2) && message(&output).contains("images in 1/mm"), "{}", message(&output));
+    // What lies within the range of 1/mm may be in another unit all the same.
+    let scan = input("03_right.npz");
+    let said = |truth: &str, method: &str| {
+        let flags = ["reconstruct", scan.to_str().unwrap(), "--method", method, "--truth"];
+        message(&gradus(dir.path(), &[&flags[..], &[input(truth).to_str().unwrap()]].concat()))
+    };
+    let of_tenth = said("08b_truth_per_cm.npy", "tv");
+    assert!(of_tenth.contains("times the picture: is it in another unit"), "{of_tenth}");
+    assert!(!said("mu.ref.npy", "tv").contains("times the picture"));
     // Where the scan's own truth says no unit, its description may.
     let folder = dir.path().join("stated");
     fs::create_dir(&folder).unwrap();
@@ -286,6 +315,7 @@ fn other_files_are_read_or_refused_for_their_true_reason() {
     refused(dir.path(), "18c_stack.npy", &[], &["FILE.npy:[INDEX]"]);
     let (image, _) = reconstructed(dir.path(), "18c_stack.npy:[1]", &[]);
     assert_eq!(image.len(), 64 * 64);
+    refused(dir.path(), "18e_complex.npy", &[], &["holds an array with elements of type '<c8'; save it as float32"]);
     refused(dir.path(), "18d_folder_of_slices", &[], &["a series of 1 DICOM slices", "choose one"]);
     let (image, _) = reconstructed(dir.path(), "18d_folder_of_slices:[0]", &[]);
     assert!(distance(&image, &reference("hu.ref.npy")) < 0.15);

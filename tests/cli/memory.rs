@@ -63,8 +63,13 @@ fn what_packs_best_takes_little_memory() {
     fs::write(&archive, packed(&[("image", 3900, width)])).unwrap();
     let scan = dir.path().join("scan.npz");
     fs::write(&scan, packed(&[("sinogram", 3300, 3000), ("truth", 3000, 3000), ("angles_rad", 3300, 0)])).unwrap();
+    let volume = dir.path().join("packed.h5");
+    let mut file = hdf5_pure::FileBuilder::new();
+    let set = file.create_dataset("image").with_f64_data(&vec![0.0; 1 << 24]).with_shape(&[1, 4096, 4096]);
+    set.with_chunks(&[1, 1024, 4096]).with_deflate(9);
+    fs::write(&volume, file.finish().unwrap()).unwrap();
     let library = preloaded(dir.path(), "peak");
-    for file in [picture, archive, scan] {
+    for file in [picture, archive, scan, volume] {
         assert_eq!(inspected(&library, &file), Some(0), "{}", file.display());
         assert!(fs::metadata(&file).unwrap().len() as usize <= FILE_BYTES);
     }

@@ -136,3 +136,38 @@ fn tiff_of_every_kind() {
     let pages = gradus(dir.path(), &["inspect", coded("pages.tif").to_str().unwrap()]);
     assert!(message(&pages).contains("holds 3 pictures; choose one") && message(&pages).contains("[0] to [2]"));
 }
+
+#[test]
+fn arrays_of_hdf5_are_stacks() {
+    let dir = tempfile::tempdir().unwrap();
+    let volume = coded("volume.h5").display().to_string();
+    for (name, shift) in [(":[0]", 0.0), (":[2]", -200.0), (":entry/image[1]", -100.0)] {
+        let found = inspected(dir.path(), Path::new(&format!("{volume}{name}")), &[]);
+        assert_eq!(extent(&found), EXTENT.map(|value| value + shift), "{name}: {found}");
+        assert_eq!((&found["pixel_mm"], found["unit"].as_str()), (&0.8.into(), Some("HU")));
+        let origin = found["taken_from"].as_str().unwrap();
+        assert!(origin.contains("array entry/image") && origin.contains("unit hu by field unit"), "{origin}");
+    }
+    // An image of it is a truth, too.
+    let (scan, truth) = (input("03_right.npz").display().to_string(), format!("{volume}:[0]"));
+    let flags = ["reconstruct", &scan, "--method", "fbp", "--window", "ramp", "--json", "--truth", &truth];
+    assert!(json(&gradus(dir.path(), &flags))["nrmse"].as_f64().unwrap() < 0.15);
+    let two = coded("two.h5").display().to_string();
+    for (name, flags, words) in [
+        (volume.as_str(), &[][..], "has an array of shape [3, 64, 64] where an image [row][col] is needed"),
+        (&format!("{volume}:[3]"), &[], "has no slice 3: the stack holds 3"),
+        (&format!("{volume}:entry/angles[0]"), &[], "has an array of shape [3] where"),
+        (&format!("{volume}:image[0]"), &[], "there is no array \"image\"; it holds entry/image"),
+        (&format!("{volume}:[0]"), &["--unit", "1/mm"], "an image in HU, and 1/mm is stated"),
+        (&two, &[], "2 arrays could be meant; it holds first, second"),
+        (&format!("{two}:first"), &[], "unit is \"counts\", which is none that is known; state it: --unit hu"),
+        (&format!("{two}:second"), &[], "pixels of 0.8 x 1.6 mm"),
+    ] {
+        let output = gradus(dir.path(), &[&["inspect", name], flags].concat());
+        assert!(output.status.code() == Some(2) && message(&output).contains(words), "{name}: {}", message(&output));
+    }
+    // The user's word counts where the file's is not understood.
+    assert_eq!(inspected(dir.path(), Path::new(&format!("{two}:first")), &["--unit", "hu"])["unit"], "HU");
+    let convert = gradus(dir.path(), &["convert", &volume, "-o", "scan.npz"]);
+    assert!(message(&convert).contains("is neither a raw measurement nor a scan"), "{}", message(&convert));
+}

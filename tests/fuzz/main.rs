@@ -14,6 +14,7 @@ use gradus::data::units::StatedUnit;
 use gradus::paper::tables::{Evaluation, Results};
 use gradus::raw::{RawOptions, read_raw};
 use gradus::reconstruct::Settings;
+use gradus::series::{Record, SeriesFolder};
 use gradus::simulate::Simulation;
 use gradus::train::{Trainer, TrainingConfig, preset};
 use gradus::unet::Weights;
@@ -157,6 +158,11 @@ fn npz() {
 }
 
 #[test]
+fn hdf5() {
+    images("a.h5", &[".h5"]);
+}
+
+#[test]
 fn scans() {
     fuzz("scan.npz", &corpus(&[".npz"]), |bytes| {
         with_file("scan.npz", bytes, |path| {
@@ -269,6 +275,25 @@ fn saved_states() {
         }
         let _ = GraduatedFlow::from_bytes(bytes);
         let _ = Preconditioned::from_bytes(bytes);
+    });
+}
+
+/// The settings of a series, and the record of a slice.
+#[test]
+fn series_folders() {
+    let settings: toml::Table = toml::from_str("slices = 'all'\n[run]\nseed = 1\nnoise = 0.1\n").unwrap();
+    fuzz("series.toml", &[toml::to_string(&settings).unwrap().into_bytes()], |bytes| {
+        with_file("series.toml", bytes, |path| drop(SeriesFolder::open(path.parent().unwrap(), &settings)));
+    });
+    let record = Record { status: "done".into(), psnr: Some(31.5), warnings: vec!["one".into()], ..Record::default() };
+    fuzz("00000.json", &[serde_json::to_vec(&record).unwrap()], |bytes| {
+        with_file("series.toml", toml::to_string(&settings).unwrap().as_bytes(), |path| {
+            let folder = path.parent().unwrap();
+            fs::create_dir(folder.join("slices")).unwrap();
+            fs::write(folder.join("slices/00000.json"), bytes).unwrap();
+            let series = SeriesFolder::open(folder, &settings).unwrap();
+            let _ = series.records(0..1);
+        });
     });
 }
 

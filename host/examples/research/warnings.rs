@@ -91,7 +91,7 @@ fn warnings(scan: &Scan, settings: Settings, prior: &Prior) -> Outcome<Vec<Strin
     let measurement = Measurement::suiting(&in_field(scan, &field), prior)?.within(&field);
     let placed = PlacedPrior::on_cpu(prior);
     let result = reconstruct(&measurement, &settings, Some(&placed), &mut |_| ControlFlow::Continue(()))?;
-    let causes: Vec<Cause> = measurement.causes(settings.method(), &result)?;
+    let causes: Vec<Cause> = measurement.causes(settings.method(), &result, None)?;
     let stated = measurement.noise_std / estimate_noise(&measurement.sinogram, measurement.geometry.n_bins);
     let own = result.residual.as_ref().filter(|residual| !is_explained(settings.method(), residual));
     let own = own.and_then(|residual| residual.warning(stated, true));

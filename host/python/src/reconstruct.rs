@@ -9,9 +9,9 @@ use gradus::backend::{DeviceChoice, Precision};
 use gradus::image::Image;
 use gradus::prior::{Prior as InnerPrior, Unit, suiting};
 use gradus::reconstruct::{
-    Job, Measurement, PlacedPrior, Progress, Settings, cut_to, in_field, reconstruct as reconstructed,
+    Interval, Job, Measurement, PlacedPrior, Progress, Settings, cut_to, in_field, reconstruct as reconstructed,
 };
-use gradus::trust::Field;
+use gradus::trust::{Field, Look, TrainingLooks};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -119,9 +119,24 @@ fn run(
     let placed = prior.map(open).transpose().map_err(value_error)?;
     let mut observe = |progress: Progress<'_>| watch.look(&progress);
     let mut result = reconstructed(&measurement, &settings, placed.as_ref(), &mut observe).map_err(run_error)?;
+    let unlike = prior.map(|prior| unlike(&result.image, prior)).transpose()?.flatten();
+    let mut interval = prior.and_then(|prior| Interval::of(&result, prior, &whole, job));
     let cut = |image: &Image| cut_to(image, scan.geometry.height, scan.geometry.width);
+    if let Some(Ok(interval)) = &mut interval {
+        interval.half_width = cut(&interval.half_width);
+    }
     (result.image, result.deviation) = (cut(&result.image), result.deviation.as_ref().map(cut));
     let assumed = scan.warnings.iter().cloned().chain(field.warnings());
-    let warnings = assumed.chain(measurement.warnings.iter().cloned()).collect();
-    Ok(Reconstruction { result, measurement, warnings })
+    let warnings = assumed.chain(measurement.warnings.iter().cloned()).chain(unlike).collect();
+    Ok(Reconstruction { result, measurement, interval, warnings })
+}
+
+/// Said of an image that is far from those that the prior learned from.
+fn unlike(image: &Image, prior: &InnerPrior) -> PyResult<Option<String>> {
+    let Some(Ok(looks)) = TrainingLooks::in_weights(prior.weights()) else { return Ok(None) };
+    if looks.sides != [image.height, image.width] {
+        return Ok(None);
+    }
+    let look = Look::at(image, prior).map_err(value_error)?;
+    Ok(looks.warning(prior.name(), looks.distance(&look)))
 }

@@ -3,7 +3,7 @@
 use crate::arrays::image_array;
 use crate::error::value_error;
 use gradus::image::{GreyWindow, Image};
-use gradus::reconstruct::{Measurement, Reconstruction as Inner, TraceRow};
+use gradus::reconstruct::{Interval, Measurement, Reconstruction as Inner, TraceRow};
 use gradus::report::{Picture, picture_strip};
 use gradus::trust::Residual;
 use gradus_core::Outcome;
@@ -18,6 +18,8 @@ pub struct Reconstruction {
     pub result: Inner,
     /// The measurement that it was made from.
     pub measurement: Measurement,
+    /// Intervals of a mean of runs, or the reason why there are none.
+    pub interval: Option<Result<Interval, String>>,
     /// Assumptions, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -61,6 +63,24 @@ impl Reconstruction {
         self.result.deviation.as_ref().map(|deviation| image_array(py, &self.per_mm(deviation))).transpose()
     }
 
+    /// Of a mean of runs with a calibrated prior: half the width of each pixel's interval in 1/mm [rows, columns]
+    /// ("half_width"), the share of pixels that it holds ("level"), and what it is calibrated on ("calibrated_on"); or
+    /// the reason why there is none ("refused"). None for one run.
+    #[getter]
+    fn interval<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let entries = PyDict::new(py);
+        match &self.interval {
+            None => return Ok(None),
+            Some(Err(reason)) => entries.set_item("refused", reason)?,
+            Some(Ok(interval)) => {
+                entries.set_item("half_width", image_array(py, &self.per_mm(&interval.half_width))?)?;
+                entries.set_item("level", interval.calibration.level)?;
+                entries.set_item("calibrated_on", &interval.calibration.patients)?;
+            }
+        }
+        Ok(Some(entries))
+    }
+
     /// Attenuation in 1/mm of 1 in the prior's units.
     #[getter]
     fn attenuation_per_unit_per_mm(&self) -> f64 {
@@ -85,8 +105,8 @@ impl Reconstruction {
         self.result.device.to_string()
     }
 
-    /// Warnings: assumptions, what the data do not hold or the image does not explain, and why a device
-    /// was not used.
+    /// Warnings: assumptions, what the data do not hold or the image does not explain, an image unlike those of the
+    /// prior's training, and why a device was not used.
     #[getter]
     fn warnings(&self) -> Vec<String> {
         let fit = self.result.residual.as_ref().and_then(|residual| residual.warning(1.0, false));

@@ -23,8 +23,10 @@ mod session;
 /// Runs the command.
 pub fn run(arguments: &Arguments, terminal: &Terminal, ranks: &Ranks) -> Result<End, Failure> {
     arguments.check()?;
-    if ranks.count() > 1 && !arguments.is_of_table() {
-        miette::bail!("ranks share out the rows of --table, without --sweep-alpha; start the rest without mpirun");
+    if ranks.count() > 1 && !arguments.is_shared() {
+        miette::bail!(
+            "ranks share out the rows of --table and the runs of --sweep-alpha; start the rest without mpirun"
+        );
     }
     if let Some(data) = &arguments.htc {
         return htc::run(arguments, data, terminal);
@@ -38,7 +40,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal, ranks: &Ranks) -> Result<
     if arguments.range {
         return range::run(arguments, &dataset, terminal, &stop);
     }
-    let session = match Session::open(arguments, dataset, terminal, Arc::clone(&stop))? {
+    let session = match Session::open(arguments, dataset, terminal, Arc::clone(&stop), ranks)? {
         Some(session) => session,
         None => return stopped(terminal),
     };
@@ -61,11 +63,12 @@ fn parts(arguments: &Arguments, mut session: Session<'_>, ranks: &Ranks) -> Resu
         jobs.rotate_left(begin);
         is_done = session.run(&jobs, &format!("table {}", kind.number), &|| false)? == RunEnd::Done;
         ranks.wait();
-        if !ranks.is_first() {
-            return Ok(End::Done);
-        }
         session.evaluation.refresh().into_diagnostic()?;
         session.keep_table(kind, images, starts);
+    }
+    // Pages and figures are the first one's work.
+    if !ranks.is_first() {
+        return Ok(End::Done);
     }
     if is_done && arguments.figures {
         is_done = session.keep_figures()?;

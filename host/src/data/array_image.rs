@@ -8,10 +8,15 @@ use crate::image::Image;
 use std::io::{Read, Seek};
 use std::ops::Range;
 
+/// Words in the names of arrays that mean a unit.
+const WORDS: [&str; 4] = ["hu", "hounsfield", "mu", "attenuation"];
+
 /// Name, unit and size of an array's pixels, as its file says them.
 pub(super) struct About {
     name: String,
     unit: Option<StatedUnit>,
+    /// The text that says the unit, where it is none that is known.
+    unknown: Option<String>,
     pixel_mm: Option<f64>,
     origins: Vec<String>,
 }
@@ -26,7 +31,7 @@ impl About {
     /// Of an npy file: nothing.
     pub(super) fn nothing() -> Self {
         let origins = vec!["npy: no unit, no size of a pixel".to_owned()];
-        Self { name: String::new(), unit: None, pixel_mm: None, origins }
+        Self { name: String::new(), unit: None, unknown: None, pixel_mm: None, origins }
     }
 
     /// Of the array of this name in an archive.
@@ -36,35 +41,45 @@ impl About {
             Some(sides) => sides.values().map_err(damaged)?,
             None => Vec::new(),
         };
-        if let [rows_mm, cols_mm, ..] = sides[..]
+        let unit = archive.array("unit").map_err(damaged)?.map(|text| text.text()).transpose().map_err(damaged)?;
+        Self::said(name, unit, &sides)
+    }
+
+    /// Of an array of this name beside which a text says its unit, and numbers the sides of its pixels.
+    pub(super) fn said(name: String, unit: Option<String>, sides_mm: &[f64]) -> Result<Self, ImageProblem> {
+        if let [rows_mm, cols_mm, ..] = sides_mm[..]
             && rows_mm != cols_mm
         {
             let found = format!("pixels of {rows_mm} x {cols_mm} mm (pixel_mm)");
             return Err(ImageProblem::unsupported(found, "resample it to square pixels"));
         }
-        let pixel_mm = sides.first().copied().filter(|mm| mm.is_finite() && *mm > 0.0);
-        let stated = archive.array("unit").map_err(damaged)?.map(|text| text.text()).transpose().map_err(damaged)?;
-        let (unit, of_unit) = match stated {
-            Some(text) => {
-                let unit = text.parse().map_err(|why: String| ImageProblem::damaged("npz", why))?;
-                (Some(unit), format!("unit by field unit, {text}"))
-            }
-            None => match StatedUnit::of_name(&name) {
-                Some(unit) => (Some(unit), format!("unit {unit} by the array's name")),
-                None => (None, "no field unit, and none in the array's name".to_owned()),
-            },
+        if let Some(mm) = sides_mm.iter().find(|mm| !(mm.is_finite() && **mm > 0.0)) {
+            return Err(ImageProblem::unsupported(format!("a pixel_mm of {mm}"), "mend it: a length above 0, in mm"));
+        }
+        let pixel_mm = sides_mm.first().copied();
+        let known = |text: &String| text.parse().ok().or_else(|| StatedUnit::of_name(text));
+        let (unit, unknown, of_unit) = match (unit.as_ref().map(known), StatedUnit::of_name(last(&name))) {
+            (Some(Some(known)), _) => (Some(known), None, format!("unit {known} by field unit")),
+            (Some(None), _) => (None, unit, "no unit that is known in field unit".to_owned()),
+            (None, Some(named)) => (Some(named), None, format!("unit {named} by the array's name")),
+            (None, None) => (None, None, "no field unit, and none in the array's name".to_owned()),
         };
         let of_pixel = if pixel_mm.is_some() { "pixel_mm by field pixel_mm" } else { "no field pixel_mm" };
         let origins = vec![format!("array {name}"), of_unit, of_pixel.to_owned()];
-        Ok(Self { name, unit, pixel_mm, origins })
+        Ok(Self { name, unit, unknown, pixel_mm, origins })
     }
 
     /// An image of the array, in the unit that is said or, where none is, that the user states.
     pub(super) fn loaded(&self, image: Image, stated: Option<StatedUnit>) -> Result<LoadedImage, ImageProblem> {
-        let mut unit = self.unit;
+        let (mut unit, mut warnings) = (self.unit, Vec::new());
         let mut origins = self.origins.clone();
+        let name = last(&self.name).to_ascii_lowercase();
+        if let (Some(text), None) = (&self.unknown, stated) {
+            let found = format!("an array whose unit is {text:?}, which is none that is known");
+            return Err(ImageProblem::unsupported(found, "state it: --unit hu, hu+1024, 1/mm, 1/cm or network"));
+        }
         // Many write mu for either.
-        if matches!(self.name.as_str(), "mu" | "attenuation") && unit.or(stated).is_none() {
+        if matches!(name.as_str(), "mu" | "attenuation") && unit.or(stated).is_none() {
             if !is_per_mm(&image) {
                 let found = format!("an array {:?} that may be in 1/mm or in 1/cm", self.name);
                 return Err(ImageProblem::unsupported(found, "state it: --unit 1/mm, or --unit 1/cm"));
@@ -72,8 +87,20 @@ impl About {
             origins.push("unit 1/mm by the array's name and its values, too small for 1/cm".to_owned());
             unit = Some(StatedUnit::PerMm);
         }
-        LoadedImage { pixel_mm: self.pixel_mm, origins, ..LoadedImage::bare(image) }.stated(unit)
+        if unit.or(stated).is_none() && name.split('_').any(|word| WORDS.contains(&word)) {
+            warnings.push(format!(
+                "the array's name {:?} may say a unit, and none that is known: its values are taken to be in network \
+                 units (--unit)",
+                self.name
+            ));
+        }
+        LoadedImage { pixel_mm: self.pixel_mm, origins, warnings, ..LoadedImage::bare(image) }.stated(unit)
     }
+}
+
+/// The name of an array within its groups.
+fn last(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 impl ArrayImage {

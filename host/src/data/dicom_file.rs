@@ -1,7 +1,7 @@
 //! DICOM slices that come in: CT images in Hounsfield units, others in whatever they say.
 use super::dicom_header::{self, Packing};
 use super::dicom_pixels::{PixelData, Stored, stored};
-use super::dicom_source::DicomSource;
+use super::dicom_source::{DicomSource, text_of};
 use super::dicom_values::{self, Meaning};
 use super::file_error::ImageProblem;
 use super::loaded_image::{LoadedImage, PixelUnit};
@@ -146,7 +146,11 @@ fn pixel_mm(source: &DicomSource) -> Result<(Option<f64>, String, Option<String>
     }
     match sides(source.element(tags::PIXEL_ASPECT_RATIO)) {
         Some(ratio) if !is_square(ratio) => Err(not_square(ratio, "Pixel Aspect Ratio")),
-        _ => Ok((None, "no Pixel Spacing".to_owned(), None)),
+        _ => {
+            let text = source.of_frame(tags::PIXEL_MEASURES_SEQUENCE, tags::PIXEL_SPACING).and_then(text_of);
+            let doubt = text.map(|text| format!("Pixel Spacing is {text:?}, no two lengths in mm: it is not used"));
+            Ok((None, "no Pixel Spacing".to_owned(), doubt))
+        }
     }
 }
 

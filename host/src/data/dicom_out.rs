@@ -332,6 +332,20 @@ mod tests {
         assert!(worst <= 2.6e-7, "{worst}");
     }
 
+    /// Viewers would read the new values by it.
+    #[test]
+    fn an_old_mapping_to_real_world_values_is_dropped() {
+        let slope = [&[0x40, 0, 0x25, 0x92][..], b"FD\x08\0", &2.0_f64.to_le_bytes()].concat();
+        let item = [&[0xFE, 0xFF, 0, 0xE0, 16, 0, 0, 0][..], &slope].concat();
+        let mapping = [&[0x40, 0, 0x96, 0x90][..], b"SQ\0\0", &[24, 0, 0, 0], &item].concat();
+        let at = SPINE.windows(6).position(|start| start == b"\xE0\x7F\x10\0OW").unwrap();
+        let slice = decode(&[&SPINE[..at], &mapping, &SPINE[at..]].concat()).unwrap();
+        let source = slice.dicom.unwrap();
+        let has_it = |source: &DicomSource| source.element(tags::REAL_WORLD_VALUE_MAPPING_SEQUENCE).is_some();
+        assert!(has_it(&source));
+        assert!(!has_it(&decode(&bytes_of(&slice.image, &source, "test")).unwrap().dicom.unwrap()));
+    }
+
     #[test]
     fn what_is_written_can_be_read_whatever_the_source() {
         for bytes in [

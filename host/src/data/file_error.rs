@@ -54,7 +54,7 @@ pub enum ImageProblem {
     #[error("cannot be written; check that its folder exists, that you may write there and that the disk has room")]
     Write(#[source] io::Error),
     /// Neither contents nor name tell the format.
-    #[error("is in no format known here; use .npy, .npz, .png, .tif, .tiff or DICOM")]
+    #[error("is in no format known here; use .npy, .npz, .png, .tif, .tiff, DICOM or HDF5")]
     UnknownFormat,
     /// The contents do not follow the format.
     #[error("is not a whole {format} file; it may be cut short or damaged: copy or export it again")]
@@ -90,14 +90,14 @@ pub enum ImageProblem {
     /// An array that is not an image.
     #[error(
         "has an array of shape {found:?} where an image [row][col] is needed; \
-         pick a slice of a stack by FILE.npy:[INDEX] or FILE.npz:NAME[INDEX], or reconstruct all by --slices all"
+         pick a slice of a stack by FILE.npy:[INDEX] or FILE:NAME[INDEX], or reconstruct all by --slices all"
     )]
     Shape {
         /// Lengths of the array's axes.
         found: Vec<usize>,
     },
     /// An archive without the array that was asked for, or with several to choose from.
-    #[error("needs an array's name, as in FILE.npz:NAME; {wanted}; it holds {}", list(.present))]
+    #[error("needs an array's name, as in FILE:NAME; {wanted}; it holds {}", list(.present))]
     NoSuchArray {
         /// The thing that was asked for.
         wanted: String,

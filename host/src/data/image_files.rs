@@ -5,6 +5,7 @@ use super::dicom_file::{self, Dicom};
 pub use super::dicom_out::Derivation;
 use super::dicom_source::DicomSource;
 use super::file_error::{AtPath, Cause, ImageError, ImageProblem};
+use super::hdf5_images::{Hdf5Images, has_images};
 use super::loaded_image::check_image;
 pub use super::loaded_image::{LoadedImage, PixelUnit};
 use super::npy::encode_npy;
@@ -52,12 +53,13 @@ impl Format {
     }
 }
 
-/// Reads one image: `.npy`, `.npz`, `.png`, `.tif(f)` or DICOM.
+/// Reads one image: `.npy`, `.npz`, `.png`, `.tif(f)`, DICOM or HDF5.
 ///
 /// In an npz, the array is the only one with two or more axes, or the one named by `FILE.npz:NAME`; a slice of a stack
 /// `[slice][row][col]` is `FILE.npz:NAME[INDEX]`, or `FILE.npz:[INDEX]` for the only array, as in an npy. Its unit is
 /// what a text named `unit` says, or the array's name: `hu`, `mu_per_mm`, `mu_per_cm` and the like, with a number
-/// behind it or without; a scalar named `pixel_mm` gives the pixel's side.
+/// behind it or without; a scalar named `pixel_mm` gives the pixel's side. In an HDF5 file these are attributes of the
+/// array, whose name is its path.
 ///
 /// # Errors
 /// [`ImageError`] names the file, what is wrong and what to do. Files cut short, NaN and infinite pixels are errors.
@@ -70,6 +72,10 @@ fn read_chosen(path: &Path, unit: Option<StatedUnit>) -> Result<LoadedImage, Ima
     let path = &selection.path;
     if path.is_dir() {
         return dicom_series::read(path, &selection, unit).and_then(|loaded| checked(loaded).at(path));
+    }
+    if has_images(path) {
+        let stack = Hdf5Images::open(path, selection.name.as_deref()).at(path)?;
+        return stack.image(selection.slice, unit).and_then(checked).at(path);
     }
     let bytes = read_file(path).map_err(ImageProblem::Read).at(path)?;
     decode(path, bytes, &selection, unit).at(path)
@@ -85,14 +91,17 @@ pub fn read_image_in(path: impl AsRef<Path>, unit: Option<StatedUnit>) -> Result
     read_chosen(path, unit)?.stated(unit).and_then(LoadedImage::plausible).at(path)
 }
 
-/// Reads all slices of a file: those of a stack `[slice][row][col]` in npy or npz, named as for [`read_image`], or its
-/// one image. Pixels may be NaN or infinite, so that a slice can be left out and the others used.
+/// Reads all slices of a file: those of a stack `[slice][row][col]` in npy, npz or HDF5, named as for [`read_image`],
+/// or its one image. Pixels may be NaN or infinite, so that a slice can be left out and the others used.
 ///
 /// # Errors
 /// As [`read_image`].
 pub fn read_slices(path: impl AsRef<Path>) -> Result<Vec<LoadedImage>, ImageError> {
     let selection = Selection::parse(path.as_ref());
     let path = &selection.path;
+    if has_images(path) && selection.slice.is_none() {
+        return Hdf5Images::open(path, selection.name.as_deref()).and_then(|stack| stack.images()).at(path);
+    }
     let bytes = read_file(path).map_err(ImageProblem::Read).at(path)?;
     decode_slices(path, bytes, &selection).at(path)
 }
@@ -193,9 +202,10 @@ pub(super) fn foreign(bytes: &[u8]) -> ImageProblem {
     const SAVE: &str = "save its array by numpy.savez, with its unit and pixel_mm";
     const UNPACK: &str = "unpack it first: gunzip";
     const PICTURE: &str = "save it as a grey PNG or TIFF";
-    const MARKS: [(usize, &[u8], &str, &str); 9] = [
+    const MARKS: [(usize, &[u8], &str, &str); 10] = [
         (0, b"\x89HDF\r\n", "HDF5 (h5py reads it)", CONVERT),
         (0, b"MATLAB 5.0", "MATLAB arrays (scipy.io.loadmat reads them)", CONVERT),
+        (0, b"MATLAB 7.3", "MATLAB arrays (h5py reads them)", CONVERT),
         (344, b"n+1\0", "NIfTI (nibabel reads it)", SAVE),
         (344, b"ni1\0", "NIfTI (nibabel reads it)", SAVE),
         (0, b"ObjectType = Image", "MetaImage (SimpleITK reads it)", SAVE),
@@ -204,10 +214,8 @@ pub(super) fn foreign(bytes: &[u8]) -> ImageProblem {
         (0, b"BM", "a bitmap", PICTURE),
         (0, b"\x1F\x8B", "what gzip has compressed", UNPACK),
     ];
-    // The block of a user may lie before that of HDF5, as in MATLAB 7.3.
     let is_at = |at: usize, mark: &[u8]| bytes.get(at..).is_some_and(|rest| rest.starts_with(mark));
-    let found =
-        MARKS.into_iter().find(|(at, mark, ..)| is_at(*at, mark) || (*at == 0 && mark[0] == 0x89 && is_at(512, mark)));
+    let found = MARKS.into_iter().find(|(at, mark, ..)| is_at(*at, mark));
     found.map_or(ImageProblem::UnknownFormat, |(_, _, name, advice)| ImageProblem::unsupported(name, advice))
 }
 

@@ -3,6 +3,7 @@ use super::array_image::{About, pick_array};
 use super::dicom_file::Dicom;
 use super::dicom_series;
 use super::file_error::{AtPath, Cause, ImageError, ImageProblem};
+use super::hdf5_images::{Hdf5Images, has_images};
 use super::image_files::{Format, checked, foreign};
 use super::loaded_image::LoadedImage;
 use super::npy::{Archive, Array};
@@ -19,10 +20,10 @@ use std::path::{Path, PathBuf};
 const HEAD: u64 = 512;
 
 /// A stack of images: a folder with a series of DICOM slices, a DICOM file of several frames, a TIFF file of several
-/// pages, an array `[slice][row][col]` in an npy or npz file.
+/// pages, an array `[slice][row][col]` in an npy, npz or HDF5 file.
 ///
-/// Slices of DICOM folders, npy files and archives without compression are read from the disk when they are asked for;
-/// of others the file is held in memory.
+/// Slices of DICOM folders, npy and HDF5 files and archives without compression are read from the disk when they are
+/// asked for; of others the file is held in memory.
 pub struct ImageStack {
     path: PathBuf,
     stated: Option<StatedUnit>,
@@ -32,6 +33,7 @@ pub struct ImageStack {
 
 enum Kind {
     Array(Box<(Planes, About)>),
+    Hdf5(Box<Hdf5Images>),
     Folder(Vec<PathBuf>),
     Frames(Box<Dicom>),
     Pages(Vec<u8>, usize),
@@ -64,6 +66,7 @@ impl ImageStack {
     pub fn n_slices(&self) -> usize {
         match &self.kind {
             Kind::Array(array) => array.0.len(),
+            Kind::Hdf5(images) => images.len(),
             Kind::Folder(files) => files.len(),
             Kind::Frames(dicom) => dicom.n_frames(),
             Kind::Pages(_, length) => *length,
@@ -99,6 +102,7 @@ impl ImageStack {
                 let image = planes.plane(slice).map_err(damaged);
                 (&self.path, image.and_then(|image| about.loaded(image, stated)))
             }
+            Kind::Hdf5(images) => (&self.path, images.slice(slice, stated)),
             Kind::Folder(files) => {
                 let missing = ImageProblem::NoSuchSlice { index: slice, length: files.len() };
                 let path = files.get(slice).ok_or(missing).at(&self.path)?;
@@ -118,6 +122,9 @@ impl ImageStack {
 
 impl Kind {
     fn open(path: &Path, selection: &Selection) -> Result<Self, ImageProblem> {
+        if has_images(path) {
+            return Ok(Self::Hdf5(Box::new(Hdf5Images::open(path, selection.name.as_deref())?)));
+        }
         let file = open(path).map_err(ImageProblem::Read)?;
         let (mut head, length) = (Vec::new(), file.metadata().map_err(ImageProblem::Read)?.len());
         file.take(HEAD).read_to_end(&mut head).map_err(ImageProblem::Read)?;

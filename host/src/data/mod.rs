@@ -28,6 +28,8 @@ pub mod file_error;
 pub mod folder_error;
 #[cfg(test)]
 mod guide_tests;
+pub(crate) mod hdf5;
+pub(crate) mod hdf5_images;
 pub mod hidden;
 mod hole;
 pub mod image_files;

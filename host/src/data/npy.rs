@@ -47,7 +47,7 @@ impl Header {
 
     /// Bytes from one element to the next, also of elements that are not read as numbers.
     fn stride(&self) -> Result<usize, Cause> {
-        self.inner.dtype().num_bytes().ok_or_else(|| "the array's elements have no fixed size".into())
+        self.inner.dtype().num_bytes().ok_or_else(|| no_numbers("of no fixed size"))
     }
 
     /// Lengths of the axes, outermost first.
@@ -64,6 +64,11 @@ impl Header {
     pub(crate) fn item(&self) -> usize {
         self.element.size
     }
+}
+
+/// Refuses elements that are no real numbers.
+fn no_numbers(of: &str) -> Cause {
+    Box::new(ImageProblem::unsupported(format!("an array with elements {of}"), "save it as float32"))
 }
 
 /// An array as it lies in a file: header and encoded data, all of them or some in a row.
@@ -114,7 +119,7 @@ impl Array {
         let missing = || Cause::from("the array is shorter than its shape");
         if element.kind == Kind::Other {
             let found = inner.dtype().descr();
-            return Err(format!("elements of type {found} are not read; save as float32").into());
+            return Err(no_numbers(&format!("of type {found}")));
         }
         if self.header.is_row_major() {
             return range.map(number).collect::<Option<_>>().ok_or_else(missing);

@@ -3,9 +3,9 @@
 //! De Carlo et al. 2014, J. Synchrotron Rad. 21, 1224: `exchange/data` is `[view][row][bin]`, `data_white` and
 //! `data_dark` `[frame][row][bin]`, and `theta` has an angle for each view.
 use super::counts::{self, Counts};
-use super::hdf5::{Hdf5, Numbers};
 use super::options::RawOptions;
 use crate::data::file_error::{Cause, ImageProblem};
+use crate::data::hdf5::{Hdf5, Numbers};
 use crate::data::scan::{Scan, ScanProblem};
 use std::ops::Range;
 

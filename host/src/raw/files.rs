@@ -1,18 +1,14 @@
 //! Raw files, told apart by their contents.
 use super::options::RawOptions;
-use super::{ct_data, dxchange, hdf5, matlab, matlab73, pictures};
+use super::{ct_data, dxchange, matlab, matlab73, pictures};
 use crate::data::file_error::{AtPath, Cause, ImageProblem};
+use crate::data::hdf5::{self, Hdf5, head};
+use crate::data::hdf5_images::has_images;
 use crate::data::scan::{SCAN_TOML, Scan, ScanError, ScanProblem};
-use crate::read::open;
-use hdf5::Hdf5;
-use std::io::Read;
 use std::path::Path;
 
-/// Bytes that tell the format.
-const HEAD: u64 = 4096;
-
-/// True if there is a raw measurement at `path`: HDF5, MATLAB, or a folder of TIFF projections with flats; a TIFF file
-/// is one where `options` say how far its views turn, and an image otherwise.
+/// True if there is a raw measurement at `path`: HDF5 that holds no images, MATLAB, or a folder of TIFF projections
+/// with flats; a TIFF file is one where `options` say how far its views turn, and an image otherwise.
 #[must_use]
 pub fn is_raw(path: impl AsRef<Path>, options: &RawOptions) -> bool {
     let path = path.as_ref();
@@ -20,7 +16,9 @@ pub fn is_raw(path: impl AsRef<Path>, options: &RawOptions) -> bool {
         return !path.join(SCAN_TOML).exists() && pictures::has_projections(path);
     }
     let head = head(path);
-    hdf5::is_hdf5(&head) || matlab::is_matlab(&head) || pictures::is_tiff(path) && options.turn_deg.is_some()
+    hdf5::is_hdf5(&head) && !has_images(path)
+        || matlab::is_matlab(&head)
+        || pictures::is_tiff(path) && options.turn_deg.is_some()
 }
 
 /// True if a raw measurement says where the rotation axis is: MATLAB files are of scanners that are adjusted.
@@ -47,7 +45,7 @@ pub fn read_raw(path: impl AsRef<Path>, options: &RawOptions) -> Result<Scan, Sc
     if hdf5::is_hdf5(&head) {
         let file =
             Hdf5::open(path).map_err(|cause| ScanProblem::from(ImageProblem::damaged("HDF5", cause))).at(path)?;
-        if !file.has("exchange/data") && head.starts_with(b"MATLAB") {
+        if !file.has("exchange/data") && hdf5::is_matlab73(&head) {
             options.refuse_all("the file says it").at(path)?;
             let variables = matlab73::read(&file).map_err(damaged).at(path)?;
             return ct_data::scan(&variables).at(path);
@@ -64,11 +62,4 @@ pub fn read_raw(path: impl AsRef<Path>, options: &RawOptions) -> Result<Scan, Sc
 
 fn damaged(cause: Cause) -> ScanProblem {
     ImageProblem::damaged("MATLAB", cause).into()
-}
-
-fn head(path: &Path) -> Vec<u8> {
-    let mut head = Vec::new();
-    // What cannot be read is no raw file; who reads it says why.
-    let _ = open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-    head
 }

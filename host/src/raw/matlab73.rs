@@ -2,10 +2,10 @@
 //!
 //! An array's axes are stored in reverse, so that its numbers lie as MATLAB has them, first axis fastest; a text is an
 //! array of character codes with the attribute `MATLAB_class`.
-use super::hdf5::{Hdf5, Numbers};
 use super::matlab::{Array, Value};
 use super::stored::Bytes;
 use crate::data::file_error::Cause;
+use crate::data::hdf5::{Hdf5, Numbers};
 use hdf5_pure::Group;
 
 /// Structs in structs.

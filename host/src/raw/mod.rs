@@ -16,7 +16,6 @@ mod counts;
 pub mod ct_data;
 mod dxchange;
 mod files;
-mod hdf5;
 pub mod matlab;
 mod matlab73;
 mod options;

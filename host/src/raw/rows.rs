@@ -1,9 +1,9 @@
 //! Raw measurements of a whole series: the rows of a detector.
 use super::dxchange::DetectorRows;
-use super::hdf5::Hdf5;
 use super::options::RawOptions;
 use super::pictures;
 use crate::data::file_error::{AtPath, FileError, ImageProblem};
+use crate::data::hdf5::Hdf5;
 use crate::data::image_stack::ImageStack;
 use crate::data::scan::{Scan, ScanError, ScanProblem};
 use std::path::{Path, PathBuf};

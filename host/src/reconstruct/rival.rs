@@ -27,16 +27,22 @@ pub fn is_explained(method: Method, residual: &Residual) -> bool {
 }
 
 impl Measurement {
-    /// The faults of the scan of a result by `method`, the likeliest first, as far as its data show it.
+    /// The faults of the scan of a result by `method`, the likeliest first, as far as its data show it; `better` leaves
+    /// less of them.
     ///
     /// # Errors
     /// When the result is not of this measurement.
-    pub fn causes(&self, method: Method, result: &Reconstruction) -> Result<Vec<Cause>, ReconstructError> {
+    pub fn causes(
+        &self,
+        method: Method,
+        result: &Reconstruction,
+        better: Option<&Rival>,
+    ) -> Result<Vec<Cause>, ReconstructError> {
         let Some(residual) = &result.residual else { return Ok(Vec::new()) };
         let (geometry, rays, image) = (&self.geometry, self.rays(), &result.image);
         let is_doubtful = !is_explained(method, residual);
-        let is_whole = self.beyond_detector == [0, 0];
-        Ok(Case { geometry, rays, image, residual, is_doubtful, is_whole }.causes()?)
+        let (better, is_whole) = (better.map(|rival| &rival.residual), self.beyond_detector == [0, 0]);
+        Ok(Case { geometry, rays, image, residual, better, is_doubtful, is_whole }.causes()?)
     }
 }
 

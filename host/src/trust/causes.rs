@@ -25,6 +25,8 @@ const LEAST_FALL: f64 = 0.5;
 const MOST_VIEWS: f64 = 0.1;
 /// The share that views have, at most, of the misfit of a turned one beside them.
 const SHARED: f64 = 0.5;
+/// A view of which another image leaves no more, in units of its noise, is where it belongs.
+const EXPLAINED: f64 = 2.0;
 /// Angles at which a doubtful view is tried, in a whole turn.
 const TRIALS: usize = 360;
 /// A noise that the data show to be so many times what is stated is misstated; edges pass for some of it.
@@ -71,6 +73,8 @@ pub struct Case<'a> {
     pub image: &'a Image,
     /// Its residual.
     pub residual: &'a Residual,
+    /// The residual of another image, which explains them better.
+    pub better: Option<&'a Residual>,
     /// More is left than the noise and the method can leave.
     pub is_doubtful: bool,
     /// All views see all of the object: else nothing tells the axis.
@@ -152,7 +156,8 @@ impl Case<'_> {
         let mut doubtful = outliers(of_view, n_bins);
         // A turned view takes others with it, which are less wrong.
         let least = doubtful.first().map_or(0.0, |worst| SHARED * of_view[*worst]);
-        doubtful.retain(|view| of_view[*view] >= least);
+        let is_explained = |view: usize| self.better.is_some_and(|better| better.by_view[view] <= EXPLAINED);
+        doubtful.retain(|view| of_view[*view] >= least && !is_explained(*view));
         if doubtful.is_empty() || doubtful.len() as f64 > MOST_VIEWS * geometry.angles_rad.len() as f64 {
             return Ok(Vec::new());
         }
@@ -256,8 +261,9 @@ mod tests {
         let rays = Rays { sinogram: &sinogram, noise_std, weights: None };
         let residual = Residual::of(&image, &rays, &mut Projector::new(geometry.clone()).unwrap()).unwrap();
         let is_doubtful = !residual.is_small() && residual.relative() > 0.03;
-        let case = Case { geometry: &geometry, rays, image: &image, residual: &residual, is_doubtful, is_whole: true };
-        (case.causes().unwrap(), image)
+        let (image, residual, better) = (&image, &residual, None);
+        let case = Case { geometry: &geometry, rays, image, residual, better, is_doubtful, is_whole: true };
+        (case.causes().unwrap(), image.clone())
     }
 
     #[test]

@@ -116,6 +116,19 @@ impl TrainingLooks {
         Ok(weights.with_note(KEY, serde_json::to_string(self)?))
     }
 
+    /// The warning of an image at this distance, by the prior of this name; none of one that is near.
+    #[must_use]
+    pub fn warning(&self, prior: &str, distance: f64) -> Option<String> {
+        (distance > self.limit).then(|| {
+            format!(
+                "the image is unlike those that the prior {prior} learned from: its distance from them is \
+                 {distance:.1}, and 1 in 100 of them is beyond {:.1}. What the data do not determine is made up from \
+                 other kinds of images: compare with --method tv, or take another prior",
+                self.limit
+            )
+        })
+    }
+
     fn is_whole(&self) -> bool {
         let size = 2 * LEVELS.len();
         self.mean.len() == size

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Make the files of `codecs/` from the phantom of `units/`: what other programs' encoders write.
+"""Make the files of `codecs/`, and some of `units/`, from the phantom there: what other programs' encoders write.
 
-    pip install pydicom pylibjpeg[all] pyjpegls tifffile imagecodecs numpy
+    pip install pydicom pylibjpeg[all] pyjpegls tifffile imagecodecs h5py numpy
 """
 import copy
 import os
 
+import h5py
 import imagecodecs
 import numpy as np
 import pydicom
 import tifffile
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
@@ -107,5 +109,36 @@ def tiff():
     write("pages.tif", np.stack([HU, HU - 100, HU - 200]), photometric="minisblack")
 
 
+def hdf5():
+    """Slices HU, HU - 100 and HU - 200, two to a chunk, beside a table; and a file of two stacks without units."""
+    stack = np.stack([HU, HU - 100, HU - 200])
+    with h5py.File(os.path.join(HERE, "codecs/volume.h5"), "w") as f:
+        f["entry/angles"] = np.arange(3.0)
+        data = f.create_dataset("entry/image", data=stack, chunks=(2, 32, 64), compression="gzip", shuffle=True)
+        data.attrs["units"], data.attrs["pixel_mm"] = "HU", [0.8, 0.8]
+    with h5py.File(os.path.join(HERE, "codecs/two.h5"), "w") as f:
+        f["first"], f["second"] = HU[:32, :32], HU[None, :32, :32].astype(">f4") / 1000
+        f["first"].attrs["unit"], f["second"].attrs["pixel_mm"] = "counts", [0.8, 1.6]
+
+
+def units():
+    """Files whose unit or size is said in words that are not understood, or by numbers that are none."""
+    def path(name):
+        return os.path.join(HERE, "units", name)
+
+    small, mu = HU[::4, ::4].astype(np.float32), np.load(path("mu.ref.npy"))
+    np.savez(path("07b_mu_cm.npz"), mu_cm=10 * mu[::4, ::4])
+    np.savez(path("07e_upper_case_mu.npz"), Mu=10 * mu[::4, ::4])
+    np.savez(path("07f_unit_unknown.npz"), image=small, unit="Hounsfield!")
+    np.savez(path("17c_pixel_mm_0.npz"), hu=small, pixel_mm=0.0)
+    np.save(path("18e_complex.npy"), small.astype(np.complex64))
+    np.save(path("08b_truth_per_cm.npy"), 10 * mu.astype(np.float32))
+    ds = copy.deepcopy(SLICE)
+    ds[0x00280030] = RawDataElement(ds["PixelSpacing"].tag, "DS", 8, b"0,8\\0,8 ", 0, False, True)
+    ds.save_as(path("17d_spacing_comma.dcm"), enforce_file_format=True)
+
+
 dicom()
 tiff()
+hdf5()
+units()

@@ -108,9 +108,9 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// True if all that is asked for are rows of a table, and figures.
-    pub fn is_of_table(&self) -> bool {
-        self.table.is_some() && !self.sweep_alpha
+    /// True if ranks share out what is asked for: rows of a table, and the sweep.
+    pub fn is_shared(&self) -> bool {
+        (self.table.is_some() || self.sweep_alpha) && !self.paper
     }
 
     /// Refuses numbers that make no sense.

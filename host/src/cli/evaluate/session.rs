@@ -11,6 +11,7 @@ use gradus::paper::tables::{
     Dataset, Evaluation, Job, Protocol, RunEnd, SWEEP_FACTORS, Sweep, TableKind, figures, summary, sweep,
 };
 use gradus::prior::Prior;
+use gradus::ranks::Ranks;
 use gradus::reconstruct::PlacedPrior;
 use miette::IntoDiagnostic;
 use std::ops::ControlFlow;
@@ -33,6 +34,7 @@ impl<'a> Session<'a> {
         dataset: Dataset,
         terminal: &'a Terminal,
         stop: Arc<AtomicBool>,
+        ranks: &Ranks,
     ) -> Result<Option<Self>, Failure> {
         let mut protocol = arguments.protocol(&dataset)?;
         let bytes = prior_bytes(&protocol.prior)?;
@@ -45,15 +47,15 @@ impl<'a> Session<'a> {
         let mut swept = None;
         if arguments.sweep_alpha {
             // What is there decides, also when it is not from a sweep: then it is refused below.
-            match Evaluation::protocol_in(&folder).into_diagnostic()? {
-                Some(there) => protocol.alpha_per_std = there.alpha_per_std,
-                None => {
-                    let Some(sweep) = run_sweep(&dataset, &protocol, &placed, terminal, &stop)? else {
-                        return Ok(None);
-                    };
-                    protocol.alpha_per_std = sweep.best();
-                    swept = Some(sweep);
-                }
+            let there = Evaluation::protocol_in(&folder).into_diagnostic()?;
+            if ranks.agreed(there.is_some()) {
+                protocol.alpha_per_std = there.map_or(protocol.alpha_per_std, |there| there.alpha_per_std);
+            } else {
+                let Some(sweep) = run_sweep(&dataset, &protocol, &placed, (terminal, ranks), &stop)? else {
+                    return Ok(None);
+                };
+                protocol.alpha_per_std = sweep.best();
+                swept = Some(sweep).filter(|_| ranks.is_first());
             }
         }
         let evaluation = Evaluation::open(&folder, protocol, dataset, (prior, &bytes), opened).into_diagnostic()?;
@@ -111,11 +113,12 @@ fn run_sweep(
     dataset: &Dataset,
     protocol: &Protocol,
     prior: &PlacedPrior<'_>,
-    terminal: &Terminal,
+    (terminal, ranks): (&Terminal, &Ranks),
     stop: &AtomicBool,
 ) -> Result<Option<Sweep>, Failure> {
-    let bar = terminal.progress((SWEPT * SWEEP_FACTORS.len()) as u64, "sweep over alpha");
-    let found = sweep(dataset, protocol, prior, SWEPT, &mut |done| {
+    let runs = (SWEPT * SWEEP_FACTORS.len()).div_ceil(ranks.count());
+    let bar = terminal.progress(runs as u64, "sweep over alpha");
+    let found = sweep(dataset, protocol, prior, SWEPT, ranks, &mut |done| {
         bar.set_position(done as u64);
         if stop.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

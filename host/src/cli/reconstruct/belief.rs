@@ -20,6 +20,8 @@ pub struct Unlike {
     pub prior: String,
     pub distance: f64,
     pub limit: f64,
+    /// The words on an image that is far.
+    pub warning: Option<String>,
 }
 
 impl Belief {
@@ -28,7 +30,9 @@ impl Belief {
         let unlike = match TrainingLooks::in_weights(prior.weights()) {
             Some(Ok(looks)) if looks.sides == [result.image.height, result.image.width] => {
                 let distance = looks.distance(&Look::at(&result.image, prior).into_diagnostic()?);
-                Some(Unlike { prior: prior.name().to_owned(), distance, limit: looks.limit })
+                let (prior, limit) = (prior.name().to_owned(), looks.limit);
+                let warning = looks.warning(&prior, distance);
+                Some(Unlike { prior, distance, limit, warning })
             }
             _ => None,
         };
@@ -43,14 +47,7 @@ impl Belief {
     }
 
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        let far = self.unlike.iter().filter(|unlike| unlike.distance > unlike.limit);
-        far.map(|Unlike { prior, distance, limit }| {
-            format!(
-                "the image is unlike those that the prior {prior} learned from: its distance from them is \
-                 {distance:.1}, and 1 in 100 of them is beyond {limit:.1}. What the data do not determine is made up \
-                 from other kinds of images: compare with --method tv, or take another prior"
-            )
-        })
+        self.unlike.iter().filter_map(|unlike| unlike.warning.clone())
     }
 
     pub fn interval(&self) -> Option<&Interval> {

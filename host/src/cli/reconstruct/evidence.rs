@@ -52,10 +52,11 @@ impl Evidence {
             let shares = parts.shares();
             (parts, shares)
         };
+        let rival = rival(kept, method, result, fbp).into_diagnostic()?;
         Ok(Self {
-            rival: rival(kept, method, result, fbp).into_diagnostic()?,
+            causes: causes((run, problem), kept, result, rival.as_ref())?,
+            rival,
             held_out: held_out.transpose().into_diagnostic()?,
-            causes: causes(run, problem, kept, result)?,
             parts: parts.transpose().into_diagnostic()?.map(with_shares),
         })
     }
@@ -72,14 +73,14 @@ impl Evidence {
 }
 
 fn causes(
-    run: &RunConfig,
-    problem: &Problem,
+    (run, problem): (&RunConfig, &Problem),
     measurement: &Measurement,
     result: &Reconstruction,
+    rival: Option<&Rival>,
 ) -> Result<Vec<String>, Failure> {
     let is_kept = |at: &usize| run.hold_out.is_none_or(|every| !is_held_out(*at, every));
     let views: Vec<usize> = (0..problem.views.len()).filter(is_kept).map(|at| problem.views[at]).collect();
     let names = Names { input: &run.input, pixel_mm: problem.scan.geometry.pixel_mm, views: &views };
-    let found = measurement.causes(run.reconstruction.method(), result).into_diagnostic()?;
+    let found = measurement.causes(run.reconstruction.method(), result, rival).into_diagnostic()?;
     Ok(warnings(&found, names))
 }

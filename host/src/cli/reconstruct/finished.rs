@@ -15,6 +15,9 @@ use gradus_core::Status;
 /// A truth that spans less of the range of network units is compared in its own.
 const LEAST_SPAN: f64 = 0.25;
 
+/// A truth that is more than so many times the picture, or less, is in another unit.
+const SAME_UNIT: f64 = 3.0;
+
 /// Agreement with the truth.
 #[derive(Debug, Clone, Copy)]
 pub struct Quality {
@@ -132,8 +135,19 @@ impl Finished {
     pub fn own_warnings(&self) -> impl Iterator<Item = String> {
         let of_certificate = self.result.certificate.iter().flat_map(certificate::warnings);
         let of_measurement = self.measurement.warnings.iter().chain(&self.result.warning).cloned();
-        let judged = self.judgement().warnings().into_iter().chain(self.belief.warnings());
+        let judged = self.judgement().warnings().into_iter().chain(self.belief.warnings()).chain(self.other_unit());
         judged.chain(of_measurement).chain(of_certificate)
+    }
+
+    /// Said of a truth that was given in another unit than it is in.
+    fn other_unit(&self) -> Option<String> {
+        let truth = self.problem.scan.truth.as_ref().filter(|_| !self.problem.simulated)?;
+        let product = |image: &Image| {
+            truth.pixels.iter().zip(&image.pixels).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
+        };
+        let times = product(truth) / product(&self.result.image);
+        let is_other = times > SAME_UNIT || (times > 0.0 && times < 1.0 / SAME_UNIT);
+        is_other.then(|| format!("the truth is {times:.2} times the picture: is it in another unit than was taken?"))
     }
 
     pub fn status(&self) -> String {

@@ -46,7 +46,7 @@ fn lines(finished: &Finished) -> [Option<String>; 2] {
         }
         Err(reason) => format!("none: {reason}"),
     });
-    let training = finished.belief.unlike.as_ref().map(|Unlike { prior, distance, limit }| {
+    let training = finished.belief.unlike.as_ref().map(|Unlike { prior, distance, limit, .. }| {
         format!(
             "distance {distance:.2} from what the prior {prior} learned from; 1 in 100 of that is beyond {limit:.2}"
         )
@@ -72,9 +72,11 @@ pub fn json(finished: &Finished) -> [Value; 2] {
         Some(Err(reason)) => json!({ "refused": reason }),
         None => Value::Null,
     };
-    let training = finished.belief.unlike.as_ref().map(
-        |Unlike { distance, limit, .. }| json!({ "distance": distance, "limit": limit, "is_far": distance > limit }),
-    );
+    let training = finished.belief.unlike.as_ref().map(|Unlike { distance, limit, warning, .. }| {
+        json!({
+            "distance": distance, "limit": limit, "is_far": warning.is_some(),
+        })
+    });
     [interval, training.unwrap_or(Value::Null)]
 }
 

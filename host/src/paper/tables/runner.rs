@@ -75,18 +75,23 @@ impl Evaluation {
     /// # Errors
     /// [`EvaluateError::NotAnEvaluation`], [`EvaluateError::Folder`].
     pub fn protocol_in(folder: &Path) -> Result<Option<Protocol>, EvaluateError> {
-        let path = folder.join(PROTOCOL);
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            let there = toml::from_str(&text).map_err(|error| FolderError::damaged(&path)(error.message()))?;
+        if let Some(there) = Self::protocol_at(&folder.join(PROTOCOL))? {
             return Ok(Some(there));
         }
         // What another process is about to write, or has left, counts for nothing.
         let is_empty =
             std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().all(|entry| is_hidden(&entry.path())));
-        if folder.exists() && !is_empty {
-            return Err(EvaluateError::NotAnEvaluation { folder: folder.to_owned(), file: PROTOCOL });
+        if is_empty || !folder.exists() {
+            return Ok(None);
         }
-        Ok(None)
+        // Another process may have begun since it was looked for.
+        let there = Self::protocol_at(&folder.join(PROTOCOL))?;
+        there.map(Some).ok_or_else(|| EvaluateError::NotAnEvaluation { folder: folder.to_owned(), file: PROTOCOL })
+    }
+
+    fn protocol_at(path: &Path) -> Result<Option<Protocol>, EvaluateError> {
+        let Ok(text) = std::fs::read_to_string(path) else { return Ok(None) };
+        Ok(toml::from_str(&text).map_err(|error| FolderError::damaged(path)(error.message())).map(Some)?)
     }
 
     /// The finished reconstructions.

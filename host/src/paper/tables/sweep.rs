@@ -2,7 +2,9 @@
 
 use super::bench::scanned;
 use super::{Dataset, EvaluateError, Protocol};
+use crate::image::Image;
 use crate::metrics::{psnr, ssim_uniform};
+use crate::ranks::Ranks;
 use crate::reconstruct::{GraduatedSettings, Method, PlacedPrior, ReconstructError, Settings, reconstruct};
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -39,8 +41,19 @@ impl Sweep {
     }
 }
 
-/// Algorithm 2 with every factor of [`SWEEP_FACTORS`], on the first `images` sweep images. `observe` is called at every
-/// iterate with the number of finished runs; `None` when it broke off.
+/// A run of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Tried {
+    factor: f64,
+    image: usize,
+    /// In dB; NaN where the run broke.
+    psnr: f64,
+    ssim: f64,
+}
+
+/// Algorithm 2 with every factor of [`SWEEP_FACTORS`], on the first `images` sweep images; ranks share the runs.
+/// `observe` is called at every iterate with the number of finished runs of this rank; `None` when it broke off, here
+/// or on another rank.
 ///
 /// # Errors
 /// [`EvaluateError`] says which image, start or file.
@@ -49,40 +62,66 @@ pub fn sweep(
     protocol: &Protocol,
     prior: &PlacedPrior<'_>,
     images: usize,
+    ranks: &Ranks,
     observe: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Option<Sweep>, EvaluateError> {
-    let mut found = Sweep { tried: Vec::new(), images };
-    let mut done = 0;
-    for factor in SWEEP_FACTORS {
-        let alpha_per_std = factor * GraduatedSettings::ALPHA_PER_STD;
-        let (mut psnr_sum, mut ssim_sum) = (0.0, 0.0);
-        for k in 1..=images {
-            let truth = dataset.swept_image(k);
-            let measurement = scanned(&truth, protocol, k as u64)?;
-            let settings = settings(protocol, alpha_per_std * measurement.noise_std);
-            let mut is_stopped = false;
-            let run = reconstruct(&measurement, &settings, Some(prior), &mut |_| {
-                let flow = observe(done);
-                is_stopped = flow.is_break();
-                flow
-            });
-            if is_stopped {
-                return Ok(None);
+    let of_factor = |factor| (1..=images).map(move |image| Tried { factor, image, psnr: 0.0, ssim: 0.0 });
+    let mut tried: Vec<Tried> = SWEEP_FACTORS.into_iter().flat_map(of_factor).collect();
+    let owner = |k: usize| k % ranks.count();
+    // Shared like the figures of merit, in which 1 says that a rank was stopped.
+    let mut stopped = vec![0.0; ranks.count()];
+    let own = tried.iter_mut().enumerate().filter(|(k, _)| owner(*k) == ranks.rank());
+    for (done, (_, run)) in own.enumerate() {
+        let truth = dataset.swept_image(run.image);
+        match one(&truth, protocol, prior, *run, &mut || observe(done))? {
+            Some((psnr, ssim)) => (run.psnr, run.ssim) = (psnr, ssim),
+            None => {
+                stopped[ranks.rank()] = 1.0;
+                break;
             }
-            match run {
-                Ok(run) => {
-                    psnr_sum += psnr(&truth, &run.image, 1.0)?;
-                    ssim_sum += ssim_uniform(&truth, &run.image, 1.0)?;
-                }
-                Err(ReconstructError::Broke { .. }) => psnr_sum += f64::NAN,
-                Err(error) => return Err(error.into()),
-            }
-            done += 1;
         }
-        let n = images as f64;
-        found.tried.push((alpha_per_std, psnr_sum / n, ssim_sum / n));
     }
-    Ok(Some(found))
+    stopped.iter_mut().enumerate().for_each(|(rank, is_stopped)| ranks.share(rank, is_stopped, &mut []));
+    if stopped.contains(&1.0) {
+        return Ok(None);
+    }
+    for (k, run) in tried.iter_mut().enumerate() {
+        ranks.share(owner(k), &mut run.psnr, &mut []);
+        ranks.share(owner(k), &mut run.ssim, &mut []);
+    }
+    Ok(Some(Sweep { tried: tried.chunks(images).map(mean).collect(), images }))
+}
+
+/// PSNR and SSIM of a run on its image; `None` when `observe` broke it off.
+fn one(
+    truth: &Image,
+    protocol: &Protocol,
+    prior: &PlacedPrior<'_>,
+    run: Tried,
+    observe: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<Option<(f64, f64)>, EvaluateError> {
+    let measurement = scanned(truth, protocol, run.image as u64)?;
+    let settings = settings(protocol, run.factor * GraduatedSettings::ALPHA_PER_STD * measurement.noise_std);
+    let mut is_stopped = false;
+    let result = reconstruct(&measurement, &settings, Some(prior), &mut |_| {
+        let flow = observe();
+        is_stopped = flow.is_break();
+        flow
+    });
+    match result {
+        _ if is_stopped => Ok(None),
+        Ok(result) => Ok(Some((psnr(truth, &result.image, 1.0)?, ssim_uniform(truth, &result.image, 1.0)?))),
+        Err(ReconstructError::Broke { .. }) => Ok(Some((f64::NAN, 0.0))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The weight of the runs with one factor, and the means of their PSNR and SSIM.
+fn mean(runs: &[Tried]) -> (f64, f64, f64) {
+    let n = runs.len() as f64;
+    let alpha_per_std = runs.first().map_or(f64::NAN, |run| run.factor * GraduatedSettings::ALPHA_PER_STD);
+    let (psnr, ssim) = runs.iter().fold((0.0, 0.0), |(psnr, ssim), run| (psnr + run.psnr, ssim + run.ssim));
+    (alpha_per_std, psnr / n, ssim / n)
 }
 
 /// Those of Algorithm 2 with this weight of the prior.
