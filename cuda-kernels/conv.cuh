@@ -1,5 +1,5 @@
 // A convolution's arguments, and what surrounds its sums: the prologue on the way in, the epilogue on the way out.
-// Shared by conv.cu and conv_tf32.cu.
+// Shared by conv.cu and conv_tensor.cu.
 #pragma once
 #include "common.cuh"
 #include "silu.cuh"

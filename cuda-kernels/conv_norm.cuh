@@ -14,9 +14,12 @@
 #include "conv.cuh"
 #include "partial_sums.cuh"
 
-// Sum over the warp, known to all of it.
-__device__ __forceinline__ double warp_sum(double value) {
-    for (int distance = WARP / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(WHOLE_WARP, value, distance);
+constexpr int TEAM = WARP / 2;  // threads that sum up a group of channels
+
+// Sum over the N threads, a warp or half of one, that stand together, known to all of them.
+template <int N>
+__device__ __forceinline__ double sum_of(double value) {
+    for (int distance = N / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(WHOLE_WARP, value, distance);
     return value;
 }
 
@@ -33,39 +36,41 @@ __device__ __forceinline__ void keep_sums_of_tile(const Convolution& at, int lan
             plain += of_place.x;
             product += static_cast<double>(of_place.x) * of_place.y;
         }
-        plain = warp_sum(plain);
-        product = warp_sum(product);
+        plain = sum_of<WARP>(plain);
+        product = sum_of<WARP>(product);
         const int o = first_output + output;
         if (threadIdx.x % WARP == 0 && o < at.n_out)
             at.norm.sums[(static_cast<long long>(lane) * at.n_out + o) * n_tiles + tile] = {plain, product};
     }
 }
 
-// The coefficients of the norm, from the sums of all blocks of the lane and those of the tensor beside the output.
+// The coefficients of the norm, from the sums of all blocks of the lane and those of the tensor beside the output: a team
+// of threads makes those of a group.
 __device__ __forceinline__ void finish_norm(const Convolution& at, int lane, int n_tiles) {
     const NormOfOutput& norm = at.norm;
-    const int n_warps = blockDim.x / WARP, thread = threadIdx.x % WARP, per_group = norm.n_channels / norm.n_groups;
+    const int per_group = norm.n_channels / norm.n_groups, n_teams = blockDim.x / TEAM, team = threadIdx.x / TEAM;
     const double n = static_cast<double>(at.out_height) * at.out_width * per_group;
-    for (int group = threadIdx.x / WARP; group < norm.n_groups; group += n_warps) {
-        const int first = group * per_group;
+    for (int begin = 0; begin < norm.n_groups; begin += n_teams) {
+        const int first = (begin + team) * per_group, end = begin + team < norm.n_groups ? first + per_group : first;
         double plain = 0, product = 0;
-        for (int channel = first; channel < first + per_group; ++channel) {
-            const bool is_output = channel < at.n_out;
-            const int of_tensor = is_output ? n_tiles : norm.n_second_tiles;
-            const long long plane = is_output ? plane_at(lane, at.n_out, channel, 1)
-                                              : plane_at(lane, norm.n_channels - at.n_out, channel - at.n_out, 1);
-            const double2* const sums = (is_output ? norm.sums : norm.second_sums) + plane * of_tensor;
-            const double weight = norm.bias ? 1.0 : norm.gain[channel];
-            UNROLL(4)
-            for (int tile = thread; tile < of_tensor; tile += WARP) {
-                const double2 sum = __ldcg(&sums[tile]);
+        UNROLL(1)
+        for (int tensor = 0; tensor < 2; ++tensor) {  // the output, and the one beside it
+            const int from = tensor ? max(first, at.n_out) : first, to = tensor ? end : min(end, at.n_out);
+            const int of_tensor = tensor ? norm.n_second_tiles : n_tiles;
+            const double2* const sums = tensor
+                ? norm.second_sums + plane_at(lane, norm.n_channels - at.n_out, from - at.n_out, of_tensor)
+                : norm.sums + plane_at(lane, at.n_out, from, of_tensor);
+            UNROLL(8)
+            for (int i = threadIdx.x % TEAM; i < (to - from) * of_tensor; i += TEAM) {
+                const double weight = norm.bias ? 1.0 : norm.gain[from + i / of_tensor];
+                const double2 sum = __ldcg(&sums[i]);
                 plain += weight * sum.x;
                 product += weight * sum.y;
             }
         }
-        const double mean = warp_sum(plain) / n, second = warp_sum(product) / n;
+        const double mean = sum_of<TEAM>(plain) / n, second = sum_of<TEAM>(product) / n;
         const double rstd = 1.0 / sqrt(fmax(second - mean * mean, 0.0) + norm.eps);
-        for (int channel = first + thread; channel < first + per_group; channel += WARP) {
+        for (int channel = first + threadIdx.x % TEAM; channel < end; channel += TEAM) {
             const long long place = static_cast<long long>(lane) * norm.n_channels + channel;
             float4& to = norm.coefficients[place];
             if (norm.bias) {

@@ -54,18 +54,18 @@ __device__ __forceinline__ void correlate(const WeightGradient& at) {
         __syncthreads();
         const float* const d = steady + (own_steady + g) * STEADY_PITCH + t;
         const float* const in = moving + (own_moving + g) * PITCH + t;
-        float window[3][3][2];  // row y of the tile stands in row y % 3; pixels t and t + 4
+        float2 window[3][3];  // row y of the tile stands in row y % 3; pixels t and t + 4
         UNROLL(32)
         for (int row = 0; row < TILE_ROWS; ++row) {
             UNROLL(32)
             for (int y = row * STRIDE + (row > 0 ? 3 - STRIDE : 0); y < row * STRIDE + 3; ++y)
                 UNROLL(32)
-                for (int x = 0; x < 3; ++x)
-                    UNROLL(32)
-                    for (int i = 0; i < 2; ++i)
-                        window[y % 3][x][i] = in[y * ROW + (STRIDE == 1 ? x : x % 2 * (ROW / 2) + x / 2) + 4 * i];
+                for (int x = 0; x < 3; ++x) {
+                    const float* const from = in + y * ROW + (STRIDE == 1 ? x : x % 2 * (ROW / 2) + x / 2);
+                    window[y % 3][x] = {from[0], from[4]};
+                }
             const float* const pixels = d + row * TILE_COLS;
-            const float a[4] = {pixels[0], pixels[8 * STEADY_PITCH], pixels[4], pixels[8 * STEADY_PITCH + 4]};
+            const float4 a = {pixels[0], pixels[8 * STEADY_PITCH], pixels[4], pixels[8 * STEADY_PITCH + 4]};
             UNROLL(32)
             for (int tap = 0; tap < 9; ++tap) multiply_add(sum[tap], a, window[(row * STRIDE + tap / 3) % 3][tap % 3]);
         }

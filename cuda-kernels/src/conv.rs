@@ -5,23 +5,26 @@ use crate::entry::{Address, entries};
 /// Output channels of a thread; weights are padded to multiples of it.
 pub const OUTPUTS: usize = 8;
 
-/// The share of a layer that a block computes: `Layout` in conv.cu.
+/// The share of a layer that a block computes: `Layout` in conv.cu, and in conv_tensor.cu.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
     /// Rows and columns.
     pub sides: (usize, usize),
-    /// Eights of outputs.
-    pub eights: usize,
+    /// Output channels.
+    pub outputs: usize,
     /// Threads.
     pub threads: u32,
 }
 
 /// Small levels, which would not fill a device otherwise.
-pub const SMALL: Tile = Tile { sides: (8, 8), eights: 1, threads: 256 };
+pub const SMALL: Tile = Tile { sides: (8, 8), outputs: OUTPUTS, threads: 256 };
 /// Most levels.
-pub const MEDIUM: Tile = Tile { sides: (8, 16), eights: 1, threads: 256 };
+pub const MEDIUM: Tile = Tile { sides: (8, 16), outputs: OUTPUTS, threads: 256 };
 /// Levels of very many tiles.
-pub const LARGE: Tile = Tile { sides: (8, 16), eights: 3, threads: 192 };
+pub const LARGE: Tile = Tile { sides: (8, 16), outputs: 3 * OUTPUTS, threads: 192 };
+
+/// Threads that sum up a group of a norm's channels, in conv_norm.cuh.
+pub(crate) const TEAM: f64 = 16.0;
 
 /// The work on the input: `Prologue` in conv.cuh.
 pub mod prologue {

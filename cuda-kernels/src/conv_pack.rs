@@ -18,7 +18,7 @@ pub struct PackRecord {
     pub taps: i32,
     pub side: i32,
     pub spans: [[[u8; 2]; 4]; 2],
-    pub unused: i32,
+    pub parts: i32,
 }
 
 entries! { "conv_pack";

@@ -8,7 +8,7 @@ pub mod attention_training;
 pub mod conjugate_gradient;
 pub mod conv;
 pub mod conv_pack;
-pub mod conv_tf32;
+pub mod conv_tensor;
 pub mod conv_weights;
 pub mod conv_weights_tf32;
 pub mod entry;
@@ -35,7 +35,7 @@ pub const SOURCES: [Source; 19] = [
     conjugate_gradient::SOURCE,
     conv::SOURCE,
     conv_pack::SOURCE,
-    conv_tf32::SOURCE,
+    conv_tensor::SOURCE,
     conv_weights::SOURCE,
     conv_weights_tf32::SOURCE,
     fan::SOURCE,

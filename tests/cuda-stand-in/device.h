@@ -33,6 +33,9 @@
 struct alignas(8) float2 {
     float x, y;
 };
+struct float3 {
+    float x, y, z;
+};
 struct alignas(16) double2 {
     double x, y;
 };

@@ -4,13 +4,15 @@ use crate::support::{assert_close, lanes, upload};
 use gradus::backend::cuda::layer::Concat;
 use gradus::backend::cuda::layer::attention::Attention;
 use gradus::backend::cuda::layer::conv::{Epilogue, PackedConv, Pass, Prologue, Stencil};
-use gradus::backend::cuda::{Buffer, Device, Precision};
+use gradus::backend::cuda::{Buffer, Device, Precision, Products};
 use gradus_tests::fixtures::{dot, signed};
 use std::rc::Rc;
 
 /// More input channels than a chunk, more outputs than a block, more pixels than a tile, none of them a multiple; one
-/// image and five. And levels that are long enough for the kernels that larger images have.
+/// image and five. And levels that are long enough for the kernels that larger images have. On a card whose tensor cores
+/// are slow.
 pub fn convolutions(device: &Rc<Device>) {
+    device.pretend((8, 6));
     let same = (Stencil::Same, Stencil::SameTransposed);
     let point = (Stencil::Point, Stencil::Point);
     let up = (Stencil::Up, Stencil::UpTransposed);
@@ -29,35 +31,54 @@ pub fn convolutions(device: &Rc<Device>) {
     ] {
         convolution(device, stencils, shape, (coarse, 1));
     }
+    device.pretend((8, 0));
 }
 
-/// The same layers on tensor cores, with shares of outputs and channels that are not full. With random numbers the
-/// error is about 2^-11; that the sums themselves are right shows with numbers that rounding leaves alone.
-pub fn tf32(device: &Rc<Device>) {
-    device.set_precision(Precision::Tf32);
-    for (stencil, transposed, size) in
-        [(Stencil::Same, Stencil::SameTransposed, (16, 17)), (Stencil::Point, Stencil::Point, (16, 19))]
-    {
-        for (n_out, n_in, n_images) in [(101, 3, 5), (29, 35, 1)] {
-            let side = if stencil == Stencil::Point { 1 } else { 3 };
-            let weights = signed(n_out * n_in * side * side, 1);
-            let x = signed(n_images * n_in * size.0 * size.1, 2);
-            let coarse = |values: &[f32]| values.iter().map(|v| (v * 64.0).round() / 64.0).collect::<Vec<f32>>();
-            for (weights, x, bound) in [(&weights, &x, 1e-3), (&coarse(&weights), &coarse(&x), 1e-6)] {
-                let shape = (n_out, n_in);
-                let name = format!("TF32, {stencil:?}, {n_in} to {n_out} channels");
-                let packed = PackedConv::forward(device, stencil, shape, weights).unwrap();
-                let out = run(device, &packed, (x, n_in), [size; 2], n_images);
-                let wanted = plain_images(stencil, weights, (x, n_in), [size; 2], (n_out, n_images));
-                assert_close(&name, &out, &wanted, bound);
-                let packed = PackedConv::transposed(device, transposed, 0..n_in, shape, weights).unwrap();
-                let back = run(device, &packed, (&out, n_out), [size; 2], n_images);
-                let (left, right) = (dot(&out, &out), dot(x, &back));
-                assert!((left - right).abs() <= 1e-3 * left, "{name}: {left} and {right}");
-            }
+/// The layers that tensor cores have, with shares of outputs and channels that are not full, several chunks of channels,
+/// and levels large enough for large tiles. Compensated products are held to 2e-6; with TF32 numbers the error is about
+/// 2^-11, and that the sums themselves are right shows with numbers that rounding leaves alone.
+pub fn on_tensor_cores(device: &Rc<Device>) {
+    let (same, point) = ((Stencil::Same, Stencil::SameTransposed), (Stencil::Point, Stencil::Point));
+    for (stencils, n_out, n_in, size, n_images) in [
+        (same, 35, 3, (16, 17), 5),
+        (same, 19, 101, (9, 17), 1),
+        (same, 19, 27, (61, 130), 1),
+        (point, 101, 3, (16, 19), 5),
+        (point, 29, 107, (9, 19), 1),
+        (point, 19, 27, (61, 130), 1),
+    ] {
+        let layer = (stencils, (n_out, n_in), (size, n_images));
+        let side = if stencils.0 == Stencil::Point { 1 } else { 3 };
+        let (weights, x) = (signed(n_out * n_in * side * side, 1), signed(n_images * n_in * size.0 * size.1, 2));
+        let coarse = |values: &[f32]| values.iter().map(|v| (v * 64.0).round() / 64.0).collect::<Vec<f32>>();
+        assert_eq!(device.products(), Products::Compensated);
+        by_products(device, layer, (&weights, &x), (2e-6, 2e-6));
+        device.set_precision(Precision::Tf32);
+        by_products(device, layer, (&coarse(&weights), &coarse(&x)), (1e-6, 1e-3));
+        if n_images > 1 {
+            by_products(device, layer, (&weights, &x), (1e-3, 1e-3));
         }
+        device.set_precision(Precision::Full);
     }
-    device.set_precision(Precision::Full);
+}
+
+type Layer = ((Stencil, Stencil), (usize, usize), ((usize, usize), usize));
+
+/// A layer against f64, and its vjp against the layer.
+fn by_products(
+    device: &Rc<Device>,
+    ((stencil, transposed), (n_out, n_in), (size, n_images)): Layer,
+    (weights, x): (&[f32], &[f32]),
+    (bound, of_vjp): (f64, f64),
+) {
+    let name = format!("{:?}, {stencil:?}, {n_in} to {n_out} channels", device.products());
+    let packed = PackedConv::forward(device, stencil, (n_out, n_in), weights).unwrap();
+    let out = run(device, &packed, (x, n_in), [size; 2], n_images);
+    assert_close(&name, &out, &plain_images(stencil, weights, (x, n_in), [size; 2], (n_out, n_images)), bound);
+    let packed = PackedConv::transposed(device, transposed, 0..n_in, (n_out, n_in), weights).unwrap();
+    let back = run(device, &packed, (&out, n_out), [size; 2], n_images);
+    let (left, right) = (dot(&out, &out), dot(x, &back));
+    assert!((left - right).abs() <= of_vjp * left, "{name}: {left} and {right}");
 }
 
 /// Rows and columns of input and output.

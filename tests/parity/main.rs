@@ -38,7 +38,7 @@ const CHECKS: [Check; 16] = [
     projector::forward_and_adjoint,
     projector::transposes,
     layer::convolutions,
-    layer::tf32,
+    layer::on_tensor_cores,
     layer::attentions,
     conv_weights::check,
     conv_weights::tf32,
@@ -89,7 +89,7 @@ fn convolutions() {
 
 #[test]
 fn convolutions_on_tensor_cores() {
-    in_modes(&Mode::ALL[1..], layer::tf32);
+    in_modes(&Mode::ALL[1..], layer::on_tensor_cores);
 }
 
 #[test]

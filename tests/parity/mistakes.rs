@@ -12,15 +12,15 @@ const fn seen_by(
     (test, Mistake { source, file, right, wrong })
 }
 
-const MISTAKES: [(&str, Mistake); 10] = [
+const MISTAKES: [(&str, Mistake); 13] = [
     // The gain of another channel of a group.
     seen_by(
         "networks_on_tensor_cores",
-        ["conv_tf32", "conv_norm.cuh"],
+        ["conv_tensor", "conv_norm.cuh"],
         ["const double scale = norm.gain[channel] * rstd;", "const double scale = norm.gain[first] * rstd;"],
     ),
     // The first tile's sums for all of a channel.
-    seen_by("networks", ["conv", "conv_norm.cuh"], ["__ldcg(&sums[tile]);", "__ldcg(&sums[0]);"]),
+    seen_by("networks", ["conv", "conv_norm.cuh"], ["__ldcg(&sums[i]);", "__ldcg(&sums[i / n_tiles * n_tiles]);"]),
     // Bins beyond a block's.
     seen_by(
         "projections",
@@ -52,8 +52,26 @@ const MISTAKES: [(&str, Mistake); 10] = [
     // The second row of tiles.
     seen_by(
         "convolutions_on_tensor_cores",
-        ["conv_tf32", "conv_tf32.cu"],
+        ["conv_tensor", "conv_tensor.cu"],
         ["top = blockIdx.x / tiles_across * TILE_ROWS,", "top = blockIdx.x / (1000 * tiles_across),"],
+    ),
+    // What TF32 numbers of the inputs leave.
+    seen_by(
+        "convolutions_on_tensor_cores",
+        ["conv_tensor", "conv_tensor.cu"],
+        ["pair.z = to_tf32(first - pair.x)", "pair.z = 0"],
+    ),
+    // What those of the weights leave.
+    seen_by(
+        "convolutions_on_tensor_cores",
+        ["conv_pack", "conv_pack.cu"],
+        ["to[128] = to_tf32(sum - number);", "to[128] = 0;"],
+    ),
+    // Channels beyond two chunks.
+    seen_by(
+        "convolutions_on_tensor_cores",
+        ["conv_tensor", "conv_tensor.cu"],
+        ["first < n_channels; first += L::CHUNK", "first < min(n_channels, 2 * L::CHUNK); first += L::CHUNK"],
     ),
     // A softmax without its maximum.
     seen_by(

@@ -48,6 +48,8 @@ pub struct Work {
     pub waits: f64,
     /// Likewise of what is on its way while the block computes.
     pub prefetched: f64,
+    /// More waits of the block that comes last.
+    pub last: f64,
 }
 
 /// The list of lanes, then what these have.
@@ -56,7 +58,7 @@ const LEAST_WAITS: f64 = 2.0;
 impl Work {
     /// So many multiply-adds, and so many values of 4 bytes.
     fn of(multiply_adds: f64, values: f64) -> Self {
-        Self { flop: 2.0 * multiply_adds, bytes: 4.0 * values, waits: LEAST_WAITS, prefetched: 0.0 }
+        Self { flop: 2.0 * multiply_adds, bytes: 4.0 * values, waits: LEAST_WAITS, prefetched: 0.0, last: 0.0 }
     }
 
     /// The same with more waits than the least.
@@ -109,7 +111,7 @@ mod tests {
         let null = Address::NULL;
         let update = vector::Update { lanes: Address::NULL, steps: null, d: null, x: null, previous: null, n: 1000 };
         let launch = Launch { grid: [4, 1, 3], threads: 256 };
-        let wanted = Work { flop: 6000.0, bytes: 48_000.0, waits: LEAST_WAITS, prefetched: 0.0 };
+        let wanted = Work { flop: 6000.0, bytes: 48_000.0, waits: LEAST_WAITS, prefetched: 0.0, last: 0.0 };
         assert_eq!(update.work(launch), wanted);
         assert_eq!(launch.n_threads(), 3072.0);
     }

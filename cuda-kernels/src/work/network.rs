@@ -1,8 +1,8 @@
 //! Of the network's passes: convolutions, norms, attention.
 
 use super::{Launch, Work, costs, n, one_if};
-use crate::conv::{self, Convolution, LARGE, MEDIUM, OUTPUTS, SMALL, Tile, epilogue};
-use crate::{attention, conv_tf32, group_norm};
+use crate::conv::{self, Convolution, LARGE, MEDIUM, SMALL, Tile, epilogue};
+use crate::{attention, conv_tensor as tensor, group_norm};
 
 /// A kernel of conv.cu: its taps, the phases of its weights, the tile of a block, and the channels of a chunk.
 struct Kernel {
@@ -23,31 +23,44 @@ const ROWS: usize = 4;
 /// values of each thread.
 fn convolution(at: &Convolution, launch: Launch, kernel: &Kernel) -> Work {
     let tile = kernel.tile;
-    let outputs = tile.sides.0 * tile.sides.1 * tile.eights * OUTPUTS;
+    let outputs = tile.sides.0 * tile.sides.1 * tile.outputs;
     let work = of_convolution(at, launch, (kernel.taps, kernel.phases), outputs as f64);
     let threads_a_row = tile.sides.0 * tile.sides.1 / ROWS;
-    let of_thread = (tile.eights * OUTPUTS * ROWS * threads_a_row) as f64 / f64::from(tile.threads);
+    let of_thread = (tile.outputs * ROWS * threads_a_row) as f64 / f64::from(tile.threads);
     let prefetched = (n(at.n_in) / kernel.chunk).ceil() + (n(at.n_more) / kernel.chunk).ceil();
-    Work { prefetched, ..work.waiting(1.0 + (of_thread / 4.0).ceil() + of_norm(at)) }
+    let work = Work { prefetched, ..work.waiting(1.0 + (of_thread / 4.0).ceil()) };
+    with_norm(at, launch, kernel.phases, work)
 }
 
-/// Outputs of a block on tensor cores.
-const OUTPUTS_TF32: f64 = (conv_tf32::TILE.0 * conv_tf32::TILE.1 * conv_tf32::OUTPUTS) as f64;
-
-/// A convolution on tensor cores: a chunk's inputs are staged four channels at a time, its weights four values of a
-/// thread, and nothing is computed meanwhile.
-fn convolution_tf32(at: &Convolution, launch: Launch, taps: f64, chunk: f64) -> Work {
-    let threads = f64::from(conv_tf32::THREADS);
-    let weights = (chunk * taps * (conv_tf32::OUTPUTS / 4) as f64 / (4.0 * threads)).ceil();
-    let of_chunks = (n(at.n_in) / chunk).ceil() * (chunk / 4.0 + weights);
-    let finish = OUTPUTS_TF32 / (4.0 * threads);
-    of_convolution(at, launch, (taps, 1.0), OUTPUTS_TF32).waiting(of_chunks + finish + of_norm(at))
+/// A convolution on tensor cores, whose weights have `parts`: so many channels of the input at a time are waited for,
+/// the first as any block waits, then computed on. The inputs of a product are whole eights.
+fn on_tensor_cores(at: &Convolution, launch: Launch, (taps, parts): (f64, f64), (tile, together): (Tile, f64)) -> Work {
+    let outputs = (tile.sides.0 * tile.sides.1 * tile.outputs) as f64;
+    let eights = |channels: i32| 8.0 * (n(channels) / 8.0).ceil();
+    let work = of_convolution(at, launch, (taps, 1.0), outputs);
+    let multiply_adds = launch.n_blocks() * outputs * (eights(at.n_in) * taps + eights(at.n_more));
+    let more_weights = 4.0 * (parts - 1.0) * (taps * n(at.n_in) + n(at.n_more)) * n(at.n_padded);
+    let chunks = (n(at.n_in) / together).ceil() + (n(at.n_more) / 24.0).ceil();
+    // The outputs are all finished together.
+    let work = work.waiting(chunks - 1.0 + 1.0);
+    let work = Work { flop: 2.0 * multiply_adds, bytes: work.bytes + more_weights, ..work };
+    with_norm(at, launch, 1.0, work)
 }
 
-/// Waits of the last block, which makes the coefficients of a norm, a channel of a group after the other.
-fn of_norm(at: &Convolution) -> f64 {
+/// The same with the coefficients of a norm, where they are made: a block says that it is done; the last one reads the
+/// sums of all, eight of a thread at a time, and what else the coefficients are made of.
+fn with_norm(at: &Convolution, launch: Launch, phases: f64, work: Work) -> Work {
     let norm = &at.norm;
-    if norm.coefficients.is_null() { 0.0 } else { 2.0 + n(norm.n_channels) / n(norm.n_groups) }
+    if norm.coefficients.is_null() {
+        return work;
+    }
+    let (channels, groups) = (n(norm.n_channels), n(norm.n_groups));
+    let tiles = launch.grid[0] as f64 * phases;
+    let own = n(at.n_out).min(channels);
+    let sums = (own * tiles + (channels - own) * n(norm.n_second_tiles)) / groups;
+    let rounds = (groups / (f64::from(launch.threads) / conv::TEAM)).ceil();
+    let of_sums = (sums / (8.0 * conv::TEAM)).ceil() + one_if(norm.n_second_tiles > 0);
+    Work { last: rounds * of_sums + 1.0, ..work.waiting(1.0) }
 }
 
 /// Arithmetic and traffic of a convolution; `outputs` are those of a block.
@@ -98,8 +111,14 @@ costs! {
     conv::Phases: |k, l| convolution(&k.at, l, &Kernel { phases: 4.0, ..kernel(4.0, MEDIUM, 8.0) });
     conv::PhasesSmall: |k, l| convolution(&k.at, l, &Kernel { phases: 4.0, ..kernel(4.0, SMALL, 16.0) });
     conv::UpVjp: |k, l| convolution(&k.at, l, &kernel(16.0, MEDIUM, 8.0));
-    conv_tf32::Same: |k, l| convolution_tf32(&k.at, l, 9.0, 24.0);
-    conv_tf32::Point: |k, l| convolution_tf32(&k.at, l, 1.0, 48.0);
+    tensor::Same: |k, l| on_tensor_cores(&k.at, l, (9.0, 2.0), (tensor::SMALL, 24.0));
+    tensor::SameLarge: |k, l| on_tensor_cores(&k.at, l, (9.0, 2.0), (tensor::LARGE, 24.0));
+    tensor::Point: |k, l| on_tensor_cores(&k.at, l, (1.0, 2.0), (tensor::SMALL, 48.0));
+    tensor::PointLarge: |k, l| on_tensor_cores(&k.at, l, (1.0, 2.0), (tensor::LARGE, 24.0));
+    tensor::SameTf32: |k, l| on_tensor_cores(&k.at, l, (9.0, 1.0), (tensor::SMALL, 24.0));
+    tensor::SameLargeTf32: |k, l| on_tensor_cores(&k.at, l, (9.0, 1.0), (tensor::LARGE, 24.0));
+    tensor::PointTf32: |k, l| on_tensor_cores(&k.at, l, (1.0, 1.0), (tensor::SMALL, 48.0));
+    tensor::PointLargeTf32: |k, l| on_tensor_cores(&k.at, l, (1.0, 1.0), (tensor::LARGE, 24.0));
 
     // Scores; scores and a result; and in the vjp with the products d_mixed . v between.
     attention::LogSums: |k, l| tiled(&k.at, l, (1.0, 2.0, 0.0));

@@ -11,6 +11,10 @@ pub struct Code {
     pub multiply_adds: f64,
     pub products: f64,
     pub shared_loads: f64,
+    /// Of the shared loads, those of 128 bits.
+    pub wide_loads: f64,
+    /// Products for one multiply-add of each thread.
+    pub compensation: f64,
 }
 
 const SASS: &str = include_str!("../../../cuda-kernels/SASS.md");
@@ -27,7 +31,10 @@ impl Code {
         let cells: Vec<&str> = row.into_iter().flat_map(|row| row.split(" | ").map(str::trim)).collect();
         let number =
             |at: usize| cells.get(at).and_then(|cell| cell.split(' ').next_back()?.parse().ok()).unwrap_or(0.0);
+        let wide_loads = cells.get(8).and_then(|cell| cell.split(' ').next()?.parse().ok()).unwrap_or(0.0);
         Self {
+            wide_loads,
+            compensation: if kernel.contains("compensated") { 3.0 } else { 1.0 },
             registers: number(1),
             shared_bytes: number(2),
             instructions: number(4),
@@ -41,14 +48,29 @@ impl Code {
         self.products > 0.0
     }
 
-    /// Instructions of a thread that makes so many multiply-adds, and its loads from shared memory.
-    pub fn instructions_for(&self, multiply_adds: f64) -> (f64, f64) {
-        let in_loop = if self.is_on_tensor_cores() { HMMA * self.products } else { self.multiply_adds };
+    /// What a thread issues that makes so many multiply-adds.
+    pub fn issued_for(&self, multiply_adds: f64) -> Issued {
+        let of_tensor_cores = HMMA * self.products / self.compensation;
+        let in_loop = if self.is_on_tensor_cores() { of_tensor_cores } else { self.multiply_adds };
         // A kernel that multiplies here and there has no loop that tells anything.
         if in_loop < 0.02 * self.instructions || multiply_adds == 0.0 {
-            return (FEW, 0.0);
+            return Issued { instructions: FEW, shared_cycles: 0.0, products: 0.0 };
         }
         let loops = multiply_adds / in_loop;
-        (loops * self.instructions, loops * self.shared_loads)
+        // Elsewhere all threads of a warp load the same 128 bits, here each its own: four cycles.
+        let shared_cycles = self.shared_loads + if self.is_on_tensor_cores() { 3.0 * self.wide_loads } else { 0.0 };
+        Issued {
+            instructions: loops * self.instructions,
+            shared_cycles: loops * shared_cycles,
+            products: loops * self.products,
+        }
     }
+}
+
+/// Instructions of a thread, cycles that its warp has shared memory, and its products on tensor cores.
+#[derive(Debug, Clone, Copy)]
+pub struct Issued {
+    pub instructions: f64,
+    pub shared_cycles: f64,
+    pub products: f64,
 }

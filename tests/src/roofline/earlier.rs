@@ -29,8 +29,17 @@ impl Measured {
                 ["kernel", kernel, ..] => {
                     let [registers, shared_bytes, instructions, multiply_adds, shared_loads] =
                         [2, 3, 4, 5, 6].map(number);
-                    let code =
-                        Code { registers, shared_bytes, instructions, multiply_adds, shared_loads, products: 0.0 };
+                    let (products, wide_loads, compensation) = (0.0, 0.0, 1.0);
+                    let code = Code {
+                        registers,
+                        shared_bytes,
+                        instructions,
+                        multiply_adds,
+                        products,
+                        shared_loads,
+                        wide_loads,
+                        compensation,
+                    };
                     codes.insert(kernel, code);
                 }
                 ["measured", ..] => {
@@ -39,7 +48,7 @@ impl Measured {
                 }
                 [_, kernel, ..] => {
                     let launch = Launch { grid: [number(2) as usize, 1, 1], threads: number(3) as u32 };
-                    let work = Work { flop: number(4), bytes: number(5), waits: number(6), prefetched: 0.0 };
+                    let work = Work { flop: number(4), bytes: number(5), waits: number(6), prefetched: 0.0, last: 0.0 };
                     let one = (Launched { kernel, launch, work, seconds: None }, codes[kernel]);
                     let of_kind = std::iter::repeat_n(one, number(0) as usize);
                     all.last_mut().into_iter().for_each(|measured| measured.launches.extend(of_kind.clone()));

@@ -13,7 +13,7 @@ use std::rc::Rc;
 pub const SIDES: [usize; 3] = [128, 256, 512];
 /// Images of the step of training. Few, so that a listing fits a small device.
 const IMAGES: usize = 4;
-const SLICES: usize = 16;
+const SLICES: usize = 32;
 
 type Listing = fn(&Rc<Device>, &Prior, usize) -> Outcome<Listed>;
 

@@ -5,6 +5,7 @@ use super::arena::{self, Arena, Reservation};
 use super::error::{DeviceError, while_doing};
 use super::loader::driver_is_present;
 use super::outbox::Outbox;
+use super::products::Products;
 use super::profile::{Launched, Recorder};
 use crate::backend::{Precision, Traffic};
 use cust::context::Context;
@@ -38,6 +39,8 @@ pub struct Device {
     outbox: RefCell<Outbox>,
     traffic: Cell<Traffic>,
     precision: Cell<Precision>,
+    /// Compute capability.
+    capability: Cell<(i32, i32)>,
     recorder: RefCell<Recorder>,
     /// True if launches go into a graph.
     is_capturing: Cell<bool>,
@@ -137,6 +140,7 @@ impl Device {
             outbox: RefCell::new(Outbox::new()?),
             traffic,
             precision: Cell::default(),
+            capability: Cell::new(capability),
             recorder: RefCell::default(),
             is_capturing: Cell::new(false),
             name,
@@ -198,9 +202,20 @@ impl Device {
         self.precision.get()
     }
 
-    /// Sets the precision of the launches to come.
+    /// Sets the precision of weights that are packed, and gradients that are made, from now on.
     pub fn set_precision(&self, precision: Precision) {
         self.precision.set(precision);
+    }
+
+    /// The products of convolutions whose weights are packed from now on.
+    #[must_use]
+    pub fn products(&self) -> Products {
+        Products::of(self.precision.get(), self.capability.get())
+    }
+
+    /// Takes the device for one of another compute capability where kernels are chosen, for tests and estimates.
+    pub fn pretend(&self, capability: (i32, i32)) {
+        self.capability.set(capability);
     }
 
     pub(super) fn stream(&self) -> &Stream {

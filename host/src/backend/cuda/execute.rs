@@ -84,7 +84,7 @@ impl Execution<'_> {
             shortcut: shortcut.map(|(weights, term)| (weights, memory.concat(term.input))),
             out: memory.at(output),
         };
-        memory.note_tiles(output, pass.n_tiles(self.device));
+        memory.note_tiles(output, pass.n_tiles());
         pass.epilogue.norm = self.norm(convolution, next)?;
         pass.run(self.device, self.lanes)
     }

@@ -8,7 +8,7 @@ use super::graph::Graphs;
 use super::memory::Memory;
 use super::model::Model;
 use super::vector::Lanes;
-use crate::backend::{Drift, Precision};
+use crate::backend::Drift;
 use crate::prior::Prior;
 use crate::unet::operation::Operation;
 use crate::unet::program::Program;
@@ -168,10 +168,9 @@ impl CudaNetwork {
             image,
             out,
         };
-        let precision = u64::from(self.device.precision() == Precision::Full);
         // Both passes begin at another operation.
         let pass = operations.as_ptr() as u64;
-        let key = [pass, precision, lanes.address().raw(), lanes.len() as u64, image.raw(), out.raw()];
+        let key = [pass, lanes.address().raw(), lanes.len() as u64, image.raw(), out.raw()];
         self.graphs.run(&key, || execution.run(operations))
     }
 }

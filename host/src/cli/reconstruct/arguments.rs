@@ -43,9 +43,10 @@ pub struct Arguments {
     /// Device of learned methods: auto, cpu or cuda:N [default: auto, which is cuda:0 where that passes its checks]
     #[arg(long)]
     device: Option<DeviceChoice>,
-    /// Factors of a GPU's convolutions: full (f32) or tf32 (rounded to 10 bits after the point, on tensor
-    /// cores; a network's result differs by 2e-3 at most, whole runs with it have been made on no GPU yet, and the
-    /// tests of descent judge f as computed with it) [default: full]
+    /// Factors of a GPU's convolutions: full (f32, which tensor cores make of three products where they are faster,
+    /// on cards of compute capability 8.0, 9.0 and 10.0) or tf32 (rounded to 10 bits after the point, one product; a
+    /// network's result differs by 2e-3 at most, whole runs with it have been made on no GPU yet, and the tests of
+    /// descent judge f as computed with it) [default: full]
     #[arg(long, value_parser = by_name::<Precision>)]
     precision: Option<Precision>,
     /// Prior: the name of an embedded one (ellipses, ct, disc) or a weights file; several of them with commas, or auto

@@ -1,17 +1,18 @@
-//! Convolutions with what surrounds them; the sum and its cases are in conv.cu.
+//! Convolutions with what surrounds them; the sum and its cases are in conv.cu, its products on tensor cores in
+//! conv_tensor.cu.
 
 use super::Concat;
 pub use super::conv_pack::{PackedConv, Packer};
 pub use super::stencil::Stencil;
-use crate::backend::Precision;
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::{DeviceError, int};
+use crate::backend::cuda::products::Products;
 use crate::backend::cuda::vector::Lanes;
 use gradus_cuda_kernels::conv::{
-    self, Convolution, Down, LARGE, MEDIUM, NormOfOutput, OUTPUTS, Phases, PhasesSmall, Point, PointLarge, PointSmall,
-    SMALL, Same, SameLarge, SameSmall, Tile, UpVjp,
+    self, Convolution, Down, LARGE, MEDIUM, NormOfOutput, Phases, PhasesSmall, Point, PointLarge, PointSmall, SMALL,
+    Same, SameLarge, SameSmall, Tile, UpVjp,
 };
-use gradus_cuda_kernels::{Address, conv_tf32};
+use gradus_cuda_kernels::{Address, conv_tensor as tensor};
 
 /// Work on the input on its way in.
 #[derive(Debug, Clone, Copy)]
@@ -105,16 +106,24 @@ impl Pass<'_> {
         assert_eq!(input.channels(), weights.n_in, "channels of the input");
         let strides = matches!(weights.stencil, Stencil::Down | Stencil::UpTransposed);
         assert!(!strides || !matches!(self.prologue, Prologue::NormVjp(..)), "a norm's vjp before a stride of 2");
-        if self.is_on_tensor_cores(device) {
-            return self.run_tf32(device, lanes);
-        }
-        let at = self.record(lanes)?;
-        let tile = self.tile();
+        let (at, tile) = (self.record(lanes)?, self.tile());
         let (_, phases) = weights.stencil.shape();
-        let (tiles, eights) = self.blocks(tile);
-        let (grid, threads) = ([tiles, eights * phases * phases, lanes.len()], tile.threads);
-        let (is_small, is_large) = (tile == SMALL, tile == LARGE);
-        match weights.stencil {
+        let (tiles, blocks) = self.blocks(tile);
+        let grid = [tiles, blocks * phases * phases, lanes.len()];
+        match weights.products {
+            Products::MultiplyAdds => self.by_multiply_adds(device, (grid, tile), at),
+            _ => self.on_tensor_cores(device, (grid, tile), at),
+        }
+    }
+
+    fn by_multiply_adds(
+        &self,
+        device: &Device,
+        (grid, tile): ([usize; 3], Tile),
+        at: Convolution,
+    ) -> Result<(), DeviceError> {
+        let (threads, is_small, is_large) = (tile.threads, tile == SMALL, tile == LARGE);
+        match self.weights.stencil {
             Stencil::Same | Stencil::SameTransposed if is_small => device.launch(grid, threads, &SameSmall { at }),
             Stencil::Same | Stencil::SameTransposed if is_large => device.launch(grid, threads, &SameLarge { at }),
             Stencil::Same | Stencil::SameTransposed => device.launch(grid, threads, &Same { at }),
@@ -128,12 +137,29 @@ impl Pass<'_> {
         }
     }
 
+    fn on_tensor_cores(
+        &self,
+        device: &Device,
+        (grid, tile): ([usize; 3], Tile),
+        at: Convolution,
+    ) -> Result<(), DeviceError> {
+        let (is_point, is_large) = (self.weights.stencil == Stencil::Point, tile == tensor::LARGE);
+        let threads = tile.threads;
+        match (self.weights.products == Products::Compensated, is_point, is_large) {
+            (true, false, false) => device.launch(grid, threads, &tensor::Same { at }),
+            (true, false, true) => device.launch(grid, threads, &tensor::SameLarge { at }),
+            (true, true, false) => device.launch(grid, threads, &tensor::Point { at }),
+            (true, true, true) => device.launch(grid, threads, &tensor::PointLarge { at }),
+            (false, false, false) => device.launch(grid, threads, &tensor::SameTf32 { at }),
+            (false, false, true) => device.launch(grid, threads, &tensor::SameLargeTf32 { at }),
+            (false, true, false) => device.launch(grid, threads, &tensor::PointTf32 { at }),
+            (false, true, true) => device.launch(grid, threads, &tensor::PointLargeTf32 { at }),
+        }
+    }
+
     /// Tiles of a lane, each of which leaves sums for a norm.
     #[must_use]
-    pub fn n_tiles(&self, device: &Device) -> usize {
-        if self.is_on_tensor_cores(device) {
-            return self.tiles_tf32();
-        }
+    pub fn n_tiles(&self) -> usize {
         let (_, phases) = self.weights.stencil.shape();
         self.blocks(self.tile()).0 * phases * phases
     }
@@ -145,12 +171,15 @@ impl Pass<'_> {
         let stencil = self.weights.stencil;
         let (_, phases) = stencil.shape();
         let blocks = |tile: Tile| self.blocks(tile).0 * self.blocks(tile).1 * phases * phases;
+        if self.weights.products != Products::MultiplyAdds {
+            // Fewer are enough, because a block on tensor cores computes for a small part of its time.
+            return if blocks(tensor::LARGE) >= FULL / 2 { tensor::LARGE } else { tensor::SMALL };
+        }
         let has_small = !matches!(stencil, Stencil::Down | Stencil::UpTransposed);
         let has_large = matches!(stencil, Stencil::Same | Stencil::SameTransposed | Stencil::Point);
         if has_small && blocks(MEDIUM) < FULL {
             SMALL
-        } else if has_large && self.weights.n_padded.is_multiple_of(LARGE.eights * OUTPUTS) && blocks(LARGE) >= 2 * FULL
-        {
+        } else if has_large && self.weights.n_padded.is_multiple_of(LARGE.outputs) && blocks(LARGE) >= 2 * FULL {
             LARGE
         } else {
             MEDIUM
@@ -162,36 +191,7 @@ impl Pass<'_> {
         let (_, phases) = self.weights.stencil.shape();
         let (rows, cols) = (self.sizes[1].0 / phases, self.sizes[1].1 / phases);
         let tiles = rows.div_ceil(tile.sides.0) * cols.div_ceil(tile.sides.1);
-        (tiles, self.weights.n_out.div_ceil(tile.eights * OUTPUTS))
-    }
-
-    /// True if the device wants tensor cores, there is a kernel for them, and more than an eight of outputs: fewer are
-    /// not worth it.
-    fn is_on_tensor_cores(&self, device: &Device) -> bool {
-        let stencil = self.weights.stencil;
-        let has_kernel = matches!(stencil, Stencil::Same | Stencil::SameTransposed | Stencil::Point);
-        device.precision() == Precision::Tf32 && has_kernel && self.weights.n_out > OUTPUTS
-    }
-
-    fn tiles_tf32(&self) -> usize {
-        self.sizes[1].0.div_ceil(conv_tf32::TILE.0) * self.sizes[1].1.div_ceil(conv_tf32::TILE.1)
-    }
-
-    /// On tensor cores a shortcut is a launch of its own.
-    fn run_tf32(&self, device: &Device, lanes: &Lanes) -> Result<(), DeviceError> {
-        if let Some((weights, input)) = self.shortcut {
-            let (prologue, epilogue, shortcut) = (Prologue::Identity, Epilogue::STORE, None);
-            Pass { weights, input, sizes: [self.sizes[1]; 2], prologue, epilogue, shortcut, ..*self }
-                .run(device, lanes)?;
-            let epilogue = Epilogue { accumulate: true, ..self.epilogue };
-            return Pass { epilogue, shortcut, ..*self }.run(device, lanes);
-        }
-        let at = self.record(lanes)?;
-        let grid = [self.tiles_tf32(), self.weights.n_out.div_ceil(conv_tf32::OUTPUTS), lanes.len()];
-        match self.weights.stencil {
-            Stencil::Point => device.launch(grid, conv_tf32::THREADS, &conv_tf32::Point { at }),
-            _ => device.launch(grid, conv_tf32::THREADS, &conv_tf32::Same { at }),
-        }
+        (tiles, self.weights.n_out.div_ceil(tile.outputs))
     }
 
     fn record(&self, lanes: &Lanes) -> Result<Convolution, DeviceError> {

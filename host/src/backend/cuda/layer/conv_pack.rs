@@ -1,22 +1,24 @@
-//! Weights of convolutions as conv.cu reads them, packed on the device by conv_pack.cu.
+//! Weights of convolutions as conv.cu or conv_tensor.cu reads them, packed on the device by conv_pack.cu.
 
 use super::stencil::Stencil;
 use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::{DeviceError, int};
+use crate::backend::cuda::products::Products;
 use gradus_cuda_kernels::conv::OUTPUTS;
 use gradus_cuda_kernels::conv_pack::{Pack, PackRecord};
-use gradus_cuda_kernels::{Address, BLOCK};
+use gradus_cuda_kernels::{Address, BLOCK, conv_tensor};
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Weights as the kernels read them, `[phase][input][tap][output]`.
+/// Weights as the kernels of their products read them.
 #[derive(Debug)]
 pub struct PackedConv {
     pub(super) stencil: Stencil,
     pub(super) n_in: usize,
     pub(super) n_out: usize,
     pub(super) n_padded: usize,
+    pub(super) products: Products,
     pub(super) weights: Buffer<f32>,
     /// Their source, here and on the device.
     record: Box<(PackRecord, Buffer<PackRecord>)>,
@@ -88,8 +90,16 @@ impl PackedConv {
         first: usize,
         strides: (usize, usize),
     ) -> Result<Self, DeviceError> {
-        let ((taps, phases), n_padded) = (stencil.shape(), n_out.next_multiple_of(OUTPUTS));
-        let weights = Buffer::new(device, phases * phases * n_in * taps * taps * n_padded)?;
+        let ((taps, phases), products) = (stencil.shape(), products(device, stencil, n_out));
+        let (parts, n_padded, n_in_padded) = match products {
+            Products::MultiplyAdds => (1, n_out.next_multiple_of(OUTPUTS), n_in),
+            _ => (
+                products.parts(),
+                n_out.next_multiple_of(conv_tensor::OUTPUTS),
+                n_in.next_multiple_of(conv_tensor::INPUTS),
+            ),
+        };
+        let weights = Buffer::new(device, phases * phases * n_in_padded * taps * taps * n_padded * parts)?;
         let mut spans = [[[0; 2]; 4]; 2];
         for (phase, spans) in spans.iter_mut().enumerate().take(phases) {
             for (tap, span) in spans.iter_mut().enumerate().take(taps) {
@@ -109,9 +119,10 @@ impl PackedConv {
             taps: int(taps)?,
             side: int(stencil.side())?,
             spans,
-            unused: 0,
+            parts: int(products.parts())?,
         };
-        Ok(Self { stencil, n_in, n_out, n_padded, weights, record: Box::new((record, Buffer::of(device, &[record])?)) })
+        let record = Box::new((record, Buffer::of(device, &[record])?));
+        Ok(Self { stencil, n_in, n_out, n_padded, products, weights, record })
     }
 
     fn packed_from(self, device: &Rc<Device>, weights: &[f32]) -> Result<Self, DeviceError> {
@@ -136,6 +147,13 @@ impl PackedConv {
     pub fn n_out(&self) -> usize {
         self.n_out
     }
+}
+
+/// The device's products, where there are kernels for them, and more than an eight of outputs: fewer are not worth
+/// tensor cores. The same for a convolution and the shortcut that is added to it.
+fn products(device: &Device, stencil: Stencil, n_out: usize) -> Products {
+    let has_kernel = matches!(stencil, Stencil::Same | Stencil::SameTransposed | Stencil::Point);
+    if has_kernel && n_out > OUTPUTS { device.products() } else { Products::MultiplyAdds }
 }
 
 /// Packs the weights of many convolutions in one launch.
