@@ -44,8 +44,8 @@ __device__ __forceinline__ void keep_sums_of_tile(const Convolution& at, int lan
     }
 }
 
-// The coefficients of the norm, from the sums of all blocks of the lane and those of the tensor beside the output: a team
-// of threads makes those of a group.
+// The coefficients of the norm, from the sums of all blocks of the lane and those of the tensor beside the output: a
+// team of threads makes those of a group.
 __device__ __forceinline__ void finish_norm(const Convolution& at, int lane, int n_tiles) {
     const NormOfOutput& norm = at.norm;
     const int per_group = norm.n_channels / norm.n_groups, n_teams = blockDim.x / TEAM, team = threadIdx.x / TEAM;

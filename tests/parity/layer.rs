@@ -9,8 +9,8 @@ use gradus_tests::fixtures::{dot, signed};
 use std::rc::Rc;
 
 /// More input channels than a chunk, more outputs than a block, more pixels than a tile, none of them a multiple; one
-/// image and five. And levels that are long enough for the kernels that larger images have. On a card whose tensor cores
-/// are slow.
+/// image and five. And levels that are long enough for the kernels that larger images have. On a card whose tensor
+/// cores are slow.
 pub fn convolutions(device: &Rc<Device>) {
     device.pretend((8, 6));
     let same = (Stencil::Same, Stencil::SameTransposed);
@@ -34,9 +34,9 @@ pub fn convolutions(device: &Rc<Device>) {
     device.pretend((8, 0));
 }
 
-/// The layers that tensor cores have, with shares of outputs and channels that are not full, several chunks of channels,
-/// and levels large enough for large tiles. Compensated products are held to 2e-6; with TF32 numbers the error is about
-/// 2^-11, and that the sums themselves are right shows with numbers that rounding leaves alone.
+/// The layers that tensor cores have, with shares of outputs and channels that are not full, several chunks of
+/// channels, and levels large enough for large tiles. Compensated products are held to 2e-6; with TF32 numbers the
+/// error is about 2^-11, and that the sums themselves are right shows with numbers that rounding leaves alone.
 pub fn on_tensor_cores(device: &Rc<Device>) {
     let (same, point) = ((Stencil::Same, Stencil::SameTransposed), (Stencil::Point, Stencil::Point));
     for (stencils, n_out, n_in, size, n_images) in [

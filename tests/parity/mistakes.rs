@@ -71,7 +71,7 @@ const MISTAKES: [(&str, Mistake); 13] = [
     seen_by(
         "convolutions_on_tensor_cores",
         ["conv_tensor", "conv_tensor.cu"],
-        ["first < n_channels; first += L::CHUNK", "first < min(n_channels, 2 * L::CHUNK); first += L::CHUNK"],
+        ["inputs.stage(first, shared.tile);", "inputs.stage(min(first, L::CHUNK), shared.tile);"],
     ),
     // A softmax without its maximum.
     seen_by(

@@ -2,8 +2,9 @@
 //!
 //! A launch has its blocks in waves, as many at a time as the card holds. A wave takes the longer of two: the way of a
 //! block, which waits for memory ([`gradus_cuda_kernels::Work`] says how often) and issues its instructions one after
-//! the other; and the instructions of all blocks that share a multiprocessor. What the last block does alone comes on top. Launches of a stream follow each other,
-//! and none begins before the host has asked for it. `earlier.rs` holds this against measured times.
+//! the other; and the instructions of all blocks that share a multiprocessor. What the last block does alone comes on
+//! top. Launches of a stream follow each other, and none begins before the host has asked for it. `earlier.rs` holds
+//! this against measured times.
 
 use super::code::Code;
 use gradus::backend::cuda::{Description, Launched};
