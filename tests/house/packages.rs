@@ -29,9 +29,10 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// "name version" and licence of all packages of others that the program is made of, on any machine.
+/// "name version" and licence of all packages of others that the program is made of on this machine: those of other
+/// machines were never fetched.
 fn shipped() -> BTreeSet<(String, String)> {
-    let what = ["tree", "--locked", "--offline", "--package", "gradus", "--edges", "normal,build", "--target", "all"];
+    let what = ["tree", "--locked", "--offline", "--package", "gradus", "--edges", "normal,build"];
     let tree = cargo(&[&what[..], &["--prefix", "none", "--format", "{p}|{l}"]].concat());
     let package = |line: &str| {
         let (package, licence) = line.trim_end_matches(" (*)").split_once('|')?;
@@ -46,7 +47,11 @@ fn shipped() -> BTreeSet<(String, String)> {
 
 /// "name version" and library of all packages that say to link one.
 fn linking() -> Vec<(String, String)> {
-    let metadata = cargo(&["metadata", "--locked", "--offline", "--format-version", "1"]);
+    let rustc = Command::new("rustc").arg("-vV").output().unwrap();
+    let rustc = String::from_utf8(rustc.stdout).unwrap();
+    let here = rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let what = ["metadata", "--locked", "--offline", "--format-version", "1", "--filter-platform", here];
+    let metadata = cargo(&what);
     let metadata: Value = serde_json::from_str(&metadata).unwrap();
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let link = |package: &Value| {
