@@ -48,7 +48,7 @@ impl Code {
         self.products > 0.0
     }
 
-    /// What a thread issues that makes so many multiply-adds.
+    /// The work of a thread that makes so many multiply-adds.
     pub fn issued_for(&self, multiply_adds: f64) -> Issued {
         let of_tensor_cores = HMMA * self.products / self.compensation;
         let in_loop = if self.is_on_tensor_cores() { of_tensor_cores } else { self.multiply_adds };
