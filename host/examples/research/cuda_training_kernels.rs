@@ -51,22 +51,12 @@ fn layer(
         _ => (9, side),
     };
     let sizes = [(input_side, input_side), (side, side)];
-    let weights = PackedConv::forward(device, stencil, (n_out, n_in), &noise(n_out * n_in * kernel))?;
     let input = Buffer::of(device, &noise(LANES * n_in * input_side * input_side))?;
     let d_out = Buffer::of(device, &noise(LANES * n_out * side * side))?;
     let (out, gradient) = (Buffer::new(device, d_out.len())?, Buffer::new(device, n_out * (n_in * kernel + 1))?);
     let shape = WeightShape { stencil, n_out, n_in, sizes };
     let scratch = WeightScratch::new(device, &[shape], LANES)?;
     let concat = Concat::one(input.address(), n_in);
-    let pass = Pass {
-        weights: &weights,
-        input: concat,
-        sizes,
-        prologue: Prologue::Identity,
-        epilogue: Epilogue::STORE,
-        shortcut: None,
-        out: out.address(),
-    };
     let weight_pass = WeightPass {
         shape,
         pairs: &[(d_out.address(), concat); 2],
@@ -79,6 +69,17 @@ fn layer(
     let mut full = None;
     for precision in [Precision::Full, Precision::Tf32] {
         device.set_precision(precision);
+        // Weights are packed for the products of a precision.
+        let weights = PackedConv::forward(device, stencil, (n_out, n_in), &noise(n_out * n_in * kernel))?;
+        let pass = Pass {
+            weights: &weights,
+            input: concat,
+            sizes,
+            prologue: Prologue::Identity,
+            epilogue: Epilogue::STORE,
+            shortcut: None,
+            out: out.address(),
+        };
         let forward = microseconds(device, || pass.run(device, lanes))?;
         let backward = microseconds(device, || weight_pass.run(device, lanes, &scratch))?;
         let profile = device.profiled(|| weight_pass.run(device, lanes, &scratch))?;

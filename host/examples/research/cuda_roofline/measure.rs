@@ -226,9 +226,9 @@ fn of_kernels(launched: &[Launched], gpu: &Gpu) -> Vec<Value> {
 fn training(device: &Rc<Device>) -> Outcome<()> {
     let (side, ellipses) = (numbers("SIDES", &[128])?[0], Prior::named("ellipses")?);
     for n in numbers("IMAGES", &[4, 16, 32])? {
-        let mut training = Training::new(device, &ellipses, side, n)?;
         for precision in PRECISIONS {
             device.set_precision(precision);
+            let mut training = Training::new(device, &ellipses, side, n)?;
             let times = milliseconds(|| training.step())?;
             say("training step", json!({ "side": side, "images": n, "precision": precision, "times": times }));
         }
