@@ -127,7 +127,8 @@ API(cuDeviceGetName(char* name, int length, int)) {
 API(cuDeviceTotalMem_v2(std::size_t* bytes, int)) { return *bytes = memory_limit(), SUCCESS; }
 API(cuDeviceGetAttribute(int* value, int attribute, int)) {
     // Among what may be asked for: multiprocessors, clocks in kHz, bits of the memory's bus, compute capability.
-    static const std::map<int, int> values = {{13, 1000000}, {16, 4}, {36, 1000000}, {37, 64}, {75, 8}, {76, 0}};
+    const int minor = static_cast<int>(setting("GRADUS_STAND_IN_MINOR", 0));
+    const std::map<int, int> values = {{13, 1000000}, {16, 4}, {36, 1000000}, {37, 64}, {75, 8}, {76, minor}};
     const auto found = values.find(attribute);
     *value = found == values.end() ? 1 : found->second;
     return SUCCESS;

@@ -31,13 +31,13 @@ pub fn convolutions(device: &Rc<Device>) {
     ] {
         convolution(device, stencils, shape, (coarse, 1));
     }
-    device.pretend((8, 0));
 }
 
 /// The layers that tensor cores have, with shares of outputs and channels that are not full, several chunks of
 /// channels, and levels large enough for large tiles. Compensated products are held to 2e-6; with TF32 numbers the
 /// error is about 2^-11, and that the sums themselves are right shows with numbers that rounding leaves alone.
 pub fn on_tensor_cores(device: &Rc<Device>) {
+    device.pretend((8, 0));
     let (same, point) = ((Stencil::Same, Stencil::SameTransposed), (Stencil::Point, Stencil::Point));
     for (stencils, n_out, n_in, size, n_images) in [
         (same, 35, 3, (16, 17), 5),

@@ -28,6 +28,7 @@ mod verdict;
 use gradus::backend::cuda::Device;
 use gradus_cuda_kernels::SOURCES;
 use gradus_tests::stand_in::{Mode, StandIn};
+use std::process::Command;
 use std::rc::Rc;
 
 type Check = fn(&Rc<Device>);
@@ -62,157 +63,71 @@ fn in_modes(modes: &[Mode], check: Check) {
     }
 }
 
-#[test]
-fn vectors() {
-    in_modes(&Mode::ALL[1..], vector::check);
+/// Runs a test in a process of its own: a process has one stand-in, and this way tests run side by side. With another
+/// driver they stay here, where a sanitizer may watch them.
+fn apart(test: &str, run: impl FnOnce()) {
+    const IS_CHILD: &str = "GRADUS_PARITY_CHILD";
+    let is_driver_given = std::env::var("GRADUS_STAND_IN").is_ok_and(|value| value == "none");
+    if is_driver_given || std::env::var_os(IS_CHILD).is_some() {
+        return run();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", test, "--nocapture"]).env(IS_CHILD, "1");
+    // A card whose tensor cores are slow, where a check does not say otherwise: here, other kernels run much faster.
+    let done = child.env("GRADUS_STAND_IN_MINOR", "6").output().unwrap();
+    let (said, complained) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && said.contains("1 passed"), "{}\n{said}\n{complained}", done.status);
 }
 
-#[test]
-fn solves() {
-    in_modes(&Mode::ALL[1..], solve::check);
+/// Tests by name: the modes that a check runs in.
+macro_rules! in_processes_of_their_own {
+    ($($(#[$doc:meta])* $test:ident: $modes:expr, $check:expr;)*) => {
+        $($(#[$doc])* #[test] fn $test() {
+            apart(stringify!($test), || in_modes($modes, $check));
+        })*
+    };
 }
 
-#[test]
-fn projections() {
-    in_modes(&Mode::ALL[1..], projector::forward_and_adjoint);
-}
-
-#[test]
-fn the_adjoint_is_the_transpose() {
-    in_modes(&[Mode::SEEDED], projector::transposes);
-}
-
-#[test]
-fn convolutions() {
-    in_modes(&Mode::ALL[1..], layer::convolutions);
-}
-
-#[test]
-fn convolutions_on_tensor_cores() {
-    in_modes(&Mode::ALL[1..], layer::on_tensor_cores);
-}
-
-#[test]
-fn attentions() {
-    in_modes(&Mode::ALL[1..], layer::attentions);
-}
-
-#[test]
-fn weight_gradients() {
-    in_modes(&Mode::ALL[1..], conv_weights::check);
-}
-
-#[test]
-fn weight_gradients_on_tensor_cores() {
-    in_modes(&Mode::ALL[1..], conv_weights::tf32);
-}
-
-#[test]
-fn packed_weights() {
-    in_modes(&Mode::ALL[1..], conv_weights::packing);
-}
-
-#[test]
-fn training_losses() {
-    in_modes(&Mode::ALL[1..], conv_weights::losses);
-}
-
-#[test]
-fn norms_in_training() {
-    in_modes(&Mode::ALL[1..], training_layer::norms);
-}
-
-#[test]
-fn attentions_in_training() {
-    in_modes(&Mode::ALL[1..], training_layer::attentions);
-}
-
-#[test]
-fn embeddings_in_training() {
-    in_modes(&Mode::ALL[1..], training_layer::embeddings);
-}
-
-#[test]
-fn networks() {
-    in_modes(&Mode::ALL[1..], network::check);
-}
-
-#[test]
-fn launches_of_a_pass() {
-    in_modes(&[Mode::FORWARD], network::launches);
-}
-
-#[test]
-fn networks_on_tensor_cores() {
-    in_modes(&[Mode::SEEDED], network::tf32);
-}
-
-#[test]
-fn runs() {
-    in_modes(&[Mode::SEEDED], run::same_run);
-}
-
-#[test]
-fn runs_without_drift() {
-    in_modes(&[Mode::SEEDED], run::same_runs_without_drift);
-}
-
-#[test]
-fn samples() {
-    in_modes(&[Mode::SEEDED], run::same_samples);
-}
-
-#[test]
-fn slices_that_solve_in_lockstep() {
-    in_modes(&[Mode::LAZY], run::solves_in_lockstep);
-}
-
-#[test]
-fn waits_of_a_level() {
-    in_modes(&[Mode::LAZY], run::waits);
+in_processes_of_their_own! {
+    vectors: &Mode::ALL[1..], vector::check;
+    solves: &Mode::ALL[1..], solve::check;
+    projections: &Mode::ALL[1..], projector::forward_and_adjoint;
+    the_adjoint_is_the_transpose: &[Mode::SEEDED], projector::transposes;
+    convolutions: &Mode::ALL[1..], layer::convolutions;
+    convolutions_on_tensor_cores: &Mode::ALL[1..], layer::on_tensor_cores;
+    attentions: &Mode::ALL[1..], layer::attentions;
+    weight_gradients: &Mode::ALL[1..], conv_weights::check;
+    weight_gradients_on_tensor_cores: &Mode::ALL[1..], conv_weights::tf32;
+    packed_weights: &Mode::ALL[1..], conv_weights::packing;
+    training_losses: &Mode::ALL[1..], conv_weights::losses;
+    norms_in_training: &Mode::ALL[1..], training_layer::norms;
+    attentions_in_training: &Mode::ALL[1..], training_layer::attentions;
+    embeddings_in_training: &Mode::ALL[1..], training_layer::embeddings;
+    networks: &Mode::ALL[1..], network::check;
+    launches_of_a_pass: &[Mode::FORWARD], network::launches;
+    networks_on_tensor_cores: &[Mode::SEEDED], network::tf32;
+    runs: &[Mode::SEEDED], run::same_run;
+    runs_without_drift: &[Mode::SEEDED], run::same_runs_without_drift;
+    samples: &[Mode::SEEDED], run::same_samples;
+    slices_that_solve_in_lockstep: &[Mode::LAZY], run::solves_in_lockstep;
+    waits_of_a_level: &[Mode::LAZY], run::waits;
+    slices_in_lockstep: &[Mode::LAZY], run::lockstep;
+    losses_of_training: &[Mode::SEEDED], training::losses;
+    training_runs: &[Mode::LAZY], training::run;
+    evaluations: &[Mode::LAZY], evaluation::same_rows;
+    runs_together: &[Mode::LAZY], evaluation::together;
+    verdicts_are_kept: &[Mode::LAZY], verdict::check;
+    /// Nothing is launched for it.
+    estimates_are_up_to_date: &[Mode::FORWARD], estimates::check;
 }
 
 #[test]
 fn memory_and_waits_at_the_start() {
-    let stand_in = StandIn::load().unwrap();
-    stand_in.set(Mode::LAZY).unwrap();
-    run::start(&Device::open(0).unwrap());
-}
-
-#[test]
-fn slices_in_lockstep() {
-    in_modes(&[Mode::LAZY], run::lockstep);
-}
-
-#[test]
-fn losses_of_training() {
-    in_modes(&[Mode::SEEDED], training::losses);
-}
-
-#[test]
-fn training_runs() {
-    in_modes(&[Mode::LAZY], training::run);
-}
-
-#[test]
-fn evaluations() {
-    in_modes(&[Mode::LAZY], evaluation::same_rows);
-}
-
-#[test]
-fn runs_together() {
-    in_modes(&[Mode::LAZY], evaluation::together);
-}
-
-#[test]
-fn verdicts_are_kept() {
-    in_modes(&[Mode::LAZY], verdict::check);
-}
-
-/// Nothing is launched for it.
-#[test]
-fn estimates_are_up_to_date() {
-    in_modes(&[Mode::FORWARD], estimates::check);
+    apart("memory_and_waits_at_the_start", || {
+        let stand_in = StandIn::load().unwrap();
+        stand_in.set(Mode::LAZY).unwrap();
+        run::start(&Device::open(0).unwrap());
+    });
 }
 
 #[test]
