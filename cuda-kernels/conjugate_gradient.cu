@@ -78,7 +78,7 @@ struct Solve {
 static_assert(sizeof(Solve) == 14 * 8, "src/conjugate_gradient.rs has the same record");
 
 // (P r)[i].
-__device__ __forceinline__ float preconditioned(const Solve& at, long long i, float damping, float r) {
+__device__ __forceinline__ float scaled(const Solve& at, long long i, float damping, float r) {
     if (!at.seen || at.seen[i] < 0.0f) return r;
     return 1.0f / (at.seen[i] + damping) * r;
 }
@@ -90,7 +90,7 @@ extern "C" __global__ void __launch_bounds__(BLOCK) solve_begin(const Solve at, 
     for_each_element(n, [&](int i) {
         at.d[image + i] = 0.0f;
         const float r = at.r[image + i];
-        square[0] += static_cast<double>(r) * preconditioned(at, image + i, damping, r);
+        square[0] += static_cast<double>(r) * scaled(at, image + i, damping, r);
     });
     for_each_element(n_values, [&](int i) { at.of_direction[sinogram + i] = 0.0f; });
     if (add_up(square, at.sums, total)) at.recurrences[blockIdx.z].begin(static_cast<float>(total[0]));
@@ -108,7 +108,7 @@ extern "C" __global__ void __launch_bounds__(BLOCK) solve_conjugate(const Solve 
     for (int y = threadIdx.x / SQUARE; y < SQUARE; y += BLOCK / SQUARE) {
         if (top + y >= height || left + x >= width) continue;
         const long long i = first + static_cast<long long>(top + y) * width + left + x;
-        const float from = preconditioned(at, i, damping, at.r[i]);
+        const float from = scaled(at, i, damping, at.r[i]);
         const float next = momentum == 0.0f ? from : from + momentum * at.p[i];
         at.p[i] = square[y][x] = next;
         sum[0] += static_cast<double>(next) * next;
@@ -153,7 +153,7 @@ __device__ __forceinline__ void advance(const Solve& at, const Beam& beam) {
         at.d[image + i] += length * along;
         const float rest = at.r[image + i] - length * normal - length * damping * along;
         at.r[image + i] = rest;
-        square[0] += static_cast<double>(rest) * preconditioned(at, image + i, damping, rest);
+        square[0] += static_cast<double>(rest) * scaled(at, image + i, damping, rest);
     });
     for_each_element(n_values, [&](int i) { at.of_direction[sinogram + i] += length * at.s[sinogram + i]; });
     if (add_up(square, at.sums, total)) recurrence.take_residual(static_cast<float>(total[0]));

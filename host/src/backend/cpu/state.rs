@@ -69,35 +69,35 @@ struct LinearSystem {
     /// `A^T W A p`.
     normal: Vec<f32>,
     /// `P r` and the diagonal of `P`, where there are weights.
-    preconditioned: Option<[Vec<f32>; 2]>,
+    scaled: Option<[Vec<f32>; 2]>,
 }
 
 impl LinearSystem {
     fn new(pixels: usize, values: usize) -> Self {
         let image = || vec![0.0; pixels];
         let (residual, conjugate, normal, projected) = (image(), image(), image(), vec![0.0; values]);
-        Self { residual, conjugate, projected, normal, preconditioned: None }
+        Self { residual, conjugate, projected, normal, scaled: None }
     }
 
     /// Takes `P = (diag(A^T W 1) + damping I)^-1`, or none where all weights are 1.
     fn precondition(&mut self, sight: Option<&[f32]>, damping: f32) {
         let Some(sight) = sight else { return };
-        let [_, scales] = self.preconditioned.get_or_insert_with(|| [sight.to_vec(), sight.to_vec()]);
+        let [_, scales] = self.scaled.get_or_insert_with(|| [sight.to_vec(), sight.to_vec()]);
         scales.iter_mut().zip(sight).for_each(|(scale, seen)| *scale = 1.0 / (seen + damping));
     }
 
     /// `<r, P r>`.
     fn residual_square(&mut self) -> f64 {
-        let Some([preconditioned, scales]) = &mut self.preconditioned else {
+        let Some([scaled, scales]) = &mut self.scaled else {
             return dot(&self.residual, &self.residual);
         };
-        preconditioned.iter_mut().zip(scales).zip(&self.residual).for_each(|((to, scale), r)| *to = *scale * r);
-        dot(&self.residual, preconditioned)
+        scaled.iter_mut().zip(scales).zip(&self.residual).for_each(|((to, scale), r)| *to = *scale * r);
+        dot(&self.residual, scaled)
     }
 
     /// `p <- P r + momentum p`.
     fn turn(&mut self, momentum: f32) {
-        let from = self.preconditioned.as_ref().map_or(&self.residual, |[preconditioned, _]| preconditioned);
+        let from = self.scaled.as_ref().map_or(&self.residual, |[scaled, _]| scaled);
         self.conjugate.iter_mut().zip(from).for_each(|(p, r)| *p = r + momentum * *p);
     }
 }
