@@ -1,6 +1,6 @@
 //! Grey pictures of images, one by one and side by side.
 use super::ReportError;
-use super::pixels::{SHOWN, shown};
+use super::pixels::{SHOWN, means, shown};
 use crate::data::png_file::encode8;
 use crate::image::{GreyWindow, Image};
 use crate::metrics::{psnr, ssim_uniform};
@@ -69,9 +69,16 @@ impl Picture {
 
     /// Lets go of what is not shown of a large image. Nothing is to be computed from its pixels then.
     #[must_use]
-    pub fn pooled(mut self) -> Self {
-        if let (Cow::Owned(means), _) = shown(&self.image) {
-            self.image = means;
+    pub fn pooled(self) -> Self {
+        self.pooled_to(SHOWN)
+    }
+
+    /// The same, with at most so many rows and columns shown.
+    #[must_use]
+    pub fn pooled_to(mut self, most: usize) -> Self {
+        let block = self.image.height.max(self.image.width).div_ceil(most);
+        if block > 1 {
+            self.image = means(&self.image, block);
         }
         self
     }

@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 /// Half the range of the picture of residuals, over the root of chi squared.
 const SPAN: f64 = 3.0;
 
+/// Views or bins that the picture of residuals shows; of more, means of blocks. A quarter of the values says as much of
+/// faults, which run along views and bins, and the report stays small.
+const SHOWN: usize = 512;
+
 /// The number, for people.
 pub fn chi_squared(finished: &Finished) -> String {
     finished.result.residual.as_ref().map_or_else(|| "unknown".to_owned(), |residual| number(residual.chi_squared()))
@@ -127,5 +131,5 @@ pub fn picture(finished: &Finished) -> Option<Picture> {
     let caption = "Residual A x \u{2212} y, one row a view";
     let picture = Picture::new(caption, residual.image.clone(), GreyWindow::new(-span, span));
     let unit = "standard deviations of the noise".to_owned();
-    Some(Picture { unit, kind: PictureKind::Sinogram, ..picture })
+    Some(Picture { unit, kind: PictureKind::Sinogram, ..picture.pooled_to(SHOWN) })
 }
