@@ -27,7 +27,7 @@ mod verdict;
 
 use gradus::backend::cuda::Device;
 use gradus_cuda_kernels::SOURCES;
-use gradus_tests::stand_in::{Mode, StandIn};
+use gradus_tests::stand_in::{Mode, StandIn, Watch};
 use std::process::Command;
 use std::rc::Rc;
 
@@ -56,7 +56,9 @@ fn in_modes(modes: &[Mode], check: Check) {
     let stand_in = StandIn::load().unwrap();
     let device = Device::open(0).unwrap();
     device.keep_buffers_apart();
-    for &mode in modes {
+    // What is a race in one order is one in any.
+    let skipped = if Watch::of_this_process() == Watch::Races { modes.len() - 1 } else { 0 };
+    for &mode in &modes[skipped..] {
         stand_in.set(mode).unwrap();
         check(&device);
         device.synchronise().unwrap();
