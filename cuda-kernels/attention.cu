@@ -7,7 +7,8 @@
 //     d_v_j = sum_i P[i][j] d_mixed_i,   d_k_j = sum_i dS[i][j] q_i,   d_q_i = sum_j dS[i][j] k_j.
 //
 // All four sums are one, out_a = sum_b M[a][b] X_b, with M from P or dS or their transposes; they differ in what M and
-// X are. S is never stored: P = exp(S - log sum exp S) is computed again wherever it is needed, tile by tile.
+// X are. S is never stored: P = exp(S - log sum exp S) is computed again tile by tile wherever it is needed: for mixed,
+// for d_q, and for d_k and d_v together, both of which are sums over queries.
 //
 // Shapes: qkv and its gradient [lane][head][q | k | v][C][n], mixed and its gradient [lane][head][C][n], log_sums and
 // products [lane][head][n]. Everything is overwritten.
@@ -15,7 +16,8 @@
 // while it works on these the next are on their way, in registers. Of the tile of M a thread computes two rows a and
 // four columns b, channel by channel; then of the result three channels at two a, 48 channels in a block. More channels
 // are other blocks, blockIdx.x -> (pixels, channels), which compute M again. Rows in shared memory are four longer than
-// their values, so that what a warp reads at a time lies in different banks.
+// their values, so that what a warp reads at a time lies in different banks. Where a block needs P and dS, they go by
+// the same shared memory, one after the other: two blocks have to fit a multiprocessor.
 // Sums are f32, in the order of b.
 #include "common.cuh"
 
@@ -24,6 +26,10 @@ constexpr int A_OF_M = 2, B_OF_M = 4, ACROSS = B / B_OF_M;                   // 
 constexpr int A_OF_SUM = 2, CHANNELS_OF_SUM = 3, A_APART = A / A_OF_SUM;     // of a thread; between its a
 static_assert(A / A_OF_M * ACROSS == BLOCK && A_APART * CHANNELS / CHANNELS_OF_SUM == BLOCK,
               "all threads, and each once");
+
+// The first row and column of M that a thread computes.
+__device__ __forceinline__ int own_a() { return threadIdx.x / ACROSS * A_OF_M; }
+__device__ __forceinline__ int own_b() { return threadIdx.x % ACROSS * B_OF_M; }
 
 template <int WIDTH>
 struct alignas(16) Rows {
@@ -55,7 +61,8 @@ __device__ __forceinline__ long long pixels_at(const Attention& at) {
     return (static_cast<long long>(this_lane(at.lanes)) * gridDim.y + blockIdx.y) * at.n_pixels;
 }
 
-// A tile on its way: values[channel + c][pixel + i], zero beyond the channels and pixels that there are.
+// A tile on its way: values[channel + c][pixel + i], zero beyond the channels and pixels that there are. Places in the
+// channels of a head are 32 bits, which leaves registers for a second result.
 template <int WIDTH>
 struct Fetched {
     static constexpr int N = CHANNELS * WIDTH / BLOCK, STEP = BLOCK / WIDTH;
@@ -64,11 +71,11 @@ struct Fetched {
     __device__ __forceinline__ void load(const Attention& at, const float* __restrict__ values, int channel,
                                          int pixel) {
         const int i = pixel + threadIdx.x % WIDTH, first = channel + threadIdx.x / WIDTH;
-        const float* from = values + static_cast<long long>(first) * at.n_pixels + i;
+        const int begin = first * at.n_pixels + i;
         UNROLL(32)
-        for (int k = 0; k < N; ++k, from += static_cast<long long>(STEP) * at.n_pixels) {
+        for (int k = 0; k < N; ++k) {
             const bool inside = first + k * STEP < at.n_channels && i < at.n_pixels;
-            value[k] = inside ? *from : 0.0f;
+            value[k] = inside ? values[begin + k * STEP * at.n_pixels] : 0.0f;
         }
     }
     __device__ __forceinline__ void store(Rows<WIDTH>& rows) const {
@@ -88,7 +95,7 @@ __device__ __forceinline__ void stage(const Attention& at, const float* __restri
 // product[a][b] += sum over n channels of left[c][a] right[c][b], with the thread's a and b.
 __device__ __forceinline__ void multiply(const Rows<A>& left, const Rows<B>& right, int n,
                                          float (&product)[A_OF_M][B_OF_M]) {
-    const int a = threadIdx.x / ACROSS * A_OF_M, b = threadIdx.x % ACROSS * B_OF_M;
+    const int a = own_a(), b = own_b();
     UNROLL(4)
     for (int c = 0; c < n; ++c) {
         const float2 l = reinterpret_cast<const float2&>(left.value[c][a]);
@@ -163,33 +170,93 @@ extern "C" __global__ void __launch_bounds__(BLOCK) attention_products(const Att
     });
 }
 
-// What a sum over b is for.
-enum Sum { MIXED, D_QUERY, D_KEY, D_VALUE };
+// P and dS of a thread's entries, from S and d_mixed . v and in their place; zero where there is no such pixel.
+template <bool QUERIES, bool WITH_SLOPES>
+__device__ __forceinline__ void weigh(const Attention& at, int first_a, int first_b, float (&score)[A_OF_M][B_OF_M],
+                                      float (&slope)[A_OF_M][B_OF_M]) {
+    const float *log_sums = at.log_sums + pixels_at(at), *products = at.products + pixels_at(at);
+    UNROLL(32)
+    for (int i = 0; i < A_OF_M; ++i)
+        UNROLL(32)
+        for (int j = 0; j < B_OF_M; ++j) {
+            const int a = first_a + own_a() + i, b = first_b + own_b() + j, query = QUERIES ? a : b;
+            const bool inside = a < at.n_pixels && b < at.n_pixels;
+            score[i][j] = inside ? expf(at.scale * score[i][j] - log_sums[query]) : 0.0f;
+            if (WITH_SLOPES)
+                slope[i][j] = inside ? score[i][j] * (slope[i][j] - products[query]) * at.scale : 0.0f;
+        }
+}
 
-// out_a = sum_b M[a][b] X_b. Scores come from `of_a` and `of_b`, slopes from their seconds; X is one of the two of b.
+// A tile of M, from the threads that have computed its entries to those that add them up.
+struct Entries {
+    float4 value[A][B / 4 + 1];
+
+    __device__ __forceinline__ void store(const float (&entry)[A_OF_M][B_OF_M]) {
+        UNROLL(32)
+        for (int i = 0; i < A_OF_M; ++i)
+            value[own_a() + i][own_b() / 4] = make_float4(entry[i][0], entry[i][1], entry[i][2], entry[i][3]);
+    }
+};
+
+// Of a result what a thread adds up.
+struct Result {
+    float value[CHANNELS_OF_SUM][A_OF_SUM] = {};
+
+    static __device__ __forceinline__ int channel(int k) { return threadIdx.x / A_APART * CHANNELS_OF_SUM + k; }
+    static __device__ __forceinline__ int a(int i) { return threadIdx.x % A_APART + i * A_APART; }
+
+    // Adds sum_b M[a][b] X_b over the b of a tile.
+    __device__ __forceinline__ void add(const Entries& m, const Rows<B>& x) {
+        UNROLL(2)
+        for (int b = 0; b < B; b += 4) {
+            UNROLL(32)
+            for (int k = 0; k < CHANNELS_OF_SUM; ++k) {
+                const float4 xs = reinterpret_cast<const float4&>(x.value[channel(k)][b]);
+                UNROLL(32)
+                for (int i = 0; i < A_OF_SUM; ++i) {
+                    const float4 entry = m.value[a(i)][b / 4];
+                    value[k][i] += xs.x * entry.x;
+                    value[k][i] += xs.y * entry.y;
+                    value[k][i] += xs.z * entry.z;
+                    value[k][i] += xs.w * entry.w;
+                }
+            }
+        }
+    }
+
+    __device__ __forceinline__ void write(const Attention& at, float* out, int first_channel, int first_a) const {
+        UNROLL(32)
+        for (int k = 0; k < CHANNELS_OF_SUM; ++k)
+            for (int i = 0; i < A_OF_SUM; ++i) {
+                const int of_channel = first_channel + channel(k), of_a = first_a + a(i);
+                if (of_channel < at.n_channels && of_a < at.n_pixels)
+                    out[static_cast<long long>(of_channel) * at.n_pixels + of_a] = value[k][i];
+            }
+    }
+};
+
+// What a walk over b is for.
+enum Sum { MIXED, D_QUERY, D_KEY_VALUE };
+
+// Sums of P with the second of b, and of dS with the first. S comes from the firsts of a and b, d_mixed . v from the
+// seconds.
 template <Sum SUM>
 __device__ __forceinline__ void mix(const Attention& at) {
-    constexpr bool QUERIES = SUM == MIXED || SUM == D_QUERY;   // whether a are queries and b keys, or the reverse
-    constexpr bool SLOPES = SUM == D_QUERY || SUM == D_KEY;    // whether M is dS, or P
+    constexpr bool QUERIES = SUM != D_KEY_VALUE;  // whether a are queries and b keys, or the reverse
+    constexpr bool WITH_P = SUM != D_QUERY, WITH_SLOPES = SUM != MIXED;
     __shared__ Rows<A> of_a, second_of_a;
     __shared__ Rows<B> of_b, second_of_b;
-    __shared__ float4 entries[A][B / 4 + 1];
+    __shared__ Entries entries;
     const float *query = at.qkv + part_at(at, QUERY), *key = at.qkv + part_at(at, KEY);
-    const float* value = at.qkv + part_at(at, VALUE);
-    const float* d_mixed = at.d_mixed + head_at(at);
+    const float *value = at.qkv + part_at(at, VALUE), *d_mixed = at.d_mixed + head_at(at);
     const float *left = QUERIES ? query : key, *second_left = QUERIES ? d_mixed : value;
     const float *right = QUERIES ? key : query, *second_right = QUERIES ? value : d_mixed;
-    float* out = at.out + (SUM == MIXED ? head_at(at)
-                                   : part_at(at, SUM == D_QUERY ? QUERY : SUM == D_KEY ? KEY : VALUE));
-    const float *log_sums = at.log_sums + pixels_at(at), *products = at.products + pixels_at(at);
     const int n_tiles = (at.n_pixels + A - 1) / A, first = blockIdx.x % n_tiles * A;
     const int first_channel = blockIdx.x / n_tiles * CHANNELS, n_chunks = (at.n_channels + CHANNELS - 1) / CHANNELS;
-    const int own_a = threadIdx.x / ACROSS * A_OF_M, own_b = threadIdx.x % ACROSS * B_OF_M;
-    const int sum_a = threadIdx.x % A_APART, sum_channel = threadIdx.x / A_APART * CHANNELS_OF_SUM;
     // With one chunk the second of b is there when it is X; otherwise X comes by itself.
-    const bool has_second = SLOPES || n_chunks == 1;
+    const bool has_second = WITH_SLOPES || n_chunks == 1;
 
-    float result[CHANNELS_OF_SUM][A_OF_SUM] = {};
+    Result of_p, of_slopes;
     Fetched<B> next, second_next;
     next.load(at, right, 0, 0);
     if (has_second) second_next.load(at, second_right, 0, 0);
@@ -203,7 +270,7 @@ __device__ __forceinline__ void mix(const Attention& at) {
             if (has_second) second_next.store(second_of_b);
             if (n_chunks > 1 || first_b == 0) {
                 stage(at, left, chunk * CHANNELS, first, of_a);
-                if (SLOPES) stage(at, second_left, chunk * CHANNELS, first, second_of_a);
+                if (WITH_SLOPES) stage(at, second_left, chunk * CHANNELS, first, second_of_a);
             }
             __syncthreads();
             const bool is_last = chunk + 1 == n_chunks;
@@ -212,53 +279,32 @@ __device__ __forceinline__ void mix(const Attention& at) {
             if (has_second) second_next.load(at, second_right, next_channel, next_b);
             const int n = min(CHANNELS, at.n_channels - chunk * CHANNELS);
             multiply(of_a, of_b, n, score);
-            if (SLOPES) multiply(second_of_a, second_of_b, n, slope);
+            if (WITH_SLOPES) multiply(second_of_a, second_of_b, n, slope);
         }
-        UNROLL(32)
-        for (int i = 0; i < A_OF_M; ++i) {
-            float entry[B_OF_M];
-            UNROLL(32)
-            for (int j = 0; j < B_OF_M; ++j) {
-                const int a = first + own_a + i, b = first_b + own_b + j, of_query = QUERIES ? a : b;
-                entry[j] = 0;
-                if (a >= at.n_pixels || b >= at.n_pixels) continue;
-                entry[j] = expf(at.scale * score[i][j] - log_sums[of_query]);
-                if (SLOPES) entry[j] *= (slope[i][j] - products[of_query]) * at.scale;
-            }
-            entries[own_a + i][own_b / 4] = make_float4(entry[0], entry[1], entry[2], entry[3]);
-        }
+        weigh<QUERIES, WITH_SLOPES>(at, first, first_b, score, slope);
         if (n_chunks > 1) {
             __syncthreads();
-            stage(at, SLOPES ? right : second_right, first_channel, first_b, second_of_b);
+            if (WITH_P) stage(at, second_right, first_channel, first_b, second_of_b);
+            if (WITH_SLOPES) stage(at, right, first_channel, first_b, of_b);
         }
-        __syncthreads();
-        const Rows<B>& x = SLOPES && n_chunks == 1 ? of_b : second_of_b;
-        UNROLL(2)
-        for (int b = 0; b < B; b += 4) {
-            UNROLL(32)
-            for (int k = 0; k < CHANNELS_OF_SUM; ++k) {
-                const float4 xs = reinterpret_cast<const float4&>(x.value[sum_channel + k][b]);
-                UNROLL(32)
-                for (int i = 0; i < A_OF_SUM; ++i) {
-                    const float4 entry = entries[sum_a + i * A_APART][b / 4];
-                    result[k][i] += xs.x * entry.x;
-                    result[k][i] += xs.y * entry.y;
-                    result[k][i] += xs.z * entry.z;
-                    result[k][i] += xs.w * entry.w;
-                }
-            }
+        if (WITH_P) {
+            entries.store(score);
+            __syncthreads();
+            of_p.add(entries, second_of_b);
+        }
+        if (WITH_P && WITH_SLOPES) __syncthreads();
+        if (WITH_SLOPES) {
+            entries.store(slope);
+            __syncthreads();
+            of_slopes.add(entries, of_b);
         }
     }
-    UNROLL(32)
-    for (int k = 0; k < CHANNELS_OF_SUM; ++k)
-        for (int i = 0; i < A_OF_SUM; ++i) {
-            const int channel = first_channel + sum_channel + k, a = first + sum_a + i * A_APART;
-            if (channel < at.n_channels && a < at.n_pixels)
-                out[static_cast<long long>(channel) * at.n_pixels + a] = result[k][i];
-        }
+    if (WITH_P) of_p.write(at, at.out + (SUM == MIXED ? head_at(at) : part_at(at, VALUE)), first_channel, first);
+    if (WITH_SLOPES) of_slopes.write(at, at.out + part_at(at, QUERIES ? QUERY : KEY), first_channel, first);
 }
 
 extern "C" __global__ void __launch_bounds__(BLOCK, 2) attention_forward(const Attention at) { mix<MIXED>(at); }
 extern "C" __global__ void __launch_bounds__(BLOCK, 2) attention_vjp_query(const Attention at) { mix<D_QUERY>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK, 2) attention_vjp_key(const Attention at) { mix<D_KEY>(at); }
-extern "C" __global__ void __launch_bounds__(BLOCK, 2) attention_vjp_value(const Attention at) { mix<D_VALUE>(at); }
+extern "C" __global__ void __launch_bounds__(BLOCK, 2) attention_vjp_key_value(const Attention at) {
+    mix<D_KEY_VALUE>(at);
+}

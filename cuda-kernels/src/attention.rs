@@ -36,8 +36,6 @@ entries! { "attention";
     Products = "attention_products" [BLOCK] { at: Attention }
     /// d_q.
     VjpQuery = "attention_vjp_query" [BLOCK] { at: Attention }
-    /// d_k.
-    VjpKey = "attention_vjp_key" [BLOCK] { at: Attention }
-    /// d_v.
-    VjpValue = "attention_vjp_value" [BLOCK] { at: Attention }
+    /// d_k and d_v.
+    VjpKeyValue = "attention_vjp_key_value" [BLOCK] { at: Attention }
 }

@@ -12,7 +12,7 @@ const fn seen_by(
     (test, Mistake { source, file, right, wrong })
 }
 
-const MISTAKES: [(&str, Mistake); 13] = [
+const MISTAKES: [(&str, Mistake); 16] = [
     // The gain of another channel of a group.
     seen_by(
         "networks_on_tensor_cores",
@@ -72,6 +72,20 @@ const MISTAKES: [(&str, Mistake); 13] = [
         "convolutions_on_tensor_cores",
         ["conv_tensor", "conv_tensor.cu"],
         ["inputs.stage(first, shared.tile);", "inputs.stage(min(first, L::CHUNK), shared.tile);"],
+    ),
+    // P for dS in the second of two sums of one tile.
+    seen_by("attentions", ["attention", "attention.cu"], ["entries.store(slope);", "entries.store(score);"]),
+    // Pixels beyond two tiles.
+    seen_by(
+        "attentions",
+        ["attention", "attention.cu"],
+        ["next_b = is_last ? first_b + B : first_b;", "next_b = is_last ? B : first_b;"],
+    ),
+    // Of a result beyond a block's channels the first ones.
+    seen_by(
+        "attentions",
+        ["attention", "attention.cu"],
+        ["stage(at, right, first_channel, first_b, of_b);", "stage(at, right, 0, first_b, of_b);"],
     ),
     // A softmax without its maximum.
     seen_by(

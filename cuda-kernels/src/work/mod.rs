@@ -48,6 +48,8 @@ pub struct Work {
     pub waits: f64,
     /// Likewise of what is on its way while the block computes.
     pub prefetched: f64,
+    /// Waits of its threads for each other, to hand on what they computed, that go with no wait for memory.
+    pub exchanges: f64,
     /// More waits of the block that comes last.
     pub last: f64,
 }
@@ -58,7 +60,8 @@ const LEAST_WAITS: f64 = 2.0;
 impl Work {
     /// So many multiply-adds, and so many values of 4 bytes.
     fn of(multiply_adds: f64, values: f64) -> Self {
-        Self { flop: 2.0 * multiply_adds, bytes: 4.0 * values, waits: LEAST_WAITS, prefetched: 0.0, last: 0.0 }
+        let (flop, bytes) = (2.0 * multiply_adds, 4.0 * values);
+        Self { flop, bytes, waits: LEAST_WAITS, prefetched: 0.0, exchanges: 0.0, last: 0.0 }
     }
 
     /// The same with more waits than the least.
@@ -111,8 +114,9 @@ mod tests {
         let null = Address::NULL;
         let update = vector::Update { lanes: Address::NULL, steps: null, d: null, x: null, previous: null, n: 1000 };
         let launch = Launch { grid: [4, 1, 3], threads: 256 };
-        let wanted = Work { flop: 6000.0, bytes: 48_000.0, waits: LEAST_WAITS, prefetched: 0.0, last: 0.0 };
-        assert_eq!(update.work(launch), wanted);
+        let found = update.work(launch);
+        assert_eq!((found.flop, found.bytes, found.waits), (6000.0, 48_000.0, LEAST_WAITS));
+        assert_eq!((found.prefetched, found.exchanges, found.last), (0.0, 0.0, 0.0));
         assert_eq!(launch.n_threads(), 3072.0);
     }
 }

@@ -81,13 +81,20 @@ fn attention(at: &attention::Attention, launch: Launch, products: f64, parts: f6
     Work::of(heads * products * pixels * pixels * channels, heads * parts * channels * pixels)
 }
 
-/// The same, tile by tile: the next is on its way while one is computed, but for `read` parts of it. Where there are
-/// several chunks of channels, so are the block's own.
-fn tiled(at: &attention::Attention, launch: Launch, (products, parts, read): (f64, f64, f64)) -> Work {
+/// The same, tile by tile: the next is on its way while one is computed, but for `read` parts of it; entries go from
+/// thread to thread with these, and `exchanges` times more. With several chunks of channels the block's own are read
+/// for each tile.
+fn tiled(
+    at: &attention::Attention,
+    launch: Launch,
+    (products, parts): (f64, f64),
+    (read, exchanges): (f64, f64),
+) -> Work {
     let tiles = (n(at.n_pixels) / attention::OTHER_PIXELS as f64).ceil();
     let chunks = (n(at.n_channels) / attention::CHANNELS as f64).ceil();
     let own = if chunks > 1.0 { tiles * (chunks + read) } else { 1.0 };
-    Work { prefetched: tiles * chunks, ..attention(at, launch, products, parts).waiting(own + tiles * read) }
+    let work = attention(at, launch, products, parts).waiting(own + tiles * read);
+    Work { prefetched: tiles * chunks, exchanges: tiles * exchanges, ..work }
 }
 
 /// Values of the channels along y.
@@ -120,14 +127,13 @@ costs! {
     tensor::PointTf32: |k, l| on_tensor_cores(&k.at, l, (1.0, 1.0), (tensor::SMALL, 48.0));
     tensor::PointLargeTf32: |k, l| on_tensor_cores(&k.at, l, (1.0, 1.0), (tensor::LARGE, 24.0));
 
-    // Scores; scores and a result; and in the vjp with the products d_mixed . v between.
-    attention::LogSums: |k, l| tiled(&k.at, l, (1.0, 2.0, 0.0));
-    attention::Forward: |k, l| tiled(&k.at, l, (2.0, 4.0, 1.0));
+    // Scores; scores and a result; and in the vjp with the products d_mixed . v between, and two results of one tile.
+    attention::LogSums: |k, l| tiled(&k.at, l, (1.0, 2.0), (0.0, 0.0));
+    attention::Forward: |k, l| tiled(&k.at, l, (2.0, 4.0), (1.0, 0.0));
     // Sixteen channels at a time.
     attention::Products: |k, l| attention(&k.at, l, 1.0 / n(k.at.n_pixels), 2.0).waiting(n(k.at.n_channels) / 16.0);
-    attention::VjpQuery: |k, l| tiled(&k.at, l, (3.0, 5.0, 1.0));
-    attention::VjpKey: |k, l| tiled(&k.at, l, (3.0, 5.0, 1.0));
-    attention::VjpValue: |k, l| tiled(&k.at, l, (2.0, 4.0, 1.0));
+    attention::VjpQuery: |k, l| tiled(&k.at, l, (3.0, 5.0), (1.0, 0.0));
+    attention::VjpKeyValue: |k, l| tiled(&k.at, l, (4.0, 6.0), (1.0, 1.0));
 
     // The mean before the deviations from it.
     group_norm::Moments: |k, l| Work::of(2.0 * of_channels(k.n_pixels, l), of_channels(k.n_pixels, l)).waiting(1.0);

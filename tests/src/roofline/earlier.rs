@@ -48,7 +48,8 @@ impl Measured {
                 }
                 [_, kernel, ..] => {
                     let launch = Launch { grid: [number(2) as usize, 1, 1], threads: number(3) as u32 };
-                    let work = Work { flop: number(4), bytes: number(5), waits: number(6), prefetched: 0.0, last: 0.0 };
+                    let (flop, bytes, waits) = (number(4), number(5), number(6));
+                    let work = Work { flop, bytes, waits, prefetched: 0.0, exchanges: 0.0, last: 0.0 };
                     let one = (Launched { kernel, launch, work, seconds: None }, codes[kernel]);
                     let of_kind = std::iter::repeat_n(one, number(0) as usize);
                     all.last_mut().into_iter().for_each(|measured| measured.launches.extend(of_kind.clone()));

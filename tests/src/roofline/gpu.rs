@@ -44,14 +44,15 @@ impl Cycles {
         Self { wait: 2_300.0, instruction: 2.5 },
     ];
     /// Of a wait that a block spends computing: the part for which it cannot, since all its warps meet at a barrier and
-    /// write what has come.
+    /// write what has come. Likewise where they write what they have computed.
     const AT_BARRIER: f64 = 1.0 / 3.0;
 
     /// The way of a block.
     fn way(self, one: &Launched, instructions: f64) -> f64 {
         let (waits, prefetched) = (self.wait * one.work.waits, self.wait * one.work.prefetched);
         let computing = self.instruction * instructions;
-        waits + Self::AT_BARRIER * prefetched + computing.max((1.0 - Self::AT_BARRIER) * prefetched)
+        let at_barriers = Self::AT_BARRIER * (prefetched + self.wait * one.work.exchanges);
+        waits + at_barriers + computing.max((1.0 - Self::AT_BARRIER) * prefetched)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
-use gradus_cuda_kernels::attention::{self, CHANNELS, Forward, LogSums, PIXELS, Products, VjpKey, VjpQuery, VjpValue};
+use gradus_cuda_kernels::attention::{self, CHANNELS, Forward, LogSums, PIXELS, Products, VjpKeyValue, VjpQuery};
 use gradus_cuda_kernels::{Address, BLOCK};
 use std::rc::Rc;
 
@@ -96,7 +96,6 @@ impl Attention {
         device.launch([self.n_pixels.div_ceil(BLOCK as usize), self.heads, lanes.len()], BLOCK, &products)?;
         let (at, grid) = (self.record(lanes, qkv, d_mixed, d_qkv)?, [self.blocks().1, self.heads, lanes.len()]);
         device.launch(grid, BLOCK, &VjpQuery { at })?;
-        device.launch(grid, BLOCK, &VjpKey { at })?;
-        device.launch(grid, BLOCK, &VjpValue { at })
+        device.launch(grid, BLOCK, &VjpKeyValue { at })
     }
 }
