@@ -7,8 +7,14 @@
 //     d_v_j = sum_i P[i][j] d_mixed_i,   d_k_j = sum_i dS[i][j] q_i,   d_q_i = sum_j dS[i][j] k_j.
 //
 // All four sums are one, out_a = sum_b M[a][b] X_b, with M from P or dS or their transposes; they differ in what M and
-// X are. S is never stored: P = exp(S - log sum exp S) is computed again tile by tile wherever it is needed: for mixed,
-// for d_q, and for d_k and d_v together, both of which are sums over queries.
+// X are. S is never stored but computed again, tile by tile, wherever it is needed: for mixed, for d_q, and for d_k and
+// d_v together, both of which are sums over queries. In the vjp P = exp(S - log_sums), with log_sums = log sum_j exp S
+// from the forward pass. That pass itself knows of a row only the tiles that it has seen: their largest score m, and
+//
+//     total = sum_j exp(S[i][j] - m),   sum = sum_j exp(S[i][j] - m) v_j.
+//
+// Where a tile has a larger one, both are first multiplied by exp(m - larger) [MG18; DFERR22]; in the end
+// mixed = sum / total and log_sums = m + log total.
 //
 // Shapes: qkv and its gradient [lane][head][q | k | v][C][n], mixed and its gradient [lane][head][C][n], log_sums and
 // products [lane][head][n]. Everything is overwritten.
@@ -108,55 +114,6 @@ __device__ __forceinline__ void multiply(const Rows<A>& left, const Rows<B>& rig
     }
 }
 
-// log_sums_i = log sum_j exp S[i][j]. A thread keeps the largest score of its own j, and the sum of exponentials below
-// it; the threads of a row come together at the end.
-extern "C" __global__ void __launch_bounds__(BLOCK) attention_log_sums(const Attention at) {
-    __shared__ Rows<A> queries;
-    __shared__ Rows<B> keys;
-    const float *query = at.qkv + part_at(at, QUERY), *key = at.qkv + part_at(at, KEY);
-    const int first = blockIdx.x * A, n_chunks = (at.n_channels + CHANNELS - 1) / CHANNELS;
-    float largest[A_OF_M], sum[A_OF_M];
-    for (int i = 0; i < A_OF_M; ++i) largest[i] = -3e38f, sum[i] = 0;
-    Fetched<B> next;
-    next.load(at, key, 0, 0);
-    for (int first_j = 0; first_j < at.n_pixels; first_j += B) {
-        float product[A_OF_M][B_OF_M] = {};
-        for (int chunk = 0; chunk < n_chunks; ++chunk) {
-            __syncthreads();
-            next.store(keys);
-            if (n_chunks > 1 || first_j == 0) stage(at, query, chunk * CHANNELS, first, queries);
-            __syncthreads();
-            const bool is_last = chunk + 1 == n_chunks;
-            next.load(at, key, is_last ? 0 : (chunk + 1) * CHANNELS, is_last ? first_j + B : first_j);
-            multiply(queries, keys, min(CHANNELS, at.n_channels - chunk * CHANNELS), product);
-        }
-        const int j = first_j + static_cast<int>(threadIdx.x % ACROSS) * B_OF_M, n = min(B_OF_M, at.n_pixels - j);
-        for (int i = 0; i < A_OF_M; ++i) {
-            float larger = largest[i];
-            UNROLL(32)
-            for (int k = 0; k < B_OF_M; ++k)
-                if (k < n) larger = fmaxf(larger, at.scale * product[i][k]);
-            sum[i] *= expf(largest[i] - larger);
-            UNROLL(32)
-            for (int k = 0; k < B_OF_M; ++k)
-                if (k < n) sum[i] += expf(at.scale * product[i][k] - larger);
-            largest[i] = larger;
-        }
-    }
-    for (int i = 0; i < A_OF_M; ++i) {
-        for (int distance = ACROSS / 2; distance > 0; distance /= 2) {
-            const float other = __shfl_xor_sync(WHOLE_WARP, largest[i], distance);
-            const float of_other = __shfl_xor_sync(WHOLE_WARP, sum[i], distance);
-            const float larger = fmaxf(largest[i], other);
-            sum[i] = sum[i] * expf(largest[i] - larger) + of_other * expf(other - larger);
-            largest[i] = larger;
-        }
-        const int query_i = first + static_cast<int>(threadIdx.x / ACROSS) * A_OF_M + i;
-        if (threadIdx.x % ACROSS == 0 && query_i < at.n_pixels)
-            at.log_sums[pixels_at(at) + query_i] = largest[i] + logf(sum[i]);
-    }
-}
-
 // products_i = mixed_i . d_mixed_i, with `out` the mixed; thread -> pixel.
 extern "C" __global__ void __launch_bounds__(BLOCK) attention_products(const Attention at) {
     const long long head = head_at(at), pixels = pixels_at(at);
@@ -170,8 +127,63 @@ extern "C" __global__ void __launch_bounds__(BLOCK) attention_products(const Att
     });
 }
 
+// The softmax of rows that are seen tile by tile. All threads of a row know its largest score so far; each has the
+// total of its own exponentials.
+struct RunningSoftmax {
+    float largest[A_OF_M], total[A_OF_M];
+
+    __device__ __forceinline__ RunningSoftmax() {
+        for (int i = 0; i < A_OF_M; ++i) largest[i] = -INFINITY, total[i] = 0;
+    }
+
+    // A tile's scores become exponentials below the largest, in place, zero from the n-th on. `factor`: by what the sum
+    // of each row so far has to be multiplied.
+    __device__ __forceinline__ void advance(float scale, int n, float (&score)[A_OF_M][B_OF_M], float (&factor)[A]) {
+        float larger[A_OF_M];
+        UNROLL(32)
+        for (int i = 0; i < A_OF_M; ++i) {
+            larger[i] = largest[i];
+            UNROLL(32)
+            for (int j = 0; j < B_OF_M; ++j)
+                if (j < n) larger[i] = fmaxf(larger[i], scale * score[i][j]);
+        }
+        UNROLL(32)
+        for (int distance = ACROSS / 2; distance > 0; distance /= 2)
+            UNROLL(32)
+            for (int i = 0; i < A_OF_M; ++i)
+                larger[i] = fmaxf(larger[i], __shfl_xor_sync(WHOLE_WARP, larger[i], distance));
+        UNROLL(32)
+        for (int i = 0; i < A_OF_M; ++i) {
+            const float before = expf(largest[i] - larger[i]);
+            if (threadIdx.x % ACROSS == 0) factor[own_a() + i] = before;
+            largest[i] = larger[i];
+            total[i] *= before;
+            UNROLL(32)
+            for (int j = 0; j < B_OF_M; ++j) {
+                score[i][j] = j < n ? expf(scale * score[i][j] - larger[i]) : 0.0f;
+                total[i] += score[i][j];
+            }
+        }
+    }
+
+    // The log of the sum of exponentials of the first `n` rows, where `log_sums` is not null. `factor`: by what the sum
+    // of each row has to be multiplied.
+    __device__ __forceinline__ void finish(float* log_sums, int n, float (&factor)[A]) {
+        __syncthreads();  // the factors of the last tile may still be read
+        UNROLL(32)
+        for (int i = 0; i < A_OF_M; ++i) {
+            for (int distance = ACROSS / 2; distance > 0; distance /= 2)
+                total[i] += __shfl_xor_sync(WHOLE_WARP, total[i], distance);
+            if (threadIdx.x % ACROSS != 0) continue;
+            factor[own_a() + i] = 1.0f / total[i];
+            if (log_sums && own_a() + i < n) log_sums[own_a() + i] = largest[i] + logf(total[i]);
+        }
+        __syncthreads();
+    }
+};
+
 // P and dS of a thread's entries, from S and d_mixed . v and in their place; zero where there is no such pixel.
-template <bool QUERIES, bool WITH_SLOPES>
+template <bool QUERIES>
 __device__ __forceinline__ void weigh(const Attention& at, int first_a, int first_b, float (&score)[A_OF_M][B_OF_M],
                                       float (&slope)[A_OF_M][B_OF_M]) {
     const float *log_sums = at.log_sums + pixels_at(at), *products = at.products + pixels_at(at);
@@ -182,8 +194,7 @@ __device__ __forceinline__ void weigh(const Attention& at, int first_a, int firs
             const int a = first_a + own_a() + i, b = first_b + own_b() + j, query = QUERIES ? a : b;
             const bool inside = a < at.n_pixels && b < at.n_pixels;
             score[i][j] = inside ? expf(at.scale * score[i][j] - log_sums[query]) : 0.0f;
-            if (WITH_SLOPES)
-                slope[i][j] = inside ? score[i][j] * (slope[i][j] - products[query]) * at.scale : 0.0f;
+            slope[i][j] = inside ? score[i][j] * (slope[i][j] - products[query]) * at.scale : 0.0f;
         }
 }
 
@@ -224,6 +235,13 @@ struct Result {
         }
     }
 
+    __device__ __forceinline__ void rescale(const float (&factor)[A]) {
+        UNROLL(32)
+        for (int k = 0; k < CHANNELS_OF_SUM; ++k)
+            UNROLL(32)
+            for (int i = 0; i < A_OF_SUM; ++i) value[k][i] *= factor[a(i)];
+    }
+
     __device__ __forceinline__ void write(const Attention& at, float* out, int first_channel, int first_a) const {
         UNROLL(32)
         for (int k = 0; k < CHANNELS_OF_SUM; ++k)
@@ -247,6 +265,7 @@ __device__ __forceinline__ void mix(const Attention& at) {
     __shared__ Rows<A> of_a, second_of_a;
     __shared__ Rows<B> of_b, second_of_b;
     __shared__ Entries entries;
+    __shared__ float factor[A];
     const float *query = at.qkv + part_at(at, QUERY), *key = at.qkv + part_at(at, KEY);
     const float *value = at.qkv + part_at(at, VALUE), *d_mixed = at.d_mixed + head_at(at);
     const float *left = QUERIES ? query : key, *second_left = QUERIES ? d_mixed : value;
@@ -256,6 +275,7 @@ __device__ __forceinline__ void mix(const Attention& at) {
     // With one chunk the second of b is there when it is X; otherwise X comes by itself.
     const bool has_second = WITH_SLOPES || n_chunks == 1;
 
+    RunningSoftmax softmax;
     Result of_p, of_slopes;
     Fetched<B> next, second_next;
     next.load(at, right, 0, 0);
@@ -281,7 +301,10 @@ __device__ __forceinline__ void mix(const Attention& at) {
             multiply(of_a, of_b, n, score);
             if (WITH_SLOPES) multiply(second_of_a, second_of_b, n, slope);
         }
-        weigh<QUERIES, WITH_SLOPES>(at, first, first_b, score, slope);
+        if (SUM == MIXED)
+            softmax.advance(at.scale, at.n_pixels - first_b - own_b(), score, factor);
+        else
+            weigh<QUERIES>(at, first, first_b, score, slope);
         if (n_chunks > 1) {
             __syncthreads();
             if (WITH_P) stage(at, second_right, first_channel, first_b, second_of_b);
@@ -290,6 +313,7 @@ __device__ __forceinline__ void mix(const Attention& at) {
         if (WITH_P) {
             entries.store(score);
             __syncthreads();
+            if (SUM == MIXED) of_p.rescale(factor);
             of_p.add(entries, second_of_b);
         }
         if (WITH_P && WITH_SLOPES) __syncthreads();
@@ -298,6 +322,11 @@ __device__ __forceinline__ void mix(const Attention& at) {
             __syncthreads();
             of_slopes.add(entries, of_b);
         }
+    }
+    if (SUM == MIXED) {
+        // The first channels' blocks write for all.
+        softmax.finish(first_channel == 0 ? at.log_sums + pixels_at(at) + first : nullptr, at.n_pixels - first, factor);
+        of_p.rescale(factor);
     }
     if (WITH_P) of_p.write(at, at.out + (SUM == MIXED ? head_at(at) : part_at(at, VALUE)), first_channel, first);
     if (WITH_SLOPES) of_slopes.write(at, at.out + part_at(at, QUERIES ? QUERY : KEY), first_channel, first);

@@ -28,9 +28,7 @@ pub struct Attention {
 }
 
 entries! { "attention";
-    /// log sum exp of the scores of each query.
-    LogSums = "attention_log_sums" [BLOCK] { at: Attention }
-    /// mixed = P v.
+    /// mixed = P v, and the log of the sum of exponentials of each query's scores.
     Forward = "attention_forward" [BLOCK] { at: Attention }
     /// mixed . d_mixed of each pixel.
     Products = "attention_products" [BLOCK] { at: Attention }

@@ -12,7 +12,7 @@ const fn seen_by(
     (test, Mistake { source, file, right, wrong })
 }
 
-const MISTAKES: [(&str, Mistake); 16] = [
+const MISTAKES: [(&str, Mistake); 19] = [
     // The gain of another channel of a group.
     seen_by(
         "networks_on_tensor_cores",
@@ -75,6 +75,8 @@ const MISTAKES: [(&str, Mistake); 16] = [
     ),
     // P for dS in the second of two sums of one tile.
     seen_by("attentions", ["attention", "attention.cu"], ["entries.store(slope);", "entries.store(score);"]),
+    // The second before all threads have added up the first.
+    seen_by("attentions", ["attention", "attention.cu"], ["if (WITH_P && WITH_SLOPES) __syncthreads();", ""]),
     // Pixels beyond two tiles.
     seen_by(
         "attentions",
@@ -91,8 +93,16 @@ const MISTAKES: [(&str, Mistake); 16] = [
     seen_by(
         "attentions",
         ["attention", "attention.cu"],
-        ["larger = fmaxf(larger, at.scale * product[i][k]);", "larger = fmaxf(larger, 0.0f);"],
+        ["larger[i] = fmaxf(larger[i], scale * score[i][j]);", "larger[i] = fmaxf(larger[i], 0.0f);"],
     ),
+    // A sum that stays as it was where a later tile has a larger score.
+    seen_by(
+        "attentions",
+        ["attention", "attention.cu"],
+        ["if (SUM == MIXED) of_p.rescale(factor);", "if (SUM == MIXED && first_b == 0) of_p.rescale(factor);"],
+    ),
+    // Likewise the total of the exponentials.
+    seen_by("attentions", ["attention", "attention.cu"], ["total[i] *= before;", "total[i] *= 1.0f;"]),
 ];
 
 /// Runs the checks in processes of their own, with the library of each mistake for the machine's driver.

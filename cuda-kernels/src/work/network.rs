@@ -75,25 +75,27 @@ fn of_convolution(at: &Convolution, launch: Launch, (taps, phases): (f64, f64), 
     Work::of(launch.n_blocks() * outputs * (n(at.n_in) * taps + n(at.n_more)), values)
 }
 
-/// `products` of n x n and the channels, with `parts` of q, k, v, d_mixed and the result moved.
-fn attention(at: &attention::Attention, launch: Launch, products: f64, parts: f64) -> Work {
+/// `products` of n x n and the channels; moved are `parts` of q, k, v, d_mixed and the results, and `sums` of each
+/// pixel.
+fn attention(at: &attention::Attention, launch: Launch, products: f64, (parts, sums): (f64, f64)) -> Work {
     let (heads, channels, pixels) = (launch.grid[1] as f64 * launch.lanes(), n(at.n_channels), n(at.n_pixels));
-    Work::of(heads * products * pixels * pixels * channels, heads * parts * channels * pixels)
+    Work::of(heads * products * pixels * pixels * channels, heads * (parts * channels + sums) * pixels)
 }
 
 /// The same, tile by tile: the next is on its way while one is computed, but for `read` parts of it; entries go from
-/// thread to thread with these, and `exchanges` times more. With several chunks of channels the block's own are read
-/// for each tile.
+/// thread to thread with these, and `exchanges` times more. With several chunks of channels the block's own and
+/// those of the sum are read for each tile.
 fn tiled(
     at: &attention::Attention,
     launch: Launch,
-    (products, parts): (f64, f64),
+    products: f64,
+    moved: (f64, f64),
     (read, exchanges): (f64, f64),
 ) -> Work {
     let tiles = (n(at.n_pixels) / attention::OTHER_PIXELS as f64).ceil();
     let chunks = (n(at.n_channels) / attention::CHANNELS as f64).ceil();
-    let own = if chunks > 1.0 { tiles * (chunks + read) } else { 1.0 };
-    let work = attention(at, launch, products, parts).waiting(own + tiles * read);
+    let own = if chunks > 1.0 { tiles * (chunks + 1.0) } else { 1.0 };
+    let work = attention(at, launch, products, moved).waiting(own + tiles * read);
     Work { prefetched: tiles * chunks, exchanges: tiles * exchanges, ..work }
 }
 
@@ -127,13 +129,18 @@ costs! {
     tensor::PointTf32: |k, l| on_tensor_cores(&k.at, l, (1.0, 1.0), (tensor::SMALL, 48.0));
     tensor::PointLargeTf32: |k, l| on_tensor_cores(&k.at, l, (1.0, 1.0), (tensor::LARGE, 24.0));
 
-    // Scores; scores and a result; and in the vjp with the products d_mixed . v between, and two results of one tile.
-    attention::LogSums: |k, l| tiled(&k.at, l, (1.0, 2.0), (0.0, 0.0));
-    attention::Forward: |k, l| tiled(&k.at, l, (2.0, 4.0), (1.0, 0.0));
+    // Scores and a sum, whose threads agree on the largest scores of a tile, hand its entries on, and agree at the end.
+    attention::Forward: |k, l| {
+        let work = tiled(&k.at, l, 2.0, (4.0, 1.0), (0.0, 2.0));
+        Work { exchanges: work.exchanges + 1.0, ..work }
+    };
     // Sixteen channels at a time.
-    attention::Products: |k, l| attention(&k.at, l, 1.0 / n(k.at.n_pixels), 2.0).waiting(n(k.at.n_channels) / 16.0);
-    attention::VjpQuery: |k, l| tiled(&k.at, l, (3.0, 5.0), (1.0, 0.0));
-    attention::VjpKeyValue: |k, l| tiled(&k.at, l, (4.0, 6.0), (1.0, 1.0));
+    attention::Products: |k, l| {
+        attention(&k.at, l, 1.0 / n(k.at.n_pixels), (2.0, 1.0)).waiting(n(k.at.n_channels) / 16.0)
+    };
+    // In the vjp with the products d_mixed . v between; and two sums of one tile.
+    attention::VjpQuery: |k, l| tiled(&k.at, l, 3.0, (5.0, 2.0), (1.0, 0.0));
+    attention::VjpKeyValue: |k, l| tiled(&k.at, l, 4.0, (6.0, 2.0), (1.0, 1.0));
 
     // The mean before the deviations from it.
     group_norm::Moments: |k, l| Work::of(2.0 * of_channels(k.n_pixels, l), of_channels(k.n_pixels, l)).waiting(1.0);

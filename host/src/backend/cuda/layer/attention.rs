@@ -4,7 +4,7 @@ use crate::backend::cuda::buffer::Buffer;
 use crate::backend::cuda::device::Device;
 use crate::backend::cuda::error::{DeviceError, int};
 use crate::backend::cuda::vector::Lanes;
-use gradus_cuda_kernels::attention::{self, CHANNELS, Forward, LogSums, PIXELS, Products, VjpKeyValue, VjpQuery};
+use gradus_cuda_kernels::attention::{self, CHANNELS, Forward, PIXELS, Products, VjpKeyValue, VjpQuery};
 use gradus_cuda_kernels::{Address, BLOCK};
 use std::rc::Rc;
 
@@ -56,10 +56,9 @@ impl Attention {
         })
     }
 
-    /// Blocks of pixels, and with the blocks of channels.
-    fn blocks(&self) -> (usize, usize) {
-        let pixels = self.n_pixels.div_ceil(PIXELS);
-        (pixels, pixels * self.channels.div_ceil(CHANNELS))
+    /// Blocks of pixels and channels, heads, lanes.
+    fn grid(&self, lanes: &Lanes) -> [usize; 3] {
+        [self.n_pixels.div_ceil(PIXELS) * self.channels.div_ceil(CHANNELS), self.heads, lanes.len()]
     }
 
     /// mixed = attention(qkv); qkv is `[lane][head][q | k | v][channel][pixel]`.
@@ -75,9 +74,7 @@ impl Attention {
     ) -> Result<(), DeviceError> {
         // The forward pass reads no covector; its address must be one all the same.
         let at = self.record(lanes, qkv, mixed, mixed)?;
-        let (pixels, blocks) = self.blocks();
-        device.launch([pixels, self.heads, lanes.len()], BLOCK, &LogSums { at })?;
-        device.launch([blocks, self.heads, lanes.len()], BLOCK, &Forward { at })
+        device.launch(self.grid(lanes), BLOCK, &Forward { at })
     }
 
     /// d_qkv = J^T d_mixed, with the `mixed` of the forward pass.
@@ -94,7 +91,7 @@ impl Attention {
     ) -> Result<(), DeviceError> {
         let products = Products { at: self.record(lanes, qkv, d_mixed, mixed)? };
         device.launch([self.n_pixels.div_ceil(BLOCK as usize), self.heads, lanes.len()], BLOCK, &products)?;
-        let (at, grid) = (self.record(lanes, qkv, d_mixed, d_qkv)?, [self.blocks().1, self.heads, lanes.len()]);
+        let (at, grid) = (self.record(lanes, qkv, d_mixed, d_qkv)?, self.grid(lanes));
         device.launch(grid, BLOCK, &VjpQuery { at })?;
         device.launch(grid, BLOCK, &VjpKeyValue { at })
     }
