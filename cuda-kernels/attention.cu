@@ -23,7 +23,7 @@
 // four columns b, channel by channel; then of the result three channels at two a, 48 channels in a block. More channels
 // are other blocks, blockIdx.x -> (pixels, channels), which compute M again. Rows in shared memory are four longer than
 // their values, so that what a warp reads at a time lies in different banks. Where a block needs P and dS, they go by
-// the same shared memory, one after the other: two blocks have to fit a multiprocessor.
+// the same shared memory, one after the other: a block has 48 KiB without asking.
 // Sums are f32, in the order of b.
 #include "common.cuh"
 
