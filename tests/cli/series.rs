@@ -2,10 +2,9 @@
 
 use super::slices::series;
 use super::{gradus, json, listing, message};
+use gradus_tests::npz;
 use npyz::WriterBuilder;
-use npyz::npz::{NpzArchive, NpzWriter};
 use std::fs::{self, File};
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -199,38 +198,23 @@ fn a_dicom_series_comes_out_as_one() {
 
 /// An npz scan with the sinograms of several, as arrays one after the other.
 fn stacked(scans: &[PathBuf], to: &Path, compressed: bool) {
-    let read = |path: &PathBuf, name: &str| -> (Vec<u64>, Vec<f32>) {
-        let mut archive = NpzArchive::new(BufReader::new(File::open(path).unwrap())).unwrap();
-        let array = archive.by_name(name).unwrap().unwrap();
-        (array.shape().to_vec(), array.into_vec().unwrap())
-    };
-    let mut writer = NpzWriter::create(to).unwrap();
-    let method = if compressed { npyz::zip::CompressionMethod::Deflated } else { npyz::zip::CompressionMethod::Stored };
+    let mut writer = npz::Writer::create(to, compressed).unwrap();
     for name in ["sinogram", "truth"] {
-        let arrays: Vec<(Vec<u64>, Vec<f32>)> = scans.iter().map(|path| read(path, name)).collect();
+        let arrays: Vec<(Vec<u64>, Vec<f64>)> = scans.iter().map(|path| npz::array(path, name).unwrap()).collect();
         let shape = [&[scans.len() as u64], &arrays[0].0[..]].concat();
-        let options = npyz::zip::write::FileOptions::default().compression_method(method);
-        let mut array = writer.array(name, options).unwrap().default_dtype().shape(&shape).begin_nd().unwrap();
-        array.extend(arrays.into_iter().flat_map(|(_, values)| values)).unwrap();
-        array.finish().unwrap();
+        let values: Vec<f32> = arrays.into_iter().flat_map(|(_, values)| values).map(|value| value as f32).collect();
+        writer.add(name, &shape, &values).unwrap();
     }
-    let mut archive = NpzArchive::new(BufReader::new(File::open(&scans[0]).unwrap())).unwrap();
     for name in
         ["angles_rad", "pixel_mm", "bin_width_mm", "detector_offset_mm", "noise_std", "attenuation_per_unit_per_mm"]
     {
-        let array = archive.by_name(name).unwrap().unwrap();
-        let (shape, values): (Vec<u64>, Vec<f64>) = (array.shape().to_vec(), array.into_vec().unwrap());
-        let options = npyz::zip::write::FileOptions::default();
-        let mut array = writer.array(name, options).unwrap().default_dtype().shape(&shape).begin_nd().unwrap();
-        array.extend(values).unwrap();
-        array.finish().unwrap();
+        let (shape, values) = npz::array(&scans[0], name).unwrap();
+        writer.add(name, &shape, &values).unwrap();
     }
-    for (name, side) in [("height", 24_i64), ("width", 24)] {
-        let options = npyz::zip::write::FileOptions::default();
-        let mut array = writer.array(name, options).unwrap().default_dtype().shape(&[]).begin_nd().unwrap();
-        array.push(&side).unwrap();
-        array.finish().unwrap();
+    for name in ["height", "width"] {
+        writer.add(name, &[], &[24_i64]).unwrap();
     }
+    writer.finish().unwrap();
 }
 
 #[test]

@@ -247,19 +247,20 @@ fn shuffle(x: &Map, s: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use npyz::npz::NpzArchive;
+    use crate::npz;
+    use std::path::Path;
 
     /// The authors' network in PyTorch: the judge itself is judged.
     #[test]
     fn log_densities_are_those_of_the_authors_network() {
-        let mut npz = NpzArchive::open(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/paper_unet.npz")).unwrap();
-        let names: Vec<String> = npz.array_names().map(str::to_owned).collect();
+        let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/paper_unet.npz"));
+        let golden = |name: &str| npz::array(file, name).unwrap().1;
         let mut weights = Weights::new();
-        for name in names.iter().filter_map(|name| name.strip_prefix("w:")) {
-            let array = npz.by_name(&format!("w:{name}")).unwrap().unwrap();
-            weights.insert(name.to_owned(), array.into_vec::<f32>().unwrap().into_iter().map(f64::from).collect());
+        for name in npz::names(file).unwrap() {
+            if let Some(weight) = name.strip_prefix("w:") {
+                weights.insert(weight.to_owned(), golden(&name));
+            }
         }
-        let mut golden = |name| npz.by_name(name).unwrap().unwrap().into_vec::<f64>().unwrap();
         let (x, t, log_density) = (golden("x"), golden("t"), golden("log_density"));
         let architecture = Architecture {
             pixel_unshuffle: 1,

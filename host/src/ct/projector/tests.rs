@@ -2,7 +2,8 @@ use super::super::geometry::{Detector, Fan};
 use super::super::rays::Segment;
 use super::super::test_support::*;
 use super::*;
-use npyz::npz::NpzArchive;
+use gradus_tests::npz;
+use std::path::Path;
 
 /// Every (ray, pixel, weight) of Joseph's sum; `places` says where the ray of a bin meets the lines.
 fn weights(g: &Geometry, places: impl Fn(usize, &Segment, usize) -> Vec<f64>) -> Vec<(usize, usize, f64)> {
@@ -73,12 +74,7 @@ fn astra_places(g: &Geometry, view: usize, k: usize) -> Vec<f64> {
 
 fn golden(name: &str) -> Vec<f32> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/joseph_parallel.npz");
-    let mut archive = NpzArchive::open(path).unwrap();
-    let array = archive.by_name(name).unwrap().unwrap();
-    match array.try_data::<f32>() {
-        Ok(data) => data.map(Result::unwrap).collect(),
-        Err(array) => array.data::<f64>().unwrap().map(|v| v.unwrap() as f32).collect(),
-    }
+    npz::array(Path::new(path), name).unwrap().1.into_iter().map(|value| value as f32).collect()
 }
 
 fn golden_projector() -> Projector {
