@@ -14,7 +14,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 /// When it cannot be read.
 pub fn names(path: &Path) -> Outcome<Vec<String>> {
     let archive = ZipArchive::new(File::open(path)?)?;
-    Ok(archive.file_names().map(|name| name.trim_end_matches(".npy").to_owned()).collect())
+    archive.file_names().map(|name| Ok(name?.trim_end_matches(".npy").to_owned())).collect()
 }
 
 /// Shape and values of an array of `f32` or `f64`.
