@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// Longest line.
 pub const COLUMNS: usize = 120;
 /// Most lines of a file, tests apart.
-const LINES: usize = 400;
+const LINES: usize = 399;
 /// Lines of a function that is not long, and the most functions that are.
 const FUNCTION_LINES: usize = 40;
 const LONG_FUNCTIONS: usize = 7;
@@ -217,8 +217,8 @@ mod tests {
     fn texts_are_measured() {
         assert_eq!(of("a.cu", &"é".repeat(120)), Vec::<String>::new());
         assert_eq!(of("a.cu", &format!("\n{}", "é".repeat(121))), ["a.cu:2: 121 columns"]);
-        assert_eq!(of("a.rs", &"a;\n".repeat(401)), ["a.rs: 401 lines without its tests"]);
-        assert_eq!(of("a.rs", &format!("{}#[cfg(test)]\nmod b {{\n}}", "a;\n".repeat(400))), Vec::<String>::new());
+        assert_eq!(of("a.rs", &"a;\n".repeat(400)), ["a.rs: 400 lines without its tests"]);
+        assert_eq!(of("a.rs", &format!("{}#[cfg(test)]\nmod b {{\n}}", "a;\n".repeat(399))), Vec::<String>::new());
         assert_eq!(of("a.rs", concat!("#[", "path = \"b.rs\"]\nmod b;")).len(), 1);
         assert_eq!(of("host/src/ct/a.rs", "use clap::Args;").len(), 1);
         assert_eq!(of("host/src/cli/a.rs", "use clap::Args;"), Vec::<String>::new());

@@ -39,7 +39,6 @@ pub struct Device {
     outbox: RefCell<Outbox>,
     traffic: Cell<Traffic>,
     precision: Cell<Precision>,
-    /// Compute capability.
     capability: Cell<(i32, i32)>,
     recorder: RefCell<Recorder>,
     /// True if launches go into a graph.
