@@ -219,14 +219,13 @@ fn check_range(data_range: f64) -> Result<(), MetricError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use npyz::npz::NpzArchive;
-    use std::io::Cursor;
+    use gradus_tests::npz;
+    use std::path::Path;
 
-    const GOLDEN: &[u8] = include_bytes!("../../tests/golden/metrics.npz");
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/metrics.npz");
 
     fn golden(name: &str) -> Vec<f64> {
-        let mut archive = NpzArchive::new(Cursor::new(GOLDEN)).unwrap();
-        archive.by_name(name).unwrap().unwrap().into_vec().unwrap()
+        npz::array(Path::new(GOLDEN), name).unwrap().1
     }
 
     fn pairs() -> Vec<(Image, Image)> {

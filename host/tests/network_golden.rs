@@ -5,31 +5,21 @@ use gradus::backend::cpu::Network;
 use gradus::prior::Prior;
 use gradus::unet::{Parametrisation, Tensor, Weights};
 use gradus_tests::fixtures::{describe, paper};
+use gradus_tests::npz;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::PathBuf;
-
-type Archive = npyz::npz::NpzArchive<BufReader<File>>;
+use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn open(name: &str) -> Archive {
-    Archive::open(root().join("../tests/golden").join(name)).unwrap()
+fn golden(name: &str) -> PathBuf {
+    root().join("../tests/golden").join(name)
 }
 
-fn array(archive: &mut Archive, name: &str) -> (Vec<usize>, Vec<f64>) {
-    let file = archive.by_name(name).unwrap().unwrap();
-    let shape = file.shape().iter().map(|&n| n as usize).collect();
-    let values = match file.dtype() {
-        npyz::DType::Plain(kind) if kind.to_string().contains("f4") => {
-            file.into_vec::<f32>().unwrap().into_iter().map(f64::from).collect()
-        }
-        _ => file.into_vec::<f64>().unwrap(),
-    };
-    (shape, values)
+fn array(archive: &Path, name: &str) -> (Vec<usize>, Vec<f64>) {
+    let (shape, values) = npz::array(archive, name).unwrap();
+    (shape.into_iter().map(|n| n as usize).collect(), values)
 }
 
 fn single(values: &[f64]) -> Vec<f32> {
@@ -46,7 +36,7 @@ fn error(found: &[f32], expected: &[f64], n: usize) -> f64 {
     found.chunks(n).zip(expected.chunks(n)).map(of_image).fold(0.0, f64::max)
 }
 
-fn check(prior: &Prior, archive: &mut Archive) {
+fn check(prior: &Prior, archive: &Path) {
     let (shape, x) = array(archive, "x");
     let (_, t) = array(archive, "t");
     let (_, log_density) = array(archive, "log_density");
@@ -56,7 +46,7 @@ fn check(prior: &Prior, archive: &mut Archive) {
         let new = if portable { Network::portable } else { Network::new };
         let mut network = new(prior, shape[2], shape[3], lanes).unwrap();
         network.forward(0..lanes, &single(&x), &single(&t));
-        if archive.array_names().any(|name| name == "h") {
+        if npz::names(archive).unwrap().iter().any(|name| name == "h") {
             let (_, h) = array(archive, "h");
             let found: Vec<f32> = (0..lanes).flat_map(|lane| network.h(lane).to_vec()).collect();
             let h_error = error(&found, &h, n);
@@ -80,18 +70,18 @@ fn check(prior: &Prior, archive: &mut Archive) {
 
 #[test]
 fn the_paper_network_matches() {
-    let mut archive = open("paper_unet.npz");
-    let names: Vec<String> = archive.array_names().filter(|n| n.starts_with("w:")).map(str::to_owned).collect();
+    let archive = golden("paper_unet.npz");
+    let names: Vec<String> = npz::names(&archive).unwrap().into_iter().filter(|n| n.starts_with("w:")).collect();
     let mut tensors = BTreeMap::new();
     for name in names {
-        let (shape, values) = array(&mut archive, &name);
+        let (shape, values) = array(&archive, &name);
         tensors.insert(name[2..].to_owned(), Tensor { shape, data: single(&values) });
     }
     let weights = Weights::new(describe(&paper(), Parametrisation::Norm), String::new(), tensors).unwrap();
-    check(&weights.into(), &mut archive);
+    check(&weights.into(), &archive);
 }
 
 #[test]
 fn the_embedded_prior_matches() {
-    check(&Prior::named("ellipses").unwrap(), &mut open("ellipses_prior.npz"));
+    check(&Prior::named("ellipses").unwrap(), &golden("ellipses_prior.npz"));
 }

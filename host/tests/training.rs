@@ -7,6 +7,8 @@ use common::{cases, random, small};
 use gradus::backend::cpu::{Network, TrainingBatch, TrainingNetwork};
 use gradus::unet::{Parametrisation, layers};
 use gradus_tests::fixtures::{RESIDUAL, VP, describe, dot, paper, signed};
+use gradus_tests::npz;
+use std::path::Path;
 
 type Loss = fn(&mut TrainingNetwork, &[f32], TrainingBatch<'_>, &mut [f32]) -> f64;
 
@@ -16,16 +18,7 @@ const LOSSES: [Loss; 2] = [TrainingNetwork::score_matching_loss, TrainingNetwork
 #[test]
 fn the_paper_loss_and_every_gradient_match() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/paper_unet.npz");
-    let mut archive = npyz::npz::NpzArchive::open(path).unwrap();
-    let mut array = |name: &str| {
-        let file = archive.by_name(name).unwrap().unwrap();
-        match file.dtype() {
-            npyz::DType::Plain(kind) if kind.to_string().contains("f4") => {
-                file.into_vec::<f32>().unwrap().into_iter().map(f64::from).collect::<Vec<f64>>()
-            }
-            _ => file.into_vec::<f64>().unwrap(),
-        }
-    };
+    let array = |name: &str| npz::array(Path::new(path), name).unwrap().1;
     let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
     let architecture = paper();
     let tensors = layers::tensors(&architecture);
