@@ -104,7 +104,7 @@ fn cases(given: &str, prior: &Prior) -> Outcome<Vec<Case>> {
     let (file, which) = given.rsplit_once(':').ok_or(usage)?;
     let (first, last) = which.split_once('-').ok_or(usage)?;
     let case = |k: u64| -> Outcome<Case> {
-        let image = read_image(&format!("{file}:[{k}]"))?.image;
+        let image = read_image(format!("{file}:[{k}]"))?.image;
         let truth = Image { pixels: image.pixels.iter().map(|hu| hu_to_network(*hu)).collect(), ..image };
         let of = |seed| -> Outcome<(Measurement, Vec<f32>)> {
             let measurement = measured(&truth, seed)?;
