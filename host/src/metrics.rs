@@ -219,13 +219,12 @@ fn check_range(data_range: f64) -> Result<(), MetricError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gradus_tests::npz;
-    use std::path::Path;
+    use crate::data::Archive;
 
-    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/metrics.npz");
+    const GOLDEN: &[u8] = include_bytes!("../../tests/golden/metrics.npz");
 
     fn golden(name: &str) -> Vec<f64> {
-        npz::array(Path::new(GOLDEN), name).unwrap().1
+        Archive::parse(GOLDEN.to_vec()).unwrap().array(name).unwrap().unwrap().values().unwrap()
     }
 
     fn pairs() -> Vec<(Image, Image)> {

@@ -55,5 +55,7 @@ mod waves;
 
 pub use crate::read::{read_description, read_file};
 pub use atomic::{make_folder, sync_folder, write_atomically, write_once};
+#[cfg(test)]
+pub(crate) use npy::Archive;
 pub(crate) use npy::npy_header;
 pub(crate) use scan_npz::check_views;

@@ -2,7 +2,7 @@ use super::super::geometry::{Detector, Fan};
 use super::super::rays::Segment;
 use super::super::test_support::*;
 use super::*;
-use gradus_tests::npz;
+use crate::data::Archive;
 use std::path::Path;
 
 /// Every (ray, pixel, weight) of Joseph's sum; `places` says where the ray of a bin meets the lines.
@@ -74,7 +74,8 @@ fn astra_places(g: &Geometry, view: usize, k: usize) -> Vec<f64> {
 
 fn golden(name: &str) -> Vec<f32> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/joseph_parallel.npz");
-    npz::array(Path::new(path), name).unwrap().1.into_iter().map(|value| value as f32).collect()
+    let array = Archive::open(Path::new(path)).unwrap().array(name).unwrap().unwrap();
+    array.values().unwrap().into_iter().map(|value| value as f32).collect()
 }
 
 fn golden_projector() -> Projector {
