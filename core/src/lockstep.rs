@@ -124,10 +124,10 @@ const fn place(request: Request) -> u8 {
 /// Runs the solvers of `runs`, one per slice of `batch`, to their ends.
 ///
 /// A round answers all requests of one kind, at most `N`, together: the kind that comes last in an iteration, because
-/// whoever is ahead waits for it, so that all come to their next direction together. Slices that need more trials than
-/// others go on trying while the others wait. Every slice makes the steps that it would make alone, and one that breaks
-/// off leaves the others alone: [`Run::end`] says how each ended. `observe` sees the iterations that a round completes,
-/// `(slice, record)`, and names the slices whose runs are to end where they are.
+/// a slice that is ahead waits for it, so that all come to their next direction together. Slices that need more trials
+/// than others go on trying while the others wait. Every slice makes the steps that it would make alone, and one that
+/// breaks off leaves the others alone: [`Run::end`] says how each ended. `observe` sees the iterations that a round
+/// completes, `(slice, record)`, and names the slices whose runs are to end where they are.
 ///
 /// # Errors
 /// When the batch fails.

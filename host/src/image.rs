@@ -13,7 +13,7 @@
 /// A grey image, row-major: pixel `[row][col]` stands at `pixels[row * width + col]`.
 ///
 /// Row 0 is the top (largest y), column 0 the left (smallest x). The unit of the values is the caller's:
-/// network units (0 to 1), attenuation in 1/mm or Hounsfield units; whoever names a variable names the unit.
+/// network units (0 to 1), attenuation in 1/mm or Hounsfield units; a variable's name says it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Image {
     /// Number of rows.

@@ -1,4 +1,4 @@
-//! The folder of a run: claimed before the work, whole at its end, whoever else is about.
+//! The folder of a run: claimed before the work, whole at its end, with other processes in the same place.
 
 use super::{gradus, json, listing, text};
 use serde_json::Value;

@@ -45,7 +45,7 @@ impl Watch {
 
 // No contraction to fused multiply-adds: nvcc contracts where it likes, so nothing may depend on it.
 const FLAGS: [&str; 8] = ["-std=c++17", "-O2", "-g1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"];
-// Of the library's own name, so that whoever opens `libcuda.so.1` after it has been loaded gets this one.
+// Of the library's own name, so that code that opens `libcuda.so.1` after it has been loaded gets this one.
 const LIBRARY_FLAGS: [&str; 4] = ["-shared", "-Wl,-soname,libcuda.so.1", "-Wl,-z,defs", "-ldl"];
 const DRIVER: [&str; 6] = ["fiber", "memory", "block", "module", "stream", "driver"];
 

@@ -1,4 +1,4 @@
-//! The conversation between a solver and whoever holds the vectors.
+//! The conversation between a solver and the owner of the vectors.
 
 use super::directional::Directional;
 use super::effort::{Effort, Solved};
@@ -11,7 +11,7 @@ use core::fmt;
 
 /// A method that minimises `f` by asking for directions, differences of `f` and updates.
 ///
-/// It holds scalars only. Whoever runs it reads [`request`](Self::request), computes, and hands the result to
+/// It holds scalars only. Its caller reads [`request`](Self::request), computes, and hands the result to
 /// [`answer`](Self::answer); [`crate::drive`] is that loop.
 pub trait Solver {
     /// The next thing to be computed or done. It does not change until it is answered.

@@ -24,7 +24,7 @@ pub struct Claim {
     /// The folder, if it is new, and those around it that were made for it; outermost first.
     made: Vec<PathBuf>,
     /// Held until the end of the process at the latest. A file system without locks leaves new folders to their makers,
-    /// who are alone in making them, and empty ones to whoever comes.
+    /// who are alone in making them, and empty ones to anybody.
     _lock: Option<File>,
 }
 

@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments, mut gradus: Command) -> Result<End, Failure> {
     Ok(End::Done)
 }
 
-/// Prints; whoever reads may stop reading.
+/// Prints; that the reader stops reading is no error.
 fn print(script: &[u8]) -> Result<(), Failure> {
     match std::io::stdout().write_all(script) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).into_diagnostic(),

@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal, ranks: &Rc<Ranks>) -> Res
         Some(folder) => arguments.resume(folder)?,
         None => Trainer::new(arguments.training_config()?).into_diagnostic()?,
     };
-    // Whoever goes on has read the checkpoint that the first rank replaces.
+    // After this, every rank has read the checkpoint that the first one replaces.
     ranks.wait();
     let folder = claim.as_ref().map_or(Path::new(""), |claim| claim.shown());
     let trainer = trainer.among(Rc::clone(ranks));

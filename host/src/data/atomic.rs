@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Writes `contents` to a new file beside `path`, flushes it to the disk and renames it to `path`.
 ///
-/// Whoever opens `path` sees the old contents or the new, never a part, even if the program is killed or the power
-/// fails.
+/// A reader of `path` sees the old contents or the new, never a part, even if the program is killed or the power fails.
 ///
 /// # Errors
 /// Those of the file system; then `path` is as it was and the new file beside it is gone.

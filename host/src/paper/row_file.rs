@@ -21,7 +21,7 @@ pub(super) fn read<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>, FolderErr
     rows.map_err(FolderError::damaged(path))
 }
 
-/// Adds to the rows of a file, and takes in what other processes have added: whoever reads it sees all rows before, or
+/// Adds to the rows of a file, and takes in what other processes have added: a reader sees all rows before, or
 /// the new ones too. `settings` is the file that is locked meanwhile: it is written once and never replaced.
 ///
 /// # Errors

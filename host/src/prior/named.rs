@@ -78,7 +78,7 @@ impl Prior {
         &self.name
     }
 
-    /// The network that computes h, for backends and for whoever describes it.
+    /// The network that computes h, for backends and descriptions.
     #[must_use]
     pub fn weights(&self) -> &Weights {
         &self.weights

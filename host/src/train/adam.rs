@@ -56,7 +56,7 @@ impl OptimiserState {
     }
 }
 
-/// |gradient|: the chunks' sums in the order of the chunks, whoever takes them.
+/// |gradient|: the chunks' sums in the order of the chunks, by any number of threads.
 pub(super) fn norm(gradient: &[f32]) -> f64 {
     let squares = |chunk: &[f32]| chunk.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>();
     let sums: Vec<f64> = gradient.par_chunks(CHUNK).map(squares).collect();

@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    /// Whoever reads a tensor, or adds to it, finds it in its buffer: nothing else has been written there since.
+    /// An operation that reads or adds to a tensor finds it in its buffer: nothing else has been written there since.
     #[test]
     fn live_tensors_never_share_a_buffer() {
         let program = Program::new(&small(), 16, 24).unwrap();

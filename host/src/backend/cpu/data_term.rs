@@ -4,7 +4,7 @@ use crate::ct::{ProjectionError, Projector};
 
 /// A projector with the sinograms that it is to explain, one for each slice, and the weights of their values.
 ///
-/// All products are with `W^(1/2) A`, `W` the diagonal matrix of a slice's weights, so that whoever uses them minimises
+/// All products are with `W^(1/2) A`, `W` the diagonal matrix of a slice's weights, so that a solver minimises
 /// the unweighted square. Sinograms are `[angle][bin]`, images `[row][col]`.
 pub(super) struct DataTerm {
     projector: Projector,

@@ -1,7 +1,7 @@
 //! The CPU backend: the default, and the oracle of every other one.
 //!
 //! Rayon over fixed tiles, SIMD chosen at run time. Results do not depend on the number of threads: every tile is
-//! computed the same way by whoever takes it, and sums over tiles are taken in the order of the tiles.
+//! computed the same way by each thread, and sums over tiles are taken in the order of the tiles.
 
 mod aligned;
 mod blocked;

@@ -70,7 +70,7 @@ impl Results {
         self.rows.insert(key(&row), row);
     }
 
-    /// Adds a row to the file, and takes in what other processes have added: whoever reads it sees all rows before, or
+    /// Adds a row to the file, and takes in what other processes have added: a reader sees all rows before, or
     /// this one too.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use heapless::Deque;
 /// Records that the ring holds.
 pub const CAPACITY: usize = 8;
 
-/// A ring of records: the solver puts in, whoever has time takes out.
+/// A ring of records: the solver puts in, the main loop takes out when it has time.
 #[derive(Debug, Default)]
 pub struct TraceRing {
     records: Deque<Record, CAPACITY>,

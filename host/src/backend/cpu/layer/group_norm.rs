@@ -1,5 +1,5 @@
 //! Group normalisation: z = gain (x - mean)/sqrt(var + eps) + bias, with mean and variance over the pixels of a group
-//! of channels. As z = scale x + shift per channel it is applied by whoever reads x; here are its statistics and its
+//! of channels. As z = scale x + shift per channel the layer that reads x applies it; here are its statistics and its
 //! vjp.
 //!
 //! With x^ = (x - mean) rstd, N values in the group and d = d_z gain:
