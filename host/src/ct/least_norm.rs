@@ -2,6 +2,7 @@
 
 use super::projection_error::{ProjectionError, check_lengths};
 use super::projector::Projector;
+use super::sharpening::Sharpening;
 use crate::vector::{add_scaled, dot};
 
 /// Times that a solve is begun anew from what it found, where its recurrence has drifted from the residual.
@@ -9,16 +10,17 @@ const RENEWALS: usize = 3;
 
 /// `A^+ y` for one geometry.
 ///
-/// **Equation.** |A x - y|^2 over the rays that were measured goes down by conjugate gradients on the normal equations
-/// \[HS52\] from x = 0. Every iterate is A^T of something, so that it has no part that A does not see, and the limit is
-/// the image of least norm among those that explain y. What A sees well comes first; what it hardly sees takes hundreds
-/// of steps.
+/// **Equation.** `<A x - y, M (A x - y)>` over the rays that were measured goes down by conjugate gradients on its
+/// normal equations \[HS52\] from x = 0; M, a positive filter of rows, is nearly the inverse of A A^T ([`Sharpening`]).
+/// Every iterate is A^T of something, so that it has no part that A does not see, and the limit is the image of least
+/// norm among those that explain y. What A sees well comes first; what it hardly sees takes hundreds of steps.
 ///
 /// **Shapes.** Images `[row][col]`, sinograms `[angle][bin]`. Same bits for any number of threads.
 pub struct LeastNorm<'a> {
     projector: &'a mut Projector,
     /// True for rays that count.
     is_measured: &'a dyn Fn(usize) -> bool,
+    sharpening: Sharpening,
 }
 
 /// The end of a solve.
@@ -34,7 +36,8 @@ impl<'a> LeastNorm<'a> {
     /// For the rays of a projector that were measured.
     #[must_use]
     pub fn new(projector: &'a mut Projector, is_measured: &'a dyn Fn(usize) -> bool) -> Self {
-        Self { projector, is_measured }
+        let sharpening = Sharpening::new(projector.geometry());
+        Self { projector, is_measured, sharpening }
     }
 
     /// Leaves in `image`, whatever it held, what explains all but the share `tolerance` of `sinogram`, or as much as
@@ -77,7 +80,8 @@ impl<'a> LeastNorm<'a> {
         most: usize,
     ) -> Result<usize, ProjectionError> {
         let (mut gradient, mut seen) = (vec![0.0; image.len()], vec![0.0; residual.len()]);
-        self.projector.adjoint(residual, &mut gradient)?;
+        let mut sharp = self.sharpened(residual);
+        self.projector.adjoint(&sharp, &mut gradient)?;
         let (mut direction, mut square) = (gradient.clone(), dot(&gradient, &gradient));
         for done in 0..most {
             if dot(residual, residual).sqrt() <= enough || square <= 0.0 {
@@ -85,18 +89,28 @@ impl<'a> LeastNorm<'a> {
             }
             self.projector.forward_project(&direction, &mut seen)?;
             self.mask(&mut seen);
-            let length = square / dot(&seen, &seen);
+            let sharp_seen = self.sharpened(&seen);
+            let length = square / dot(&seen, &sharp_seen);
             if !length.is_finite() {
                 return Ok(done);
             }
             add_scaled(image, length as f32, &direction);
             add_scaled(residual, -length as f32, &seen);
-            self.projector.adjoint(residual, &mut gradient)?;
+            add_scaled(&mut sharp, -length as f32, &sharp_seen);
+            self.projector.adjoint(&sharp, &mut gradient)?;
             let before = std::mem::replace(&mut square, dot(&gradient, &gradient));
             let turn = (square / before) as f32;
             direction.iter_mut().zip(&gradient).for_each(|(p, g)| *p = g + turn * *p);
         }
         Ok(most)
+    }
+
+    /// M of a residual of the rays that count.
+    fn sharpened(&self, residual: &[f32]) -> Vec<f32> {
+        let mut sharp = residual.to_vec();
+        self.sharpening.apply(&mut sharp);
+        self.mask(&mut sharp);
+        sharp
     }
 
     fn mask(&self, sinogram: &mut [f32]) {

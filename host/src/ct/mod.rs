@@ -35,6 +35,7 @@ mod ray_window;
 pub(crate) mod rays;
 mod resample;
 mod rings;
+mod sharpening;
 mod sight;
 mod sirt;
 #[cfg(test)]

@@ -33,9 +33,9 @@ pub struct Effort {
 
 impl Effort {
     /// A small part of the work of a run. Leaves 1e-4 to 1e-3 of A x, in directions that the data hardly see.
-    pub const USUAL: Self = Self { tolerance: 1e-5, most: 40 };
+    pub const USUAL: Self = Self { tolerance: 1e-5, most: 16 };
 
-    /// As many steps as it takes, hundreds or thousands of them.
+    /// As many steps as it takes, hundreds of them.
     #[must_use]
     pub const fn until(tolerance: f64) -> Self {
         Self { tolerance, most: 10_000 }

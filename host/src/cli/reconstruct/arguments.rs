@@ -76,7 +76,7 @@ pub struct Arguments {
     #[command(flatten)]
     scan: ScanArguments,
     /// Solve for the part of the picture that the data determine until the rest has this share of the line integrals,
-    /// such as 1e-5 [default: what 40 steps leave]
+    /// such as 1e-5 [default: what 16 steps leave]
     #[arg(long, value_name = "SHARE")]
     parts_tolerance: Option<f64>,
     /// An image to compare with, in the unit of the result, such as the image.npy of another run
