@@ -43,13 +43,16 @@ pub(super) fn blurred(image: &Image, std: f64) -> Image {
 }
 
 fn blurred_rows(image: &Image, kernel: &[f32]) -> Image {
-    let (width, reach) = (image.width as isize, (kernel.len() / 2) as isize);
-    let mut pixels = Vec::with_capacity(image.pixels.len());
-    for row in image.rows() {
-        pixels.extend((0..width).map(|col| {
-            let at = |k: isize| row[(col + k - reach).clamp(0, width - 1) as usize];
-            kernel.iter().zip(0..).map(|(weight, k)| weight * at(k)).sum::<f32>()
-        }));
+    let (width, reach) = (image.width, kernel.len() / 2);
+    let (mut pixels, mut row) = (vec![0.0; image.pixels.len()], vec![0.0; image.width + 2 * reach]);
+    for (to, from) in pixels.chunks_exact_mut(width).zip(image.rows()) {
+        row[reach..reach + width].copy_from_slice(from);
+        row[..reach].fill(from[0]);
+        row[reach + width..].fill(from[width - 1]);
+        // Tap by tap, which the compiler makes vectors of.
+        for (weight, shifted) in kernel.iter().zip(row.windows(width)) {
+            to.iter_mut().zip(shifted).for_each(|(to, from)| *to += weight * from);
+        }
     }
     Image { pixels, ..*image }
 }

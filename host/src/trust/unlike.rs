@@ -1,52 +1,55 @@
 //! The distance of an image from those that a prior learned from, as the prior itself sees them.
 //!
-//! At each of a few smoothing levels the image gets noise, and the prior says how likely it then is (its energy) and
-//! removes the noise again (the denoising residual). Training images have characteristic values of both; where those of
-//! an image are far from them, the prior fills in what it knows from other kinds of images.
+//! At each of a few smoothing levels the image gets noise, and the prior says what it takes for the noise. What it
+//! takes wrongly, seen at a few scales, has characteristic sizes for training images; where those of an image are far
+//! from them, the prior fills in what it knows from other kinds of images.
 
+use super::spread::blurred;
 use crate::backend::cpu::{Network, NetworkError};
 use crate::image::Image;
 use crate::prior::Prior;
 use crate::unet::Weights;
+use crate::vector::dot;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 /// The key of the weights' metadata.
-const KEY: &str = "training_images";
-/// Levels at which images are looked at: noise of standard deviation 0.2 and 0.5 in network units, under which the fine
-/// details that a reconstruction lacks do not count.
-pub const LEVELS: [f64; 2] = [0.06, 0.15];
+const KEY: &str = "training_looks";
+/// Levels at which images are looked at, and the standard deviations, in pixels, of the Gaussians through which the
+/// residual of a level is seen: textures and shapes. The noise is of standard deviation 0.2 and 0.5 in network units,
+/// under which the fine details that a reconstruction lacks do not count. RESULTS.md says how the scales were chosen.
+const LEVELS: [(f64, [f64; 2]); 2] = [(0.06, [2.0, 4.0]), (0.15, [1.0, 4.0])];
 
-/// An image as the prior sees it: logarithms of energy and denoising residual of a pixel, level by level.
+/// An image as the prior sees it: logarithms of the mean square of the denoising residual, level by level and, within a
+/// level, scale by scale.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look(pub Vec<f64>);
 
 impl Look {
-    /// A look at an image in network units, with noise of a fixed seed. A forward and a backward pass a level.
+    /// A look at an image in network units, with noise `z` of a fixed seed: one forward pass a level.
+    ///
+    /// Where the prior knows an image `x`, `h(s x + std z, t)` is nearly `z`. The denoising residual is `h - z`.
     ///
     /// # Errors
     /// When the image's size does not fit the network.
     pub fn at(image: &Image, prior: &Prior) -> Result<Self, NetworkError> {
-        let mut network = Network::new(prior, image.height, image.width, 1)?;
         let (n, kernel) = (image.pixels.len(), prior.perturbation_kernel());
-        let mut gradient = vec![0.0; n];
+        let mut network = Network::new(prior, image.height, image.width, 1)?;
         let mut seen = Vec::new();
-        for (level, t) in LEVELS.into_iter().enumerate() {
-            let (at, generator) = (kernel.at(t), ChaCha8Rng::seed_from_u64(level as u64));
+        for (seed, (t, scales)) in (0..).zip(LEVELS) {
+            let (at, generator) = (kernel.at(t), ChaCha8Rng::seed_from_u64(seed));
             let (scale, std) = (at.mean_scale as f32, at.std as f32);
-            let noise = StandardNormal.sample_iter(generator);
-            let noisy: Vec<f32> = image.pixels.iter().zip(noise).map(|(x, z): (_, f32)| scale * x + std * z).collect();
+            let noise: Vec<f32> = StandardNormal.sample_iter(generator).take(n).collect();
+            let noisy: Vec<f32> = image.pixels.iter().zip(&noise).map(|(x, z)| scale * x + std * z).collect();
             network.forward(0..1, &noisy, &[t as f32]);
-            let features = network.h(0).to_vec();
-            network.vjp(0..1, &features, &mut gradient);
-            // The expected clean image by Tweedie's formula, less the image.
-            let residual = noisy.iter().zip(&gradient).zip(&image.pixels).map(|((y, g), x)| {
-                let left = f64::from((y - std * std * g) / scale - x);
-                left * left
-            });
-            seen.extend([2.0 * network.energy(0), residual.sum()].map(|sum: f64| (sum / n as f64).ln()));
+            let left = network.h(0).iter().zip(&noise).map(|(h, z)| h - z).collect();
+            let residual = Image { pixels: left, ..*image };
+            seen.extend(scales.map(|std| {
+                let seen = blurred(&residual, std).pixels;
+                (dot(&seen, &seen) / n as f64).ln()
+            }));
         }
         Ok(Self(seen))
     }
@@ -130,7 +133,7 @@ impl TrainingLooks {
     }
 
     fn is_whole(&self) -> bool {
-        let size = 2 * LEVELS.len();
+        let size: usize = LEVELS.iter().map(|(_, scales)| scales.len()).sum();
         self.mean.len() == size
             && self.whitening.len() == size
             && self.whitening.iter().zip(1..).all(|(row, length)| row.len() == length)
