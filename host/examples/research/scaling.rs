@@ -46,7 +46,9 @@ fn cases(table: &str) -> Option<Vec<Case>> {
         "size" => [64, 128, 256].map(|side| Case { side, ..USUAL }).to_vec(),
         "views" => [20, 60, 180, 540].map(|views| Case { views, ..USUAL }).to_vec(),
         "threads" => [1, 2].map(|threads| Case { threads, ..USUAL }).to_vec(),
-        "ranks" => [(2, 0), (2, 1), (1, 2)].map(|(threads, ranks)| Case { threads, ranks, ..USUAL }).to_vec(),
+        "ranks" => {
+            [(2, 0), (2, 1), (1, 2)].map(|(threads, ranks)| Case { slices: 32, threads, ranks, ..USUAL }).to_vec()
+        }
         _ => return None,
     })
 }
@@ -76,7 +78,9 @@ fn run(program: &Path, folder: &Path, case: Case) -> Result<Cost, Box<dyn Error>
         Command::new(program)
     } else {
         let mut command = Command::new("mpirun");
-        command.args(["--allow-run-as-root", "--oversubscribe", "-n", &case.ranks.to_string()]).arg(program);
+        command
+            .args(["--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", &case.ranks.to_string()])
+            .arg(program);
         command
     };
     command.arg("reconstruct").arg(input).args(["--slices", "all", "--unit", "hu", "--device", "cpu", "-q", "-o"]);
