@@ -25,7 +25,7 @@ from skimage.transform import radon
 import gradus
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SIZE, VIEWS, ROUNDS, RUNS = 256, 60, 7, 30
+SIZE, VIEWS, ROUNDS, RUNS = 256, 60, 15, 100
 
 
 def astra_pair(geometry):
