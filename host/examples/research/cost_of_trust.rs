@@ -6,7 +6,7 @@
 //! parts take turns, so that other work on the machine disturbs both alike.
 #![allow(missing_docs)]
 
-use gradus::ct::hu_to_network;
+use gradus::ct::{Window, hu_to_network};
 use gradus::data::image_files::read_image;
 use gradus::image::Image;
 use gradus::prior::Prior;
@@ -23,8 +23,17 @@ use std::time::Instant;
 const ROUNDS: usize = 7;
 const RUNS: u32 = 4;
 const PIXEL_MM: f64 = 1.5;
-const PARTS: [&str; 7] = ["field of view", "runs", "residual", "causes", "what the data determine", "interval", "look"];
-const OF_RUNS: &str = PARTS[1];
+const OF_RUNS: &str = "runs";
+const PARTS: [&str; 8] = [
+    "field of view",
+    OF_RUNS,
+    "filtered backprojection",
+    "residual",
+    "causes",
+    "what the data determine",
+    "interval",
+    "look",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("name a slice in HU, as FILE.npz:[SLICE]")?;
@@ -46,9 +55,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         end();
         let result = reconstruct(&measurement, &settings, Some(&placed), &mut |_| ControlFlow::Continue(()))?;
         end();
+        let fbp = measurement.filtered_backprojection(Window::Hann)?;
+        end();
         measurement.residual(&result.image)?;
         end();
-        let better = rival(&measurement, Method::Solved, &result, &result.image)?;
+        let better = rival(&measurement, Method::Solved, &result, &fbp)?;
         measurement.causes(Method::Solved, &result, better.as_ref())?;
         end();
         let _ = measurement.parts(&result.image, Effort::USUAL)?.shares();

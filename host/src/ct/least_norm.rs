@@ -11,7 +11,7 @@ const RENEWALS: usize = 3;
 /// `A^+ y` for one geometry.
 ///
 /// **Equation.** `<A x - y, M (A x - y)>` over the rays that were measured goes down by conjugate gradients on its
-/// normal equations \[HS52\] from x = 0; M, a positive filter of rows, is nearly the inverse of A A^T (`sharpening.rs`).
+/// normal equations \[HS52\] from x = 0; M, a positive filter of rows (`sharpening.rs`), nearly inverts A A^T.
 /// Every iterate is A^T of something, so that it has no part that A does not see, and the limit is the image of least
 /// norm among those that explain y. What A sees well comes first; what it hardly sees takes hundreds of steps.
 ///

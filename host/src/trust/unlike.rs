@@ -30,7 +30,7 @@ pub struct Look(pub Vec<f64>);
 impl Look {
     /// A look at an image in network units, with noise `z` of a fixed seed: one forward pass a level.
     ///
-    /// Where the prior knows an image `x`, `h(s x + std z, t)` is nearly `z`. The denoising residual is `h - z`.
+    /// `h(s x + std z, t)` of an image `x` that the prior knows is nearly `z`. The denoising residual is `h - z`.
     ///
     /// # Errors
     /// When the image's size does not fit the network.
