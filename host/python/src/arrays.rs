@@ -2,7 +2,7 @@
 
 use gradus::image::Image;
 use numpy::{AllowTypeChange, IntoPyArray, PyArray2, PyArrayDyn, PyArrayLikeDyn, PyArrayMethods, ToPyArray};
-use numpy::{PyUntypedArrayMethods, ndarray::IxDyn};
+use numpy::{PyReadwriteArrayDyn, PyUntypedArrayMethods, ndarray::IxDyn};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::borrow::Cow;
@@ -28,6 +28,29 @@ pub fn batch_of(floats: &Floats<'_>, what: &str, rows: usize, columns: usize) ->
             "{what} has shape {shape:?}; expected [{rows}, {columns}], or a batch [..., {rows}, {columns}]"
         ))),
     }
+}
+
+/// The array that receives a batch of `rows` and `columns`: `out`, if there is one, else a new one.
+///
+/// # Errors
+/// A `ValueError` where `out` has another shape, does not lie row by row, cannot be written or is read at the same time.
+pub fn receiver<'py>(
+    py: Python<'py>,
+    out: Option<Bound<'py, PyArrayDyn<f32>>>,
+    batch: &[usize],
+    (rows, columns): (usize, usize),
+) -> PyResult<PyReadwriteArrayDyn<'py, f32>> {
+    let shape = [batch, &[rows, columns]].concat();
+    let array = match out {
+        Some(out) if out.shape() != shape || !out.is_c_contiguous() => {
+            let (given, order) = (out.shape(), if out.is_c_contiguous() { "" } else { ", not row by row" });
+            let text = format!("out has shape {given:?}{order}; expected a row-major array of shape {shape:?}");
+            return Err(PyValueError::new_err(text));
+        }
+        Some(out) => out,
+        None => PyArrayDyn::zeros(py, IxDyn(&shape), false),
+    };
+    array.try_readwrite().map_err(|error| PyValueError::new_err(format!("out cannot be written to: {error}")))
 }
 
 /// An array of the shape of a batch, and of `rows` and `columns`.

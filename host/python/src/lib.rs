@@ -12,6 +12,7 @@ mod reconstruct;
 mod result;
 mod scan;
 mod settings;
+mod threads;
 
 use pyo3::prelude::*;
 

@@ -1,12 +1,14 @@
 //! The projector and its exact adjoint.
 
-use crate::arrays::{Floats, batch_array, batch_of, in_rows};
+use crate::arrays::{Floats, batch_of, in_rows, receiver};
 use crate::error::value_error;
 use crate::geometry::Geometry;
-use gradus::ct::{FilteredBackprojector, ProjectionError, Projector as Inner, UnknownWindow, Window};
+use crate::threads::in_pool;
+use gradus::ct::{FilteredBackprojector, Projector as Inner, UnknownWindow, Window};
 use numpy::PyArrayDyn;
 use pyo3::prelude::*;
-use std::sync::{Mutex, PoisonError};
+use std::error::Error;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Steps of the power iteration for the norm.
 const NORM_STEPS: usize = 100;
@@ -14,7 +16,8 @@ const NORM_STEPS: usize = 100;
 /// The linear map A from images to sinograms for one geometry, by Joseph's method, and its exact transpose.
 ///
 /// Images are [..., rows, columns] in 1/mm, sinograms [..., views, bins] without unit; leading axes are a batch. Any
-/// number of threads gives the same bits. One projector serves one call at a time; others wait.
+/// number of threads gives the same bits. One projector serves one call at a time; others wait. `out`, an array of
+/// float32 of the result's shape, receives the result in place of a new array, as in numpy.
 #[pyclass(frozen, module = "gradus")]
 pub struct Projector {
     geometry: Geometry,
@@ -22,26 +25,22 @@ pub struct Projector {
     inner: Mutex<Inner>,
 }
 
-impl Projector {
-    /// Applies a map to each item of a batch, without the interpreter's lock.
-    fn map(
-        &self,
-        py: Python<'_>,
-        from: &[f32],
-        (length, result): (usize, usize),
-        apply: impl Fn(&mut Inner, &[f32], &mut [f32]) -> Result<(), ProjectionError> + Sync,
-    ) -> PyResult<Vec<f32>> {
-        let mut to = vec![0.0; from.len() / length * result];
-        py.detach(|| {
-            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            let inner = &mut *inner;
-            let mut items = from.chunks_exact(length).zip(to.chunks_exact_mut(result));
-            // Entering the pool once saves a hand-over at every loop of every item.
-            rayon::scope(|_| items.try_for_each(|(from, to)| apply(inner, from, to)))
-        })
-        .map_err(value_error)?;
-        Ok(to)
-    }
+type Array<'py> = Bound<'py, PyArrayDyn<f32>>;
+
+/// The array into which a map has put each item of a batch: `out`, if there is one, else a new one.
+fn mapped<'py, E: Error + Send>(
+    (py, from, out): (Python<'py>, &Floats<'py>, Option<Array<'py>>),
+    what: &str,
+    (rows, columns): (usize, usize),
+    (to_rows, to_columns): (usize, usize),
+    mut map: impl FnMut(&[f32], &mut [f32]) -> Result<(), E> + Send,
+) -> PyResult<Array<'py>> {
+    let batch = batch_of(from, what, rows, columns)?;
+    let mut to = receiver(py, out, &batch, (to_rows, to_columns))?;
+    let from = in_rows(from);
+    let mut items = from.chunks_exact(rows * columns).zip(to.as_slice_mut()?.chunks_exact_mut(to_rows * to_columns));
+    in_pool(py, || items.try_for_each(|(from, to)| map(from, to))).map_err(value_error)?;
+    Ok(Bound::clone(&to))
 }
 
 #[pymethods]
@@ -59,46 +58,57 @@ impl Projector {
     }
 
     /// A x: line integrals of images.
-    fn forward<'py>(&self, py: Python<'py>, images: Floats<'py>) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
-        let g = &self.geometry.0;
-        let batch = batch_of(&images, "the image", g.height, g.width)?;
-        let sizes = (g.image_len(), g.sinogram_len());
-        let sinograms = self.map(py, &in_rows(&images), sizes, Inner::forward_project)?;
-        batch_array(py, sinograms, &batch, (g.angles_rad.len(), g.n_bins))
+    #[pyo3(signature = (images, *, out = None))]
+    fn forward<'py>(&self, py: Python<'py>, images: Floats<'py>, out: Option<Array<'py>>) -> PyResult<Array<'py>> {
+        let (image, sinogram) = self.shapes();
+        let map = |from: &[f32], to: &mut [f32]| self.inner().forward_project(from, to);
+        mapped((py, &images, out), "the image", image, sinogram, map)
     }
 
     /// A^T y: the exact transpose, not a backprojection that resembles it.
-    fn adjoint<'py>(&self, py: Python<'py>, sinograms: Floats<'py>) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
-        let g = &self.geometry.0;
-        let batch = batch_of(&sinograms, "the sinogram", g.angles_rad.len(), g.n_bins)?;
-        let images = self.map(py, &in_rows(&sinograms), (g.sinogram_len(), g.image_len()), Inner::adjoint)?;
-        batch_array(py, images, &batch, (g.height, g.width))
+    #[pyo3(signature = (sinograms, *, out = None))]
+    fn adjoint<'py>(&self, py: Python<'py>, sinograms: Floats<'py>, out: Option<Array<'py>>) -> PyResult<Array<'py>> {
+        let (image, sinogram) = self.shapes();
+        let map = |from: &[f32], to: &mut [f32]| self.inner().adjoint(from, to);
+        mapped((py, &sinograms, out), "the sinogram", sinogram, image, map)
     }
 
     /// Filtered backprojection; window is "ramp", "shepp-logan" or "hann".
-    #[pyo3(signature = (sinograms, window = "hann"))]
-    fn fbp<'py>(&self, py: Python<'py>, sinograms: Floats<'py>, window: &str) -> PyResult<Bound<'py, PyArrayDyn<f32>>> {
+    #[pyo3(signature = (sinograms, window = "hann", *, out = None))]
+    fn fbp<'py>(
+        &self,
+        py: Python<'py>,
+        sinograms: Floats<'py>,
+        window: &str,
+        out: Option<Array<'py>>,
+    ) -> PyResult<Array<'py>> {
         let window: Window = window.parse().map_err(|error: UnknownWindow| value_error(error))?;
-        let g = &self.geometry.0;
-        let batch = batch_of(&sinograms, "the sinogram", g.angles_rad.len(), g.n_bins)?;
-        let (from, mut to) = (in_rows(&sinograms), vec![0.0; batch.iter().product::<usize>() * g.image_len()]);
-        let mut fbp = FilteredBackprojector::new(g.clone(), window).map_err(value_error)?;
-        py.detach(|| {
-            let mut items = from.chunks_exact(g.sinogram_len()).zip(to.chunks_exact_mut(g.image_len()));
-            rayon::scope(|_| items.try_for_each(|(from, to)| fbp.filtered_backproject(from, to)))
-        })
-        .map_err(value_error)?;
-        batch_array(py, to, &batch, (g.height, g.width))
+        let mut fbp = FilteredBackprojector::new(self.geometry.0.clone(), window).map_err(value_error)?;
+        let (image, sinogram) = self.shapes();
+        let map = |from: &[f32], to: &mut [f32]| fbp.filtered_backproject(from, to);
+        mapped((py, &sinograms, out), "the sinogram", sinogram, image, map)
     }
 
     /// |A|, the largest singular value, from below by power iteration.
     fn norm(&self, py: Python<'_>) -> f64 {
-        py.detach(|| self.inner.lock().unwrap_or_else(PoisonError::into_inner).norm(NORM_STEPS))
+        in_pool(py, || self.inner().norm(NORM_STEPS))
     }
 
     fn __repr__(&self) -> String {
         let g = &self.geometry.0;
         let (views, bins) = (g.angles_rad.len(), g.n_bins);
         format!("<gradus.Projector: images [{}, {}] to sinograms [{views}, {bins}]>", g.height, g.width)
+    }
+}
+
+impl Projector {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rows and columns of an image, and of a sinogram.
+    fn shapes(&self) -> ((usize, usize), (usize, usize)) {
+        let g = &self.geometry.0;
+        ((g.height, g.width), (g.angles_rad.len(), g.n_bins))
     }
 }

@@ -1,5 +1,7 @@
 """The projector: an exact pair, batches, any layout."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -44,6 +46,61 @@ def test_batches_and_layouts_give_the_same_bits():
     assert_array_equal(sinograms[0, 0], projector.forward(images[0, 0].astype(np.float64)))
     assert_array_equal(sinograms[0, 0], projector.forward(images[0, 0].tolist()))
     assert projector.forward(np.zeros((0, 20, 28))).shape == (0, *geometry.sinogram_shape)
+
+
+def test_a_given_array_receives_the_result():
+    projector = gradus.Projector(gradus.Geometry.parallel((20, 28), 9))
+    images = np.random.default_rng(3).random((2, 20, 28), dtype=np.float32)
+    sinograms = np.full((2, *projector.geometry.sinogram_shape), np.nan, np.float32)
+    assert projector.forward(images, out=sinograms) is sinograms
+    assert_array_equal(sinograms, projector.forward(images))
+    for back in (projector.adjoint, projector.fbp):
+        into = np.full_like(images, np.nan)
+        assert back(sinograms, out=into) is into
+        assert_array_equal(into, back(sinograms))
+    # The second half of a larger array.
+    larger = np.zeros((4, *projector.geometry.sinogram_shape), np.float32)
+    projector.forward(images, out=larger[2:])
+    assert_array_equal(larger[2:], sinograms)
+    assert not larger[:2].any()
+
+
+@pytest.mark.parametrize(
+    ("out", "words"),
+    [
+        (np.zeros((20, 21), np.float32), r"out has shape \[20, 21\]; expected a row-major array of shape \[20, 20\]"),
+        (np.zeros((20, 20), np.float32, order="F"), "not row by row"),
+        (np.zeros((40, 20), np.float32)[::2], "not row by row"),
+        (np.broadcast_to(np.float32(0), (20, 20)), "not row by row"),
+    ],
+)
+def test_an_unfit_receiver_is_refused(out, words):
+    projector = gradus.Projector(gradus.Geometry.parallel((20, 20), 20, n_bins=20))
+    with pytest.raises(ValueError, match=words):
+        projector.adjoint(np.ones((20, 20), np.float32), out=out)
+    assert not out.any()
+
+
+def test_a_receiver_is_not_what_is_read():
+    projector = gradus.Projector(gradus.Geometry.parallel((20, 20), 20, n_bins=20))
+    same = np.ones((20, 20), np.float32)
+    with pytest.raises(ValueError, match="out cannot be written to"):
+        projector.forward(same, out=same)
+    same.flags.writeable = False
+    with pytest.raises(ValueError, match="out cannot be written to"):
+        projector.forward(np.ones((20, 20), np.float32), out=same)
+    with pytest.raises(TypeError):
+        projector.forward(same, out=np.zeros((20, 20)))
+
+
+def test_threads_of_python_work_side_by_side():
+    projectors = [gradus.Projector(gradus.Geometry.parallel((20, 20), views)) for views in (3, 8, 40)]
+    image = np.random.default_rng(4).random((20, 20), dtype=np.float32)
+    expected = [projector.forward(image) for projector in projectors] * 8
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda projector: projector.forward(image), projectors * 8))
+    for one, other in zip(expected, found, strict=True):
+        assert_array_equal(one, other)
 
 
 def test_a_disc_comes_back():
