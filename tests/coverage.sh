@@ -4,8 +4,8 @@
 #   tests/coverage.sh [FOLDER]      builds everything anew in FOLDER (target/coverage): half an hour on two cores
 #
 # Prints the share of lines of core, host and its readers, tests apart, and the ten files with the least. The exit code is
-# that of the tests. Needs llvm-cov and llvm-profdata of rustc's
-# version of LLVM (Debian: llvm-22; or rustup component add llvm-tools), and Python.
+# that of the tests. Needs llvm-cov and llvm-profdata of rustc's version of LLVM (Debian: llvm-22; or rustup component
+# add llvm-tools), and Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(realpath -m "${1:-target/coverage}")
