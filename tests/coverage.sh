@@ -17,7 +17,7 @@ tool() {
 }
 cov=$(tool cov) profdata=$(tool profdata)
 
-export CARGO_TARGET_DIR=$folder CARGO_PROFILE_RELEASE_DEBUG=0
+export CARGO_TARGET_DIR=$folder
 export RUSTFLAGS="-C instrument-coverage -C overflow-checks=on"
 # Threads that count in the same lines of the cache wait for each other.
 export RAYON_NUM_THREADS=1
