@@ -33,7 +33,7 @@ pub fn batch_of(floats: &Floats<'_>, what: &str, rows: usize, columns: usize) ->
 /// The array that receives a batch of `rows` and `columns`: `out`, if there is one, else a new one.
 ///
 /// # Errors
-/// A `ValueError` where `out` has another shape, does not lie row by row, cannot be written or is read at the same time.
+/// A `ValueError` where `out` has another shape, does not lie row by row, cannot be written, or is what is read.
 pub fn receiver<'py>(
     py: Python<'py>,
     out: Option<Bound<'py, PyArrayDyn<f32>>>,
