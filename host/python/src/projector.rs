@@ -8,7 +8,7 @@ use gradus::ct::{FilteredBackprojector, Projector as Inner, UnknownWindow, Windo
 use numpy::PyArrayDyn;
 use pyo3::prelude::*;
 use std::error::Error;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 /// Steps of the power iteration for the norm.
 const NORM_STEPS: usize = 100;
@@ -28,18 +28,18 @@ pub struct Projector {
 type Array<'py> = Bound<'py, PyArrayDyn<f32>>;
 
 /// The array into which a map has put each item of a batch: `out`, if there is one, else a new one.
-fn mapped<'py, E: Error + Send>(
+fn mapped<'py, T: Send, E: Error + Send>(
     (py, from, out): (Python<'py>, &Floats<'py>, Option<Array<'py>>),
     what: &str,
-    (rows, columns): (usize, usize),
-    (to_rows, to_columns): (usize, usize),
-    mut map: impl FnMut(&[f32], &mut [f32]) -> Result<(), E> + Send,
+    [(rows, columns), (to_rows, to_columns)]: [(usize, usize); 2],
+    shared: &Mutex<T>,
+    map: impl Fn(&mut T, &[f32], &mut [f32]) -> Result<(), E> + Sync,
 ) -> PyResult<Array<'py>> {
     let batch = batch_of(from, what, rows, columns)?;
     let mut to = receiver(py, out, &batch, (to_rows, to_columns))?;
     let from = in_rows(from);
     let mut items = from.chunks_exact(rows * columns).zip(to.as_slice_mut()?.chunks_exact_mut(to_rows * to_columns));
-    in_pool(py, || items.try_for_each(|(from, to)| map(from, to))).map_err(value_error)?;
+    in_pool(py, shared, |own| items.try_for_each(|(from, to)| map(own, from, to))).map_err(value_error)?;
     Ok(Bound::clone(&to))
 }
 
@@ -61,16 +61,14 @@ impl Projector {
     #[pyo3(signature = (images, *, out = None))]
     fn forward<'py>(&self, py: Python<'py>, images: Floats<'py>, out: Option<Array<'py>>) -> PyResult<Array<'py>> {
         let (image, sinogram) = self.shapes();
-        let map = |from: &[f32], to: &mut [f32]| self.inner().forward_project(from, to);
-        mapped((py, &images, out), "the image", image, sinogram, map)
+        mapped((py, &images, out), "the image", [image, sinogram], &self.inner, Inner::forward_project)
     }
 
     /// A^T y: the exact transpose, not a backprojection that resembles it.
     #[pyo3(signature = (sinograms, *, out = None))]
     fn adjoint<'py>(&self, py: Python<'py>, sinograms: Floats<'py>, out: Option<Array<'py>>) -> PyResult<Array<'py>> {
         let (image, sinogram) = self.shapes();
-        let map = |from: &[f32], to: &mut [f32]| self.inner().adjoint(from, to);
-        mapped((py, &sinograms, out), "the sinogram", sinogram, image, map)
+        mapped((py, &sinograms, out), "the sinogram", [sinogram, image], &self.inner, Inner::adjoint)
     }
 
     /// Filtered backprojection; window is "ramp", "shepp-logan" or "hann".
@@ -83,15 +81,15 @@ impl Projector {
         out: Option<Array<'py>>,
     ) -> PyResult<Array<'py>> {
         let window: Window = window.parse().map_err(|error: UnknownWindow| value_error(error))?;
-        let mut fbp = FilteredBackprojector::new(self.geometry.0.clone(), window).map_err(value_error)?;
+        let own = Mutex::new(FilteredBackprojector::new(self.geometry.0.clone(), window).map_err(value_error)?);
         let (image, sinogram) = self.shapes();
-        let map = |from: &[f32], to: &mut [f32]| fbp.filtered_backproject(from, to);
-        mapped((py, &sinograms, out), "the sinogram", sinogram, image, map)
+        let map = FilteredBackprojector::filtered_backproject;
+        mapped((py, &sinograms, out), "the sinogram", [sinogram, image], &own, map)
     }
 
     /// |A|, the largest singular value, from below by power iteration.
     fn norm(&self, py: Python<'_>) -> f64 {
-        in_pool(py, || self.inner().norm(NORM_STEPS))
+        in_pool(py, &self.inner, |own| own.norm(NORM_STEPS))
     }
 
     fn __repr__(&self) -> String {
@@ -102,10 +100,6 @@ impl Projector {
 }
 
 impl Projector {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Rows and columns of an image, and of a sinogram.
     fn shapes(&self) -> ((usize, usize), (usize, usize)) {
         let g = &self.geometry.0;

@@ -94,11 +94,12 @@ def test_a_receiver_is_not_what_is_read():
 
 
 def test_threads_of_python_work_side_by_side():
-    projectors = [gradus.Projector(gradus.Geometry.parallel((20, 20), views)) for views in (3, 8, 40)]
-    image = np.random.default_rng(4).random((20, 20), dtype=np.float32)
-    expected = [projector.forward(image) for projector in projectors] * 8
+    """Many on one projector, too: none may wait for itself."""
+    projectors = [gradus.Projector(gradus.Geometry.parallel((60, 60), views)) for views in (3, 8, 40)]
+    image = np.random.default_rng(4).random((60, 60), dtype=np.float32)
+    expected = [projector.forward(image) for projector in projectors] * 200
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda projector: projector.forward(image), projectors * 8))
+        found = list(pool.map(lambda projector: projector.forward(image), projectors * 200))
     for one, other in zip(expected, found, strict=True):
         assert_array_equal(one, other)
 
