@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Lines of core and host that the tests run, and tests with arithmetic that stops at an overflow.
 #
-#   tests/coverage.sh [FOLDER]      builds everything anew in FOLDER (target/coverage): half an hour on two cores
+#   tests/coverage.sh [FOLDER]      builds everything anew in FOLDER (target/coverage)
 #
 # Prints the share of lines of core, host and its readers, tests apart, and the ten files with the least. The exit code is
 # that of the tests. Needs llvm-cov and llvm-profdata of rustc's version of LLVM (Debian: llvm-22; or rustup component
@@ -28,8 +28,8 @@ cargo test "${tests[@]}" --no-run
 mapfile -t programs < <(cargo test "${tests[@]}" --no-run --message-format=json 2>/dev/null |
     grep -o '"executable":"[^"]*"' | cut -d '"' -f 4)
 programs+=("$folder/release/gradus")
-# rustc counts by `lock inc`, 20 cycles at each turn of a loop. Without the prefix (a nop in its place) threads may lose
-# each other's counts, but a count above nought stays above it, and that is all that is asked here.
+# rustc counts by `lock inc` at each turn of a loop, which is slow. Without the prefix (a nop in its place) threads may
+# lose each other's counts, but a count above nought stays above it, and that is all that is asked here.
 python3 - "${programs[@]}" <<'END'
 import os, sys
 

@@ -4,6 +4,7 @@
     target/peers/bin/pip install scikit-image==0.26.0
     target/peers/bin/python host/benches/other_kinds.py OUT SLICES.npz
     cargo run --release --example calibrate -- unlike ct OUT/kind*.npy
+    cargo run --release --example calibrate -- unlike ct OUT/named-256/*.npy
     cargo run --release --example calibrate -- unlike ct OUT/other-256/*.npy
 
 SLICES.npz holds slices of 256 x 256 in HU as `hu256`. OUT receives them, their mirror images and shifted ones, 100 in
@@ -32,7 +33,7 @@ def in_size(image, n):
 
 
 def network_units(hu):
-    """HU by water's 0.01998 / mm and a network unit of 81.35858 / mm, as the weights of `ct` have them."""
+    """Network units of HU, by the constants of host/src/ct/hounsfield.rs: 20 / m for water, 0.01998 / m a HU."""
     return np.clip((hu * 0.01998 + 20) / 81.35858, 0, None).astype(np.float32)
 
 
