@@ -21,9 +21,10 @@ export CARGO_TARGET_DIR=$folder
 export RUSTFLAGS="-C instrument-coverage -C overflow-checks=on"
 # Threads that count in the same lines of the cache wait for each other.
 export RAYON_NUM_THREADS=1
+# Processes of one program add to one file; build scripts count, too.
+export LLVM_PROFILE_FILE=$folder/%2m.profraw
 tests=(--release --locked --workspace --lib --bins --tests)
 mkdir -p "$folder"
-rm -f "$folder"/*.profraw
 cargo test "${tests[@]}" --no-run
 mapfile -t programs < <(cargo test "${tests[@]}" --no-run --message-format=json 2>/dev/null |
     grep -o '"executable":"[^"]*"' | cut -d '"' -f 4)
@@ -40,8 +41,8 @@ for path in sys.argv[1:]:
         file.write(code.replace(b"\xf0\x48\xff\x05", b"\x90\x48\xff\x05"))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 END
-# Processes of one program add to one file.
-LLVM_PROFILE_FILE=$folder/%2m.profraw cargo test "${tests[@]}" --no-fail-fast && code=0 || code=$?
+rm -f "$folder"/*.profraw
+cargo test "${tests[@]}" --no-fail-fast && code=0 || code=$?
 
 objects=()
 for program in "${programs[@]}"; do objects+=(--object "$program"); done
