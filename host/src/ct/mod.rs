@@ -23,6 +23,7 @@ mod hardening;
 mod hounsfield;
 mod least_norm;
 mod lines;
+mod model_error;
 mod noise;
 mod noise_level;
 mod padded_rays;
@@ -54,8 +55,9 @@ pub use hounsfield::{
     ATTENUATION_PER_UNIT, HU_PER_UNIT, attenuation_to_network, hu_to_network, network_to_attenuation, network_to_hu,
 };
 pub use least_norm::{LeastNorm, LeastNormEnd};
+pub use model_error::{model_error, model_shares};
 pub use noise::{NoiseError, poisson, relative_gaussian};
-pub use noise_level::{estimate_noise, model_error, noise_in_air, noise_of_differences};
+pub use noise_level::{estimate_noise, noise_in_air, noise_of_differences};
 pub use projection_error::ProjectionError;
 pub use projector::Projector;
 pub use rings::suppress_rings;

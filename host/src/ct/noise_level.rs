@@ -1,6 +1,4 @@
-//! The level of the noise, from the sinogram alone: that of the measurement, and that of its model.
-
-use super::geometry::{Beam, Geometry};
+//! The level of the noise, from the sinogram alone.
 
 /// The standard deviation of a normal distribution over the median of its absolute values.
 const STD_PER_MEDIAN: f64 = 1.482_602_2;
@@ -11,16 +9,8 @@ const LEAST_END: usize = 3;
 const AIR: f64 = 0.02;
 /// Values of air that exceed their median by more than twice their median deviation, at most, of all: noise has 0.09.
 const ABOVE: f64 = 0.2;
-/// Model error over the second difference of the sinogram from pixel to pixel. Between exact integrals and those of
-/// their mean over pixels, images of ellipses give 0.04 where the object is made of the pixels themselves, 0.11 where
-/// edges run between them, and 0.15 with bins half as wide.
-const MODEL_PER_DIFFERENCE: f64 = 0.15;
 /// Squares of a second difference over the variance of white noise.
-const NOISE_PER_DIFFERENCE: f64 = 6.0;
-/// Variance of a sum of squared second differences over the sum of their variances: 1 + 2 (16 + 1)/36, as they share
-/// bins with their neighbours.
-const NEIGHBOURS: f64 = 1.0 + 34.0 / 36.0;
-
+pub(super) const NOISE_PER_DIFFERENCE: f64 = 6.0;
 /// Standard deviation of the noise in a sinogram of views of `n_bins` bins; 0 when no view has three bins.
 ///
 /// **Equation.** The larger of two. With e = (y_{k-1} - 2 y_k + y_{k+1}) / sqrt 6 along each view, a smooth object
@@ -60,33 +50,6 @@ pub fn noise_in_air(sinogram: &[f32], n_bins: usize) -> Option<f64> {
         (middle.abs() <= AIR * largest || (is_noise && middle.abs() <= std)).then_some(std)
     };
     Some(0.5 * (scatter(0)? + scatter(n_bins - end)?))
-}
-
-/// Standard deviation of what pixels and bins of finite size add to the error of a line integral: rays through edges
-/// are no sums over pixels.
-///
-/// **Equation.** 0.15 times the root mean square of y_{k-s} - 2 y_k + y_{k+s} along the detector, s bins as wide as a
-/// pixel, without the part 6 v_k of noise of variance v_k; 0 where the rest is less than noise may leave, three times
-/// the standard deviation of that mean. An object that the pixels resolve has little of it.
-#[must_use]
-pub fn model_error(sinogram: &[f32], geometry: &Geometry, variance: impl Fn(usize) -> f64) -> f64 {
-    let magnification = match geometry.beam {
-        Beam::Parallel => 1.0,
-        Beam::Fan(fan) => fan.source_to_detector_mm / fan.source_to_axis_mm,
-    };
-    let stride = ((geometry.pixel_mm * magnification / geometry.bin_width_mm).round() as usize).max(1);
-    let (mut sum, mut uncertainty, mut count) = (0.0, 0.0, 0);
-    for (view, bins) in sinogram.chunks_exact(geometry.n_bins.max(1)).enumerate() {
-        for middle in stride..bins.len().saturating_sub(stride) {
-            let y = [middle - stride, middle, middle + stride].map(|k| f64::from(bins[k]));
-            let noise = NOISE_PER_DIFFERENCE * variance(view * bins.len() + middle);
-            sum += (y[0] - 2.0 * y[1] + y[2]).powi(2) - noise;
-            uncertainty += NEIGHBOURS * 2.0 * noise * noise;
-            count += 1;
-        }
-    }
-    let is_seen = sum > 3.0 * f64::sqrt(uncertainty);
-    if is_seen { MODEL_PER_DIFFERENCE * (sum / f64::from(count)).sqrt() } else { 0.0 }
 }
 
 /// The middle one of some numbers, which need not be sorted.
@@ -158,18 +121,5 @@ mod tests {
     fn narrow_detectors_tell_nothing() {
         assert_eq!(estimate_noise(&[1.0, 2.0, 3.0, 4.0], 2), 0.0);
         assert_eq!(estimate_noise(&[], 0), 0.0);
-    }
-
-    #[test]
-    fn edges_are_an_error_of_the_model_and_noise_is_none() {
-        let geometry = Geometry { n_bins: 200, ..Geometry::covering(128, 128, 60) };
-        let steps: Vec<f32> = (0..200 * 60).map(|k| if k % 200 % 20 < 10 { 1.0 } else { 0.0 }).collect();
-        // A second difference of 1 on either side of each of 19 edges.
-        let found = model_error(&steps, &geometry, |_| 0.0);
-        assert!((found / (0.15 * (38.0_f64 / 198.0).sqrt()) - 1.0).abs() < 1e-6, "{found}");
-        let mut noise = vec![1.0_f32; 200 * 60];
-        let std = f64::from(relative_gaussian(&mut noise, 0.1, 3).unwrap());
-        assert_eq!(model_error(&noise, &geometry, |_| std * std), 0.0);
-        assert_eq!(model_error(&steps, &Geometry { n_bins: 0, ..geometry }, |_| 0.0), 0.0);
     }
 }

@@ -85,10 +85,10 @@ fn conditions(scan: &Scan, measurement: &Measurement) -> Result<Conditions, Stri
     }
     let line_integrals = measurement.sinogram.iter().map(|y| f64::from(*y));
     let mean = line_integrals.sum::<f64>() / measurement.sinogram.len().max(1) as f64;
-    let noise = match (&measurement.weights, scan.photons) {
-        (None, _) => Noise::Relative(measurement.noise_std / mean),
-        (Some(_), Some(photons)) if measurement.warnings.is_empty() => Noise::Photons(photons),
-        (Some(_), _) => return Err("the noise is not what the scan states".to_owned()),
+    let noise = match (scan.noise_std, scan.photons) {
+        (None, Some(photons)) if measurement.warnings.is_empty() => Noise::Photons(photons),
+        (None, Some(_)) => return Err("the noise is not what the scan states".to_owned()),
+        _ => Noise::Relative(measurement.noise_std / mean),
     };
     let geometry = &scan.geometry;
     let size = [geometry.height, geometry.width];

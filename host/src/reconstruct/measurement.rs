@@ -36,7 +36,8 @@ pub struct Measurement {
     pub model_std: f64,
     /// The source of that number.
     pub noise_source: NoiseSource,
-    /// `noise_std^2` over the variance of each line integral, `[angle][bin]`, where photons were counted.
+    /// `noise_std^2` over the variance of each line integral, `[angle][bin]`, where these differ: by the photons that
+    /// were counted, and by what pixels and bins of finite size add.
     pub weights: Option<Vec<f32>>,
     /// Attenuation in 1/mm of network unit 1.
     pub attenuation_per_unit: f64,

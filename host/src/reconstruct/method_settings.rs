@@ -70,7 +70,7 @@ pub struct SolvedSettings {
     pub tolerance: f64,
     /// The approach looks at the image in a mirror from level to level.
     pub mirrors: bool,
-    /// Line integrals count by their photons, where the scan says how many there were.
+    /// Line integrals count by their own variance, where it differs from ray to ray.
     pub weighted: bool,
     /// Runs whose mean is the result; all but the first start from the first result under new noise.
     pub average: u32,

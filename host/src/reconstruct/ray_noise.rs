@@ -1,6 +1,6 @@
 //! The noise of line integrals: the statement of the scan, the evidence of its data, and the error of the model.
 
-use crate::ct::{estimate_noise, model_error, noise_in_air, noise_of_differences};
+use crate::ct::{estimate_noise, model_error, model_shares, noise_in_air, noise_of_differences};
 use crate::data::scan::Scan;
 
 /// A stated level that is so many times what the data show, or they show so many times it, is not believed.
@@ -23,9 +23,9 @@ pub enum NoiseSource {
 /// The noise of the line integrals of a scan, without unit as they are.
 #[derive(Debug)]
 pub(super) struct RayNoise {
-    /// Root of the mean variance of a line integral, the error of the model included.
+    /// Root of the mean variance of a line integral, the whole error of the model included.
     pub(super) std: f64,
-    /// `std^2` over the variance of each line integral, where they differ.
+    /// `std^2` over the variance of each line integral with its share of the model's error, where they differ.
     pub(super) weights: Option<Vec<f32>>,
     /// The part of the model, or 0 where it does not count.
     pub(super) model_std: f64,
@@ -87,8 +87,10 @@ impl RayNoise {
         let felt = (0..n).map(|k| model_std * model_std / of_ray(k)).sum::<f64>() / n as f64;
         let model_std = if felt < LEAST_MODEL_SHARE { 0.0 } else { model_std };
         let variance = measured + model_std * model_std;
-        let weight = |k: usize| (variance / (of_ray(k) + model_std * model_std)) as f32;
-        let weights = matches!(law, Law::Counts(_)).then(|| (0..n).map(weight).collect());
+        let shares = model_shares(&scan.sinogram, &scan.geometry).into_iter().enumerate();
+        let weight = |(k, share): (usize, f64)| (variance / (of_ray(k) + share * model_std * model_std)) as f32;
+        let weights: Vec<f32> = shares.map(weight).collect();
+        let weights = weights.iter().any(|weight| *weight != weights[0]).then_some(weights);
         Self { std: variance.sqrt(), weights, model_std, source, warning }
     }
 }
@@ -154,12 +156,20 @@ mod tests {
         assert_eq!(at(1e2).model_std, 0.0);
         let (good, better) = (at(1e5), at(1e6));
         assert!(better.model_std > 0.0 && (good.model_std / better.model_std - 1.0).abs() < 0.1);
-        // So the weights of rays differ less.
-        let spread = |noise: &RayNoise| {
-            let weights = noise.weights.as_ref().unwrap();
-            weights.iter().fold(0.0_f32, |a, b| a.max(*b)) / weights.iter().fold(f32::MAX, |a, b| a.min(*b))
-        };
-        assert!(4.0 * spread(&better) < spread(&at(1e2)));
+        // Rays through air count more than those through the object, which count alike where they are no better known.
+        for photons in [Some(1e6), None] {
+            let scan = scan(photons, 0.0);
+            let weights = RayNoise::of(&scan).weights.unwrap();
+            let largest = scan.sinogram.iter().fold(0.0_f32, |a, b| a.max(*b));
+            let mean = |is: &dyn Fn(f32) -> bool| {
+                let chosen: Vec<f32> =
+                    scan.sinogram.iter().zip(&weights).filter(|(p, _)| is(**p)).map(|(_, weight)| *weight).collect();
+                chosen.iter().sum::<f32>() / chosen.len() as f32
+            };
+            let (air, object) = (mean(&|p| p < 0.01 * largest), mean(&|p| p > 0.7 * largest));
+            assert!(air > 4.0 * object, "{air} for {object}");
+        }
+        assert!(RayNoise::of(&scan(None, 0.1)).weights.is_none());
         assert_eq!(RayNoise::of(&scan(None, 0.1)).model_std, 0.0);
         assert!(RayNoise::of(&scan(None, 0.0)).std > 0.0);
     }

@@ -31,7 +31,7 @@ pub(super) struct Recipe {
     pub(super) rule: WeightRule,
     pub(super) drift: Drift,
     pub(super) mirrors: bool,
-    /// Line integrals count by their photons, where the scan says how many there were.
+    /// Line integrals count by their own variance, where it differs from ray to ray.
     pub(super) weighted: bool,
     /// Runs after the first one, for the mean of all.
     pub(super) restarts: Option<Restarts>,

@@ -54,7 +54,7 @@ pub struct DdsSettings {
     pub gamma: Option<f64>,
     /// Stochasticity, 0 to 1: 0 draws noise for the start only.
     pub eta: f64,
-    /// Line integrals count by their photons, where the scan says how many there were.
+    /// Line integrals count by their own variance, where it differs from ray to ray.
     pub weighted: bool,
 }
 
@@ -95,7 +95,7 @@ pub struct DiffPirSettings {
     pub lambda: f64,
     /// Share of fresh noise, 0 to 1: 0 draws noise for the start only.
     pub zeta: f64,
-    /// Line integrals count by their photons, where the scan says how many there were.
+    /// Line integrals count by their own variance, where it differs from ray to ray.
     pub weighted: bool,
 }
 

@@ -7,7 +7,7 @@ use crate::image::Image;
 use gradus_core::Status;
 
 /// Minimises `1/2 |W^(1/2) (A x - y)|^2 + weight TV(x)` over images that are nowhere negative (`x >= 0`), from the zero
-/// image; `W` holds the rays' weights where photons were counted, else 1.
+/// image; `W` holds the rays' weights where their variances differ, else 1.
 pub(super) fn reconstruct(
     job: usize,
     measurement: &Measurement,
