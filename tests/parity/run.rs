@@ -25,7 +25,7 @@ use std::rc::Rc;
 const SIDE: usize = 32;
 const LOCKSTEPS: u32 = 5;
 
-/// The main job, smaller: the embedded prior, ten levels, 32 x 32 pixels.
+/// The main job, smaller and with more noise: the embedded prior, ten levels, 32 x 32 pixels.
 pub fn same_run(_: &Rc<Device>) {
     compare(&algorithm_2(Drift::Diffused, 10), 1.0, &even());
 }

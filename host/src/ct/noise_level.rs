@@ -11,6 +11,7 @@ const AIR: f64 = 0.02;
 const ABOVE: f64 = 0.2;
 /// Squares of a second difference over the variance of white noise.
 pub(super) const NOISE_PER_DIFFERENCE: f64 = 6.0;
+
 /// Standard deviation of the noise in a sinogram of views of `n_bins` bins; 0 when no view has three bins.
 ///
 /// **Equation.** The larger of two. With e = (y_{k-1} - 2 y_k + y_{k+1}) / sqrt 6 along each view, a smooth object

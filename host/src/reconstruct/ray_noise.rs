@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(at(1e2).model_std, 0.0);
         let (good, better) = (at(1e5), at(1e6));
         assert!(better.model_std > 0.0 && (good.model_std / better.model_std - 1.0).abs() < 0.1);
-        // Rays through air count more than those through the object, which count alike where they are no better known.
+        // Rays through air count more than those through the object.
         for photons in [Some(1e6), None] {
             let scan = scan(photons, 0.0);
             let weights = RayNoise::of(&scan).weights.unwrap();
