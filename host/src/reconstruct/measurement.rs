@@ -69,6 +69,12 @@ impl Measurement {
         Self::scaled(scan, knows_bodies.then_some(ATTENUATION_PER_UNIT.into()))
     }
 
+    /// The share of the error of the model in the variance of the noise.
+    #[must_use]
+    pub fn model_share(&self) -> f64 {
+        if self.model_std > 0.0 { (self.model_std / self.noise_std).powi(2) } else { 0.0 }
+    }
+
     /// `own` is the attenuation in 1/mm of the prior's 1, where it has a physical scale.
     fn scaled(scan: &Scan, own: Option<f64>) -> Result<Self, ReconstructError> {
         let pixel_mm = scan.geometry.pixel_mm;

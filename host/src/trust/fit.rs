@@ -67,8 +67,8 @@ impl Residual {
         !self.is_small() && (other.is_small() || other.chi_squared() < 0.5 * self.chi_squared())
     }
 
-    /// The warning that a reader needs. `stated` is the noise that was reckoned with over what the sinogram shows;
-    /// `is_sound` if another method explains the data.
+    /// The warning that a reader needs. `stated` is the noise that was reckoned with, without the error of the
+    /// model, over what the sinogram shows; `is_sound` if another method explains the data.
     #[must_use]
     pub fn warning(&self, stated: f64, is_sound: bool) -> Option<String> {
         let (chi, percent) = (self.chi_squared(), 100.0 * self.relative());

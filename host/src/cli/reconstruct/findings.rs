@@ -8,6 +8,9 @@ use gradus::report::{Finding, Tone};
 use gradus::trust::{Misfit, Residual};
 use gradus_core::{Certificate, Status};
 
+/// A share of the variance from which on it is mostly the error of pixels and bins.
+const MODEL_PREVAILS: f64 = 0.5;
+
 /// All statements, the most important first.
 pub fn of(finished: &Finished) -> Vec<Finding> {
     let fit = finished.result.residual.as_ref().map(|residual| fit(finished, residual));
@@ -42,6 +45,11 @@ fn fit(finished: &Finished, residual: &Residual) -> Finding {
         Misfit::Overfitted if is_fbp => {
             ("Closer than the noise allows: the picture repeats noise, as filtered backprojection does.", Tone::Plain)
         }
+        Misfit::Overfitted if finished.measurement.model_share() > MODEL_PREVAILS => (
+            "Yes, and closer than was reckoned with: most of what may be left is the error of pixels and bins of \
+             finite size, and the picture makes up for it.",
+            Tone::Good,
+        ),
         Misfit::Overfitted => (
             "Closer than the noise allows: either the picture repeats noise, or there is less noise than was stated.",
             Tone::Warning,

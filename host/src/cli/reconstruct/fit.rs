@@ -68,7 +68,7 @@ fn sigmas(finished: &Finished, held_out: &Residual) -> [f64; 2] {
 
 /// Said where the variance of a ray has the floor of the model's error.
 fn floor(finished: &Finished) -> String {
-    let share = (finished.measurement.model_std / finished.measurement.noise_std).powi(2);
+    let share = finished.measurement.model_share();
     if share > 0.0 {
         format!("; {:.0} % of the variance is that of pixels and bins of finite size", 100.0 * share)
     } else {
@@ -95,7 +95,7 @@ pub fn held_out_json(finished: &Finished) -> Value {
         "sigma": sigma,
         "sigma_of_others": own,
         "relative": residual.relative(),
-        "model_share": (finished.measurement.model_std / finished.measurement.noise_std).powi(2),
+        "model_share": finished.measurement.model_share(),
     })
 }
 

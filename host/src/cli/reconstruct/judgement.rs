@@ -39,8 +39,10 @@ impl Judgement<'_> {
 
     /// Warnings for a reader, before the picture is believed.
     pub fn warnings(&self) -> Vec<String> {
-        let shown = estimate_noise(&self.measurement.sinogram, self.measurement.geometry.n_bins);
-        let stated = if shown > 0.0 { self.measurement.noise_std / shown } else { 1.0 };
+        let measurement = self.measurement;
+        let shown = estimate_noise(&measurement.sinogram, measurement.geometry.n_bins);
+        let counted = measurement.noise_std * (1.0 - measurement.model_share()).max(0.0).sqrt();
+        let stated = if shown > 0.0 { counted / shown } else { 1.0 };
         let is_known = self.is_sound() || !self.causes.is_empty();
         let own = self.unexplained().and_then(|residual| residual.warning(stated, is_known));
         let causes = self.causes.iter().cloned();
