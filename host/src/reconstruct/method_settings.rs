@@ -20,8 +20,9 @@ pub enum Start {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WeightRule {
-    /// The variance of the noise, as in the posterior density.
-    Posterior,
+    /// The variance of the noise, as in the posterior density, and a smaller share of it the fewer views there are.
+    #[serde(alias = "posterior")]
+    Noise,
     /// So that the image explains the data as well as the noise allows: the discrepancy principle. Takes up to eight
     /// runs more.
     Discrepancy,
@@ -100,7 +101,7 @@ impl Default for SolvedSettings {
             seed: 1,
             start: Start::Noise,
             alpha: None,
-            weight: WeightRule::Posterior,
+            weight: WeightRule::Noise,
             steps: None,
             t_max: None,
             t_min: 0.001,

@@ -26,6 +26,7 @@ mod ray_noise;
 mod recipe;
 mod result;
 mod rival;
+mod rules;
 mod run;
 mod sampler_settings;
 mod searched_weight;

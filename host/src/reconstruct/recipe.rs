@@ -1,17 +1,16 @@
 //! From the settings of a learned method to what a run needs to know, whatever the method.
 
 use super::method_settings::{BacktrackingSettings, GraduatedSettings, SolvedSettings, Start, WeightRule};
+use super::rules::{has_wedge, levels, variance, weight};
 use super::sampler_settings::{DdsSettings, DiffPirSettings};
 use super::settings::Settings;
 use super::{Measurement, ReconstructError};
 use crate::backend::Drift;
-use crate::ct::missing_wedge_rad;
 use crate::prior::Prior;
 use gradus_core::{
     Backtracking, DecomposedDiffusion, DiffPir, Effort, FlowStep, GradientLike, GraduatedFlow, Homotopy,
     PerturbationKernel, Preconditioned, RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
 };
-use std::f64::consts::PI;
 
 /// A fresh solver, as often as one is asked for.
 pub(super) type Solvers = Box<dyn Fn() -> Box<dyn Solver>>;
@@ -51,7 +50,7 @@ pub(super) struct Restarts {
 impl Recipe {
     /// True if `alpha` is not known before a run.
     pub(super) fn searches(&self) -> bool {
-        self.rule != WeightRule::Posterior
+        self.rule != WeightRule::Noise
     }
 
     /// Iterations of all runs together.
@@ -82,7 +81,7 @@ impl Settings {
         alpha: Option<f64>,
     ) -> Result<Option<Recipe>, ReconstructError> {
         let (noise_std, variance) = (measurement.noise_std, variance(measurement));
-        let problem = Problem { noise_std, variance, prior, alpha };
+        let problem = Problem { noise_std, variance, weight: weight(measurement), prior, alpha };
         Ok(Some(match self.clone().suiting(prior, measurement) {
             Self::Solved(own) => solved(&own, &problem)?,
             Self::GradientLike(own) => graduated(&own.graduated, own.t_max, &problem, |homotopy, (first, search)| {
@@ -104,81 +103,14 @@ impl Settings {
     }
 }
 
-/// The number of levels from the one that suits usual scans: more where much is left to be told apart, by what few
-/// views leave open and little noise shows.
-fn levels(usual: u32, measurement: &Measurement) -> u32 {
-    let grid = &measurement.geometry;
-    let side = grid.height.max(grid.width) as f64;
-    let by_views = (side / (USUAL_SIDE * grid.angles_rad.len() as f64)).max(1.0);
-    let by_noise = (USUAL_NOISE / variance(measurement).sqrt()).sqrt();
-    let least = if has_wedge(measurement) { WEDGE_LEVELS } else { 1.0 };
-    (f64::from(usual) * (by_views * by_noise).clamp(least, MOST_LEVELS)).round() as u32
-}
-
-/// True if views over part of a turn leave a wedge of directions out.
-fn has_wedge(measurement: &Measurement) -> bool {
-    missing_wedge_rad(&measurement.geometry.angles_rad) > WEDGE_RAD
-}
-
-/// A wedge of directions from which on there is more to make up than noise took away.
-///
-/// Views over 60 degrees of `ellipses:1` with 2 % noise gain 0.5 dB by starting at 1, and 0.9 dB by twice the levels,
-/// too; those over 90 degrees of `ellipses:101` 0.1 and 0.8.
-const WEDGE_RAD: f64 = PI / 6.0;
-
-/// The levels of such a scan over the usual ones, at least.
-const WEDGE_LEVELS: f64 = 2.0;
-
-/// The standard deviation of a line integral, in pixels times network units, from which on the number of levels is the
-/// usual one, and the side of an image, in pixels for each view, up to which it is.
-///
-/// PSNR in dB by 8, 12, 16 and 24 levels, means of five to eight images:
-///
-/// | prior | pixels a view | noise | 8 | 12 | 16 | 24 |
-/// |---|---|---|---|---|---|---|
-/// | `ellipses` | 2.1 | 0.09 | 44.2 | 44.9 | 45.1 | |
-/// | | 2.1 | 0.35 | 38.9 | 39.0 | 38.9 | |
-/// | | 8.5 | 0.9 | 30.6 | 30.6 | 30.5 | |
-/// | | 16 | 0.9 | 27.5 | 28.0 | 28.1 | 27.9 |
-/// | `ct` | 4.3 | 1.0 | 38.2 | 38.1 | | |
-/// | | 9.1 | 1.0 | 35.6 | 35.8 | | |
-/// | | 12.8 | 1.0 | 34.1 | 34.5 | 34.7 | |
-/// | | 12.8 | 0.4 | 35.5 | 36.2 | 36.5 | 36.9 |
-/// | | 12.8 | 0.09 | | | 38.5 | 39.3 |
-const USUAL_NOISE: f64 = 0.45;
-const USUAL_SIDE: f64 = 5.0;
-/// The most that the levels are multiplied by: more would gain where views are few and good, and cost as much time.
-const MOST_LEVELS: f64 = 2.5;
-
-/// The variance of a line integral, in which the error of the model counts as often as
-/// [views repeat it](crate::ct::Geometry::views_for_each_place): an image makes up for much of it where they are few,
-/// and for little where they are many.
-///
-/// PSNR in dB by what the variance of that error is multiplied with in place of v, the number of views for each place:
-/// of `ellipses:1` simulated with `parts = 3`, which is made of its pixels, and of exact line integrals of ellipses,
-/// whose edges run between them; 1e6 photons, and none lost in 180 views. There the weights of rays followed it, too:
-///
-/// | views | v | image | 0.07 | 0.3 | 1 | 4 |
-/// |---|---|---|---|---|---|---|
-/// | 20 | 0.1 | of pixels | 38.6 | 38.0 | 37.4 | 36.6 |
-/// | | | of edges | 39.5 | 39.4 | 39.2 | 38.7 |
-/// | 60 | 0.3 | of pixels | 47.4 | 47.4 | 46.8 | 44.7 |
-/// | | | of edges | 41.9 | 42.0 | 42.0 | 41.5 |
-/// | 180 | 0.9 | of pixels | | 49.8 | 50.3 | 48.7 |
-/// | | | of edges | 40.5 | 42.4 | 44.4 | 44.8 |
-///
-/// In 720 views, v = 3.6, `ellipses:1` has 50.3 dB without noise, and 49.6 where that error counts once.
-fn variance(measurement: &Measurement) -> f64 {
-    let repeated = measurement.geometry.views_for_each_place();
-    measurement.noise_std.powi(2) + (repeated - 1.0) * measurement.model_std.powi(2)
-}
-
 /// The circumstances of settings.
 struct Problem<'a> {
     /// Of a line integral.
     noise_std: f64,
     /// The weight of the posterior density.
     variance: f64,
+    /// That of the default method.
+    weight: f64,
     prior: &'a Prior,
     /// In place of any rule for it.
     alpha: Option<f64>,
@@ -256,7 +188,7 @@ fn graduated(
         seed: own.seed,
         start: own.start,
         alpha,
-        rule: WeightRule::Posterior,
+        rule: WeightRule::Noise,
         drift: own.drift,
         mirrors: false,
         weighted: false,
@@ -270,8 +202,9 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, Reconst
     if own.average == 0 {
         return Err(ReconstructError::NoRuns);
     }
-    let alpha = problem.alpha.or(own.alpha);
-    let weight = RegularisationWeight::Constant(alpha.unwrap_or(problem.variance) as f32);
+    let given = problem.alpha.or(own.alpha);
+    let alpha = given.unwrap_or(problem.weight);
+    let weight = RegularisationWeight::Constant(alpha as f32);
     let solver = |t_max, steps: u32| -> Result<Solvers, SettingsError> {
         let homotopy = Homotopy { schedule: schedule(t_max, own.t_min, steps)?, weight };
         let (search, tolerance) = (own.line_search.rule(), own.tolerance as f32);
@@ -294,8 +227,8 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, Reconst
         steps,
         seed: own.seed,
         start: own.start,
-        alpha: alpha.unwrap_or(problem.variance),
-        rule: if alpha.is_none() { own.weight } else { WeightRule::Posterior },
+        alpha,
+        rule: if given.is_none() { own.weight } else { WeightRule::Noise },
         drift: Drift::DriftFree,
         mirrors: own.mirrors,
         weighted: own.weighted,
@@ -329,50 +262,11 @@ fn sampled(solver: Solvers, (steps, seed): (u32, u64), alpha: f64, weighted: boo
         seed,
         start: Start::Zeros,
         alpha,
-        rule: WeightRule::Posterior,
+        rule: WeightRule::Noise,
         drift: Drift::DriftFree,
         mirrors: false,
         weighted,
         restarts: None,
         denoised_at: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::ellipses::ellipses;
-    use crate::simulate::{Simulation, simulate};
-
-    #[test]
-    fn little_noise_and_few_views_have_more_levels() {
-        let of = |noise_std, angles, arc_deg| {
-            let simulation = Simulation { angles, arc_deg: Some(arc_deg), ..Simulation::default() };
-            let scan = simulate(&ellipses(3, 64), 1.0, &simulation).unwrap();
-            levels(8, &Measurement { noise_std, ..Measurement::new(&scan).unwrap() })
-        };
-        let by_noise = [1.0, 0.45, 0.2, 0.05, 0.0].map(|noise_std| of(noise_std, 60, 180.0));
-        assert_eq!(by_noise, [8, 8, 12, 20, 20]);
-        let by_views = [60, 13, 8, 4, 1].map(|angles| of(0.45, angles, 180.0));
-        assert_eq!(by_views, [8, 8, 13, 20, 20]);
-        // Fewer views of much noise are as usual ones; views that leave a wedge out are not.
-        assert_eq!([of(0.9, 9, 180.0), of(1.0, 60, 140.0)], [8, 16]);
-    }
-
-    /// Views a pixel apart at the rim of 64 pixels are 100.5.
-    #[test]
-    fn the_error_of_the_model_counts_as_often_as_views_repeat_it() {
-        let counted = |angles| {
-            let simulation = Simulation { angles, noise: 0.0, photons: Some(1e8), parts: 3, ..Simulation::default() };
-            let scan = simulate(&ellipses(3, 64), 1.0, &simulation).unwrap();
-            let measurement = Measurement::new(&scan).unwrap();
-            let (all, model) = (measurement.noise_std.powi(2), measurement.model_std.powi(2));
-            assert!(model > 0.9 * all, "{model} of {all}");
-            (variance(&measurement) - (all - model)) / model
-        };
-        for angles in [10, 50, 100, 400] {
-            let right = angles as f64 / 100.53;
-            assert!((counted(angles) / right - 1.0).abs() < 1e-3, "{angles}: {}", counted(angles));
-        }
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn with_searched_weight(
 ) -> Result<Reconstruction, ReconstructError> {
     let mut trials = Trials { job: task.job, settings, prior, observer, cost: Counters::default() };
     match task.recipe.rule {
-        WeightRule::Posterior => trials.run(task.measurement, 1.0, true),
+        WeightRule::Noise => trials.run(task.measurement, 1.0, true),
         WeightRule::Discrepancy => by_discrepancy(task, &mut trials),
         WeightRule::HeldOut => by_held_out_views(task, &mut trials),
     }

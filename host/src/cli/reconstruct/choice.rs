@@ -62,7 +62,7 @@ fn suiting(scan: &Scan) -> Vec<&'static str> {
 fn sigma(run: &RunConfig, scan: (&Scan, &Field), prior: &Prior, observer: Observer<'_>) -> Result<f64, Failure> {
     let measurement = measured(scan.0, Some(prior))?.within(scan.1);
     let settings = &match run.reconstruction.clone() {
-        Settings::Solved(own) => Settings::Solved(SolvedSettings { average: 1, weight: WeightRule::Posterior, ..own }),
+        Settings::Solved(own) => Settings::Solved(SolvedSettings { average: 1, weight: WeightRule::Noise, ..own }),
         other => other,
     };
     let (device, precision) = (run.device.unwrap_or_default(), run.precision.unwrap_or_default());

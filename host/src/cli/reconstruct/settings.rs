@@ -47,10 +47,10 @@ const FLAGS: [(&str, &str, &str); 20] = [
     (
         "weight",
         "RULE",
-        "Rule for the weight of the prior of the default method without --alpha: posterior (the variance of the noise, \
-         as in the posterior density), discrepancy (so that the image explains the data as well as the noise allows; \
-         takes up to eight runs more) or held-out (so that the image without every fifth view foretells those views \
-         best; takes up to five runs more) [default: posterior]",
+        "Rule for the weight of the prior of the default method without --alpha: noise (its variance, as in the \
+         posterior density, and less of it in few views), discrepancy (so that the image explains the data as well as \
+         the noise allows; takes up to eight runs more) or held-out (so that the image without every fifth view \
+         foretells those views best; takes up to five runs more) [default: noise]",
     ),
     (
         "average",
