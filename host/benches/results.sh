@@ -3,12 +3,16 @@
 #
 #   host/benches/results.sh cheap       the tables of a minute or less each
 #   host/benches/results.sh PART...     picture ellipses algorithm2 parts alternatives levels stopping denoisers toy
-#                                       roofline; with data slices fewer grid (PATIENT=FILE.npz) tooth (TOOTH=SCAN.npz)
-#                                       htc (HTC=FOLDER); and tables (an hour)
+#                                       roofline range rules warnings; with data slices fewer grid held-out cost
+#                                       (PATIENT=FILE.npz), range-slices (FOLDER=FOLDER), tooth (TOOTH=SCAN.npz),
+#                                       axis (AXES="RAW..."), htc (HTC=FOLDER), dm4ct (DM4CT=IMAGE), intervals
+#                                       (LIST=FILE); and tables (an hour)
+#
+# The tables beside peers have scripts of their own, the Python files in this folder.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cheap="picture ellipses parts levels stopping denoisers toy"
-[ $# -gt 0 ] || { sed -n '4,7p' "$0" | cut -c3-; exit 2; }
+[ $# -gt 0 ] || { sed -n '4,11p' "$0" | cut -c3-; exit 2; }
 [ "$1" != cheap ] || set -- $cheap
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
@@ -66,6 +70,28 @@ part() {
                     --json -o "$out/third-$method" | figures
             done
             ;;
+        range) gradus evaluate --range --images 3 --methods preconditioned,tv,fbp -o runs/results-range ;;
+        range-slices)
+            gradus evaluate --range --dataset "${FOLDER:?a folder of slices}" --methods preconditioned,tv,fbp \
+                -o runs/results-range-slices
+            ;;
+        rules)
+            for views in 15 45 120; do
+                scans="simulation.parts=3 simulation.angles=$views simulation.photons=3e3/3e4/3e5"
+                example sweep ellipses ellipses:301-303 $scans
+                example sweep ellipses ellipses:301-303 $scans alpha_per_variance=0.06/0.12/0.25/0.5/1/2/4
+                example sweep ellipses ellipses:301-303 $scans steps=8/12/16/24
+            done
+            ;;
+        warnings) example warnings 100 12 ;;
+        held-out) example held_out "${PATIENT:?a stack of slices in HU}:2,12,22" ;;
+        cost) example cost_of_trust "${PATIENT:?a stack of slices in HU}:[12]" ;;
+        axis) example axis ${AXES:?raw files} ;;
+        intervals)
+            example calibrate runs ct "${LIST:?a list of slices}" runs/results-intervals
+            example calibrate intervals ct "$LIST" runs/results-intervals "of a table" "$out/intervals.safetensors"
+            ;;
+        dm4ct) gradus evaluate --dm4ct "${DM4CT:?a slice}" -o runs/results-dm4ct ;;
         htc) gradus evaluate --htc "${HTC:?the folder of the challenge}" -o runs/results-htc ;;
         tables)
             gradus evaluate --table 1 --jobs 2 -o runs/results
