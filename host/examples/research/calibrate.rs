@@ -14,10 +14,11 @@
 //! `cargo run --release --example calibrate -- runs ct list.txt kept`
 #![allow(missing_docs)]
 
-use gradus::ct::{hu_to_network, network_to_hu};
+use gradus::ct::{ATTENUATION_PER_UNIT, hu_to_network, network_to_hu};
 use gradus::data::disc::disc;
 use gradus::data::ellipses::ellipses;
 use gradus::data::image_files::{read_image, read_slices, write_npy};
+use gradus::data::scan::Scan;
 use gradus::image::Image;
 use gradus::prior::Prior;
 use gradus::reconstruct::{Measurement, PlacedPrior, Settings, SolvedSettings, reconstruct};
@@ -109,7 +110,10 @@ fn runs(prior: &Prior, subjects: &[Subject], kept: &Path) -> Outcome<()> {
                 Noise::Photons(photons) => (0.0, Some(photons)),
             };
             let simulation = Simulation { angles, noise, photons, seed: subject.seed, ..Simulation::default() };
-            let measurement = Measurement::suiting(&simulate(&truth, subject.pixel_mm, &simulation)?, prior)?;
+            let scan = simulate(&truth, subject.pixel_mm, &simulation)?;
+            // The images' own scale, which weights in a file do not say.
+            let scan = Scan { attenuation_per_unit_per_mm: Some(ATTENUATION_PER_UNIT.into()), ..scan };
+            let measurement = Measurement::new(&scan)?;
             let result = reconstruct(&measurement, &settings, Some(&placed), &mut |_| ControlFlow::Continue(()))?;
             let deviation = result.deviation.ok_or("a single run has no deviation")?;
             std::fs::create_dir_all(&folder)?;
