@@ -1,6 +1,6 @@
 //! The statements of weights on how far their results are to be believed, found out from images that are known:
 //!
-//! - `calibrate runs PRIOR LIST KEPT` makes a mean of runs of each of three scans of the images of LIST in the folder
+//! - `calibrate runs PRIOR LIST KEPT` makes a mean of runs of each of four scans of the images of LIST in the folder
 //!   KEPT; a second call goes on where the first one ended. A line of LIST is `ROLE NAME IMAGE PIXEL_MM`: the role
 //!   `calibration` or the name of a group to test on, a patient, an image in HU as `gradus reconstruct` takes it.
 //! - `calibrate intervals PRIOR LIST KEPT WORDS OUT` calibrates intervals on these, prints how they do on each group,
@@ -44,8 +44,12 @@ const SLICES: usize = 4;
 const TRAINING_SEEDS: u64 = 1 << 63;
 
 /// The scans: a name, the number of views, the noise.
-const SCANS: [(&str, usize, Noise); 3] =
-    [("a60", 60, Noise::Relative(0.05)), ("a20", 20, Noise::Relative(0.05)), ("p60", 60, Noise::Photons(1e4))];
+const SCANS: [(&str, usize, Noise); 4] = [
+    ("a60", 60, Noise::Relative(0.05)),
+    ("a20", 20, Noise::Relative(0.05)),
+    ("p60", 60, Noise::Photons(1e4)),
+    ("p20", 20, Noise::Photons(1e4)),
+];
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
