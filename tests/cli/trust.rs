@@ -44,7 +44,7 @@ fn right_scans_explain_their_data_by_every_method() {
     assert!(report.contains("Chi squared a ray") && report.contains("Residual A x \u{2212} y, one row a view"));
 }
 
-/// What is left is less than was reckoned with, but for the error of pixels and bins, not for a misstated noise.
+/// Less is left than was reckoned with, for the error of pixels and bins, not for a misstated noise.
 #[test]
 fn few_views_of_many_photons_are_no_misstated_noise() {
     let dir = tempfile::tempdir().unwrap();

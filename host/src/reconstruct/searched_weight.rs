@@ -66,7 +66,10 @@ pub(super) fn with_searched_weight(
 ) -> Result<Reconstruction, ReconstructError> {
     let mut trials = Trials { job: task.job, settings, prior, observer, cost: Counters::default() };
     match task.recipe.rule {
-        WeightRule::Noise => trials.run(task.measurement, 1.0, true),
+        WeightRule::Noise => {
+            let variance = task.measurement.noise_std.powi(2);
+            trials.run(task.measurement, task.recipe.alpha / variance, true)
+        }
         WeightRule::Discrepancy => by_discrepancy(task, &mut trials),
         WeightRule::HeldOut => by_held_out_views(task, &mut trials),
     }
