@@ -19,7 +19,7 @@ pub(super) fn outliers(means: &[f64], count: usize) -> Vec<usize> {
 }
 
 /// The middle one of the numbers that are numbers.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.retain(|value| value.is_finite());
     let middle = values.len() / 2;
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
