@@ -18,11 +18,11 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 example() {
-    cargo build --release --locked --quiet -p gradus --example "$1"
+    cargo build --release --locked --quiet --example "$1"
     "target/release/examples/$@"
 }
 gradus() {
-    cargo build --release --locked --quiet -p gradus --bin gradus
+    cargo build --release --locked --quiet --bin gradus
     target/release/gradus "$@"
 }
 # What a reconstruction says of its image, from --json.
