@@ -27,7 +27,7 @@ const MOST_VIEWS: f64 = 0.1;
 const SHARED: f64 = 0.5;
 /// A view of which another image leaves no more, in units of its noise, is where it belongs.
 const EXPLAINED: f64 = 2.0;
-/// Where a turned view belongs, it leaves no more than this many times what others do, or than half of what it leaves at
+/// The most that a turned view leaves where it belongs: so many times what others do, or the share of what it leaves at
 /// its stated angle. A view that a drift of tube or object sets apart fits a little better elsewhere, and nowhere well:
 /// the last of the Helsinki challenge's solid disc leave 0.64 to 0.70 there, 2.2 times what others do.
 const AS_OTHERS: f64 = 2.0;
