@@ -29,7 +29,7 @@ const SHARED: f64 = 0.5;
 const EXPLAINED: f64 = 2.0;
 /// The most that a turned view leaves where it belongs: so many times what others do, or the share of what it leaves at
 /// its stated angle. A view that a drift of tube or object sets apart fits a little better elsewhere, and nowhere well:
-/// the last of the Helsinki challenge's solid disc leave 0.64 to 0.70 there, 2.2 times what others do.
+/// the last of the Helsinki challenge's solid disc leave 0.64 to 0.70 there, 2.2 to 2.4 times what others do.
 const AS_OTHERS: f64 = 2.0;
 const FAR_BETTER: f64 = 0.5;
 /// Angles at which a doubtful view is tried, in a whole turn.
