@@ -14,6 +14,8 @@
 // Shapes: images [lane][row][col], sinograms [lane][angle][bin]; recurrences one per entry of the list of lanes.
 // Index map: as in projector.cu; solve_conjugate a square of pixels, which it turns over on the way (see
 // projector_transpose); blockIdx.z -> entry of the list. Sums: f64, as partial_sums.cuh says, then rounded to f32.
+#include <cfloat>
+
 #include "fan.cuh"
 #include "partial_sums.cuh"
 #include "projector.cuh"
@@ -39,7 +41,7 @@ struct Recurrence {
         residual_square = square;
     }
     __device__ __forceinline__ void go_on(float momentum) {
-        const bool is_left = residual_square > 0.0f && isfinite(residual_square);
+        const bool is_left = residual_square > FLT_MIN / FLT_EPSILON && isfinite(residual_square);
         const bool is_solved = sqrtf(residual_square) <= tolerance * sqrtf(initial_square);
         asks = is_left && made < most && (made < least || !is_solved) ? CURVATURE : DONE;
         scalar = momentum;

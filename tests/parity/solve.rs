@@ -6,7 +6,7 @@ use gradus::backend::cuda::vector::Vectors;
 use gradus::backend::cuda::{CudaSlices, Device};
 use gradus::backend::{Mirror, Slice, Slices};
 use gradus::ct::{Detector, Fan, Geometry, Projector};
-use gradus_core::{Answer, Batch, Effort, Level, Request};
+use gradus_core::{Answer, Batch, ConjugateGradient, Effort, Level, Request, Solved};
 use gradus_tests::fixtures::signed;
 use std::rc::Rc;
 
@@ -17,6 +17,7 @@ pub fn check(device: &Rc<Device>) {
     systems(device, &Geometry::covering(34, 5, 9));
     let fan = Fan { detector: Detector::Flat, source_to_axis_mm: 40.0, source_to_detector_mm: 70.0 };
     systems(device, &Geometry::covering_by_fan(6, 35, 13, fan));
+    solved_before(device, &Geometry::covering(12, 20, 7));
     mirrors(device, (1, 1));
     mirrors(device, (7, 45));
     weights(device);
@@ -94,6 +95,34 @@ fn systems(device: &Rc<Device>, geometry: &Geometry) {
         // With the residual that the update made from the A d of the solve.
         assert!((found[0] - wanted[0]).abs() <= 1e-4 * wanted[0], "{found:?} for {wanted:?}");
     }
+}
+
+/// A system that is asked for many more iterations than `f32` has digits for ends where it is solved.
+fn solved_before(device: &Rc<Device>, geometry: &Geometry) {
+    let objective = Level { t: 1e-3, prior_weight: 0.5 };
+    let slices = vec![crate::run::slice(geometry, 1, objective)];
+    let prior = crate::network::tiny();
+    let mut there = CudaSlices::new(device, geometry.clone(), &prior, &slices).unwrap();
+    let mut here = CpuSlices::new(geometry.clone(), &prior, slices).unwrap();
+    let asked = [
+        Request::Gradient { level: objective, new_iterate: true },
+        Request::Solve { damping: 3.0, effort: Effort::fixed(400) },
+        Request::Products,
+        Request::Update { step: 1.0 },
+    ];
+    for request in asked.map(|request| [(0, request)]) {
+        let (mut wanted, mut found) = ([Answer::Ready], [Answer::Ready]);
+        here.answer(&request, &mut wanted).unwrap();
+        there.answer(&request, &mut found).unwrap();
+        for answer in [wanted, found] {
+            let [Answer::Solved(Solved { initial_square, residual_square })] = answer else { continue };
+            assert!(residual_square <= ConjugateGradient::NOTHING, "{residual_square} of {initial_square}");
+        }
+    }
+    let (mut wanted, mut found) = (vec![0.0; geometry.image_len()], vec![0.0; geometry.image_len()]);
+    here.copy_iterate(0, &mut wanted).unwrap();
+    there.copy_iterate(0, &mut found).unwrap();
+    assert_close("x + d", &found, &wanted, 1e-5);
 }
 
 fn assert_same(wanted: &Answer, found: &Answer) {

@@ -8,7 +8,7 @@ use super::error::square;
 ///
 /// ```text
 /// p <- 0, d <- 0
-/// for k = 1, 2, ..., most, while |r|^2 > 0 and (k <= least or |r| > tolerance |r_0|):
+/// for k = 1, 2, ..., most, while |r|^2 > nothing and (k <= least or |r| > tolerance |r_0|):
 ///     p <- r + b p,  b = |r_k|^2 / |r_{k-1}|^2, first 0      Curvature: answer with <p, M p>
 ///     a <- |r|^2 / <p, M p>
 ///     d <- d + a p,  r <- r - a M p                          Advance: answer with the new |r|^2
@@ -19,9 +19,10 @@ use super::error::square;
 /// weights takes for `P` the inverse of `diag(A^T W 1) + damping I`.
 ///
 /// An evaluator that keeps its vectors in host memory follows it inside [`Request::Solve`](crate::Request::Solve); one
-/// on a device may follow the same lines there. The solve ends, too, where `a` is not finite: `p` is 0 in this
-/// arithmetic, so there is nothing left to solve. A NaN, an infinity or a negative square ends it as well, and is
-/// handed on as [`Solved::residual_square`], which every solver refuses.
+/// on a device may follow the same lines there. Squares near the least number of `f32` lack digits, by which `a` and `b`
+/// would be wrong and `d` grow without bound: [`NOTHING`](ConjugateGradient::NOTHING) is left to solve from there on,
+/// and where `a` is not finite: `p` is 0 in this arithmetic. A NaN, an infinity or a negative square ends the solve as
+/// well, and is handed on as [`Solved::residual_square`], which every solver refuses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ConjugateGradient {
@@ -52,6 +53,9 @@ pub enum Krylov {
 }
 
 impl ConjugateGradient {
+    /// `|r|^2` up to which nothing is left to solve: the least number with all its digits over the rounding error.
+    pub const NOTHING: f32 = f32::MIN_POSITIVE / f32::EPSILON;
+
     /// A solve of as many iterations as `effort` says that starts where `|r|^2` is `residual_square`.
     #[must_use]
     pub fn new(residual_square: f32, effort: Effort) -> Self {
@@ -87,9 +91,9 @@ impl ConjugateGradient {
         }
     }
 
-    /// The next iteration, or the end: where the effort is made, or the residual is 0.
+    /// The next iteration, or the end: where the effort is made, or nothing is left to solve.
     fn going_on(self, momentum: f32) -> Self {
-        let is_left = self.residual_square > 0.0 && self.residual_square.is_finite();
+        let is_left = self.residual_square > Self::NOTHING && self.residual_square.is_finite();
         let more = is_left && self.effort.goes_on(self.made, &self.solved(self.residual_square));
         if more { Self { asks: Krylov::Curvature { momentum }, ..self } } else { self.ended(self.residual_square) }
     }
