@@ -45,8 +45,8 @@ pub struct SolvedSettings {
     /// The rule for it otherwise.
     pub weight: WeightRule,
     /// Number of levels, one iteration each. Without it as many as the prior's weights name, or
-    /// [`SolvedSettings::STEPS`], and up to 2.5 times as many where there is little noise or few views, twice as many
-    /// where views over part of a turn leave a wedge out.
+    /// [`SolvedSettings::STEPS`], and up to 2.5 times as many where there is little noise or few views, four times as
+    /// many where views over part of a turn leave a wedge out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
     /// First smoothing level. Without it [`SolvedSettings::T_MAX`], and [`SolvedSettings::T_MAX_OF_PART`] where views
@@ -56,7 +56,7 @@ pub struct SolvedSettings {
     /// Last smoothing level, at which the objective is defined.
     pub t_min: f64,
     /// Conjugate gradient steps in each iteration, at least. Without it what scans of much noise need,
-    /// [`SolvedSettings::SOLVE_STEPS`], and three times as many where views leave a wedge out: there the residual says
+    /// [`SolvedSettings::SOLVE_STEPS`], and five times as many where views leave a wedge out: there the residual says
     /// little of what is still missing from the solution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub solve_steps: Option<u32>,

@@ -1,7 +1,7 @@
 //! From the settings of a learned method to what a run needs to know, whatever the method.
 
 use super::method_settings::{BacktrackingSettings, GraduatedSettings, SolvedSettings, Start, WeightRule};
-use super::rules::{has_wedge, levels, variance, weight};
+use super::rules::{WEDGE_SOLVES, has_wedge, levels, variance, weight};
 use super::sampler_settings::{DdsSettings, DiffPirSettings};
 use super::settings::Settings;
 use super::{Measurement, ReconstructError};
@@ -139,7 +139,7 @@ impl BacktrackingSettings {
 impl SolvedSettings {
     /// The settings with what they leave open.
     fn filled(self, levels: u32, has_wedge: bool) -> Self {
-        let (t_max, solves) = if has_wedge { (Self::T_MAX_OF_PART, 3) } else { (Self::T_MAX, 1) };
+        let (t_max, solves) = if has_wedge { (Self::T_MAX_OF_PART, WEDGE_SOLVES) } else { (Self::T_MAX, 1) };
         Self {
             steps: self.steps.or(Some(levels)),
             t_max: self.t_max.or(Some(t_max)),

@@ -13,8 +13,8 @@ const FLAGS: [(&str, &str, &str); 20] = [
         "steps",
         "STEPS",
         "Number of smoothing levels, one iteration each [default: what the weights name, 8 for ct and ellipses and 20 \
-         for disc, up to 2.5 times as many where there is little noise or few views, and twice as many for views that \
-         leave out 30 degrees and more; 50 for dds, 100 for diffpir, 300 for the other learned methods]",
+         for disc, up to 2.5 times as many where there is little noise or few views, and four times as many for views \
+         that leave out 30 degrees and more; 50 for dds, 100 for diffpir, 300 for the other learned methods]",
     ),
     (
         "t-max",
