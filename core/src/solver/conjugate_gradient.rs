@@ -19,10 +19,10 @@ use super::error::square;
 /// weights takes for `P` the inverse of `diag(A^T W 1) + damping I`.
 ///
 /// An evaluator that keeps its vectors in host memory follows it inside [`Request::Solve`](crate::Request::Solve); one
-/// on a device may follow the same lines there. Squares near the least number of `f32` lack digits, by which `a` and `b`
-/// would be wrong and `d` grow without bound: [`NOTHING`](ConjugateGradient::NOTHING) is left to solve from there on,
-/// and where `a` is not finite: `p` is 0 in this arithmetic. A NaN, an infinity or a negative square ends the solve as
-/// well, and is handed on as [`Solved::residual_square`], which every solver refuses.
+/// on a device may follow the same lines there. Squares near the least number of `f32` lack digits, by which `a` and
+/// `b` would be wrong and `d` grow without bound: [`NOTHING`](ConjugateGradient::NOTHING) is left to solve from there
+/// on, and where `a` is not finite: `p` is 0 in this arithmetic. A NaN, an infinity or a negative square ends the solve
+/// as well, and is handed on as [`Solved::residual_square`], which every solver refuses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ConjugateGradient {
