@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Prints the tables of RESULTS.md, each by the command that stands there.
 #
+#   host/benches/results.sh readme      all that README.md has of them (PATIENT, HTC, DM4CT and PYTHON as below)
 #   host/benches/results.sh cheap       the tables of a minute or less each
 #   host/benches/results.sh PART...     picture ellipses algorithm2 parts alternatives levels stopping denoisers toy
 #                                       roofline range rules warnings; with data slices fewer grid held-out cost
 #                                       (PATIENT=FILE.npz), range-slices (FOLDER=FOLDER), tooth (TOOTH=SCAN.npz),
 #                                       axis (AXES="RAW..."), htc (HTC=FOLDER), dm4ct (DM4CT=IMAGE), intervals
-#                                       (LIST=FILE); and tables (an hour)
+#                                       (LIST=FILE), peers (PYTHON=one with what peers.py needs); and tables (an hour)
 #
-# The tables beside peers have scripts of their own, the Python files in this folder.
+# The other tables beside peers have scripts of their own, the Python files in this folder.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cheap="picture ellipses parts levels stopping denoisers toy"
-[ $# -gt 0 ] || { sed -n '4,11p' "$0" | cut -c3-; exit 2; }
+[ $# -gt 0 ] || { sed -n '4,10p' "$0" | cut -c3-; exit 2; }
 [ "$1" != cheap ] || set -- $cheap
+[ "$1" != readme ] || set -- picture ellipses slices fewer htc dm4ct peers
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
@@ -92,6 +94,10 @@ part() {
             example calibrate intervals ct "$LIST" runs/results-intervals "of a table" "$out/intervals.safetensors"
             ;;
         dm4ct) gradus evaluate --dm4ct "${DM4CT:?a slice}" -o runs/results-dm4ct ;;
+        peers)
+            cargo build --release --locked --quiet --example peer_times
+            "${PYTHON:?a Python with PyTorch and ASTRA}" host/benches/peers.py --rounds 3
+            ;;
         htc) gradus evaluate --htc "${HTC:?the folder of the challenge}" -o runs/results-htc ;;
         tables)
             gradus evaluate --table 1 --jobs 2 -o runs/results
