@@ -53,7 +53,7 @@ part() {
         toy) gradus toy --t-max-index 0,15,30,50,60,70,99 ;;
         roofline) example roofline ;;
         slices)
-            for method in preconditioned fbp; do
+            for method in preconditioned tv fbp; do
                 for k in ${six//,/ }; do
                     gradus reconstruct "${PATIENT:?a stack of slices in HU}:[$k]" --noise 0.05 --noise-seed "$k" \
                         --method $method --quiet --json -o "$out/$method-$k" | figures
@@ -61,8 +61,10 @@ part() {
             done
             ;;
         fewer)
-            example sweep ct "${PATIENT:?a stack of slices in HU}:$six" simulation.angles=20/60
-            example sweep ct "$PATIENT:$six" simulation.photons=10000
+            for method in preconditioned tv fbp; do
+                example sweep ct "${PATIENT:?a stack of slices in HU}:$six" simulation.angles=20/60 method=$method
+                example sweep ct "$PATIENT:$six" simulation.photons=10000 method=$method
+            done
             ;;
         grid) example grid ct "${PATIENT:?a stack of slices in HU}:2,12,17,22" ;;
         tooth)
