@@ -35,7 +35,7 @@ pub struct Vectors<'a> {
     pub gradient: &'a [f32],
     /// `d`, likewise; at a [`Request::Solve`], `r`.
     pub direction: &'a [f32],
-    /// `d'`, the direction of the last update.
+    /// `d'`, the direction of the last update, until a [`Request::Denoise`] that extrapolates.
     pub previous: &'a [f32],
     /// Set once there was an update.
     pub has_previous: bool,
@@ -209,7 +209,9 @@ impl<P: Problem> Evaluator for Buffers<'_, P> {
     fn answer(&mut self, request: Request) -> Result<Answer, Self::Error> {
         match request {
             Request::Direction { level, new_iterate } => self.direction(level, new_iterate).map(Answer::Direction),
-            Request::Denoise { level, variance, turn } => self.denoise(level, variance, turn).map(|()| Answer::Ready),
+            Request::Denoise { level, variance, turn, extrapolation } => {
+                self.denoise((level, variance, turn), extrapolation).map(|()| Answer::Ready)
+            }
             Request::Gradient { level, new_iterate } => {
                 self.negative_gradient(level, new_iterate).map(|()| Answer::Ready)
             }
@@ -255,15 +257,20 @@ impl<P: Problem> Buffers<'_, P> {
         Ok(())
     }
 
-    /// `x <- x - e`, `e = variance grad R(x, t)` in the place of `grad f`; `r <- -A^T(A x - y)`, in the direction's
-    /// until the solve.
-    fn denoise(&mut self, level: Level, variance: f32, turn: u32) -> Refused<P::Error> {
+    /// `x <- x - e` with `e` in the place of `grad f`: `variance grad R(x, t)`, less the extrapolation from `x'`, which
+    /// is `x - d' + e'`; `r <- -A^T(A x - y)`, in the direction's place until the solve.
+    fn denoise(&mut self, (level, variance, turn): (Level, f32, u32), extrapolation: f32) -> Refused<P::Error> {
         let model = self.problem.linear_model().ok_or(BuffersError::NoLinearModel)?;
-        model.prior_gradient(self.x, level, turn, self.gradient).map_err(BuffersError::Problem)?;
-        for (x, e) in self.x.iter_mut().zip(self.gradient.iter_mut()) {
-            *e *= variance;
-            *x -= *e;
+        if extrapolation != 0.0 {
+            // x - x' = d' - e'.
+            self.previous.iter_mut().zip(self.gradient.iter()).for_each(|(d, e)| *d = extrapolation * (*d - e));
         }
+        model.prior_gradient(self.x, level, turn, self.gradient).map_err(BuffersError::Problem)?;
+        self.gradient.iter_mut().for_each(|e| *e *= (1.0 + extrapolation) * variance);
+        if extrapolation != 0.0 {
+            self.gradient.iter_mut().zip(self.previous.iter()).for_each(|(e, moved)| *e -= moved);
+        }
+        self.x.iter_mut().zip(self.gradient.iter()).for_each(|(x, e)| *x -= e);
         model.data_gradient(self.x, self.direction).map_err(BuffersError::Problem)?;
         self.direction.iter_mut().for_each(|r| *r = -*r);
         Ok(())

@@ -72,16 +72,18 @@ fn it_follows_its_lines() {
     assert_eq!(record.outcome, Outcome::NotDescent);
 }
 
-/// The first two levels belong to the approach: no products, no trial. From the third on a level that ascends is left.
+/// The first three levels belong to the approach: no products, no trial. Later a level that ascends is left.
 #[test]
 fn the_approach_makes_no_claim_and_ends_after_its_levels() {
-    let mut solver = solver(5, 1).with_approach(2);
-    for turn in 0..2 {
-        let Ask::Denoise { level, variance, turn: asked } = solver.request() else { panic!("{:?}", solver.request()) };
-        assert_eq!((variance, asked), (KERNEL.variance(level.t), turn));
+    let mut solver = solver(6, 1).with_approach(3).with_extrapolation(0.25).unwrap();
+    for (turn, beta) in [(0, 0.0), (1, 0.0), (2, 0.25)] {
+        let Ask::Denoise { level, variance, turn: asked, extrapolation } = solver.request() else {
+            panic!("{:?}", solver.request())
+        };
+        assert_eq!((variance, asked, extrapolation), (KERNEL.variance(level.t), turn, beta));
         assert_eq!(solver.answer(Tell::Ready), Ok(None));
         let Ask::Solve { damping, .. } = solver.request() else { panic!("{:?}", solver.request()) };
-        assert_eq!(damping, level.prior_weight / variance);
+        assert_eq!(damping, level.prior_weight / variance / 1.25);
         assert_eq!(solver.answer(solved(2.0)), Ok(None));
         assert_eq!(Preconditioned::from_bytes(&solver.to_bytes()), Ok(solver));
         assert_eq!(solver.request(), Ask::Update { step: 1.0 });
@@ -95,30 +97,41 @@ fn the_approach_makes_no_claim_and_ends_after_its_levels() {
     assert!(matches!(solver.request(), Ask::Gradient { new_iterate: false, .. }));
 }
 
-/// After one level of approach the iterate solves `(A^T A + mu I) x = A^T y + mu D`, in the plane by two iterations.
+/// After a level of approach the iterate solves `(A^T A + mu I) x = A^T y + mu z`, in the plane by two iterations, with
+/// `z` the denoised image, from the third level on extrapolated from the iterate before.
 #[test]
 fn a_step_of_approach_solves_for_the_data_near_the_denoised_image() {
-    let (mut plane, mut solver) = (Plane::new(), solver(2, 2).with_approach(1));
-    let level = homotopy(1.0, toy::T_MIN, 2).level(0);
+    let beta = 0.25;
+    let (mut plane, mut solver) = (Plane::new(), solver(5, 2).with_approach(4).with_extrapolation(beta).unwrap());
     let x = [2.0, -1.5];
+    let (mut toy, mut prior, mut data) = (Toy::new(), [0.0; 2], [0.0; 2]);
+    let (mut i, mut before, mut last) = (0, x, x);
     let mut buffers = plane.at(x, solver.objective());
-    drive(&mut solver, &mut buffers, |record, _| {
-        assert_eq!((record.outcome, record.step), (Outcome::Approach, 1.0));
-        ControlFlow::Break(())
+    drive(&mut solver, &mut buffers, |record, buffers| {
+        if record.outcome != Outcome::Approach {
+            return ControlFlow::Break(());
+        }
+        assert_eq!(record.step, 1.0);
+        let level = homotopy(1.0, toy::T_MIN, 5).level(i);
+        let (variance, weight) = (KERNEL.variance(level.t), level.prior_weight);
+        toy.prior_gradient(&last, level, 0, &mut prior).unwrap();
+        let found: [f32; 2] = buffers.iterate().try_into().unwrap();
+        toy.data_gradient(&found, &mut data).unwrap();
+        for k in 0..2 {
+            let denoised = last[k] - variance * prior[k];
+            let anchor = if i < 2 { denoised } else { denoised + beta * (denoised - before[k]) };
+            let off = data[k] + weight / variance / (1.0 + beta) * (found[k] - anchor);
+            assert!(off.abs() < 1e-5, "{off} at level {i}");
+        }
+        (i, before, last) = (i + 1, last, found);
+        ControlFlow::Continue(())
     })
     .unwrap();
-    let found: Vec<f32> = buffers.iterate().to_vec();
-    let (mut toy, mut prior, mut data, mut off) = (Toy::new(), [0.0; 2], [0.0; 2], [0.0; 2]);
-    let (variance, weight) = (KERNEL.variance(level.t), level.prior_weight);
-    toy.prior_gradient(&x, level, 0, &mut prior).unwrap();
-    let denoised: Vec<f32> = x.iter().zip(prior).map(|(x, gradient)| x - variance * gradient).collect();
-    toy.data_gradient(&found, &mut data).unwrap();
-    for i in 0..2 {
-        off[i] = data[i] + weight / variance * (found[i] - denoised[i]);
-    }
-    assert!(off.iter().all(|g| g.abs() < 1e-6), "{off:?}");
+    assert_eq!(i, 4);
     // The two terms are those of the gradient.
-    let mut whole = [0.0; 2];
+    let (level, mut whole) = (homotopy(1.0, toy::T_MIN, 2).level(0), [0.0; 2]);
+    let weight = level.prior_weight;
+    toy.prior_gradient(&x, level, 0, &mut prior).unwrap();
     toy.gradient(&x, level, &mut whole).unwrap();
     toy.data_gradient(&x, &mut data).unwrap();
     whole.iter().zip(data.iter().zip(prior)).for_each(|(w, (d, p))| assert!((w - d - weight * p).abs() < 1e-6));
@@ -239,7 +252,8 @@ fn run(solver: &mut Preconditioned, buffers: &mut Buffers<'_, Toy>, requests: us
 #[test]
 fn a_run_saved_at_any_request_ends_with_the_same_bits() {
     let end = |stop: usize| {
-        let (mut plane, mut solver) = (Plane::new(), solver(12, 2).with_approach(4));
+        let (mut plane, solver) = (Plane::new(), solver(12, 2).with_approach(4));
+        let mut solver = solver.with_extrapolation(0.3).unwrap();
         let mut buffers = plane.at([3.0, 7.0], solver.objective());
         run(&mut solver, &mut buffers, stop);
         let mut resumed = Preconditioned::from_bytes(&solver.to_bytes()).unwrap();
@@ -284,9 +298,11 @@ fn other_bytes_are_refused() {
     };
     assert_eq!(damaged(0, 1), Err(StateError::WrongTag));
     assert_eq!(damaged(2, f32::NAN.to_bits()), Err(StateError::Corrupt));
-    assert_eq!(damaged(39, 1), Err(StateError::Corrupt));
-    assert!(damaged(39, 0).is_ok());
-    let [making, line] = [17, 23];
+    assert_eq!(damaged(40, 1), Err(StateError::Corrupt));
+    assert!(damaged(40, 0).is_ok());
+    let [beta, making, line] = [17, 18, 24];
+    let refused = Err(StateError::Settings(SettingsError::Extrapolation));
+    assert_eq!(damaged(beta, 1.0_f32.to_bits()), refused);
     assert!(damaged(making, 1).is_ok(), "a solve under way");
     let mut bytes = good;
     bytes[4 * making] = 1;

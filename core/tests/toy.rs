@@ -140,7 +140,7 @@ impl Problem for Opaque {
 #[test]
 fn what_buffers_cannot_answer_is_an_error_that_says_why() {
     let level = toy::gradient_like(1.0, 2).unwrap().objective();
-    let denoise = Request::Denoise { level, variance: 1.0, turn: 0 };
+    let denoise = Request::Denoise { level, variance: 1.0, turn: 0, extrapolation: 0.0 };
     let gradient = Request::Gradient { level, new_iterate: true };
     let solve = Request::Solve { damping: 1.0, effort: Effort::fixed(1) };
     let (mut toy, mut opaque) = (toy::Toy::new(), Opaque(toy::Toy::new()));

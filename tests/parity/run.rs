@@ -34,8 +34,9 @@ pub fn same_run(_: &Rc<Device>) {
 pub fn same_runs_without_drift(_: &Rc<Device>) {
     let simulation = Simulation { angles: 15, photons: Some(1e4), ..Simulation::default() };
     let solved = SolvedSettings {
-        steps: Some(5),
+        steps: Some(6),
         tested_steps: 3,
+        extrapolation: Some(0.3),
         solve_steps: Some(5),
         average: 2,
         restart_steps: 2,
@@ -104,7 +105,7 @@ fn preconditioned(slice: usize) -> Preconditioned {
     let homotopy = Homotopy { schedule, weight };
     let effort = Effort::fixed(4);
     let solver = Preconditioned::new(homotopy, PerturbationKernel::VP, effort, Backtracking::DEFAULT, 0.0).unwrap();
-    solver.with_approach(1 + slice as u32)
+    solver.with_approach(1 + slice as u32).with_extrapolation(0.1 * slice as f32).unwrap()
 }
 
 /// A slice whose size of the data depends on the seed.

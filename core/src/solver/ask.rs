@@ -60,7 +60,9 @@ pub enum Request {
         /// Set where `x` has changed since `grad f(x)` was last computed. Both gradients may go through one batch.
         new_iterate: bool,
     },
-    /// Set `x <- D(x, t) = x - variance grad R(x, t)`, the denoised image, and `r <- -A^T(A x - y)`.
+    /// Set `x <- D(x, t) + extrapolation (D(x, t) - x')` and `r <- -A^T(A x - y)`: `D(x, t) = x - variance grad R(x,
+    /// t)` is the denoised image, `x'` the `x` of the last request of this kind, from which an [`Update`](Self::Update)
+    /// by 1 has led to this one. Where the extrapolation is 0, there need be none.
     Denoise {
         /// The member `F(., t)` of the homotopy.
         level: Level,
@@ -68,6 +70,8 @@ pub enum Request {
         variance: f32,
         /// Number of the symmetry of the prior in which to look at `x`; any number, for as many as there are.
         turn: u32,
+        /// The share of the way from `x'` to the denoised image by which to go on beyond it.
+        extrapolation: f32,
     },
     /// Set `r <- -grad F(x, t)`, after `grad f(x)` where `x` has changed.
     Gradient {
@@ -84,9 +88,9 @@ pub enum Request {
         /// The iterations of conjugate gradients.
         effort: Effort,
     },
-    /// Set `x <- x + removed e + taken d' + fresh z`: `e` is what the last [`Denoise`](Self::Denoise) took from `x`,
-    /// `d'` the direction of the last update, `z` standard normal noise. A vector whose factor is 0 is not looked at.
-    /// Nothing is known of the new `x`, so only [`Denoise`](Self::Denoise) may follow.
+    /// Set `x <- x + removed e + taken d' + fresh z`: `e` is what the last [`Denoise`](Self::Denoise), which did not
+    /// extrapolate, took from `x`, `d'` the direction of the last update, `z` standard normal noise. A vector whose
+    /// factor is 0 is not looked at. Nothing is known of the new `x`, so only [`Denoise`](Self::Denoise) may follow.
     Diffuse {
         /// Factor of `e`.
         removed: f32,

@@ -20,6 +20,8 @@ pub enum SettingsError {
     PriorWeight,
     /// A share of fresh noise is not between 0 and 1.
     NoiseShare,
+    /// An extrapolation is not at least 0 and below 1.
+    Extrapolation,
     /// A weight of the data term is not positive and finite.
     DataWeight,
     /// The schedule is impossible.
@@ -43,6 +45,7 @@ impl fmt::Display for SettingsError {
             Self::Tolerance => "the tolerance on the gradient norm must be zero or positive",
             Self::PriorWeight => "the regularisation weight must be finite and not negative at every level",
             Self::NoiseShare => "the share of fresh noise, eta or zeta, must be from 0 to 1",
+            Self::Extrapolation => "the extrapolation of denoised images must be at least 0 and below 1",
             Self::DataWeight => "the weight of the data, gamma, must be positive and finite",
             Self::Schedule(error) => return error.fmt(f),
         })

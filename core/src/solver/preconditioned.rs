@@ -14,11 +14,12 @@ use crate::trace::{Outcome, Record};
 ///
 /// ```text
 /// for i = 1, 2, ..., I:
-///     while approaching: x_i <- D(x_i, t_i),  g_i <- A^T(A x_i - y)   Denoise
+///     while approaching:                                              Denoise
+///         z_i <- D(x_i, t_i) + beta (D(x_i, t_i) - x_{i-1}),  g_i <- A^T(A z_i - y)
 ///     else: g_i <- grad F(x_i, t_i)                                   Gradient
-///     solve (A^T A + mu_i I) d_i = -g_i,  mu_i = alpha_i/sigma_i^2,   Solve
-///         by conjugate gradients from d_i = 0, as many as the effort says
-///     while approaching: x_{i+1} <- x_i + d_i, next i                 Update (untested: this only chooses the start)
+///     solve (A^T A + mu_i I) d_i = -g_i by conjugate gradients        Solve
+///         from d_i = 0, as many as the effort says; mu_i = alpha_i/sigma_i^2, over 1 + beta while approaching
+///     while approaching: x_{i+1} <- z_i + d_i, next i                 Update (untested: this only chooses the start)
 ///     if |grad f(x_i)| <= eps: stop                                   Products
 ///     if <grad f(x_i), d_i> >= 0: leave this t_i                      (eq. 13, adaptive smoothing schedule)
 ///     lambda_i <- first of 1, tau, tau^2, ... with                    LineSearch
@@ -38,11 +39,14 @@ use crate::trace::{Outcome, Record};
 /// [`Outcome::Approach`]. From then on every step is tested.
 ///
 /// There, as in plug-and-play restoration with diffusion models \[ZZL23\], the solve starts from the denoised image,
-/// and minimises `1/2 |A x - y|^2 + mu_i/2 |x - D(x_i)|^2` over a space that holds `D(x_i)`: what the data do not see
-/// comes from the denoiser, however few the iterations. At large `t` that is nearly the mean of all images, so the
-/// starting point is forgotten. Each level may look at the image in another of the symmetries under which the prior's
-/// distribution stays the same, its `turn`: what a denoiser has learned wrongly is seldom symmetric, and repeated it
-/// would grow (equivariant plug-and-play \[TMPT24\]).
+/// and minimises `1/2 |A x - y|^2 + mu_i/2 |x - z_i|^2` over a space that holds `z_i`: what the data do not see comes
+/// from the denoiser, however few the iterations. At large `t` that is nearly the mean of all images, so the starting
+/// point is forgotten. Levels are few, and what a denoiser recovers grows from one to the next; so the denoised image
+/// may be extrapolated from the iterate before, by [`beta`](Preconditioned::with_extrapolation), but not from the
+/// start, which may be noise. Where iterates stand still, `x - z = (1 + beta) (x - D(x))`: with `mu` over `1 + beta`
+/// that is where they would without. Each level may look at the image in another of the symmetries under which the
+/// prior's distribution stays the same, its `turn`: what a denoiser has learned wrongly is seldom symmetric, and
+/// repeated it would grow (equivariant plug-and-play \[TMPT24\]).
 ///
 /// # Why Theorem 3.2 holds
 /// `M = A^T A + mu I` has its eigenvalues in `[mu, L]`, `L = |A|^2 + mu`. After each conjugate gradient iteration from
@@ -67,6 +71,8 @@ pub struct Preconditioned {
     pub(super) effort: Effort,
     pub(super) tolerance: f32,
     pub(super) approach: u32,
+    /// `beta`.
+    pub(super) extrapolation: f32,
     pub(super) making: Making,
     /// [`Record::unsolved`] of the newest direction.
     pub(super) unsolved: f32,
@@ -102,7 +108,8 @@ impl Preconditioned {
         check(&homotopy, &backtracking)?;
         let (effort, tolerance) = (effort.checked()?, checked_tolerance(tolerance)?);
         let descent = Descent::new(homotopy, backtracking);
-        Ok(Self { descent, kernel, effort, tolerance, approach: 0, making: Making::Gradient, unsolved: 0.0 })
+        let (approach, extrapolation, making) = (0, 0.0, Making::Gradient);
+        Ok(Self { descent, kernel, effort, tolerance, approach, extrapolation, making, unsolved: 0.0 })
     }
 
     /// The same run with its first `levels` levels as an approach, which is not tested on `f`; 0 by default. The last
@@ -110,6 +117,15 @@ impl Preconditioned {
     #[must_use]
     pub const fn with_approach(self, levels: u32) -> Self {
         Self { approach: levels, ..self }
+    }
+
+    /// The same run whose approach extrapolates denoised images by `beta`; 0 by default.
+    ///
+    /// # Errors
+    /// [`SettingsError::Extrapolation`] unless `0 <= beta < 1`.
+    pub fn with_extrapolation(self, beta: f32) -> Result<Self, SettingsError> {
+        let is_sane = (0.0..1.0).contains(&beta);
+        if is_sane { Ok(Self { extrapolation: beta, ..self }) } else { Err(SettingsError::Extrapolation) }
     }
 
     fn is_approaching(&self) -> bool {
@@ -123,9 +139,10 @@ impl Preconditioned {
         self.kernel.variance(t) / (ratio * ratio)
     }
 
-    /// `mu_i = alpha_i/sigma_i^2`.
+    /// `mu_i`.
     fn damping(&self) -> f32 {
-        self.descent.level().prior_weight / self.variance()
+        let mu = self.descent.level().prior_weight / self.variance();
+        if self.is_approaching() { mu / (1.0 + self.extrapolation) } else { mu }
     }
 
     /// The next need of the direction.
@@ -133,7 +150,10 @@ impl Preconditioned {
         let level = self.descent.level();
         match self.making {
             Making::Gradient if self.is_approaching() => {
-                Request::Denoise { level, variance: self.variance(), turn: self.descent.i }
+                let turn = self.descent.i;
+                // The iterate before the second is the start, which may be noise.
+                let extrapolation = if turn < 2 { 0.0 } else { self.extrapolation };
+                Request::Denoise { level, variance: self.variance(), turn, extrapolation }
             }
             Making::Gradient => Request::Gradient { level, new_iterate: self.descent.new_iterate },
             Making::Solve => Request::Solve { damping: self.damping(), effort: self.effort },

@@ -93,7 +93,9 @@ impl Sampler {
                 };
                 Request::Diffuse { removed, taken, fresh, draw: Draw { seed: self.seed, number: self.i } }
             }
-            Line::Denoise => Request::Denoise { level: self.level(), variance: self.variance(), turn: 0 },
+            Line::Denoise => {
+                Request::Denoise { level: self.level(), variance: self.variance(), turn: 0, extrapolation: 0.0 }
+            }
             Line::Solve => Request::Solve { damping, effort: Effort::fixed(self.solve_iterations) },
             Line::Update => Request::Update { step: 1.0 },
             Line::Done(status) => Request::Done(status),

@@ -99,10 +99,10 @@ macro_rules! saved {
 }
 
 // All have the tag 1, the homotopy 10, the line search 3, the progress 4 and at most 12 words of the line. Of their own
-// they have the candidate 5 and the rule 1; candidate 5, tolerance and limit 2; kernel 3, effort 3, and 4 more.
+// they have the candidate 5 and the rule 1; candidate 5, tolerance and limit 2; kernel 3, effort 3, and 5 more.
 saved!(GraduatedFlow, b"GF04", 36);
 saved!(GradientLike, b"GL03", 37);
-saved!(Preconditioned, b"PG05", 40);
+saved!(Preconditioned, b"PG06", 41);
 // Tag 1, homotopy 10, kernel 3, iterations 1, seed 2, index 1, line 2; eta and gamma 3, or zeta 1.
 saved!(DecomposedDiffusion, b"DD01", 23);
 saved!(DiffPir, b"DP01", 21);
@@ -159,6 +159,7 @@ impl Saved for Preconditioned {
         self.descent.backtracking.write(out);
         self.tolerance.to_bits().write(out); // may be infinite
         self.approach.write(out);
+        self.extrapolation.write(out);
         self.making.write(out);
         self.unsolved.write(out);
         write_progress(&self.descent, out);
@@ -169,7 +170,9 @@ impl Saved for Preconditioned {
         let (kernel, effort) = (Words::read(input)?, Words::read(input)?);
         let (backtracking, tolerance) = (Words::read(input)?, f32::from_bits(Words::read(input)?));
         let mut solver = Self::new(homotopy, kernel, effort, backtracking, tolerance)?;
-        (solver.approach, solver.making) = (Words::read(input)?, Words::read(input)?);
+        solver.approach = Words::read(input)?;
+        solver = solver.with_extrapolation(Words::read(input)?)?;
+        solver.making = Words::read(input)?;
         solver.unsolved = Words::read(input)?;
         read_progress(&mut solver.descent, input)?;
         let between = solver.making == Making::Gradient || solver.descent.makes_direction();

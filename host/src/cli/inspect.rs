@@ -145,6 +145,7 @@ fn weights(weights: &Weights) -> Value {
         "perturbation_kernel": serde_json::to_value(weights.perturbation_kernel()).unwrap_or_default(),
         "provenance": weights.provenance(),
         "levels": weights.levels(),
+        "extrapolation": weights.extrapolation(),
         "image_sizes": format!("any, padded to multiples of {}", architecture.size_multiple()),
         "use": "gradus reconstruct --prior",
     })

@@ -96,6 +96,12 @@ impl Prior {
         self.weights.levels()
     }
 
+    /// The extrapolation of denoised images that suits it, where that is known.
+    #[must_use]
+    pub fn extrapolation(&self) -> Option<f64> {
+        self.weights.extrapolation()
+    }
+
     /// The images that it suits; `None` where its file does not say.
     #[must_use]
     pub fn suits(&self) -> Option<&Suits> {

@@ -65,9 +65,7 @@ pub fn reconstruct_all(jobs: &[Job<'_>], prior: Option<&PlacedPrior<'_>>, observ
         let (batch, rest) = split(waiting, most);
         waiting = rest;
         let made = match &batch[..] {
-            [task] if task.recipe.searches() => {
-                vec![searched_weight::with_searched_weight(task, jobs[task.job].settings, prior, &mut *observer)]
-            }
+            [task] => vec![searched_weight::with_weight_by_rule(task, jobs[task.job].settings, prior, &mut *observer)],
             tasks => run(tasks, prior, &mut *observer)?,
         };
         for (task, result) in batch.iter().zip(made) {

@@ -56,8 +56,7 @@ pub struct SolvedSettings {
     /// Last smoothing level, at which the objective is defined.
     pub t_min: f64,
     /// Conjugate gradient steps in each iteration, at least. Without it what scans of much noise need,
-    /// [`SolvedSettings::SOLVE_STEPS`], and five times as many where views leave a wedge out: there the residual says
-    /// little of what is still missing from the solution.
+    /// [`SolvedSettings::SOLVE_STEPS`], and five times as many where views leave a wedge out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub solve_steps: Option<u32>,
     /// The same at most, where the residual of the linear system has not come down before.
@@ -69,6 +68,10 @@ pub struct SolvedSettings {
     pub tested_steps: u32,
     /// Stop when the gradient norm is at most this.
     pub tolerance: f64,
+    /// The share of the way from the iterate before to the denoised image by which the approach goes on beyond it.
+    /// Without it what the prior's weights name, or 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extrapolation: Option<f64>,
     /// The approach looks at the image in a mirror from level to level.
     pub mirrors: bool,
     /// Line integrals count by their own variance, where it differs from ray to ray.
@@ -110,6 +113,7 @@ impl Default for SolvedSettings {
             solve_tolerance: 0.05,
             tested_steps: 2,
             tolerance: 0.0,
+            extrapolation: None,
             mirrors: true,
             weighted: true,
             average: 1,

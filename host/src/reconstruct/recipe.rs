@@ -67,7 +67,9 @@ impl Settings {
         match self {
             Self::Solved(own) => {
                 let usual = prior.levels().unwrap_or(SolvedSettings::STEPS);
-                Self::Solved(own.filled(levels(usual, measurement), has_wedge(measurement)))
+                let own = own.filled(levels(usual, measurement), has_wedge(measurement));
+                let extrapolation = own.extrapolation.or(Some(prior.extrapolation().unwrap_or(0.0)));
+                Self::Solved(SolvedSettings { extrapolation, ..own })
             }
             other => other,
         }
@@ -81,9 +83,9 @@ impl Settings {
         alpha: Option<f64>,
     ) -> Result<Option<Recipe>, ReconstructError> {
         let (noise_std, variance) = (measurement.noise_std, variance(measurement));
-        let problem = Problem { noise_std, variance, weight: weight(measurement), prior, alpha };
+        let problem = Problem { noise_std, variance, prior, alpha };
         Ok(Some(match self.clone().suiting(prior, measurement) {
-            Self::Solved(own) => solved(&own, &problem)?,
+            Self::Solved(own) => solved(&own, &problem, measurement)?,
             Self::GradientLike(own) => graduated(&own.graduated, own.t_max, &problem, |homotopy, (first, search)| {
                 GradientLike::new(homotopy, first, search, own.tolerance as f32).map(fresh)
             })?,
@@ -109,8 +111,6 @@ struct Problem<'a> {
     noise_std: f64,
     /// The weight of the posterior density.
     variance: f64,
-    /// That of the default method.
-    weight: f64,
     prior: &'a Prior,
     /// In place of any rule for it.
     alpha: Option<f64>,
@@ -198,18 +198,20 @@ fn graduated(
 }
 
 /// The method that solves for its directions.
-fn solved(own: &SolvedSettings, problem: &Problem<'_>) -> Result<Recipe, ReconstructError> {
+fn solved(own: &SolvedSettings, problem: &Problem<'_>, measurement: &Measurement) -> Result<Recipe, ReconstructError> {
     if own.average == 0 {
         return Err(ReconstructError::NoRuns);
     }
     let given = problem.alpha.or(own.alpha);
-    let alpha = given.unwrap_or(problem.weight);
+    let extrapolation = own.extrapolation.unwrap_or(0.0);
+    let alpha = given.unwrap_or_else(|| weight(measurement, extrapolation));
     let weight = RegularisationWeight::Constant(alpha as f32);
     let solver = |t_max, steps: u32| -> Result<Solvers, SettingsError> {
         let homotopy = Homotopy { schedule: schedule(t_max, own.t_min, steps)?, weight };
         let (search, tolerance) = (own.line_search.rule(), own.tolerance as f32);
         let solver = Preconditioned::new(homotopy, problem.kernel(), own.effort(), search, tolerance)?;
-        Ok(fresh(solver.with_approach(steps.saturating_sub(own.tested_steps))))
+        let solver = solver.with_approach(steps.saturating_sub(own.tested_steps));
+        Ok(fresh(solver.with_extrapolation(extrapolation as f32)?))
     };
     let steps = own.steps.unwrap_or(SolvedSettings::STEPS);
     let noise = problem.prior.perturbation_kernel().at(own.restart_t);

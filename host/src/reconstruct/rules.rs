@@ -106,14 +106,15 @@ pub(super) fn variance(measurement: &Measurement) -> f64 {
 /// | | 20 | 0.1 | | 31.31 | | 31.37 | | 31.22 |
 /// | | 30 | 0.15 | | 32.19 | | 32.52 | | 32.44 |
 /// | | 60 | 0.3 | | | | 33.85 | | 34.05 |
-pub(super) fn weight(measurement: &Measurement) -> f64 {
-    let share = (measurement.geometry.views_for_each_place() / ENOUGH_VIEWS).clamp(LEAST_WEIGHT, 1.0);
+pub(super) fn weight(measurement: &Measurement, extrapolation: f64) -> f64 {
+    let most = 1.0 / (1.0 + extrapolation);
+    let share = (measurement.geometry.views_for_each_place() / ENOUGH_VIEWS).min(most).max(LEAST_WEIGHT);
     let measured = (1.0 - measurement.model_share()) * measurement.noise_std.powi(2);
     variance(measurement) - (1.0 - share) * measured
 }
 
 /// The views for each place from which on the prior has its whole weight, and the least share of it.
-const ENOUGH_VIEWS: f64 = 0.2;
+const ENOUGH_VIEWS: f64 = 0.29;
 const LEAST_WEIGHT: f64 = 0.1;
 
 #[cfg(test)]
@@ -160,10 +161,10 @@ mod tests {
             let simulation = Simulation { angles, noise, photons, parts: 3, ..Simulation::default() };
             let scan = simulate(&ellipses(3, 64), 1.0, &simulation).unwrap();
             let measurement = Measurement::new(&scan).unwrap();
-            (weight(&measurement) / variance(&measurement), measurement)
+            (weight(&measurement, 0.25) / variance(&measurement), measurement)
         };
-        // A place at the rim of 64 pixels is seen as often as it needs to be by 100.5 views; a fifth is enough.
-        for (angles, share) in [(1, 0.1), (5, 0.249), (10, 0.497), (21, 1.0), (60, 1.0)] {
+        // A place at the rim of 64 pixels is seen as often as it needs to be by 100.5 views; 29 are enough.
+        for (angles, share) in [(1, 0.1), (5, 0.172), (10, 0.343), (29, 0.8), (60, 0.8)] {
             let (found, measurement) = of(angles, 1.0, None);
             assert_eq!(measurement.model_std, 0.0);
             assert!((found - share).abs() < 1e-3, "{angles}: {found}");

@@ -8,6 +8,7 @@ use super::task::Task;
 use super::{Measurement, Observer, PlacedPrior, ReconstructError, Reconstruction, Settings};
 use crate::backend::Counters;
 use gradus_core::Status;
+use std::slice;
 
 /// Runs that differ in the weight of the prior alone, and what they cost together.
 struct Trials<'a, 'b> {
@@ -57,8 +58,8 @@ impl Trials<'_, '_> {
     }
 }
 
-/// The reconstruction with the weight that the rule of a task finds.
-pub(super) fn with_searched_weight(
+/// The reconstruction with the weight that the rule of a task finds; by that of the noise, the task has it already.
+pub(super) fn with_weight_by_rule(
     task: &Task<'_>,
     settings: &Settings,
     prior: &PlacedPrior<'_>,
@@ -66,10 +67,7 @@ pub(super) fn with_searched_weight(
 ) -> Result<Reconstruction, ReconstructError> {
     let mut trials = Trials { job: task.job, settings, prior, observer, cost: Counters::default() };
     match task.recipe.rule {
-        WeightRule::Noise => {
-            let variance = task.measurement.noise_std.powi(2);
-            trials.run(task.measurement, task.recipe.alpha / variance, true)
-        }
+        WeightRule::Noise => run(slice::from_ref(task), prior, trials.observer)?.swap_remove(0),
         WeightRule::Discrepancy => by_discrepancy(task, &mut trials),
         WeightRule::HeldOut => by_held_out_views(task, &mut trials),
     }

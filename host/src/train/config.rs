@@ -38,6 +38,9 @@ pub struct TrainingConfig {
     /// it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub levels: Option<u32>,
+    /// Likewise: the extrapolation of denoised images that suits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extrapolation: Option<f64>,
     /// One after the other.
     pub phase: Vec<Phase>,
 }
@@ -266,6 +269,7 @@ impl TrainingConfig {
         let fixed = |config: &Self| Self {
             phase: Vec::new(),
             levels: None,
+            extrapolation: None,
             checkpoint_every_s: 0.0,
             validation: ValidationConfig::default(),
             ..config.clone()
@@ -307,6 +311,7 @@ impl TrainingConfig {
             let wanted = format!("from 2 to {ITERATIONS}");
             check("levels", levels, (2..=ITERATIONS).contains(&levels), &wanted)?;
         }
+        decay("extrapolation", self.extrapolation.unwrap_or(0.0))?;
         positive("phase", self.phase.len() as f64)?;
         self.size_fits("data.size", self.data.size())?;
         let (images, reconstructions) = (self.validation.images, self.validation.reconstructions);

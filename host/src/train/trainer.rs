@@ -357,7 +357,7 @@ impl Trainer {
     pub fn weights(&self) -> Result<Weights, TrainError> {
         let average = &self.checkpoint.state.average;
         let weights = Weights::from_parameters(self.description(), self.provenance(), average)?;
-        Ok(weights.with_levels(self.config().levels)?)
+        Ok(weights.with_levels(self.config().levels)?.with_extrapolation(self.config().extrapolation)?)
     }
 
     /// The network that is trained.

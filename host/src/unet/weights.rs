@@ -21,6 +21,7 @@ pub struct Weights {
     description: Description,
     provenance: String,
     levels: Option<u32>,
+    extrapolation: Option<f64>,
     notes: BTreeMap<String, String>,
     tensors: BTreeMap<String, Tensor>,
 }
@@ -113,7 +114,7 @@ impl Weights {
                 return Err(WeightsError::NotFinite { name: name.clone(), index, value });
             }
         }
-        Ok(Self { description, provenance, levels: None, notes: BTreeMap::new(), tensors })
+        Ok(Self { description, provenance, levels: None, extrapolation: None, notes: BTreeMap::new(), tensors })
     }
 
     /// The same weights with the number of levels that suits the default method under them.
@@ -126,6 +127,20 @@ impl Weights {
             return Err(ArchitectureError::Number { field, value, wanted }.into());
         }
         Ok(Self { levels, ..self })
+    }
+
+    /// The same weights with the extrapolation of denoised images that suits the default method under them.
+    ///
+    /// # Errors
+    /// `Architecture` unless it is at least 0 and below 1.
+    pub fn with_extrapolation(self, extrapolation: Option<f64>) -> Result<Self, WeightsError> {
+        match extrapolation {
+            Some(value) if !(0.0..1.0).contains(&value) => {
+                let (field, wanted) = ("extrapolation", "at least 0 and below 1");
+                Err(ArchitectureError::Number { field, value, wanted }.into())
+            }
+            _ => Ok(Self { extrapolation, ..self }),
+        }
     }
 
     /// The same weights with something more that was found out about them; the file has it in its metadata.
@@ -196,6 +211,13 @@ impl Weights {
     #[must_use]
     pub fn levels(&self) -> Option<u32> {
         self.levels
+    }
+
+    /// The extrapolation of denoised images that suits the default method under these weights, where that has been
+    /// found out.
+    #[must_use]
+    pub fn extrapolation(&self) -> Option<f64> {
+        self.extrapolation
     }
 
     /// A further finding about the weights, by its key.

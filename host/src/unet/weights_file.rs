@@ -10,10 +10,12 @@ const PERTURBATION_KERNEL: &str = "perturbation_kernel";
 const PARAMETRISATION: &str = "parametrisation";
 const PROVENANCE: &str = "provenance";
 const LEVELS: &str = "levels";
+const EXTRAPOLATION: &str = "extrapolation";
 /// The name of [`LEVELS`] in older files.
 pub(crate) const OLD_LEVELS: &str = "preconditioned_steps";
 /// Keys of the metadata that are no notes.
-const OWN: [&str; 6] = [ARCHITECTURE, PERTURBATION_KERNEL, PARAMETRISATION, PROVENANCE, LEVELS, OLD_LEVELS];
+const OWN: [&str; 7] =
+    [ARCHITECTURE, PERTURBATION_KERNEL, PARAMETRISATION, PROVENANCE, LEVELS, OLD_LEVELS, EXTRAPOLATION];
 
 impl Weights {
     /// Reads a safetensors file from memory.
@@ -35,6 +37,8 @@ impl Weights {
         }
         let key = [LEVELS, OLD_LEVELS].into_iter().find(|key| metadata.contains_key(*key));
         let levels = key.map(|key| parse(&metadata, key)).transpose()?;
+        let extrapolation =
+            metadata.contains_key(EXTRAPOLATION).then(|| parse(&metadata, EXTRAPOLATION)).transpose()?;
         let description = Description {
             architecture: parse(&metadata, ARCHITECTURE)?,
             perturbation_kernel: parse(&metadata, PERTURBATION_KERNEL)?,
@@ -42,6 +46,7 @@ impl Weights {
         };
         let provenance = metadata.get(PROVENANCE).cloned().unwrap_or_default();
         let weights = Self::new(description, provenance, tensors)?.with_levels(levels)?;
+        let weights = weights.with_extrapolation(extrapolation)?;
         let notes = metadata.into_iter().filter(|(key, _)| !OWN.contains(&key.as_str()));
         Ok(notes.fold(weights, |weights, (key, text)| weights.with_note(&key, text)))
     }
@@ -59,6 +64,9 @@ impl Weights {
         ]);
         if let Some(levels) = self.levels() {
             metadata.insert(LEVELS.to_owned(), json(LEVELS, &levels)?);
+        }
+        if let Some(extrapolation) = self.extrapolation() {
+            metadata.insert(EXTRAPOLATION.to_owned(), json(EXTRAPOLATION, &extrapolation)?);
         }
         metadata.extend(self.notes().clone());
         let bytes: Vec<(&String, &Tensor, Vec<u8>)> = self
@@ -121,13 +129,15 @@ mod tests {
             |parameters: &[f32]| Weights::from_parameters(weights.description().clone(), String::new(), parameters);
         let parameters = weights.parameters();
         assert_eq!(rebuilt(&parameters).unwrap(), weights);
-        let levelled = weights.clone().with_levels(Some(9)).unwrap();
+        let levelled = weights.clone().with_levels(Some(9)).unwrap().with_extrapolation(Some(0.3)).unwrap();
         assert_eq!(Weights::from_bytes(&levelled.to_bytes().unwrap()).unwrap(), levelled);
         let noted = weights.clone().with_note("of_mine", "{\"a\": 1}".to_owned());
         let back = Weights::from_bytes(&noted.to_bytes().unwrap()).unwrap();
         assert_eq!((back.note("of_mine"), back.note("levels"), &back), (Some("{\"a\": 1}"), None, &noted));
         let error = weights.clone().with_levels(Some(1)).unwrap_err();
         assert!(error.to_string().contains("`levels` = 1 must be at least 2"), "{error}");
+        let error = weights.clone().with_extrapolation(Some(1.0)).unwrap_err();
+        assert!(error.to_string().contains("`extrapolation` = 1 must be at least 0"), "{error}");
         assert!(matches!(rebuilt(&parameters[1..]), Err(WeightsError::Shape { .. })));
         assert!((0..10).all(|_| weights.to_bytes().unwrap() == bytes), "the order of the metadata differs");
     }

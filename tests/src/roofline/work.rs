@@ -110,7 +110,7 @@ pub fn algorithm_2(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<L
 
 /// Likewise of a level of the approach of the default method, on a scan that counts photons.
 pub fn approach(device: &Rc<Device>, prior: &Prior, side: usize) -> Outcome<Listed> {
-    let denoise = Request::Denoise { level: SMOOTHED, variance: 0.1, turn: 1 };
+    let denoise = Request::Denoise { level: SMOOTHED, variance: 0.1, turn: 1, extrapolation: 0.0 };
     let mut slices = weighted_slices(device, prior, side)?;
     listed(device, || ask(&mut slices, &[denoise, SOLVE, Request::Update { step: 1.0 }]))
 }

@@ -163,8 +163,8 @@ impl CpuSlices {
         }
         Ok(match request {
             Request::Direction { level, new_iterate } => Answer::Direction(state.descend(level, new_iterate, of_prior)),
-            Request::Denoise { variance, turn, .. } => {
-                state.denoise(variance, of_prior.at_level, mirror(turn, mirrors), data_term)?;
+            Request::Denoise { variance, turn, extrapolation, .. } => {
+                state.denoise((variance, extrapolation), of_prior.at_level, mirror(turn, mirrors), data_term)?;
                 Answer::Ready
             }
             Request::Gradient { level, new_iterate } => {

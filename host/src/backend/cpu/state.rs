@@ -38,6 +38,7 @@ pub(super) struct State {
     /// `W^(1/2) (A x - y)`.
     residual: Vec<f32>,
     data_gradient: Vec<f32>,
+    /// `grad f(x)`; between two denoisings the `x` of the former one.
     gradient: Vec<f32>,
     pub(super) direction: Vec<f32>,
     /// The direction of the last update.
@@ -201,16 +202,21 @@ impl State {
         Directional::by(dot, difference_products, &self.gradient, &self.direction, previous)
     }
 
-    /// `x <- x - variance grad R(x, t)`, which is `D(x)`, from the prior's gradient in a mirror; then `r = -grad` of
-    /// the data term.
+    /// `x <- D(x) + extrapolation (D(x) - x')` with `D(x) = x - variance grad R(x, t)`, from the prior's gradient in a
+    /// mirror; then `r = -grad` of the data term.
     pub(super) fn denoise(
         &mut self,
-        variance: f32,
+        (variance, extrapolation): (f32, f32),
         of_prior: &[f32],
         mirror: Mirror,
         data: &mut DataTerm,
     ) -> Result<(), ProjectionError> {
-        mirror.apply(-variance, of_prior, data.width(), &mut self.direction);
+        mirror.apply(-(1.0 + extrapolation) * variance, of_prior, data.width(), &mut self.direction);
+        if extrapolation != 0.0 {
+            add_scaled(&mut self.direction, extrapolation, &self.iterate);
+            add_scaled(&mut self.direction, -extrapolation, &self.gradient);
+        }
+        self.gradient.copy_from_slice(&self.iterate);
         add_scaled(&mut self.iterate, 1.0, &self.direction);
         self.held = Held::Other;
         self.denoised = (variance, mirror);

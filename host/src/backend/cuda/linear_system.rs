@@ -6,7 +6,7 @@ use super::error::DeviceError;
 use super::network::CudaNetwork;
 use super::passes::{FIRST_TRIAL, directional};
 use super::slices::CudaSlices;
-use super::state::{Buffers, Held, State};
+use super::state::{Buffers, Denoising, Held, State};
 use super::vector::{DirectionVectors, Lanes, MOST_SUMS, Vectors};
 use crate::backend::Mirror;
 use gradus_core::{Answer, Draw, Effort, Level};
@@ -22,21 +22,31 @@ impl CudaSlices {
         }
     }
 
-    /// Answers `x <- x - variance grad R(x, t)` and `r <- -A^T W (A x - y)`, `(slice, (level, variance, turn))`.
-    pub(super) fn denoises(&mut self, requests: &[(usize, (Level, f32, u32))]) -> Result<Vec<Answer>, DeviceError> {
-        let mirrors: Vec<Mirror> =
-            requests.iter().map(|(_, (.., turn))| Mirror::of_turn(if self.mirrors { *turn } else { 0 })).collect();
-        let factors: Vec<f32> = requests.iter().map(|(_, (_, variance, _))| -variance).collect();
+    /// Answers `x <- D(x) + beta (D(x) - x')` with `D(x) = x - variance grad R(x, t)`, and `r <- -A^T W (A x - y)`.
+    pub(super) fn denoises(&mut self, requests: &[(usize, Denoising)]) -> Result<Vec<Answer>, DeviceError> {
+        let turn = |request: &Denoising| if self.mirrors { request.turn } else { 0 };
+        let mirrors: Vec<Mirror> = requests.iter().map(|(_, request)| Mirror::of_turn(turn(request))).collect();
+        let factor = |request: &Denoising| -(1.0 + request.extrapolation) * request.variance;
+        let factors: Vec<f32> = requests.iter().map(|(_, request)| factor(request)).collect();
         let slices: Vec<usize> = requests.iter().map(|request| request.0).collect();
-        let smoothed: Vec<(usize, f32)> = requests.iter().map(|&(slice, (level, ..))| (slice, level.t)).collect();
+        let smoothed: Vec<(usize, f32)> = requests.iter().map(|&(slice, ref request)| (slice, request.t)).collect();
+        let betas: Vec<f32> = requests.iter().map(|(_, request)| request.extrapolation).collect();
+        let extrapolates = betas.iter().any(|beta| *beta != 0.0);
         let (r, size, iterate) = (self.system()?.residual(), self.size, self.buffers.iterate.address());
         self.slices.set(&slices)?;
         let images = self.of_smoothed(&self.buffers.images);
+        if extrapolates {
+            self.moved_since_denoised(&slices, &betas)?;
+        }
         self.vectors.mirror(&self.slices, (&mirrors, None), size, (iterate, images))?;
         self.evaluate_images(&smoothed)?;
         self.slices.set(&slices)?;
         let products = self.of_smoothed(&self.buffers.products);
         self.vectors.mirror(&self.slices, (&mirrors, Some(&factors)), size, (products, iterate))?;
+        if extrapolates {
+            let moved = self.buffers.direction.address();
+            self.vectors.add_scaled(&self.slices, &vec![1.0; slices.len()], self.n, moved, iterate)?;
+        }
         self.refresh_data_gradients(&slices)?;
         let gradient = self.buffers.data_gradient.address();
         self.vectors.copy(&self.slices, self.n, (-1.0, gradient), r)?;
@@ -46,6 +56,18 @@ impl CudaSlices {
             self.states[slice].denoised = (-factor, mirror);
         }
         Ok(vec![Answer::Ready; slices.len()])
+    }
+
+    /// `beta (x - x')` in the direction's place. Of `x'` there is the mirror image that was denoised, as long as no
+    /// other takes its place.
+    fn moved_since_denoised(&mut self, slices: &[usize], betas: &[f32]) -> Result<(), DeviceError> {
+        let (iterate, moved) = (self.buffers.iterate.address(), self.buffers.direction.address());
+        let mirrors: Vec<Mirror> = slices.iter().map(|&slice| self.states[slice].denoised.1).collect();
+        let (less, images) =
+            (betas.iter().map(|beta| -beta).collect::<Vec<_>>(), self.of_smoothed(&self.buffers.images));
+        self.vectors.copy(&self.slices, self.n, (0.0, iterate), moved)?;
+        self.vectors.add_scaled(&self.slices, betas, self.n, iterate, moved)?;
+        self.vectors.mirror(&self.slices, (&mirrors, Some(&less)), self.size, (images, moved))
     }
 
     /// Answers `x <- x + removed e + taken d' + fresh z`, `(slice, ([removed, taken, fresh], draw of z))`, with `e`

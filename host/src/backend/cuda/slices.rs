@@ -5,7 +5,7 @@ use super::data_term::DataTerm;
 use super::device::Device;
 use super::error::DeviceError;
 use super::network::CudaNetwork;
-use super::state::{Buffers, Held, SlicesError, State};
+use super::state::{Buffers, Denoising, Held, SlicesError, State};
 use super::vector::{Lanes, Vectors};
 use crate::backend::{Counters, Drift, Slice, Slices, Traffic};
 use crate::ct::{Geometry, ProjectionError};
@@ -164,7 +164,9 @@ impl Batch for CudaSlices {
                 self.directions(&all(requests, of!(Ask::Direction { level, new_iterate } => (level, new_iterate))))?
             }
             Ask::Denoise { .. } => {
-                let wanted = of!(Ask::Denoise { level, variance, turn } => (level, variance, turn));
+                let wanted = of!(Ask::Denoise { level, variance, turn, extrapolation } => Denoising {
+                    t: level.t, variance, turn, extrapolation
+                });
                 self.denoises(&all(requests, wanted))?
             }
             Ask::Gradient { .. } => {

@@ -59,6 +59,15 @@ pub(super) struct State {
     pub(super) first_trial: Option<f64>,
 }
 
+/// The content of a [`gradus_core::Request::Denoise`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Denoising {
+    pub(super) t: f32,
+    pub(super) variance: f32,
+    pub(super) turn: u32,
+    pub(super) extrapolation: f32,
+}
+
 impl State {
     /// Before the first request.
     pub(super) fn fresh(objective: Level) -> Self {

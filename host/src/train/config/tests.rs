@@ -49,13 +49,14 @@ fn sizes_are_bounded_and_the_bound_is_named() {
     };
     assert!(refused(wraps).contains("at most 1000000000"), "{}", refused(wraps));
     type Change = fn(&mut TrainingConfig);
-    let cases: [(Change, [&str; 2]); 7] = [
+    let cases: [(Change, [&str; 2]); 8] = [
         (|c| c.data = DataConfig::Ellipses { size: 1_000_000_000 }, ["data.size", "4096"]),
         (|c| c.validation.images = usize::MAX / 2, ["validation.images", "16384"]),
         (|c| c.validation.reconstructions = usize::MAX / 2, ["validation.reconstructions", "16384"]),
         (|c| c.validation.iterations = u32::MAX, ["validation.iterations", "1000000"]),
         (|c| c.phase[0].batch = 1 << 40, ["phase[0].batch", "65536"]),
         (|c| c.levels = Some(u32::MAX), ["levels", "1000000"]),
+        (|c| c.extrapolation = Some(f64::NAN), ["extrapolation", "below 1"]),
         (|c| (c.network.model_channels, c.network.channel_mult) = (4096, vec![64; 3]), ["network", "1073741824"]),
     ];
     for (change, words) in cases {

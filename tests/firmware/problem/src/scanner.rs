@@ -2,7 +2,7 @@
 //!
 //! It is asked what the solver asks and answers when the accelerator is done. What it has computed for the current
 //! iterate and direction it keeps; what it does not have it computes again, so that a run can be resumed from the
-//! iterate and two directions.
+//! iterate, the one before and two directions.
 
 use crate::accelerator::{Accelerator, Job};
 use crate::linear_solve::{LinearSolve, SolveMemory, System};
@@ -13,7 +13,7 @@ use core::task::{Poll, ready};
 use gradus_core::math;
 use gradus_core::{Answer, Directional, Draw, Level, Request};
 
-/// All vectors of a reconstruction: 5 per image, 2 per sinogram, and those of the linear systems.
+/// All vectors of a reconstruction: 6 per image, 2 per sinogram, and those of the linear systems.
 #[derive(Debug)]
 pub struct Memory {
     /// The part that must survive when a run is to be resumed.
@@ -34,6 +34,8 @@ pub struct Kept {
     pub direction: [f32; N_PIXELS],
     /// `d'`, the direction of the last update.
     pub previous: [f32; N_PIXELS],
+    /// The `x` that was denoised last.
+    pub denoised: [f32; N_PIXELS],
     /// Set once there was an update.
     pub has_previous: bool,
 }
@@ -43,7 +45,7 @@ impl Memory {
     pub const fn new() -> Self {
         let zero = [0.0; N_PIXELS];
         Self {
-            kept: Kept { iterate: zero, direction: zero, previous: zero, has_previous: false },
+            kept: Kept { iterate: zero, direction: zero, previous: zero, denoised: zero, has_previous: false },
             gradient: zero,
             data_gradient: zero,
             residual: [0.0; N_RAYS],
@@ -131,8 +133,8 @@ impl<'a> Scanner<'a> {
                 ready!(self.poll_gradient());
                 Answer::Direction(self.direction(level))
             }
-            Request::Denoise { level, variance, .. } => {
-                ready!(self.poll_denoised(level, variance));
+            Request::Denoise { level, variance, extrapolation, .. } => {
+                ready!(self.poll_denoised(level, variance, extrapolation));
                 Answer::Ready
             }
             Request::Gradient { level, .. } => {
@@ -203,14 +205,18 @@ impl<'a> Scanner<'a> {
         Poll::Ready(())
     }
 
-    /// `x <- x - variance grad R(x, t)`, then `-A^T r` in the direction's place. The prior is the same in its mirrors.
-    fn poll_denoised(&mut self, level: Level, variance: f32) -> Poll<()> {
+    /// `x <- x - (1 + beta) variance grad R(x, t) + beta (x - x')`, then `-A^T r` in the direction's place. The prior
+    /// is the same in its mirrors.
+    fn poll_denoised(&mut self, level: Level, variance: f32, beta: f32) -> Poll<()> {
         if !self.has.denoised {
-            let Memory { kept: Kept { iterate, .. }, gradient: removed, .. } = &mut *self.memory;
+            let Memory { kept: Kept { iterate, denoised, .. }, gradient: removed, .. } = &mut *self.memory;
             removed.fill(0.0);
             self.prior.add_gradient(iterate, Level { prior_weight: 1.0, ..level }, removed);
-            removed.iter_mut().for_each(|e| *e *= variance);
-            iterate.iter_mut().zip(&*removed).for_each(|(x, e)| *x -= e);
+            for ((x, before), e) in iterate.iter_mut().zip(&mut *denoised).zip(&mut *removed) {
+                *e = (1.0 + beta) * variance * *e - beta * (*x - *before);
+                *before = *x;
+                *x -= *e;
+            }
             self.has = Has { denoised: true, ..Has::default() };
         }
         ready!(self.poll_data_gradient());
