@@ -83,7 +83,7 @@ fn the_approach_makes_no_claim_and_ends_after_its_levels() {
         assert_eq!((variance, asked, extrapolation), (KERNEL.variance(level.t), turn, beta));
         assert_eq!(solver.answer(Tell::Ready), Ok(None));
         let Ask::Solve { damping, .. } = solver.request() else { panic!("{:?}", solver.request()) };
-        assert_eq!(damping, level.prior_weight / variance / 1.25);
+        assert_eq!(damping, level.prior_weight / variance / (1.0 + beta));
         assert_eq!(solver.answer(solved(2.0)), Ok(None));
         assert_eq!(Preconditioned::from_bytes(&solver.to_bytes()), Ok(solver));
         assert_eq!(solver.request(), Ask::Update { step: 1.0 });
@@ -119,7 +119,8 @@ fn a_step_of_approach_solves_for_the_data_near_the_denoised_image() {
         toy.data_gradient(&found, &mut data).unwrap();
         for k in 0..2 {
             let denoised = last[k] - variance * prior[k];
-            let anchor = if i < 2 { denoised } else { denoised + beta * (denoised - before[k]) };
+            let beta = if i < 2 { 0.0 } else { beta };
+            let anchor = denoised + beta * (denoised - before[k]);
             let off = data[k] + weight / variance / (1.0 + beta) * (found[k] - anchor);
             assert!(off.abs() < 1e-5, "{off} at level {i}");
         }

@@ -6,9 +6,9 @@
     python3 host/benches/means.py ellipses ellipses:101-108
     python3 host/benches/means.py ct spine
 
-The default method without its tests of descent, written out in numpy with the package's projector and prior, on scans
-of 60 views with 10 % noise, or 5 % for `ct`. All ways start from the iterate of one run. Prints mean PSNR and passes
-(a denoised image takes two).
+The default method without its tests of descent and without extrapolation, written out in numpy with the package's
+projector and prior, on scans of 60 views with 10 % noise, or 5 % for `ct`. All ways start from the iterate of one run.
+Prints mean PSNR and passes (a denoised image takes two).
 """
 
 import pathlib

@@ -7,7 +7,7 @@
 #                                       roofline range rules warnings; with data slices fewer grid held-out cost
 #                                       (PATIENT=FILE.npz), range-slices (FOLDER=FOLDER), tooth (TOOTH=SCAN.npz),
 #                                       axis (AXES="RAW..."), htc (HTC=FOLDER), dm4ct (DM4CT=IMAGE), intervals
-#                                       (LIST=FILE), peers (PYTHON=one with what peers.py needs); and tables (an hour)
+#                                       (STRANGERS=FOLDER), peers (PYTHON=what peers.py needs); and tables (an hour)
 #
 # The other tables beside peers have scripts of their own, the Python files in this folder.
 set -euo pipefail
@@ -92,8 +92,11 @@ part() {
         cost) example cost_of_trust "${PATIENT:?a stack of slices in HU}:[12]" ;;
         axis) example axis ${AXES:?raw files} ;;
         intervals)
-            example calibrate runs ct "${LIST:?a list of slices}" runs/results-intervals
-            example calibrate intervals ct "$LIST" runs/results-intervals "of a table" "$out/intervals.safetensors"
+            local folder=${STRANGERS:?the folder of strangers.py, with its twin}
+            example calibrate runs "$folder/twin/weights.safetensors" "$folder/strangers.txt" "$folder/kept"
+            example calibrate runs ct "$folder/others.txt" "$folder/kept"
+            cat "$folder/strangers.txt" "$folder/others.txt" > "$out/list.txt"
+            example calibrate intervals ct "$out/list.txt" "$folder/kept" "of a table" "$out/ct.safetensors"
             ;;
         dm4ct) gradus evaluate --dm4ct "${DM4CT:?a slice}" -o runs/results-dm4ct ;;
         peers)

@@ -109,7 +109,7 @@ fn compare(jobs: &[Job], here: &Results, there: &Results) {
 /// Jobs of several kinds, one of which breaks and two of which are means, against single runs: the same bits.
 pub fn together(device: &Rc<Device>) {
     let plain = |key: &str| short_methods()[key].clone();
-    let mean = |seed| SolvedSettings { seed, average: 2, restart_steps: 2, ..solved() };
+    let mean = |seed| SolvedSettings { seed, average: 2, restart_steps: Some(2), ..solved() };
     let mut broken = plain("flow");
     broken.graduated_mut().unwrap().alpha = Some(1e30);
     let settings = [

@@ -39,7 +39,7 @@ pub fn same_runs_without_drift(_: &Rc<Device>) {
         extrapolation: Some(0.3),
         solve_steps: Some(5),
         average: 2,
-        restart_steps: 2,
+        restart_steps: Some(2),
         ..SolvedSettings::default()
     };
     compare(&Settings::Solved(solved), 0.05, &simulation);

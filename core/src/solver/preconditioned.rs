@@ -15,10 +15,10 @@ use crate::trace::{Outcome, Record};
 /// ```text
 /// for i = 1, 2, ..., I:
 ///     while approaching:                                              Denoise
-///         z_i <- D(x_i, t_i) + beta (D(x_i, t_i) - x_{i-1}),  g_i <- A^T(A z_i - y)
+///         z_i <- D(x_i, t_i) + beta (D(x_i, t_i) - x_{i-1}),  g_i <- A^T(A z_i - y);  beta = 0 where i < 3
 ///     else: g_i <- grad F(x_i, t_i)                                   Gradient
 ///     solve (A^T A + mu_i I) d_i = -g_i by conjugate gradients        Solve
-///         from d_i = 0, as many as the effort says; mu_i = alpha_i/sigma_i^2, over 1 + beta while approaching
+///         from d_i = 0, as many as the effort says; mu_i = alpha_i/(sigma_i^2 (1 + beta))
 ///     while approaching: x_{i+1} <- z_i + d_i, next i                 Update (untested: this only chooses the start)
 ///     if |grad f(x_i)| <= eps: stop                                   Products
 ///     if <grad f(x_i), d_i> >= 0: leave this t_i                      (eq. 13, adaptive smoothing schedule)
@@ -139,10 +139,14 @@ impl Preconditioned {
         self.kernel.variance(t) / (ratio * ratio)
     }
 
-    /// `mu_i`.
+    /// `mu_i = alpha_i/(sigma_i^2 (1 + beta))`.
     fn damping(&self) -> f32 {
-        let mu = self.descent.level().prior_weight / self.variance();
-        if self.is_approaching() { mu / (1.0 + self.extrapolation) } else { mu }
+        self.descent.level().prior_weight / self.variance() / (1.0 + self.beta())
+    }
+
+    /// `beta` while approaching, from the third level on: the iterate before the second is the start, maybe noise.
+    fn beta(&self) -> f32 {
+        if self.is_approaching() && self.descent.i >= 2 { self.extrapolation } else { 0.0 }
     }
 
     /// The next need of the direction.
@@ -150,10 +154,8 @@ impl Preconditioned {
         let level = self.descent.level();
         match self.making {
             Making::Gradient if self.is_approaching() => {
-                let turn = self.descent.i;
-                // The iterate before the second is the start, which may be noise.
-                let extrapolation = if turn < 2 { 0.0 } else { self.extrapolation };
-                Request::Denoise { level, variance: self.variance(), turn, extrapolation }
+                let (variance, turn, extrapolation) = (self.variance(), self.descent.i, self.beta());
+                Request::Denoise { level, variance, turn, extrapolation }
             }
             Making::Gradient => Request::Gradient { level, new_iterate: self.descent.new_iterate },
             Making::Solve => Request::Solve { damping: self.damping(), effort: self.effort },

@@ -204,7 +204,7 @@ fn counts(settings: &Settings) -> Vec<(&'static str, u32)> {
         Settings::Solved(own) => vec![
             ("steps", own.steps.unwrap_or(1)),
             ("solve_steps", own.solve_steps.unwrap_or(0).max(own.solve_most)),
-            ("average", own.average.saturating_mul(own.restart_steps.max(1))),
+            ("average", own.average.saturating_mul(own.restart_steps.unwrap_or(1).max(1))),
             trials(own.line_search.max_trials),
         ],
         Settings::Tv(own) => vec![("tv_iterations", own.tv_iterations)],

@@ -80,8 +80,10 @@ pub struct SolvedSettings {
     pub average: u32,
     /// Level of that noise.
     pub restart_t: f64,
-    /// Number of levels of a run from there.
-    pub restart_steps: u32,
+    /// Number of levels of a run from there. Without it [`SolvedSettings::RESTART_STEPS`], and one more where the
+    /// approach extrapolates: the prior weighs less then, and takes longer to remove that noise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart_steps: Option<u32>,
     /// Line search, from 1 on.
     pub line_search: BacktrackingSettings,
 }
@@ -89,6 +91,8 @@ pub struct SolvedSettings {
 impl SolvedSettings {
     /// Levels where neither the settings nor the prior name a number.
     pub const STEPS: u32 = 8;
+    /// Levels of a run from the first result under noise.
+    pub const RESTART_STEPS: u32 = 3;
     /// Conjugate gradient steps, at least, where the views leave no wedge out.
     pub const SOLVE_STEPS: u32 = 12;
     /// The first level where they leave none out.
@@ -118,7 +122,7 @@ impl Default for SolvedSettings {
             weighted: true,
             average: 1,
             restart_t: 0.02,
-            restart_steps: 3,
+            restart_steps: None,
             line_search: BacktrackingSettings::default(),
         }
     }

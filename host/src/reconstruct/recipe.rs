@@ -68,8 +68,10 @@ impl Settings {
             Self::Solved(own) => {
                 let usual = prior.levels().unwrap_or(SolvedSettings::STEPS);
                 let own = own.filled(levels(usual, measurement), has_wedge(measurement));
-                let extrapolation = own.extrapolation.or(Some(prior.extrapolation().unwrap_or(0.0)));
-                Self::Solved(SolvedSettings { extrapolation, ..own })
+                let extrapolation = own.extrapolation.or(prior.extrapolation()).unwrap_or(0.0);
+                let again = SolvedSettings::RESTART_STEPS + u32::from(extrapolation > 0.0);
+                let restart_steps = own.restart_steps.or(Some(again));
+                Self::Solved(SolvedSettings { extrapolation: Some(extrapolation), restart_steps, ..own })
             }
             other => other,
         }
@@ -215,10 +217,11 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>, measurement: &Measurement
     };
     let steps = own.steps.unwrap_or(SolvedSettings::STEPS);
     let noise = problem.prior.perturbation_kernel().at(own.restart_t);
+    let again = own.restart_steps.unwrap_or(SolvedSettings::RESTART_STEPS);
     let restarts = (own.average > 1).then(|| {
         Ok(Restarts {
-            solver: solver(own.restart_t, own.restart_steps)?,
-            steps: own.restart_steps,
+            solver: solver(own.restart_t, again)?,
+            steps: again,
             count: own.average - 1,
             noise_std: (noise.std / noise.mean_scale) as f32,
         })
