@@ -69,7 +69,7 @@ pub struct SolvedSettings {
     /// Stop when the gradient norm is at most this.
     pub tolerance: f64,
     /// The share of the way from the iterate before to the denoised image by which the approach goes on beyond it.
-    /// Without it what the prior's weights name, or 0.
+    /// Without it what the prior's weights name, or 0, and less where there are many views.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extrapolation: Option<f64>,
     /// The approach looks at the image in a mirror from level to level.

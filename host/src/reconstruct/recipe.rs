@@ -1,7 +1,7 @@
 //! From the settings of a learned method to what a run needs to know, whatever the method.
 
 use super::method_settings::{BacktrackingSettings, GraduatedSettings, SolvedSettings, Start, WeightRule};
-use super::rules::{WEDGE_SOLVES, has_wedge, levels, variance, weight};
+use super::rules::{WEDGE_SOLVES, extrapolation, has_wedge, levels, variance, weight};
 use super::sampler_settings::{DdsSettings, DiffPirSettings};
 use super::settings::Settings;
 use super::{Measurement, ReconstructError};
@@ -68,10 +68,11 @@ impl Settings {
             Self::Solved(own) => {
                 let usual = prior.levels().unwrap_or(SolvedSettings::STEPS);
                 let own = own.filled(levels(usual, measurement), has_wedge(measurement));
-                let extrapolation = own.extrapolation.or(prior.extrapolation()).unwrap_or(0.0);
-                let again = SolvedSettings::RESTART_STEPS + u32::from(extrapolation > 0.0);
+                let usual = prior.extrapolation().unwrap_or(0.0);
+                let beta = own.extrapolation.unwrap_or_else(|| extrapolation(usual, measurement));
+                let again = SolvedSettings::RESTART_STEPS + u32::from(beta > 0.0);
                 let restart_steps = own.restart_steps.or(Some(again));
-                Self::Solved(SolvedSettings { extrapolation: Some(extrapolation), restart_steps, ..own })
+                Self::Solved(SolvedSettings { extrapolation: Some(beta), restart_steps, ..own })
             }
             other => other,
         }

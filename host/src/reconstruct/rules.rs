@@ -112,6 +112,24 @@ pub(super) fn weight(measurement: &Measurement, extrapolation: f64) -> f64 {
     variance(measurement) - (1.0 - share) * measured
 }
 
+/// The extrapolation of denoised images from the one that suits scans of few views: less where there are more, of which
+/// an image is made by the data and not by the denoiser.
+///
+/// PSNR in dB without and with an extrapolation of 0.4, and the weight that goes with it; six slices of the training
+/// with 5 % noise, which have noise of their own, and a smooth one with 1e4 photons on a finer grid:
+///
+/// | views | v | six, 0 | 0.4 | smooth, 0 | 0.4 |
+/// |---|---|---|---|---|---|
+/// | 60 | 0.15 | 37.38 | 37.66 | 41.84 | 41.78 |
+/// | 180 | 0.45 | 39.92 | 40.01 | 44.01 | 43.69 |
+/// | 720 | 1.8 | 42.58 | 42.47 | 46.13 | 45.61 |
+pub(super) fn extrapolation(usual: f64, measurement: &Measurement) -> f64 {
+    usual * (FEW_VIEWS / measurement.geometry.views_for_each_place()).min(1.0).powi(2)
+}
+
+/// The views for each place up to which there are few.
+const FEW_VIEWS: f64 = 0.15;
+
 /// The views for each place from which on the prior has its whole weight, and the least share of that.
 const ENOUGH_VIEWS: f64 = 0.29;
 const LEAST_WEIGHT: f64 = 0.1;
@@ -152,6 +170,17 @@ mod tests {
             let right = angles as f64 / 100.53;
             assert!((counted(angles) / right - 1.0).abs() < 1e-3, "{angles}: {}", counted(angles));
         }
+    }
+
+    #[test]
+    fn many_views_are_not_extrapolated() {
+        let of = |angles| {
+            let scan = simulate(&ellipses(3, 64), 1.0, &Simulation { angles, ..Simulation::default() }).unwrap();
+            extrapolation(0.4, &Measurement::new(&scan).unwrap())
+        };
+        assert_eq!([of(5), of(15)], [0.4, 0.4]);
+        let [twice, many] = [of(30), of(300)];
+        assert!((twice - 0.101).abs() < 1e-3 && many < 2e-3, "{twice} {many}");
     }
 
     #[test]
