@@ -101,7 +101,7 @@ pub fn n_steps(lines: &[Line]) -> usize {
 }
 
 fn is_tag(word: &u32) -> bool {
-    [*b"GL03", *b"PG05"].contains(&word.to_le_bytes())
+    [*b"GL03", *b"PG06"].contains(&word.to_le_bytes())
 }
 
 /// The output of a tool of the Arm binutils about an image.
