@@ -105,7 +105,7 @@ fn preconditioned(slice: usize) -> Preconditioned {
     let homotopy = Homotopy { schedule, weight };
     let effort = Effort::fixed(4);
     let solver = Preconditioned::new(homotopy, PerturbationKernel::VP, effort, Backtracking::DEFAULT, 0.0).unwrap();
-    solver.with_approach(1 + slice as u32).with_extrapolation(0.1 * slice as f32).unwrap()
+    solver.with_approach(2 + slice as u32).with_extrapolation(0.1 * slice as f32).unwrap()
 }
 
 /// A slice whose size of the data depends on the seed.

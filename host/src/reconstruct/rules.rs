@@ -35,8 +35,8 @@ const WEDGE_RAD: f64 = PI / 6.0;
 /// |---|---|---|---|
 /// | `ellipses` | 60 | 23.84 | 24.59 |
 /// | | 120 | 31.79 | 32.11 |
-/// | `ct` | 90 | 30.35 | 31.02 |
-/// | | 120 | 35.20 | 35.94 |
+/// | `ct` | 90 | 30.86 | 31.22 |
+/// | | 120 | 36.09 | 36.45 |
 ///
 /// Twice as many levels again gain another 0.1 to 0.3 dB by `ellipses` over 60 degrees, for twice the time.
 const WEDGE_LEVELS: f64 = 4.0;
