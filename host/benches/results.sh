@@ -80,8 +80,8 @@ part() {
             ;;
         range) gradus evaluate --range --images 3 --methods preconditioned,tv,fbp -o runs/results-range ;;
         range-slices)
-            gradus evaluate --range --dataset "${FOLDER:?a folder of slices}" --methods preconditioned,tv,fbp \
-                -o runs/results-range-slices
+            gradus evaluate --range --images 3 --dataset "${FOLDER:?a folder of slices}" \
+                --methods preconditioned,tv,fbp -o runs/results-range-slices
             ;;
         rules)
             for views in 15 45 120; do
