@@ -55,7 +55,8 @@ impl Batch {
 }
 
 impl Sampler<'_> {
-    /// Sample `number`: x_t = gamma_t x_0 + nu_t z and z; returns t and the weight of its loss.
+    /// Sample `number`: x_t = gamma_t x_0 + nu_t z and z, which is normal times the image's factor; returns t and the
+    /// weight of its loss.
     fn sample(&self, number: u64, x_t: &mut [f32], z: &mut [f32]) -> (f32, f32) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         // Stream 0 is that of the first weights.
@@ -64,8 +65,9 @@ impl Sampler<'_> {
         self.crop(&mut rng, x_t);
         let kernel = self.kernel.at(t.into());
         let (gamma, nu) = (kernel.mean_scale as f32, kernel.std as f32);
+        let factor = self.noise_factor(&mut rng);
         for (x, z) in x_t.iter_mut().zip(z) {
-            *z = StandardNormal.sample(&mut rng);
+            *z = factor * Distribution::<f32>::sample(&StandardNormal, &mut rng);
             *x = gamma * *x + nu * *z;
         }
         (t, self.weight(kernel.std / kernel.mean_scale))
@@ -77,6 +79,12 @@ impl Sampler<'_> {
         let t =
             if kind < log_uniform_share { t_min * libm::pow(t_max / t_min, u) } else { t_min + (t_max - t_min) * u };
         t as f32
+    }
+
+    /// Noise of an image over that of its level.
+    fn noise_factor(&self, rng: &mut ChaCha8Rng) -> f32 {
+        let spread = self.smoothing.noise_spread;
+        if spread == 0.0 { 1.0 } else { libm::exp(spread * Distribution::<f64>::sample(&StandardNormal, rng)) as f32 }
     }
 
     fn weight(&self, sigma: f64) -> f32 {
@@ -174,5 +182,27 @@ mod tests {
         let below = |limit: f32| batch.t.iter().filter(|t| **t < limit).count();
         // Of the 200, half are log-uniform over three decades: 33 + 1 are expected below 0.01, 85 + 35 below 0.35.
         assert!((15..55).contains(&below(0.01)) && (95..145).contains(&below(0.35)), "{:?}", batch.t);
+    }
+
+    /// The logarithm of z's size spreads as asked, about that of its level, and x_t - nu z is an image all the same.
+    #[test]
+    fn noise_spreads_about_its_level() {
+        let smoothing = Smoothing { noise_spread: 0.5, ..Smoothing::default() };
+        let images = Images::Ellipses { size: 32 };
+        let mut batch = Batch::new(400, 16);
+        batch.fill(&sampler(&images, &smoothing), 0, 400);
+        let logarithm = |z: &[f32]| (z.iter().map(|z| f64::from(*z).powi(2)).sum::<f64>() / 256.0).sqrt().ln();
+        let sizes: Vec<f64> = batch.z.chunks_exact(256).map(logarithm).collect();
+        let mean = sizes.iter().sum::<f64>() / 400.0;
+        let spread = (sizes.iter().map(|size| (size - mean).powi(2)).sum::<f64>() / 400.0).sqrt();
+        assert!(mean.abs() < 0.1 && (spread - 0.5).abs() < 0.08, "{mean} {spread}");
+        let kernel = PerturbationKernelSpec::Vp { beta_min: 0.1, beta_max: 20.0 };
+        for (k, &t) in batch.t.iter().enumerate().filter(|(_, t)| **t < 0.1) {
+            let kernel = kernel.at(t.into());
+            for i in k * 256..(k + 1) * 256 {
+                let x = (f64::from(batch.x_t[i]) - kernel.std * f64::from(batch.z[i])) / kernel.mean_scale;
+                assert!((-1e-3..1.001).contains(&x), "{x} at {t}");
+            }
+        }
     }
 }

@@ -86,6 +86,10 @@ impl DataConfig {
 ///
 /// The loss of an image at t is multiplied by ((sigma^2 + s^2)/s^2)^`weight_exponent`, sigma = nu_t/gamma_t and s the
 /// data's spread: 0 is plain denoising score matching, 1 gives all t the same say in the network's output.
+///
+/// The iterates of a descent have more noise than their level says, or less. With a `noise_spread` of s the noise of an
+/// image is nu_t z times exp(s g), g a normal number, and the image is to be found all the same: the energy learns to
+/// bend along noise of any size, not of the level's alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Smoothing {
@@ -97,11 +101,13 @@ pub struct Smoothing {
     pub log_uniform_share: f64,
     /// See above.
     pub weight_exponent: f64,
+    /// See above; 0 leaves the noise that of the level.
+    pub noise_spread: f64,
 }
 
 impl Default for Smoothing {
     fn default() -> Self {
-        Self { t_min: 1e-3, t_max: 1.0, log_uniform_share: 0.5, weight_exponent: 0.5 }
+        Self { t_min: 1e-3, t_max: 1.0, log_uniform_share: 0.5, weight_exponent: 0.5, noise_spread: 0.0 }
     }
 }
 
@@ -338,12 +344,13 @@ impl TrainingConfig {
         check(&field("learning_rate"), rate, rate > 0.0 && rate.is_finite(), "positive")?;
         check(&field("final_learning_rate"), last, (0.0..=rate).contains(&last), "from 0 to `learning_rate`")?;
         check(&field("warm_up"), phase.warm_up, phase.warm_up <= phase.steps, "at most `steps`")?;
-        let Smoothing { t_min, t_max, log_uniform_share, weight_exponent } = phase.smoothing;
+        let Smoothing { t_min, t_max, log_uniform_share, weight_exponent, noise_spread } = phase.smoothing;
         let share = |name: &str, value: f64| check(&field(name), value, (0.0..=1.0).contains(&value), "from 0 to 1");
         check(&field("smoothing.t_min"), t_min, t_min > 0.0 && t_min <= t_max, "positive and at most `t_max`")?;
         check(&field("smoothing.t_max"), t_max, t_max <= 1.0, "at most 1")?;
         share("smoothing.log_uniform_share", log_uniform_share)?;
-        share("smoothing.weight_exponent", weight_exponent)
+        share("smoothing.weight_exponent", weight_exponent)?;
+        share("smoothing.noise_spread", noise_spread)
     }
 
     fn size_fits(&self, field: &str, size: usize) -> Result<(), ConfigError> {
