@@ -14,8 +14,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 cheap="picture ellipses parts levels stopping denoisers toy"
 [ $# -gt 0 ] || { sed -n '4,10p' "$0" | cut -c3-; exit 2; }
-[ "$1" != cheap ] || set -- $cheap
-[ "$1" != readme ] || set -- picture ellipses slices fewer htc dm4ct peers
+[ "$1" != cheap ] || set -- $cheap "${@:2}"
+[ "$1" != readme ] || set -- picture ellipses slices fewer htc dm4ct peers "${@:2}"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 

@@ -27,6 +27,7 @@ fn faults_name_their_field() {
         changed.validate().unwrap_err().field
     };
     assert_eq!(named(|c| c.phase[1].smoothing.t_min = 0.0), "phase[1].smoothing.t_min");
+    assert_eq!(named(|c| c.phase[1].smoothing.noise_spread = -0.1), "phase[1].smoothing.noise_spread");
     assert_eq!(named(|c| c.optimiser.beta_2 = 1.0), "optimiser.beta_2");
     assert_eq!(named(|c| c.phase.clear()), "phase");
     assert_eq!(named(|c| c.phase[0].crop = 30), "phase[0].crop");
