@@ -55,7 +55,7 @@ pub use hounsfield::{
     ATTENUATION_PER_UNIT, HU_PER_UNIT, attenuation_to_network, hu_to_network, network_to_attenuation, network_to_hu,
 };
 pub use least_norm::{LeastNorm, LeastNormEnd};
-pub use model_error::{model_error, model_shares};
+pub use model_error::{edge_shares, model_error, model_shares};
 pub use noise::{NoiseError, poisson, relative_gaussian};
 pub use noise_level::{estimate_noise, noise_in_air, noise_of_differences};
 pub use projection_error::ProjectionError;

@@ -38,6 +38,7 @@ impl Measurement {
         let mut part = Self { sinogram: rows(&self.sinogram), ..self.clone() };
         part.geometry.angles_rad = wanted.iter().map(|view| self.geometry.angles_rad[*view]).collect();
         part.weights = self.weights.as_deref().map(rows);
+        part.edges = self.edges.as_deref().map(rows);
         part
     }
 }

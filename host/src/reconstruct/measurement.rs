@@ -39,6 +39,9 @@ pub struct Measurement {
     /// `noise_std^2` over the variance of each line integral, `[angle][bin]`, where these differ: by the photons that
     /// were counted, and by what pixels and bins of finite size add.
     pub weights: Option<Vec<f32>>,
+    /// Factors on these weights, at most 1, by which the default method trusts rays along edges less
+    /// ([`edge_shares`](crate::ct::edge_shares)), where the error of the model counts.
+    pub edges: Option<Vec<f32>>,
     /// Attenuation in 1/mm of network unit 1.
     pub attenuation_per_unit: f64,
     /// Bins by which filtered backprojection continues an object beyond the detector's lower and upper end.
@@ -79,7 +82,7 @@ impl Measurement {
     fn scaled(scan: &Scan, own: Option<f64>) -> Result<Self, ReconstructError> {
         let pixel_mm = scan.geometry.pixel_mm;
         let geometry = scan.geometry.in_pixels();
-        let RayNoise { std, weights, model_std, source, warning } = RayNoise::of(scan);
+        let RayNoise { std, weights, edges, model_std, source, warning } = RayNoise::of(scan);
         let physical = Self {
             geometry,
             sinogram: scan.sinogram.clone(),
@@ -87,6 +90,7 @@ impl Measurement {
             model_std,
             noise_source: source,
             weights,
+            edges,
             attenuation_per_unit: 1.0 / pixel_mm,
             beyond_detector: [0, 0],
             warnings: warning.into_iter().collect(),

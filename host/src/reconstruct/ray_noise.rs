@@ -1,6 +1,6 @@
 //! The noise of line integrals: the statement of the scan, the evidence of its data, and the error of the model.
 
-use crate::ct::{estimate_noise, model_error, model_shares, noise_in_air, noise_of_differences};
+use crate::ct::{edge_shares, estimate_noise, model_error, model_shares, noise_in_air, noise_of_differences};
 use crate::data::scan::Scan;
 
 /// A stated level that is so many times what the data show, or they show so many times it, is not believed.
@@ -27,6 +27,8 @@ pub(super) struct RayNoise {
     pub(super) std: f64,
     /// `std^2` over the variance of each line integral with its share of the model's error, where they differ.
     pub(super) weights: Option<Vec<f32>>,
+    /// The factor on each weight, at most 1, with the share of a ray along an edge; where the model's error counts.
+    pub(super) edges: Option<Vec<f32>>,
     /// The part of the model, or 0 where it does not count.
     pub(super) model_std: f64,
     pub(super) source: NoiseSource,
@@ -87,11 +89,17 @@ impl RayNoise {
         let felt = (0..n).map(|k| model_std * model_std / of_ray(k)).sum::<f64>() / n as f64;
         let model_std = if felt < LEAST_MODEL_SHARE { 0.0 } else { model_std };
         let variance = measured + model_std * model_std;
-        let shares = model_shares(&scan.sinogram, &scan.geometry).into_iter().enumerate();
-        let weight = |(k, share): (usize, f64)| (variance / (of_ray(k) + share * model_std * model_std)) as f32;
-        let weights: Vec<f32> = shares.map(weight).collect();
+        let shares = model_shares(&scan.sinogram, &scan.geometry);
+        let with_share = |(k, share): (usize, &f64)| of_ray(k) + share * model_std * model_std;
+        let variances: Vec<f64> = shares.iter().enumerate().map(with_share).collect();
+        let weights: Vec<f32> = variances.iter().map(|own| (variance / own) as f32).collect();
         let weights = weights.iter().any(|weight| *weight != weights[0]).then_some(weights);
-        Self { std: variance.sqrt(), weights, model_std, source, warning }
+        let edges = (model_std > 0.0).then(|| {
+            let edges = edge_shares(&scan.sinogram, &scan.geometry, of_ray);
+            let factor = |(k, edge): (usize, &f64)| (variances[k] / with_share((k, &edge.max(shares[k])))) as f32;
+            edges.iter().enumerate().map(factor).collect()
+        });
+        Self { std: variance.sqrt(), weights, edges, model_std, source, warning }
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Recipe {
     pub(super) mirrors: bool,
     /// Line integrals count by their own variance, where it differs from ray to ray.
     pub(super) weighted: bool,
+    /// So weighted, rays along edges count less.
+    pub(super) edges: bool,
     /// Runs after the first one, for the mean of all.
     pub(super) restarts: Option<Restarts>,
     /// The level at which the last iterate is denoised.
@@ -195,6 +197,7 @@ fn graduated(
         drift: own.drift,
         mirrors: false,
         weighted: false,
+        edges: false,
         restarts: None,
         denoised_at: (own.denoise && is_diffused).then_some(own.t_min),
     })
@@ -238,6 +241,7 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>, measurement: &Measurement
         drift: Drift::DriftFree,
         mirrors: own.mirrors,
         weighted: own.weighted,
+        edges: true,
         restarts: restarts.transpose().map_err(|error: SettingsError| error)?,
         denoised_at: None,
     })
@@ -272,6 +276,7 @@ fn sampled(solver: Solvers, (steps, seed): (u32, u64), alpha: f64, weighted: boo
         drift: Drift::DriftFree,
         mirrors: false,
         weighted,
+        edges: false,
         restarts: None,
         denoised_at: None,
     }

@@ -18,7 +18,8 @@ pub(super) fn run(tasks: &[Task<'_>], prior: &PlacedPrior<'_>, observer: Observe
     let lanes = if restarts > 1 { (prior.at_once(&geometry)? / tasks.len()).clamp(1, restarts) } else { 1 };
     let slices: Vec<Slice> = tasks.iter().map(Task::slice).collect::<Result<_, _>>()?;
     let slices = std::iter::repeat_n(slices, lanes).flatten().collect::<Vec<Slice>>();
-    let weights: Vec<Option<&[f32]>> = std::iter::repeat_n(tasks, lanes).flatten().map(Task::weights).collect();
+    let own: Vec<Option<Vec<f32>>> = tasks.iter().map(Task::weights).collect();
+    let weights: Vec<Option<&[f32]>> = std::iter::repeat_n(&own, lanes).flatten().map(Option::as_deref).collect();
     let (drift, mirrors) = (recipe.drift, recipe.mirrors);
     let results = match &prior.opened {
         Opened::Cpu(_) => {

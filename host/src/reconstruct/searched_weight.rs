@@ -79,7 +79,7 @@ fn by_discrepancy(task: &Task<'_>, trials: &mut Trials<'_, '_>) -> Result<Recons
     let factor = search(&mut |factor| {
         let result = trials.run(task.measurement, factor, false)?;
         let is_stopped = result.status == Some(Status::Stopped);
-        let found = discrepancy(task.measurement, task.weights(), &result.image)?;
+        let found = discrepancy(task.measurement, task.weights().as_deref(), &result.image)?;
         last = Some((factor, result));
         Ok((!is_stopped).then_some(found))
     })?;

@@ -26,8 +26,15 @@ impl Task<'_> {
     }
 
     /// Weights of the data term, where they are wanted and the scan has them.
-    pub(super) fn weights(&self) -> Option<&[f32]> {
-        self.measurement.weights.as_deref().filter(|_| self.recipe.weighted)
+    pub(super) fn weights(&self) -> Option<Vec<f32>> {
+        let Measurement { weights, edges, .. } = self.measurement;
+        let factors = edges.as_ref().filter(|_| self.recipe.edges);
+        let product = |weights: &[f32], factors: &Vec<f32>| weights.iter().zip(factors).map(|(w, f)| w * f).collect();
+        let weights = match (weights, factors) {
+            (Some(weights), Some(factors)) => Some(product(weights, factors)),
+            (weights, factors) => weights.as_ref().or(factors).cloned(),
+        };
+        weights.filter(|_| self.recipe.weighted)
     }
 
     /// The slice at its start.

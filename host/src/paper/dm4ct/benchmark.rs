@@ -78,6 +78,7 @@ impl Benchmark {
             noise_std: NOISE * mean.abs(),
             noise_source: NoiseSource::Scan,
             weights: None,
+            edges: None,
             attenuation_per_unit: 1.0,
             beyond_detector: [0, 0],
             model_std: 0.0,
