@@ -273,6 +273,26 @@ fn held_out_views_are_foretold_by_every_method() {
 }
 
 #[test]
+fn the_fit_is_reduced_by_what_the_method_leaves_of_noise() {
+    let dir = tempfile::tempdir().unwrap();
+    let views: Vec<String> = (0..60).filter(|view| view % 6 != 0).map(|view| view.to_string()).collect();
+    let few = ["--reduced-fit", "--without-views", &views.join(",")];
+    for flags in [&[][..], &["--method", "tv", "--tv-iterations", "100"], &["--method", "fbp"]] {
+        let (code, summary, said) = run(dir.path(), &right(), &[&few[..], flags].concat());
+        let of = |name: &str| summary["fit"]["reduced"][name].as_f64().unwrap();
+        let (chi, reduced, left) = (&summary["fit"]["chi_squared"], of("chi_squared"), of("noise_left"));
+        println!("{flags:?}: {chi} {reduced} {left}");
+        assert!(code.is_some() && reduced.is_finite() && left > 0.0, "{summary} {said}");
+        assert!(!flags.is_empty() || ((0.8..1.4).contains(&reduced) && chi.as_f64().unwrap() < 0.9), "{chi} {reduced}");
+    }
+    let (_, summary, _) = run(dir.path(), &right(), &["--method", "fbp"]);
+    assert!(summary["fit"]["reduced"].is_null(), "{summary}");
+    let flags = ["reconstruct", "ellipses:1", "--slices", "all", "--reduced-fit"];
+    let output = gradus(dir.path(), &flags);
+    assert!(output.status.code() == Some(2) && message(&output).contains("for one slice"), "{}", message(&output));
+}
+
+#[test]
 fn the_prior_that_foretells_held_out_views_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let scan = Scan { prior: None, ..right() };

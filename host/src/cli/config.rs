@@ -48,6 +48,9 @@ pub struct RunConfig {
     /// Keep every N-th of these from the reconstruction, and say how well it foretells them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold_out: Option<usize>,
+    /// Reconstruct once more under added noise, and say chi squared over what the method leaves of that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reduced_fit: bool,
     /// The place where the rotation axis meets the detector, from its middle, in place of what the scan says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detector_offset_mm: Option<Choice<f64>>,
@@ -100,6 +103,7 @@ impl Default for RunConfig {
             reverse_angles: false,
             noise_times: None,
             hold_out: None,
+            reduced_fit: false,
             detector_offset_mm: None,
             rings: None,
             hardening: None,
@@ -160,6 +164,9 @@ impl RunConfig {
         self.check_prior()?;
         if let Some(tolerance) = self.parts_tolerance.filter(|tolerance| !(1e-6..1.0).contains(tolerance)) {
             return Err(miette!("parts_tolerance is {tolerance}; give a share from 1e-6 to 1, such as 1e-5"));
+        }
+        if self.reduced_fit && self.slices.is_some() {
+            return Err(miette!("reduced_fit is for one slice, not for a series; leave out --reduced-fit or --slices"));
         }
         match counts(&self.reconstruction).into_iter().find(|(_, count)| *count > ITERATIONS) {
             Some((field, count)) => Err(miette!("reconstruction.{field} is {count}; give at most {ITERATIONS}")),

@@ -24,6 +24,7 @@ mod observer;
 mod placed;
 mod ray_noise;
 mod recipe;
+mod reduced_fit;
 mod result;
 mod rival;
 mod rules;
@@ -54,6 +55,7 @@ pub use method_settings::{
 pub use observer::{Observer, Progress};
 pub use placed::PlacedPrior;
 pub use ray_noise::NoiseSource;
+pub use reduced_fit::{ReducedFit, reduced_fit};
 pub use result::{Reconstruction, TraceRow};
 pub use rival::{Rival, is_explained, rival};
 pub use sampler_settings::{DdsSettings, DiffPirSettings, LevelSpacing};

@@ -73,6 +73,10 @@ pub struct Arguments {
     /// check. With several priors the one that does best in it is taken
     #[arg(long, value_name = "N", help_heading = "Scan")]
     hold_out: Option<usize>,
+    /// Reconstruct once more with noise added, and say chi squared over what the method leaves of that noise (reduced
+    /// chi squared): of few views, too, it is 1 where the noise is as stated
+    #[arg(long)]
+    reduced_fit: bool,
     #[command(flatten)]
     scan: ScanArguments,
     /// Solve for the part of the picture that the data determine until the rest has this share of the line integrals,
@@ -115,6 +119,7 @@ impl Arguments {
         run.reverse_angles |= self.reverse_angles;
         run.noise_times = self.noise_times.or(run.noise_times);
         run.hold_out = self.hold_out.or(run.hold_out);
+        run.reduced_fit |= self.reduced_fit;
         run.parts_tolerance = self.parts_tolerance.or(run.parts_tolerance);
         run.prior = self.prior.clone().or(run.prior);
         run.device = self.device.or(run.device);

@@ -5,7 +5,7 @@ use crate::config::RunConfig;
 use crate::ending::Failure;
 use crate::problem::Problem;
 use gradus::image::Image;
-use gradus::reconstruct::{Measurement, Method, Reconstruction, Rival, cut_to, is_held_out, rival};
+use gradus::reconstruct::{Measurement, Method, Reconstruction, ReducedFit, Rival, cut_to, is_held_out, rival};
 use gradus::trust::{Effort, Parts, Residual, Shares};
 use miette::IntoDiagnostic;
 
@@ -27,6 +27,8 @@ impl Divided {
 pub struct Evidence {
     /// A classical method that explains the data better.
     pub rival: Option<Rival>,
+    /// The fit over what the method leaves of noise.
+    pub reduced: Option<ReducedFit>,
     /// The residual of the views that the image was made without.
     pub held_out: Option<Residual>,
     /// Faults of the scan in words, the likeliest first.
@@ -56,6 +58,7 @@ impl Evidence {
         Ok(Self {
             causes: causes((run, problem), kept, result, rival.as_ref())?,
             rival,
+            reduced: None,
             held_out: held_out.transpose().into_diagnostic()?,
             parts: parts.transpose().into_diagnostic()?.map(with_shares),
         })

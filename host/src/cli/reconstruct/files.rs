@@ -185,7 +185,12 @@ pub fn summary_text(finished: &Finished, merits: Merits, folder: &Path) -> Strin
         };
         let _ = write!(text, "\n  {}\n  {} by filtered backprojection", line(result), line(fbp));
     }
-    let of_fit = [Some(fit::text(finished)), fit::held_out_text(finished), fit::tried_text(finished)];
+    let of_fit = [
+        Some(fit::text(finished)),
+        fit::reduced_text(finished),
+        fit::held_out_text(finished),
+        fit::tried_text(finished),
+    ];
     for line in of_fit.iter().chain(&[parts::text(finished)]).flatten() {
         let _ = write!(text, "\n  {line}");
     }

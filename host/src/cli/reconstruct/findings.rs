@@ -62,10 +62,14 @@ fn fit(finished: &Finished, residual: &Residual) -> Finding {
         Misfit::Doubtful => ("Not quite: more is left over than the noise explains.", Tone::Warning),
         Misfit::Hopeless => ("No: picture and data do not belong together.", Tone::Warning),
     };
-    let rows = [
+    let mut rows = vec![
         ("Chi squared a ray (1 is the noise)", fit::chi_squared(finished)),
         ("Line integrals left unexplained", percent),
     ];
+    if let Some(reduced) = finished.evidence.reduced {
+        rows.push(("Reduced chi squared a ray", fit::number(reduced.chi_squared)));
+        rows.push(("Share of added noise that the method leaves", format!("{:.2}", reduced.noise_left)));
+    }
     Finding {
         title: "Does the picture explain the data?".to_owned(),
         words: words.to_owned(),

@@ -20,7 +20,7 @@ pub fn chi_squared(finished: &Finished) -> String {
 }
 
 /// Three digits, and none after the point where there are more before it.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if value.is_finite() && value < 100.0 { format!("{value:.3}") } else { format!("{value:.0}") }
 }
 
@@ -31,6 +31,18 @@ pub fn text(finished: &Finished) -> String {
         "chi squared {} a ray (1: as the noise): {percent:.2} % of the line integrals unexplained",
         chi_squared(finished)
     )
+}
+
+/// A line on the fit over what the method leaves of noise, for people.
+pub fn reduced_text(finished: &Finished) -> Option<String> {
+    let fit = finished.evidence.reduced?;
+    let left = format!("the method leaves {:.2} of noise that is added", fit.noise_left);
+    let model = if finished.measurement.model_std > 0.0 {
+        format!("; there is room for {:.1} % of the largest error of pixels and bins", 100.0 * fit.model_share)
+    } else {
+        String::new()
+    };
+    Some(format!("reduced chi squared {} a ray: {left}{model}", number(fit.chi_squared)))
 }
 
 /// A line on the views that the image was made without, for people.
@@ -115,6 +127,9 @@ pub fn json(finished: &Finished) -> Value {
         "by_bin": residual.by_bin(),
         "misfit": residual.misfit().name(),
         "noise_std": finished.measurement.noise_std,
+        "reduced": finished.evidence.reduced.map(|fit| json!({
+            "chi_squared": fit.chi_squared, "noise_left": fit.noise_left, "model_share": fit.model_share,
+        })),
         "better": rival.map(|rival| json!({
             "method": rival.method, "chi_squared": rival.residual.chi_squared(),
         })),

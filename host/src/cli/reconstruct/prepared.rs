@@ -11,7 +11,7 @@ use gradus::data::scan::Scan;
 use gradus::image::Image;
 use gradus::memory;
 use gradus::prior::Prior;
-use gradus::reconstruct::{Job, Measurement, PlacedPrior, Reconstruction, Settings, in_field};
+use gradus::reconstruct::{Job, Measurement, PlacedPrior, Reconstruction, ReducedFit, Settings, in_field};
 use gradus::trust::Field;
 use miette::IntoDiagnostic;
 
@@ -83,17 +83,17 @@ impl Prepared {
         Image::zeros(self.fbp.height, self.fbp.width)
     }
 
-    /// The run with its result, which took `seconds`.
+    /// The run with its result, which took `seconds`, and the reduced fit of that, where one was wanted.
     pub fn finish(
         self,
-        result: Reconstruction,
+        (result, reduced): (Reconstruction, Option<ReducedFit>),
         prior: Option<&Prior>,
         psnrs: Vec<f64>,
         seconds: f64,
     ) -> Result<Finished, Failure> {
         let Self { mut run, problem, unit, tried, field, divided, fbp } = self;
         let method = run.reconstruction.method();
-        let evidence = Evidence::of((&run, &problem), &divided, &result, &fbp)?;
+        let evidence = Evidence { reduced, ..Evidence::of((&run, &problem), &divided, &result, &fbp)? };
         if method.is_learned() {
             // So that the file of the run repeats it on the same device, with the same factors.
             (run.device, run.precision) = (Some(result.device), Some(result.precision));

@@ -6,7 +6,9 @@ use super::rows::Row;
 use crate::image::Image;
 use crate::metrics::{psnr, ssim_uniform};
 use crate::paper::tables::EvaluateError;
-use crate::reconstruct::{Measurement, Observer, PlacedPrior, ReconstructError, Settings, discrepancy, reconstruct};
+use crate::reconstruct::{
+    Job, Measurement, Observer, PlacedPrior, ReconstructError, Settings, discrepancy, reconstruct, reduced_fit,
+};
 use crate::simulate::{Simulation, simulate};
 use gradus_core::Status;
 
@@ -37,10 +39,13 @@ impl Bench<'_> {
             Err(error) => return Err(error.into()),
         };
         let weights = measurement.weights.as_deref();
+        let job = Job { measurement: &measurement, settings: &settings };
+        let Some(reduced) = reduced_fit(job, &result.image, Some(self.prior), observer)? else { return Ok(None) };
         Ok(Some(Row {
             psnr_db: psnr(&truth, &result.image, 1.0)?,
             ssim: ssim_uniform(&truth, &result.image, 1.0)?,
             chi_squared: discrepancy(&measurement, weights, &result.image)?,
+            reduced: reduced.chi_squared,
             lesion_kept: lesion.kept(&truth, &result.image),
             status: result.status.map_or_else(|| "done".to_owned(), |status| status.to_string()),
             ..row

@@ -10,7 +10,7 @@ type Shown = (fn(&Row) -> f64, &'static str, (f32, f32));
 
 const SHOWN: [Shown; 3] = [
     (|row| row.psnr_db, "PSNR in dB, 15 to 50", (15.0, 50.0)),
-    (|row| row.chi_squared, "chi squared a ray, 0 to 2", (0.0, 2.0)),
+    (|row| row.reduced, "reduced chi squared a ray, 0 to 2", (0.0, 2.0)),
     (|row| row.lesion_kept, "contrast of the lesion that is kept, 0 to 1", (0.0, 1.0)),
 ];
 
@@ -21,8 +21,8 @@ fn mean(rows: &[Row], (views, photons, method): (usize, Photons, &str), of: fn(&
     (n > 0.0).then(|| sum / n)
 }
 
-/// For each method three maps: PSNR, chi squared, and the contrast of the lesion; views from left to right, photons
-/// from top to bottom. What has no row is black.
+/// For each method three maps: PSNR, reduced chi squared, and the contrast of the lesion; views from left to right,
+/// photons from top to bottom. What has no row is black.
 #[must_use]
 pub fn heat_maps(grid: &Grid, rows: &[Row]) -> Vec<Picture> {
     let mut pictures = Vec::new();
@@ -38,7 +38,7 @@ pub fn heat_maps(grid: &Grid, rows: &[Row]) -> Vec<Picture> {
     pictures
 }
 
-/// One row a scan and method column: PSNR, chi squared, contrast kept.
+/// One row a scan and method column: PSNR, reduced chi squared, contrast kept.
 #[must_use]
 pub fn table(grid: &Grid, rows: &[Row]) -> Table {
     let columns = grid.methods.iter().map(|method| method.name().to_owned());
@@ -60,8 +60,8 @@ pub fn table(grid: &Grid, rows: &[Row]) -> Table {
         header,
         rows: scans.map(line).collect(),
         note:
-            "PSNR in dB; chi squared a ray; contrast that a lesion of a radius of two pixels keeps. Scans are made on \
-               a grid three times as fine as that of the reconstruction."
+            "PSNR in dB; reduced chi squared a ray; contrast that a lesion of a radius of two pixels keeps. Scans are \
+               made on a grid three times as fine as that of the reconstruction."
                 .into(),
     }
 }

@@ -58,6 +58,8 @@ pub struct Row {
     pub ssim: f64,
     /// Mean square of the residual over the variance of its ray: 1 for the truth.
     pub chi_squared: f64,
+    /// [Reduced](crate::reconstruct::ReducedFit) chi squared a ray.
+    pub reduced: f64,
     /// Contrast of the lesion over that of the truth.
     pub lesion_kept: f64,
     /// The end of the run.
@@ -68,8 +70,8 @@ impl Row {
     /// A run that met a number that is not finite.
     pub(super) fn broken(method: Method) -> Self {
         let (method, status, none) = (method.name().to_owned(), "broke".to_owned(), f64::NAN);
-        let (psnr_db, ssim, chi_squared, lesion_kept) = (none, none, none, none);
-        Self { image: 0, views: 0, photons: None, method, psnr_db, ssim, chi_squared, lesion_kept, status }
+        let (psnr_db, ssim, chi_squared, reduced, lesion_kept) = (none, none, none, none, none);
+        Self { image: 0, views: 0, photons: None, method, psnr_db, ssim, chi_squared, reduced, lesion_kept, status }
     }
 
     /// True for the row of this cell.

@@ -153,7 +153,7 @@ impl Work<'_> {
             Err(error) => self.fail(slice, &Failure::from_err(error)),
             Ok(result) => {
                 let prior = self.placed.as_ref().map(|placed| placed.prior);
-                self.keep(slice, &ready.finish(result, prior, Vec::new(), seconds)?)
+                self.keep(slice, &ready.finish((result, None), prior, Vec::new(), seconds)?)
             }
         }
     }
