@@ -13,9 +13,8 @@ use gradus::ct::Geometry;
 use gradus::image::Image;
 use gradus::metrics::psnr;
 use gradus::ranks::Ranks;
-use gradus::reconstruct::{Job, Progress, cut_to, reconstruct, reduced_fit};
+use gradus::reconstruct::{Job, Progress, cut_to, reconstruct};
 use gradus::trust::Field;
-use gradus_core::Status;
 use miette::IntoDiagnostic;
 use prepared::Prepared;
 use std::ops::ControlFlow;
@@ -124,13 +123,7 @@ fn compute(mut run: RunConfig, problem: Problem, field: Field, terminal: &Termin
     let Job { measurement, settings } = prepared.job();
     let result = reconstruct(measurement, settings, placed.as_ref(), &mut observe).into_diagnostic()?;
     let seconds = begin.elapsed().as_secs_f64();
-    let is_whole = result.status != Some(Status::Stopped);
-    let reduced = if prepared.run.reduced_fit && is_whole {
-        bar.set_message("once more, with noise added");
-        reduced_fit(prepared.job(), &result.image, placed.as_ref(), &mut |_| go_on()).into_diagnostic()?
-    } else {
-        None
-    };
+    let reduced = prepared.reduced(&result, placed.as_ref(), &mut |_| go_on())?;
     bar.finish_and_clear();
     prepared.finish((result, reduced), prior.as_ref(), psnrs, seconds)
 }

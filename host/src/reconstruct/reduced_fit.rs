@@ -16,8 +16,8 @@ const HALVINGS: u32 = 40;
 /// has more pixels than there are rays.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReducedFit {
-    /// Chi squared a ray over `noise_left`: about 1 for an image that explains its data as noise lets it; a strong prior
-    /// that holds an image of few views from its data adds some tenths.
+    /// Chi squared a ray over `noise_left`: about 1 for an image that explains its data as noise lets it; a strong
+    /// prior that holds an image of few views from its data adds some tenths.
     pub chi_squared: f64,
     /// The mean square that the method leaves of noise of variance 1 a ray: 1 if the image followed none of it.
     pub noise_left: f64,
@@ -35,11 +35,11 @@ struct Ray {
 
 /// The reduced fit of the image that a job has made, by the same job with noise added.
 ///
-/// **Equation.** With r = A x - y and the variance v_i + s e_i of ray i, v_i that of the measurement and e_i the largest
-/// of the model's error, noise b_i sigma_i is added to y, b_i = -1 or 1, sigma_i^2 = v_i + s e_i, and leads to x'. Then
-/// `noise_left` is the mean of (b - A (x' - x)/sigma)^2, and chi squared the mean of r^2/(v + s e) over it. Both have
-/// the same mean for a linear method and data that are A x with noise. s is the least, at most 1, that brings chi
-/// squared down to 1: for the noise that is added, as if the method left all of it.
+/// **Equation.** With r = A x - y and the variance v_i + s e_i of ray i, v_i that of the measurement and e_i the
+/// largest of the model's error, noise b_i sigma_i is added to y, b_i = -1 or 1, sigma_i^2 = v_i + s e_i, and leads to
+/// x'. Then `noise_left` is the mean of (b - A (x' - x)/sigma)^2, and chi squared the mean of r^2/(v + s e) over it.
+/// Both have the same mean for a linear method and data that are A x with noise. s is the least, at most 1, that brings
+/// chi squared down to 1: for the noise that is added, as if the method left all of it.
 ///
 /// Monte Carlo as for generalised degrees of freedom \[Ye98\] and for unbiased estimates of risk \[RBU08\], but of the
 /// residual itself, which has no difference of large numbers.

@@ -35,7 +35,6 @@ pub fn status(finished: &Finished) -> String {
 
 fn fit(finished: &Finished, residual: &Residual) -> Finding {
     let is_fbp = finished.run.reconstruction.method() == Method::Fbp;
-    let percent = format!("{:.2} %", 100.0 * residual.relative());
     let (words, tone) = match residual.misfit() {
         Misfit::None => (
             "Yes, as well as the noise lets any picture do it. That holds for the rays that were measured; what no ray \
@@ -62,21 +61,25 @@ fn fit(finished: &Finished, residual: &Residual) -> Finding {
         Misfit::Doubtful => ("Not quite: more is left over than the noise explains.", Tone::Warning),
         Misfit::Hopeless => ("No: picture and data do not belong together.", Tone::Warning),
     };
+    Finding {
+        title: "Does the picture explain the data?".to_owned(),
+        words: words.to_owned(),
+        tone,
+        rows: named(&fit_rows(finished, residual)),
+        ..Finding::default()
+    }
+}
+
+fn fit_rows(finished: &Finished, residual: &Residual) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("Chi squared a ray (1 is the noise)", fit::chi_squared(finished)),
-        ("Line integrals left unexplained", percent),
+        ("Line integrals left unexplained", format!("{:.2} %", 100.0 * residual.relative())),
     ];
     if let Some(reduced) = finished.evidence.reduced {
         rows.push(("Reduced chi squared a ray", fit::number(reduced.chi_squared)));
         rows.push(("Share of added noise that the method leaves", format!("{:.2}", reduced.noise_left)));
     }
-    Finding {
-        title: "Does the picture explain the data?".to_owned(),
-        words: words.to_owned(),
-        tone,
-        rows: named(&rows),
-        ..Finding::default()
-    }
+    rows
 }
 
 fn descent(c: &Certificate) -> Finding {

@@ -11,8 +11,11 @@ use gradus::data::scan::Scan;
 use gradus::image::Image;
 use gradus::memory;
 use gradus::prior::Prior;
-use gradus::reconstruct::{Job, Measurement, PlacedPrior, Reconstruction, ReducedFit, Settings, in_field};
+use gradus::reconstruct::{
+    Job, Measurement, Observer, PlacedPrior, Reconstruction, ReducedFit, Settings, in_field, reduced_fit,
+};
 use gradus::trust::Field;
+use gradus_core::Status;
 use miette::IntoDiagnostic;
 
 /// A run before its work begins.
@@ -76,6 +79,19 @@ impl Prepared {
     /// The job to be computed.
     pub fn job(&self) -> Job<'_> {
         Job { measurement: &self.divided.kept, settings: &self.run.reconstruction }
+    }
+
+    /// The reduced fit of a result, where one is wanted and the run was not ended.
+    pub fn reduced(
+        &self,
+        result: &Reconstruction,
+        placed: Option<&PlacedPrior<'_>>,
+        observer: Observer<'_>,
+    ) -> Result<Option<ReducedFit>, Failure> {
+        if !self.run.reduced_fit || result.status == Some(Status::Stopped) {
+            return Ok(None);
+        }
+        reduced_fit(self.job(), &result.image, placed, observer).into_diagnostic()
     }
 
     /// An image of the size of the work.
