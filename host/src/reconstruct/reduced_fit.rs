@@ -103,10 +103,11 @@ fn mean_square(rays: &[Option<Ray>], share: f64) -> f64 {
     known.map(square).sum::<f64>() / rays.iter().flatten().count().max(1) as f64
 }
 
-/// The least share of the model's error with which the mean square is at most `right`; 1 where none is enough.
+/// The least share of the model's error with which the mean square is at most `right`; 1 where none is enough, 0 where
+/// the model has no error.
 fn model_share(rays: &[Option<Ray>], right: f64) -> f64 {
     let is_enough = |share: f64| mean_square(rays, share) <= right;
-    if is_enough(0.0) {
+    if is_enough(0.0) || rays.iter().flatten().all(|ray| ray.model == 0.0) {
         return 0.0;
     }
     let (mut least, mut most) = (0.0, 1.0);
@@ -169,6 +170,7 @@ mod tests {
         assert!((mean_square(&rays, 0.0) - 4.0).abs() < 1e-12 && (mean_square(&rays, 1.0) - 1.0).abs() < 1e-12);
         assert!((model_share(&rays, 2.0) - 1.0 / 3.0).abs() < 1e-9 && model_share(&rays, 5.0) == 0.0);
         assert_eq!(model_share(&rays, 0.5), 1.0);
+        assert_eq!(model_share(&rays.map(|ray| ray.map(|ray| Ray { model: 0.0, ..ray })), 0.5), 0.0);
         // No noise and no residual is no misfit.
         assert_eq!(mean_square(&[Some(Ray { residual: 0.0, noise: 0.0, model: 0.0 })], 0.0), 0.0);
     }
