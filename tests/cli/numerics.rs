@@ -25,9 +25,11 @@ const BODY: [(f64, f64, [f64; 2]); 4] = [
     (-0.8 * WATER, 25.0, [-10.0, -60.0]),
 ];
 
-/// The exact line integrals of the body with Poisson's noise, and its image, the mean over each pixel.
-fn body(photons: f64, views: usize) -> Scan {
-    let geometry = Geometry { pixel_mm: PIXEL_MM, bin_width_mm: PIXEL_MM, ..Geometry::covering(SIDE, SIDE, views) };
+/// The exact line integrals of the body with Poisson's noise, in bins of which so many are as wide as a pixel.
+fn body(photons: f64, views: usize, in_pixel: usize) -> Scan {
+    let covering = Geometry::covering(SIDE, SIDE, views);
+    let (n_bins, bin_width_mm) = (in_pixel * covering.n_bins, PIXEL_MM / in_pixel as f64);
+    let geometry = Geometry { pixel_mm: PIXEL_MM, n_bins, bin_width_mm, ..covering };
     let n_bins = geometry.n_bins;
     let integral = |ray: usize| {
         let (angle, s) = (geometry.angles_rad[ray / n_bins], geometry.bin_position_mm((ray % n_bins) as f64));
@@ -73,7 +75,7 @@ fn hu(image: &Image, (_, radius, [x, y]): (f64, f64, [f64; 2])) -> f64 {
 /// Behind 240 mm of water rays weigh a hundredth of those beside it: the linear systems take many steps.
 #[test]
 fn bone_in_a_body_of_water_has_its_value() {
-    let (scan, prior) = (body(1e5, 180), Prior::named("ct").unwrap());
+    let (scan, prior) = (body(1e5, 180, 1), Prior::named("ct").unwrap());
     let image = result(&scan, Method::Solved, &prior);
     for (disc, right) in BODY[1..].iter().zip([800.0, -100.0, -800.0]) {
         let found = hu(&image, *disc);
@@ -101,7 +103,7 @@ fn body_image() -> Image {
 /// error of pixels and bins: trusted by their noise alone they would spoil the picture.
 #[test]
 fn rays_count_by_their_noise_and_by_the_edges_they_pass() {
-    let (scan, prior, truth) = (body(1e5, 180), Prior::named("ct").unwrap(), body_image());
+    let (scan, prior, truth) = (body(1e5, 180, 1), Prior::named("ct").unwrap(), body_image());
     let measurement = Measurement::suiting(&scan, &prior).unwrap();
     let psnr_of = |measurement: &Measurement, weighted| {
         let settings = Settings::Solved(SolvedSettings { weighted, ..SolvedSettings::default() });
@@ -114,6 +116,26 @@ fn rays_count_by_their_noise_and_by_the_edges_they_pass() {
     let [all, equal, by_noise] = found.map(|(measurement, weighted)| psnr_of(measurement, weighted));
     println!("{all:.2} dB, {equal:.2} by equal rays, {by_noise:.2} by their noise");
     assert!(all > equal && all > by_noise + 1.0, "{all:.2} dB, {equal:.2} by equal rays, {by_noise:.2} by their noise");
+}
+
+/// Bins half as wide as pixels see edges that no image of pixels renders: an error that no photon takes away, and that
+/// a method must not follow.
+#[test]
+fn more_photons_in_narrow_bins_make_no_picture_worse() {
+    let (prior, truth) = (Prior::named("ct").unwrap(), body_image());
+    let of = |photons| {
+        let scan = body(photons, 180, 2);
+        [Method::Solved, Method::Tv, Method::Fbp]
+            .map(|method| psnr(&truth, &result(&scan, method, &prior), 1.0).unwrap())
+    };
+    let found = [1e3, 1e4, 1e5, 1e6].map(of);
+    for (photons, [solved, tv, fbp]) in ["1e3", "1e4", "1e5", "1e6"].iter().zip(found) {
+        println!("{photons} photons: {solved:.2} dB, {tv:.2} by total variation, {fbp:.2} by filtered backprojection");
+        assert!(solved > fbp && tv > fbp, "{photons} photons: {solved:.2} dB, {tv:.2}, {fbp:.2}");
+    }
+    for pair in found.windows(2) {
+        assert!(pair[1][0] > pair[0][0] - 0.1 && pair[1][1] > pair[0][1], "{found:?}");
+    }
 }
 
 /// The default weight of total variation follows the noise and the views.

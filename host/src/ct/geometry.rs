@@ -143,6 +143,16 @@ impl Geometry {
         self.angles_rad.len() as f64 / (PI / 2.0 * self.height.max(self.width) as f64)
     }
 
+    /// Bins over the image of a pixel at the rotation axis: more than 1 where they are narrower than pixels.
+    #[must_use]
+    pub fn bins_for_each_pixel(&self) -> f64 {
+        let magnification = match self.beam {
+            Beam::Parallel => 1.0,
+            Beam::Fan(fan) => fan.source_to_detector_mm / fan.source_to_axis_mm,
+        };
+        self.pixel_mm * magnification / self.bin_width_mm
+    }
+
     /// The parallel beam that covers an image of unit pixels: `n_angles` views at (k + 1/2) pi / `n_angles`, and
     /// 2 ceil(d/2) + 1 bins over the diagonal d = sqrt(height^2 + width^2).
     ///

@@ -1,15 +1,11 @@
 //! The error of the model: what pixels and bins of finite size add to the noise of line integrals.
 
-use super::geometry::{Beam, Geometry};
-use super::noise_level::NOISE_PER_DIFFERENCE;
+use super::geometry::Geometry;
 
 /// Model error over the second difference of the sinogram from pixel to pixel. Between exact integrals and those of
 /// their mean over pixels, images of ellipses give 0.04 where the object is made of the pixels themselves, 0.11 where
 /// edges run between them, and 0.15 with bins half as wide.
 const MODEL_PER_DIFFERENCE: f64 = 0.15;
-/// Variance of a sum of squared second differences over the sum of their variances: 1 + 2 (16 + 1)/36, as they share
-/// bins with their neighbours.
-const NEIGHBOURS: f64 = 1.0 + 34.0 / 36.0;
 /// Least share of a ray in the variance of the model's error: air, whose own is none, may have a table in it.
 const LEAST_SHARE: f64 = 0.02;
 /// Line integral over the usual one from which on a ray has a whole share.
@@ -26,14 +22,16 @@ const RIM: usize = 2;
 ///
 /// **Equation.** 0.15 times the root mean square of y_{k-s} - 2 y_k + y_{k+s} along the detector, s bins as wide as a
 /// pixel, without the part 6 v_k of noise of variance v_k; 0 where the rest is less than noise may leave, three times
-/// the standard deviation of that mean. An object that the pixels resolve has little of it.
+/// the standard deviation of that mean. An object that the pixels resolve has little of it. Where the sinogram holds
+/// [means by taps](super::means_by_taps), v_k is that of a bin before, and 6 what the taps leave of it.
 #[must_use]
-pub fn model_error(sinogram: &[f32], geometry: &Geometry, variance: impl Fn(usize) -> f64) -> f64 {
+pub fn model_error(sinogram: &[f32], geometry: &Geometry, taps: &[f64], variance: impl Fn(usize) -> f64) -> f64 {
+    let Differences { noise: share, neighbours } = Differences::of(taps, geometry);
     let (mut sum, mut uncertainty, mut count) = (0.0, 0.0, 0);
     for (ray, difference) in second_differences(sinogram, geometry) {
-        let noise = NOISE_PER_DIFFERENCE * variance(ray);
+        let noise = share * variance(ray);
         sum += difference.powi(2) - noise;
-        uncertainty += NEIGHBOURS * 2.0 * noise * noise;
+        uncertainty += neighbours * 2.0 * noise * noise;
         count += 1;
     }
     let is_seen = sum > 3.0 * f64::sqrt(uncertainty);
@@ -89,10 +87,11 @@ pub fn model_shares(sinogram: &[f32], geometry: &Geometry) -> Vec<f64> {
 /// 45.4 by equal shares. Other methods go without: total variation loses 0.5 to 5 dB by shares without a bound, DDS and
 /// DiffPIR 0.2 to 4.
 #[must_use]
-pub fn edge_shares(sinogram: &[f32], geometry: &Geometry, variance: impl Fn(usize) -> f64) -> Vec<f64> {
+pub fn edge_shares(sinogram: &[f32], geometry: &Geometry, taps: &[f64], variance: impl Fn(usize) -> f64) -> Vec<f64> {
+    let share = Differences::of(taps, geometry).noise;
     let mut squares = vec![0.0; sinogram.len()];
     for (ray, difference) in second_differences(sinogram, geometry) {
-        squares[ray] = (difference * difference - NOISE_PER_DIFFERENCE * variance(ray)).max(0.0);
+        squares[ray] = (difference * difference - share * variance(ray)).max(0.0);
     }
     let most = MOST_SHARE + MORE_SHARE * geometry.views_for_each_place().powi(2);
     let mean = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
@@ -112,16 +111,38 @@ fn second_differences<'a>(sinogram: &'a [f32], geometry: &Geometry) -> impl Iter
 
 /// Bins over the image of a pixel at the rotation axis, at least one.
 fn bins_of_a_pixel(geometry: &Geometry) -> usize {
-    let magnification = match geometry.beam {
-        Beam::Parallel => 1.0,
-        Beam::Fan(fan) => fan.source_to_detector_mm / fan.source_to_axis_mm,
-    };
-    ((geometry.pixel_mm * magnification / geometry.bin_width_mm).round() as usize).max(1)
+    (geometry.bins_for_each_pixel().round() as usize).max(1)
+}
+
+/// White noise in second differences of means by taps.
+struct Differences {
+    /// The variance of a difference over that of a bin: 6 without means.
+    noise: f64,
+    /// Variance of a sum of squared differences over the sum of their variances, as they share bins with their
+    /// neighbours: 1 + 2 (16 + 1)/36 without means.
+    neighbours: f64,
+}
+
+impl Differences {
+    fn of(taps: &[f64], geometry: &Geometry) -> Self {
+        let stride = bins_of_a_pixel(geometry);
+        let mut difference = vec![0.0; taps.len() + 2 * stride];
+        for (k, tap) in taps.iter().enumerate() {
+            for (at, factor) in [(0, 1.0), (stride, -2.0), (2 * stride, 1.0)] {
+                difference[k + at] += factor * tap;
+            }
+        }
+        let shared = |lag: usize| difference.iter().zip(&difference[lag..]).map(|(a, b)| a * b).sum::<f64>();
+        let noise = shared(0);
+        let later = (1..difference.len()).map(|lag| (shared(lag) / noise).powi(2)).sum::<f64>();
+        Self { noise, neighbours: 1.0 + 2.0 * later }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ct::means_by_taps;
     use crate::ct::noise::relative_gaussian;
 
     #[test]
@@ -129,12 +150,29 @@ mod tests {
         let geometry = Geometry { n_bins: 200, ..Geometry::covering(128, 128, 60) };
         let steps: Vec<f32> = (0..200 * 60).map(|k| if k % 200 % 20 < 10 { 1.0 } else { 0.0 }).collect();
         // A second difference of 1 on either side of each of 19 edges.
-        let found = model_error(&steps, &geometry, |_| 0.0);
+        let found = model_error(&steps, &geometry, &[1.0], |_| 0.0);
         assert!((found / (0.15 * (38.0_f64 / 198.0).sqrt()) - 1.0).abs() < 1e-6, "{found}");
         let mut noise = vec![1.0_f32; 200 * 60];
         let std = f64::from(relative_gaussian(&mut noise, 0.1, 3).unwrap());
-        assert_eq!(model_error(&noise, &geometry, |_| std * std), 0.0);
-        assert_eq!(model_error(&steps, &Geometry { n_bins: 0, ..geometry }, |_| 0.0), 0.0);
+        assert_eq!(model_error(&noise, &geometry, &[1.0], |_| std * std), 0.0);
+        assert_eq!(model_error(&steps, &Geometry { n_bins: 0, ..geometry }, &[1.0], |_| 0.0), 0.0);
+    }
+
+    /// Noise alone is none where bins are averaged, and the variance of their differences is what is said.
+    #[test]
+    fn means_of_noise_are_no_error_of_the_model() {
+        let geometry = Geometry { n_bins: 400, bin_width_mm: 0.5, ..Geometry::covering(128, 128, 60) };
+        for taps in [vec![1.0], vec![0.25, 0.5, 0.25]] {
+            let mut noise = vec![1.0_f32; 400 * 60];
+            let variance = f64::from(relative_gaussian(&mut noise, 0.1, 3).unwrap()).powi(2);
+            let means = means_by_taps(&noise, 400, &taps);
+            assert_eq!(model_error(&means, &geometry, &taps, |_| variance), 0.0);
+            let squares: Vec<f64> = second_differences(&means, &geometry).map(|(_, d)| d * d / variance).collect();
+            let found = squares.iter().sum::<f64>() / squares.len() as f64;
+            assert!((found / Differences::of(&taps, &geometry).noise - 1.0).abs() < 0.03, "{found}");
+        }
+        let adjacent = Differences::of(&[1.0], &Geometry::covering(128, 128, 60));
+        assert!((adjacent.noise - 6.0).abs() + (adjacent.neighbours - 1.0 - 34.0 / 36.0).abs() < 1e-12);
     }
 
     #[test]
@@ -171,13 +209,13 @@ mod tests {
         for (ray, difference) in [(5, 1.0), (6, 1.0), (17, 3.0), (18, 3.0)] {
             right[ray] = f64::min(difference / f64::sqrt(20.0 / 24.0), most);
         }
-        let found = edge_shares(&two, &geometry, |_| 0.0);
+        let found = edge_shares(&two, &geometry, &[1.0], |_| 0.0);
         assert!(found.iter().zip(right).all(|(found, right)| (found - right).abs() < 1e-6), "{found:?}");
         // Noise of its variance explains a difference.
-        assert_eq!(edge_shares(&two, &geometry, |_| 1.6), [0.0; 24]);
-        let found = edge_shares(&two, &geometry, |ray| if ray == 5 { 1.0 } else { 0.0 });
+        assert_eq!(edge_shares(&two, &geometry, &[1.0], |_| 1.6), [0.0; 24]);
+        let found = edge_shares(&two, &geometry, &[1.0], |ray| if ray == 5 { 1.0 } else { 0.0 });
         assert!(found[5] == 0.0 && found[6] > 1.0, "{found:?}");
-        assert_eq!(edge_shares(&[1.0; 24], &geometry, |_| 0.0), [0.0; 24]);
-        assert!(edge_shares(&[], &geometry, |_| 0.0).is_empty());
+        assert_eq!(edge_shares(&[1.0; 24], &geometry, &[1.0], |_| 0.0), [0.0; 24]);
+        assert!(edge_shares(&[], &geometry, &[1.0], |_| 0.0).is_empty());
     }
 }

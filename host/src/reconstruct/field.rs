@@ -27,8 +27,10 @@ impl Measurement {
         let unmeasured: Vec<usize> =
             field.dead_bins.iter().flat_map(of_bin).chain(field.dark_rays.iter().copied()).collect();
         if !unmeasured.is_empty() {
-            let weights = self.weights.get_or_insert_with(|| vec![1.0; self.sinogram.len()]);
-            unmeasured.into_iter().for_each(|ray| weights[ray] = 0.0);
+            for weights in [Some(&mut self.weights), self.pixel_wide.as_mut().map(|own| &mut own.weights)] {
+                let weights = weights.map(|own| own.get_or_insert_with(|| vec![1.0; self.sinogram.len()]));
+                weights.into_iter().for_each(|own| unmeasured.iter().for_each(|ray| own[*ray] = 0.0));
+            }
         }
         self.beyond_detector = field.beyond_detector;
         self

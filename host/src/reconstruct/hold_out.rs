@@ -39,6 +39,10 @@ impl Measurement {
         part.geometry.angles_rad = wanted.iter().map(|view| self.geometry.angles_rad[*view]).collect();
         part.weights = self.weights.as_deref().map(rows);
         part.edges = self.edges.as_deref().map(rows);
+        if let Some(own) = &mut part.pixel_wide {
+            own.weights = own.weights.as_deref().map(rows);
+            own.edges = own.edges.as_deref().map(rows);
+        }
         part
     }
 }

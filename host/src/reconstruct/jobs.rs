@@ -51,7 +51,7 @@ pub fn reconstruct_all(jobs: &[Job<'_>], prior: Option<&PlacedPrior<'_>>, observ
                 results[job] = Some(measurement.filtered_backprojection(own.window).map(Reconstruction::of));
             }
             Settings::Tv(own) => {
-                results[job] = Some(total_variation::reconstruct(job, measurement, own, &mut *observer));
+                results[job] = Some(total_variation::reconstruct(job, &measurement.for_pixels(), own, &mut *observer));
             }
             learned => {
                 let prior = prior.ok_or_else(|| ReconstructError::NoPrior(learned.method()))?;

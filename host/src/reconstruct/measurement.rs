@@ -1,14 +1,16 @@
 //! From a scan in mm and 1/mm to the units of the network, and back.
 
 use super::ReconstructError;
-use super::ray_noise::{NoiseSource, RayNoise};
+use super::ray_noise::{NoiseSource, RayNoise, RayVariances};
 use crate::ct::{
     ATTENUATION_PER_UNIT, FilteredBackprojector, Geometry, Projector, Window, extended_geometry, extended_sinogram,
+    means_by_taps, pixel_wide_taps,
 };
 use crate::data::scan::Scan;
 use crate::image::Image;
 use crate::prior::{Prior, Unit};
 use crate::trust::{Effort, Parts, Rays, Residual};
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 /// A sinogram with its geometry, in network units: lengths in pixels, attenuation as the prior knows it (0 to 1).
@@ -42,6 +44,9 @@ pub struct Measurement {
     /// Factors on these weights, at most 1, by which the default method trusts rays along edges less
     /// ([`edge_shares`](crate::ct::edge_shares)), where the error of the model counts.
     pub edges: Option<Vec<f32>>,
+    /// Where bins are narrower than pixels, the same four of line integrals that are means over a pixel's width:
+    /// [`for_pixels`](Self::for_pixels) has both.
+    pub pixel_wide: Option<RayVariances>,
     /// Attenuation in 1/mm of network unit 1.
     pub attenuation_per_unit: f64,
     /// Bins by which filtered backprojection continues an object beyond the detector's lower and upper end.
@@ -82,7 +87,8 @@ impl Measurement {
     fn scaled(scan: &Scan, own: Option<f64>) -> Result<Self, ReconstructError> {
         let pixel_mm = scan.geometry.pixel_mm;
         let geometry = scan.geometry.in_pixels();
-        let RayNoise { std, weights, edges, model_std, source, warning } = RayNoise::of(scan);
+        let RayNoise { variances, pixel_wide, source, warning } = RayNoise::of(scan);
+        let RayVariances { std, model_std, weights, edges } = variances;
         let physical = Self {
             geometry,
             sinogram: scan.sinogram.clone(),
@@ -91,6 +97,7 @@ impl Measurement {
             noise_source: source,
             weights,
             edges,
+            pixel_wide: None,
             attenuation_per_unit: 1.0 / pixel_mm,
             beyond_detector: [0, 0],
             warnings: warning.into_iter().collect(),
@@ -106,9 +113,22 @@ impl Measurement {
             sinogram: physical.sinogram.iter().map(|p| (f64::from(*p) / per_pixel) as f32).collect(),
             noise_std: std / per_pixel,
             model_std: model_std / per_pixel,
+            pixel_wide: pixel_wide.map(|own| own.times(1.0 / per_pixel)),
             attenuation_per_unit: per_pixel / pixel_mm,
             ..physical
         })
+    }
+
+    /// The measurement as projections of pixels can explain it: where bins are narrower than pixels, line integrals are
+    /// means over a pixel's width ([`pixel_wide_taps`]). What iterates sees this; the fit of its result is judged by the
+    /// measurement itself.
+    #[must_use]
+    pub fn for_pixels(&self) -> Cow<'_, Self> {
+        let Some(RayVariances { std, model_std, weights, edges }) = self.pixel_wide.clone() else {
+            return Cow::Borrowed(self);
+        };
+        let sinogram = means_by_taps(&self.sinogram, self.geometry.n_bins, &pixel_wide_taps(&self.geometry));
+        Cow::Owned(Self { sinogram, noise_std: std, model_std, weights, edges, pixel_wide: None, ..self.clone() })
     }
 
     /// The filtered backprojection, in network units.

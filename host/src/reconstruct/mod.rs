@@ -54,7 +54,7 @@ pub use method_settings::{
 };
 pub use observer::{Observer, Progress};
 pub use placed::PlacedPrior;
-pub use ray_noise::NoiseSource;
+pub use ray_noise::{NoiseSource, RayVariances};
 pub use reduced_fit::{ReducedFit, reduced_fit};
 pub use result::{Reconstruction, TraceRow};
 pub use rival::{Rival, is_explained, rival};

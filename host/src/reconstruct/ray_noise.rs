@@ -1,6 +1,9 @@
 //! The noise of line integrals: the statement of the scan, the evidence of its data, and the error of the model.
 
-use crate::ct::{edge_shares, estimate_noise, model_error, model_shares, noise_in_air, noise_of_differences};
+use crate::ct::{
+    Geometry, edge_shares, estimate_noise, means_by_taps, model_error, model_shares, noise_in_air,
+    noise_of_differences, pixel_wide_taps,
+};
 use crate::data::scan::Scan;
 
 /// A stated level that is so many times what the data show, or they show so many times it, is not believed.
@@ -20,17 +23,27 @@ pub enum NoiseSource {
     Estimated,
 }
 
+/// The variances of line integrals, in their units.
+#[derive(Debug, Clone)]
+pub struct RayVariances {
+    /// Root of the mean variance of a line integral, the whole error of the model included.
+    pub std: f64,
+    /// The part of the model: pixels and bins have a size. 0 where it is small against the noise.
+    pub model_std: f64,
+    /// `std^2` over the variance of each line integral with its share of the model's error, `[angle][bin]`, where they
+    /// differ.
+    pub weights: Option<Vec<f32>>,
+    /// The factor on each weight, at most 1, with the share of a ray along an edge
+    /// ([`edge_shares`]); where the model's error counts.
+    pub edges: Option<Vec<f32>>,
+}
+
 /// The noise of the line integrals of a scan, without unit as they are.
 #[derive(Debug)]
 pub(super) struct RayNoise {
-    /// Root of the mean variance of a line integral, the whole error of the model included.
-    pub(super) std: f64,
-    /// `std^2` over the variance of each line integral with its share of the model's error, where they differ.
-    pub(super) weights: Option<Vec<f32>>,
-    /// The factor on each weight, at most 1, with the share of a ray along an edge; where the model's error counts.
-    pub(super) edges: Option<Vec<f32>>,
-    /// The part of the model, or 0 where it does not count.
-    pub(super) model_std: f64,
+    pub(super) variances: RayVariances,
+    /// Those with the error of the model in their means over the width of a pixel, where bins are narrower.
+    pub(super) pixel_wide: Option<RayVariances>,
     pub(super) source: NoiseSource,
     /// The reason why the scan's own statement is not believed.
     pub(super) warning: Option<String>,
@@ -81,25 +94,44 @@ impl RayNoise {
     }
 
     fn by(law: Law, scan: &Scan, source: NoiseSource, warning: Option<String>) -> Self {
+        let taps = pixel_wide_taps(&scan.geometry);
         let of_ray = |k: usize| law.variance(scan.sinogram[k]);
-        let n = scan.sinogram.len();
+        let variances = RayVariances::of(&scan.sinogram, &scan.geometry, &[1.0], of_ray);
+        let pixel_wide = (taps.len() > 1).then(|| {
+            let means = means_by_taps(&scan.sinogram, scan.geometry.n_bins, &taps);
+            RayVariances::of(&means, &scan.geometry, &taps, of_ray)
+        });
+        Self { variances, pixel_wide, source, warning }
+    }
+}
+
+impl RayVariances {
+    /// Those of means by taps, by the variance of each bin.
+    fn of(sinogram: &[f32], geometry: &Geometry, taps: &[f64], of_ray: impl Fn(usize) -> f64 + Copy) -> Self {
+        let n = sinogram.len();
         let measured = (0..n).map(of_ray).sum::<f64>() / n as f64;
-        let model_std = model_error(&scan.sinogram, &scan.geometry, of_ray);
+        let model_std = model_error(sinogram, geometry, taps, of_ray);
         // Rays that count much are those of little noise, where the error of the model is felt first.
         let felt = (0..n).map(|k| model_std * model_std / of_ray(k)).sum::<f64>() / n as f64;
         let model_std = if felt < LEAST_MODEL_SHARE { 0.0 } else { model_std };
         let variance = measured + model_std * model_std;
-        let shares = model_shares(&scan.sinogram, &scan.geometry);
+        let shares = model_shares(sinogram, geometry);
         let with_share = |(k, share): (usize, &f64)| of_ray(k) + share * model_std * model_std;
         let variances: Vec<f64> = shares.iter().enumerate().map(with_share).collect();
         let weights: Vec<f32> = variances.iter().map(|own| (variance / own) as f32).collect();
         let weights = weights.iter().any(|weight| *weight != weights[0]).then_some(weights);
         let edges = (model_std > 0.0).then(|| {
-            let edges = edge_shares(&scan.sinogram, &scan.geometry, of_ray);
+            let edges = edge_shares(sinogram, geometry, taps, of_ray);
             let factor = |(k, edge): (usize, &f64)| (variances[k] / with_share((k, &edge.max(shares[k])))) as f32;
             edges.iter().enumerate().map(factor).collect()
         });
-        Self { std: variance.sqrt(), weights, edges, model_std, source, warning }
+        Self { std: variance.sqrt(), model_std, weights, edges }
+    }
+
+    /// The same for line integrals in other units.
+    #[must_use]
+    pub(super) fn times(self, factor: f64) -> Self {
+        Self { std: self.std * factor, model_std: self.model_std * factor, ..self }
     }
 }
 
@@ -152,7 +184,12 @@ mod tests {
             for factor in [0.1, 1.0 / 3.0, 3.0, 10.0] {
                 let told = RayNoise::of(&with(factor));
                 assert!(told.warning.is_some() && told.source == NoiseSource::Estimated, "{factor}");
-                assert!((told.std / found.std - 1.0).abs() < 0.1, "{} for {}", told.std, found.std);
+                assert!(
+                    (told.variances.std / found.variances.std - 1.0).abs() < 0.1,
+                    "{} for {}",
+                    told.variances.std,
+                    found.variances.std
+                );
             }
             assert!(RayNoise::of(&with(1.4)).warning.is_none());
         }
@@ -160,14 +197,14 @@ mod tests {
 
     #[test]
     fn the_model_has_an_error_that_better_data_show() {
-        let at = |photons| RayNoise::of(&scan(Some(photons), 0.0));
+        let at = |photons| RayNoise::of(&scan(Some(photons), 0.0)).variances;
         assert_eq!(at(1e2).model_std, 0.0);
         let (good, better) = (at(1e5), at(1e6));
         assert!(better.model_std > 0.0 && (good.model_std / better.model_std - 1.0).abs() < 0.1);
         // Rays through air count more than those through the object.
         for photons in [Some(1e6), None] {
             let scan = scan(photons, 0.0);
-            let weights = RayNoise::of(&scan).weights.unwrap();
+            let weights = RayNoise::of(&scan).variances.weights.unwrap();
             let largest = scan.sinogram.iter().fold(0.0_f32, |a, b| a.max(*b));
             let mean = |is: &dyn Fn(f32) -> bool| {
                 let chosen: Vec<f32> =
@@ -177,8 +214,8 @@ mod tests {
             let (air, object) = (mean(&|p| p < 0.01 * largest), mean(&|p| p > 0.7 * largest));
             assert!(air > 4.0 * object, "{air} for {object}");
         }
-        assert!(RayNoise::of(&scan(None, 0.1)).weights.is_none());
-        assert_eq!(RayNoise::of(&scan(None, 0.1)).model_std, 0.0);
-        assert!(RayNoise::of(&scan(None, 0.0)).std > 0.0);
+        assert!(RayNoise::of(&scan(None, 0.1)).variances.weights.is_none());
+        assert_eq!(RayNoise::of(&scan(None, 0.1)).variances.model_std, 0.0);
+        assert!(RayNoise::of(&scan(None, 0.0)).variances.std > 0.0);
     }
 }

@@ -66,6 +66,10 @@ impl Settings {
     /// The same settings, with those that are left to the prior and to the measurement.
     #[must_use]
     pub fn suiting(self, prior: &Prior, measurement: &Measurement) -> Self {
+        self.suiting_pixels(prior, &measurement.for_pixels())
+    }
+
+    fn suiting_pixels(self, prior: &Prior, measurement: &Measurement) -> Self {
         match self {
             Self::Solved(own) => {
                 let usual = prior.levels().unwrap_or(SolvedSettings::STEPS);
@@ -87,9 +91,10 @@ impl Settings {
         prior: &Prior,
         alpha: Option<f64>,
     ) -> Result<Option<Recipe>, ReconstructError> {
+        let measurement = &*measurement.for_pixels();
         let (noise_std, variance) = (measurement.noise_std, variance(measurement));
         let problem = Problem { noise_std, variance, prior, alpha };
-        Ok(Some(match self.clone().suiting(prior, measurement) {
+        Ok(Some(match self.clone().suiting_pixels(prior, measurement) {
             Self::Solved(own) => solved(&own, &problem, measurement)?,
             Self::GradientLike(own) => graduated(&own.graduated, own.t_max, &problem, |homotopy, (first, search)| {
                 GradientLike::new(homotopy, first, search, own.tolerance as f32).map(fresh)

@@ -75,11 +75,12 @@ pub(super) fn with_weight_by_rule(
 
 /// By single runs: the last of them, where that is what is wanted, else one run more.
 fn by_discrepancy(task: &Task<'_>, trials: &mut Trials<'_, '_>) -> Result<Reconstruction, ReconstructError> {
+    let weights = task.measurement.weights.as_deref().filter(|_| task.recipe.weighted);
     let mut last = None;
     let factor = search(&mut |factor| {
         let result = trials.run(task.measurement, factor, false)?;
         let is_stopped = result.status == Some(Status::Stopped);
-        let found = discrepancy(task.measurement, task.weights().as_deref(), &result.image)?;
+        let found = discrepancy(task.measurement, weights, &result.image)?;
         last = Some((factor, result));
         Ok((!is_stopped).then_some(found))
     })?;

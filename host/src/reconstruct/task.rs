@@ -27,7 +27,8 @@ impl Task<'_> {
 
     /// Weights of the data term, where they are wanted and the scan has them.
     pub(super) fn weights(&self) -> Option<Vec<f32>> {
-        let Measurement { weights, edges, .. } = self.measurement;
+        let measurement = self.measurement.for_pixels();
+        let Measurement { weights, edges, .. } = &*measurement;
         let factors = edges.as_ref().filter(|_| self.recipe.edges);
         let product = |weights: &[f32], factors: &Vec<f32>| weights.iter().zip(factors).map(|(w, f)| w * f).collect();
         let weights = match (weights, factors) {
@@ -49,6 +50,6 @@ impl Task<'_> {
             Start::Zeros => vec![0.0; pixels],
         };
         let objective = (self.recipe.solver)().objective();
-        Ok(Slice { data: self.measurement.sinogram.clone(), start, objective })
+        Ok(Slice { data: self.measurement.for_pixels().into_owned().sinogram, start, objective })
     }
 }

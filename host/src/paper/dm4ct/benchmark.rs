@@ -79,6 +79,7 @@ impl Benchmark {
             noise_source: NoiseSource::Scan,
             weights: None,
             edges: None,
+            pixel_wide: None,
             attenuation_per_unit: 1.0,
             beyond_detector: [0, 0],
             model_std: 0.0,
