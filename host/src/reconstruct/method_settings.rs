@@ -45,7 +45,7 @@ pub struct SolvedSettings {
     /// The rule for it otherwise.
     pub weight: WeightRule,
     /// Number of levels, one iteration each. Without it as many as the prior's weights name, or
-    /// [`SolvedSettings::STEPS`], and up to 2.5 times as many where there is little noise or few views, four times as
+    /// [`SolvedSettings::STEPS`], and up to 3 times as many where there is little noise or few views, four times as
     /// many where views over part of a turn leave a wedge out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
@@ -140,7 +140,8 @@ pub struct GraduatedSettings {
     /// backprojection, which itself has 32.2 dB.
     pub start: Start,
     /// Weight `alpha` of the prior. Without it: without drift the variance of the noise, as in the
-    /// posterior density; else [`GraduatedSettings::ALPHA_PER_STD`] times its standard deviation.
+    /// posterior density; else [`GraduatedSettings::ALPHA_PER_STD`] times its standard deviation, and more where there
+    /// is much noise and the network does not fold pixels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
     /// The growth of the prior's weight at the first levels, by the factor `1 + early_weight nu_t^2`, which is nearly 1

@@ -1,7 +1,7 @@
 //! From the settings of a learned method to what a run needs to know, whatever the method.
 
 use super::method_settings::{BacktrackingSettings, GraduatedSettings, SolvedSettings, Start, WeightRule};
-use super::rules::{WEDGE_SOLVES, extrapolation, has_wedge, levels, variance, weight};
+use super::rules::{WEDGE_SOLVES, extrapolation, graduated_weight, has_wedge, levels, variance, weight};
 use super::sampler_settings::{DdsSettings, DiffPirSettings};
 use super::settings::Settings;
 use super::{Measurement, ReconstructError};
@@ -177,7 +177,7 @@ fn graduated(
     solver: impl FnOnce(Homotopy, (StepCandidate, Backtracking)) -> Result<Solvers, SettingsError>,
 ) -> Result<Recipe, SettingsError> {
     let is_diffused = own.drift == Drift::Diffused;
-    let usual = if is_diffused { GraduatedSettings::ALPHA_PER_STD * problem.noise_std } else { problem.variance };
+    let usual = if is_diffused { graduated_weight(problem.noise_std, problem.prior) } else { problem.variance };
     let alpha = problem.alpha.or(own.alpha).unwrap_or(usual);
     let weight = match own.drift {
         Drift::Diffused => RegularisationWeight::NoiseToSignal {
