@@ -120,8 +120,8 @@ impl Measurement {
     }
 
     /// The measurement as projections of pixels can explain it: where bins are narrower than pixels, line integrals are
-    /// means over a pixel's width ([`pixel_wide_taps`]). What iterates sees this; the fit of its result is judged by the
-    /// measurement itself.
+    /// means over a pixel's width ([`pixel_wide_taps`]). What iterates sees this; the fit of its result is judged by
+    /// the measurement itself.
     #[must_use]
     pub fn for_pixels(&self) -> Cow<'_, Self> {
         let Some(RayVariances { std, model_std, weights, edges }) = self.pixel_wide.clone() else {
@@ -176,4 +176,46 @@ fn brightest(measurement: &Measurement) -> Result<f64, ReconstructError> {
     pixels.sort_by(f32::total_cmp);
     let value = pixels.get(pixels.len() - 1 - pixels.len() / 1000).copied().unwrap_or(0.0);
     if value > 0.0 { Ok(value.into()) } else { Err(ReconstructError::NothingAttenuates) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ellipses::ellipses;
+    use crate::simulate::{Simulation, simulate};
+    use crate::trust::Field;
+
+    /// 64 x 64 pixels, and bins half as wide.
+    fn narrow() -> Measurement {
+        let simulation = Simulation { photons: Some(1e5), ..Simulation::default() };
+        let fine = simulate(&ellipses(102, 128), 0.5, &simulation).unwrap();
+        let geometry = Geometry { height: 64, width: 64, pixel_mm: 1.0, bin_width_mm: 0.5, ..fine.geometry };
+        Measurement::new(&Scan { geometry, truth: None, ..fine }).unwrap()
+    }
+
+    #[test]
+    fn narrow_bins_are_as_wide_as_pixels_for_what_iterates() {
+        let own = narrow();
+        let (seen, n_bins) = (own.for_pixels(), own.geometry.n_bins);
+        let mean = [0, 1, 2].map(|k| own.sinogram[9 * n_bins + 100 + k]);
+        assert!((seen.sinogram[9 * n_bins + 101] - 0.25 * (mean[0] + 2.0 * mean[1] + mean[2])).abs() < 1e-4);
+        assert!(seen.model_std > 0.0 && seen.model_std < own.model_std && seen.pixel_wide.is_none());
+        let ray = |measurement: &Measurement, ray: usize| measurement.weights.as_ref().map(|weights| weights[ray]);
+        // Views that are kept are those of the whole, and a ray that measured nothing weighs nothing.
+        let (kept, held) = own.without_every(5).unwrap();
+        for (part, view, of_whole) in [(kept, 2, 3), (held, 1, 7)] {
+            let part = part.for_pixels();
+            let rows = [(view, &*part), (of_whole, &*seen)].map(|(view, all)| &all.sinogram[view * n_bins..][..n_bins]);
+            assert_eq!(rows[0], rows[1]);
+            assert_eq!(ray(&part, view * n_bins + 100), ray(&seen, of_whole * n_bins + 100));
+        }
+        let dead = Field { dead_bins: vec![100], ..Field::default() };
+        let without = own.clone().within(&dead);
+        for measurement in [&without, &*without.for_pixels()] {
+            assert_eq!([100, n_bins + 100].map(|k| ray(measurement, k)), [Some(0.0); 2]);
+            assert!(ray(measurement, 101) > Some(0.0));
+        }
+        let usual = Measurement::new(&simulate(&ellipses(102, 64), 1.0, &Simulation::default()).unwrap()).unwrap();
+        assert!(matches!(usual.for_pixels(), Cow::Borrowed(_)));
+    }
 }

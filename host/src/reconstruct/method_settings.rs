@@ -45,7 +45,7 @@ pub struct SolvedSettings {
     /// The rule for it otherwise.
     pub weight: WeightRule,
     /// Number of levels, one iteration each. Without it as many as the prior's weights name, or
-    /// [`SolvedSettings::STEPS`], and up to 3 times as many where there is little noise or few views, four times as
+    /// [`SolvedSettings::STEPS`], and up to 2.75 times as many where there is little noise or few views, four times as
     /// many where views over part of a turn leave a wedge out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
