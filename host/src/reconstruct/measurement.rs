@@ -44,8 +44,7 @@ pub struct Measurement {
     /// Factors on these weights, at most 1, by which the default method trusts rays along edges less
     /// ([`edge_shares`](crate::ct::edge_shares)), where the error of the model counts.
     pub edges: Option<Vec<f32>>,
-    /// Where bins are narrower than pixels, the same four of line integrals that are means over a pixel's width:
-    /// [`for_pixels`](Self::for_pixels) has both.
+    /// The same four of means over a pixel's width, where bins are narrower; [`for_pixels`](Self::for_pixels) has both.
     pub pixel_wide: Option<RayVariances>,
     /// Attenuation in 1/mm of network unit 1.
     pub attenuation_per_unit: f64,
