@@ -10,7 +10,7 @@ const AIR: f64 = 0.02;
 /// Values of air that exceed their median by more than twice their median deviation, at most, of all: noise has 0.09.
 const ABOVE: f64 = 0.2;
 /// Squares of a second difference over the variance of white noise.
-pub(super) const NOISE_PER_DIFFERENCE: f64 = 6.0;
+const NOISE_PER_DIFFERENCE: f64 = 6.0;
 
 /// Standard deviation of the noise in a sinogram of views of `n_bins` bins; 0 when no view has three bins.
 ///

@@ -10,8 +10,8 @@ const NARROW: f64 = 1.1;
 ///
 /// **Equation.** The overlap of bin j with the interval \[-r/2, r/2\] over r, r bins for each pixel: 1/4, 1/2, 1/4 for
 /// two. An image of pixels, projected by interpolation between them, is as blurred as they are wide, while narrower
-/// bins see edges that are sharper, which it can only render by overshooting. The noise of a mean over a detector is
-/// what it was, so rays count by the variance of a single bin.
+/// bins see edges that are sharper, which it can only render by overshooting. The sum of a view has the noise that it
+/// had, so rays count by the variance of a single bin.
 ///
 /// PSNR in dB by the data as they are and by such means, bins half as wide as pixels:
 ///

@@ -1,7 +1,6 @@
 //! Rules by which the scan sets what the settings leave open: the number of levels and the weight of the prior.
 
-use super::GraduatedSettings;
-use super::Measurement;
+use super::{GraduatedSettings, Measurement};
 use crate::ct::missing_wedge_rad;
 use crate::prior::Prior;
 use crate::unet::Parametrisation;
