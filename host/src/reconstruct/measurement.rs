@@ -153,6 +153,17 @@ impl Measurement {
         Ok(Residual::of(image, &self.rays(), &mut Projector::new(self.geometry.clone())?)?)
     }
 
+    /// What an image leaves of the line integrals: `y - A x`, `[angle][bin]`, those of weight 0 included.
+    ///
+    /// # Errors
+    /// When the image does not fit the geometry.
+    pub fn left_by(&self, image: &Image) -> Result<Vec<f32>, ReconstructError> {
+        let mut left = vec![0.0; self.sinogram.len()];
+        Projector::new(self.geometry.clone())?.forward_project(&image.pixels, &mut left)?;
+        left.iter_mut().zip(&self.sinogram).for_each(|(left, y)| *left = y - *left);
+        Ok(left)
+    }
+
     /// The part of an image that the rays that were measured determine, and the rest.
     ///
     /// # Errors

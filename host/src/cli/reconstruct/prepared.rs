@@ -91,7 +91,7 @@ impl Prepared {
         if !self.run.reduced_fit || result.status == Some(Status::Stopped) {
             return Ok(None);
         }
-        reduced_fit(self.job(), &result.image, placed, observer).into_diagnostic()
+        reduced_fit(self.job(), &result.image, None, placed, observer).into_diagnostic()
     }
 
     /// An image of the size of the work.

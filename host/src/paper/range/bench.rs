@@ -1,6 +1,6 @@
 //! From a cell of the grid to its row.
 
-use super::grid::{Cell, PARTS};
+use super::grid::{Cell, PARTS, Photons};
 use super::lesion::Lesion;
 use super::rows::Row;
 use crate::image::Image;
@@ -40,7 +40,11 @@ impl Bench<'_> {
         };
         let weights = measurement.weights.as_deref();
         let job = Job { measurement: &measurement, settings: &settings };
-        let Some(reduced) = reduced_fit(job, &result.image, Some(self.prior), observer)? else { return Ok(None) };
+        // Without noise nothing but the error of the model could be compared with the error of the model.
+        let exact = scanned(&Cell { photons: Photons(None), ..*cell }, &truth)?;
+        let model = cell.photons.0.map(|_| exact.left_by(&truth)).transpose()?;
+        let reduced = reduced_fit(job, &result.image, model.as_deref(), Some(self.prior), observer)?;
+        let Some(reduced) = reduced else { return Ok(None) };
         Ok(Some(Row {
             psnr_db: psnr(&truth, &result.image, 1.0)?,
             ssim: ssim_uniform(&truth, &result.image, 1.0)?,
@@ -64,7 +68,7 @@ fn scanned(cell: &Cell, truth: &Image) -> Result<Measurement, EvaluateError> {
 mod tests {
     use super::*;
     use crate::data::ellipses::ellipses;
-    use crate::paper::range::{Grid, Photons, heat_maps, table};
+    use crate::paper::range::{Grid, heat_maps, table};
     use crate::prior::Prior;
     use crate::reconstruct::Method;
     use std::ops::ControlFlow;
