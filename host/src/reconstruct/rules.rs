@@ -195,7 +195,7 @@ mod tests {
             levels(8, &Measurement { noise_std, ..Measurement::new(&scan).unwrap() })
         };
         let by_noise = [1.0, 0.45, 0.2, 0.05, 0.0].map(|noise_std| of(noise_std, 60, 180.0));
-        assert_eq!(by_noise, [8, 11, 17, 22, 22]);
+        assert_eq!(by_noise, [8, 11, 16, 22, 22]);
         let by_views = [60, 13, 8, 4, 1].map(|angles| of(0.45, angles, 180.0));
         assert_eq!(by_views, [11, 11, 13, 22, 22]);
         // Fewer views of much noise are as usual ones; views that leave a wedge out are not.
