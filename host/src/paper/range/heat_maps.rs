@@ -60,8 +60,9 @@ pub fn table(grid: &Grid, rows: &[Row]) -> Table {
         header,
         rows: scans.map(line).collect(),
         note:
-            "PSNR in dB; reduced chi squared a ray; contrast that a lesion of a radius of two pixels keeps. Scans are \
-               made on a grid three times as fine as that of the reconstruction."
+            "PSNR in dB; reduced chi squared a ray (with noise: over what is left of the error of the truth); \
+               contrast that a lesion of a radius of two pixels keeps. Scans are made on a grid three times as fine as \
+               that of the reconstruction."
                 .into(),
     }
 }

@@ -58,7 +58,8 @@ pub struct Row {
     pub ssim: f64,
     /// Mean square of the residual over the variance of its ray: 1 for the truth.
     pub chi_squared: f64,
-    /// [Reduced](crate::reconstruct::ReducedFit) chi squared a ray.
+    /// [Reduced](crate::reconstruct::ReducedFit) chi squared a ray; where there is noise, with the error of the model
+    /// that the truth leaves.
     pub reduced: f64,
     /// Contrast of the lesion over that of the truth.
     pub lesion_kept: f64,
