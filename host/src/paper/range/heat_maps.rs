@@ -59,10 +59,9 @@ pub fn table(grid: &Grid, rows: &[Row]) -> Table {
         title: "From few views to many, from few photons to no noise".into(),
         header,
         rows: scans.map(line).collect(),
-        note:
-            "PSNR in dB; reduced chi squared a ray (with noise: over what is left of the error of the truth); \
+        note: "PSNR in dB; reduced chi squared a ray (with noise: over what is left of the error of the truth); \
                contrast that a lesion of a radius of two pixels keeps. Scans are made on a grid three times as fine as \
                that of the reconstruction."
-                .into(),
+            .into(),
     }
 }
