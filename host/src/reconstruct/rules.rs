@@ -8,12 +8,16 @@ use std::f64::consts::PI;
 
 /// The number of levels from the one that suits usual scans: more where much is left to be told apart, by what few
 /// views leave open and little noise shows.
+///
+/// **Equation.** The usual number times q sqrt(0.8/sigma), from 1 to 2.75 times: q = p/6.7 where a view has p > 6.7
+/// pixels of the image's side, and (p/6.7)^(1/6), at least 0.75, where views are more; sigma is the root of the
+/// [variance] of a line integral, in which the error of the model counts once at most.
 pub(super) fn levels(usual: u32, measurement: &Measurement) -> u32 {
     let grid = &measurement.geometry;
     let side = grid.height.max(grid.width) as f64;
     let of_a_view = side / (USUAL_SIDE * grid.angles_rad.len() as f64);
-    let by_views = if of_a_view > 1.0 { of_a_view } else { of_a_view.powf(MANY_VIEWS) };
-    let by_noise = (USUAL_NOISE / variance(measurement).sqrt()).sqrt();
+    let by_views = if of_a_view > 1.0 { of_a_view } else { of_a_view.powf(1.0 / 6.0).max(MANY_VIEWS) };
+    let by_noise = (USUAL_NOISE / with_model(measurement, counted(measurement).min(1.0)).sqrt()).sqrt();
     let least = if has_wedge(measurement) { WEDGE_LEVELS } else { 1.0 };
     let most = if side <= SMALL_SIDE { MOST_LEVELS } else { MOST_LEVELS_OF_LARGE };
     (f64::from(usual) * (by_views * by_noise).clamp(1.0, most).max(least)).round() as u32
@@ -50,7 +54,8 @@ const WEDGE_LEVELS: f64 = 4.0;
 pub(super) const WEDGE_SOLVES: u32 = 5;
 
 /// The standard deviation of a line integral, in pixels times network units, from which on the number of levels is the
-/// usual one, and the side of an image, in pixels for each view, up to which it is hardly less.
+/// usual one; the side of an image, in pixels for each view, up to which it is hardly less; and the least factor by
+/// many views.
 ///
 /// PSNR in dB by 8, 12, 16 and 24 levels, means of six to 24 images:
 ///
@@ -72,7 +77,7 @@ pub(super) const WEDGE_SOLVES: u32 = 5;
 /// | | 12.8 | 0.09 | 37.3 | 38.5 | 39.1 | 39.7 |
 const USUAL_NOISE: f64 = 0.8;
 const USUAL_SIDE: f64 = 20.0 / 3.0;
-const MANY_VIEWS: f64 = 1.0 / 6.0;
+const MANY_VIEWS: f64 = 0.75;
 /// The most that the levels are multiplied by: more would gain where views are few and good, and cost as much time. 12
 /// views of 2e5 photons of `ellipses:421-428` have 34.12 dB by 20 levels, 34.21 by 22 and 34.33 by 24; but three slices
 /// in 8 views lose 0.11 dB from 1e6 photons to none lost by 24, 0.08 by 22. On many pixels, where a level takes long,
@@ -103,8 +108,17 @@ const SMALL_SIDE: f64 = 256.0;
 /// ellipses in 100 views of 2e5 photons, v = 0.5, have 46.6 dB by a factor of 0.6, 46.7 by 1 and 46.1 by 2.5; in 80
 /// views, v = 0.4, 46.1 by 0.3, 46.2 by 0.6 and 1.
 pub(super) fn variance(measurement: &Measurement) -> f64 {
+    with_model(measurement, counted(measurement))
+}
+
+/// That factor of the variance of the error of the model.
+fn counted(measurement: &Measurement) -> f64 {
     let repeated = measurement.geometry.views_for_each_place();
-    let counted = repeated.max((2.0 * repeated - RARELY).min(1.0));
+    repeated.max((2.0 * repeated - RARELY).min(1.0))
+}
+
+/// The variance of a line integral in which the error of the model counts so often.
+fn with_model(measurement: &Measurement, counted: f64) -> f64 {
     measurement.noise_std.powi(2) + (counted - 1.0) * measurement.model_std.powi(2)
 }
 
