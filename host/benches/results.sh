@@ -86,9 +86,9 @@ part() {
         rules)
             for views in 12 36 100; do
                 scans="simulation.parts=3 simulation.angles=$views simulation.photons=2e3/2e4/2e5"
-                example sweep ellipses ellipses:501-516 $scans
-                example sweep ellipses ellipses:501-516 $scans alpha_per_variance=0.06/0.12/0.25/0.5/1/2/4
-                example sweep ellipses ellipses:501-516 $scans steps=8/12/16/24
+                example sweep ellipses ellipses:841-856 $scans
+                example sweep ellipses ellipses:841-856 $scans alpha_per_variance=0.06/0.12/0.25/0.5/1/2/4
+                example sweep ellipses ellipses:841-856 $scans steps=8/12/16/24
             done
             ;;
         warnings) example warnings 100 12 ;;

@@ -153,7 +153,7 @@ impl Measurement {
         Ok(Residual::of(image, &self.rays(), &mut Projector::new(self.geometry.clone())?)?)
     }
 
-    /// What an image leaves of the line integrals: `y - A x`, `[angle][bin]`, those of weight 0 included.
+    /// Line integrals less the projection of an image: `y - A x`, `[angle][bin]`, those of weight 0 included.
     ///
     /// # Errors
     /// When the image does not fit the geometry.
