@@ -58,7 +58,7 @@ pub use hounsfield::{
 pub use least_norm::{LeastNorm, LeastNormEnd};
 pub use model_error::{edge_shares, model_error, model_shares};
 pub use noise::{NoiseError, poisson, relative_gaussian};
-pub use noise_level::{estimate_noise, noise_in_air, noise_of_differences};
+pub use noise_level::{differences_over, estimate_noise, noise_in_air};
 pub use pixel_width::{means_by_taps, pixel_wide_taps};
 pub use projection_error::ProjectionError;
 pub use projector::Projector;

@@ -9,8 +9,6 @@ const LEAST_END: usize = 3;
 const AIR: f64 = 0.02;
 /// Values of air that exceed their median by more than twice their median deviation, at most, of all: noise has 0.09.
 const ABOVE: f64 = 0.2;
-/// Squares of a second difference over the variance of white noise.
-const NOISE_PER_DIFFERENCE: f64 = 6.0;
 
 /// Standard deviation of the noise in a sinogram of views of `n_bins` bins; 0 when no view has three bins.
 ///
@@ -19,15 +17,23 @@ const NOISE_PER_DIFFERENCE: f64 = 6.0;
 /// behind a scintillator, that is too little, and the scatter in [`noise_in_air`] is right.
 #[must_use]
 pub fn estimate_noise(sinogram: &[f32], n_bins: usize) -> f64 {
-    noise_of_differences(sinogram, n_bins).max(noise_in_air(sinogram, n_bins).unwrap_or(0.0))
+    differences_over(sinogram, n_bins, |_| 1.0).max(noise_in_air(sinogram, n_bins).unwrap_or(0.0))
 }
 
-/// The scatter of second differences along the detector, as white noise would have it.
+/// The scatter of second differences along the detector over that of independent noise of this variance, ray by ray;
+/// rays of infinite variance were not measured.
+///
+/// **Equation.** median |y_{k-1} - 2 y_k + y_{k+1}| / sqrt(v_{k-1} + 4 v_k + v_{k+1}) / 0.6745.
 #[must_use]
-pub fn noise_of_differences(sinogram: &[f32], n_bins: usize) -> f64 {
-    let views = sinogram.chunks_exact(n_bins.max(1));
-    let differences = views.flat_map(|view| view.windows(3)).map(|y| (y[0] - 2.0 * y[1] + y[2]).abs());
-    median(differences.collect()).map_or(0.0, |median| STD_PER_MEDIAN * median / NOISE_PER_DIFFERENCE.sqrt())
+pub fn differences_over(sinogram: &[f32], n_bins: usize, variance: impl Fn(usize) -> f64) -> f64 {
+    let n_bins = n_bins.max(1);
+    let rays = (0..sinogram.len() / n_bins).flat_map(|view| view * n_bins + 1..((view + 1) * n_bins).max(1) - 1);
+    let differences = rays.filter_map(|k| {
+        let of_noise = variance(k - 1) + 4.0 * variance(k) + variance(k + 1);
+        let difference = f64::from((sinogram[k - 1] - 2.0 * sinogram[k] + sinogram[k + 1]).abs());
+        of_noise.is_finite().then(|| (difference / of_noise.sqrt()) as f32)
+    });
+    median(differences.collect()).map_or(0.0, |median| STD_PER_MEDIAN * median)
 }
 
 /// The scatter of the values at the detector's ends, whatever bins share of it; `None` where an object reaches there.

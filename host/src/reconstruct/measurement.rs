@@ -36,7 +36,9 @@ pub struct Measurement {
     pub noise_std: f64,
     /// The part of the model: pixels and bins have a size. 0 where it is small against the noise.
     pub model_std: f64,
-    /// The source of that number.
+    /// The noise that the sinogram shows over what is reckoned with, the error of the model apart.
+    pub noise_shown: f64,
+    /// The source of these numbers.
     pub noise_source: NoiseSource,
     /// `noise_std^2` over the variance of each line integral, `[angle][bin]`, where these differ: by the photons that
     /// were counted, and by what pixels and bins of finite size add.
@@ -86,13 +88,14 @@ impl Measurement {
     fn scaled(scan: &Scan, own: Option<f64>) -> Result<Self, ReconstructError> {
         let pixel_mm = scan.geometry.pixel_mm;
         let geometry = scan.geometry.in_pixels();
-        let RayNoise { variances, pixel_wide, source, warning } = RayNoise::of(scan);
+        let RayNoise { variances, pixel_wide, shown, source, warning } = RayNoise::of(scan);
         let RayVariances { std, model_std, weights, edges } = variances;
         let physical = Self {
             geometry,
             sinogram: scan.sinogram.clone(),
             noise_std: std,
             model_std,
+            noise_shown: shown,
             noise_source: source,
             weights,
             edges,
@@ -227,5 +230,18 @@ mod tests {
         }
         let usual = Measurement::new(&simulate(&ellipses(102, 64), 1.0, &Simulation::default()).unwrap()).unwrap();
         assert!(matches!(usual.for_pixels(), Cow::Borrowed(_)));
+    }
+
+    /// Rays through much matter have most of the mean variance of a scan by photons, and the others show none of it.
+    #[test]
+    fn noise_is_held_against_what_each_ray_shows() {
+        let simulation = Simulation { photons: Some(1e3), ..Simulation::default() };
+        let right = simulate(&ellipses(1, 96), 2.0, &simulation).unwrap();
+        for times in [1.0, 1.5] {
+            let scan = Scan { photons: Some(1e3 / (times * times)), ..right.clone() };
+            let measurement = Measurement::new(&scan).unwrap();
+            let found = measurement.noise_shown;
+            assert!((found * times - 1.0).abs() < 0.15, "{times}: {found}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The noise of line integrals: the statement of the scan, the evidence of its data, and the error of the model.
 
 use crate::ct::{
-    Geometry, edge_shares, estimate_noise, means_by_taps, model_error, model_shares, noise_in_air,
-    noise_of_differences, pixel_wide_taps,
+    Geometry, differences_over, edge_shares, estimate_noise, means_by_taps, model_error, model_shares, noise_in_air,
+    pixel_wide_taps,
 };
 use crate::data::scan::Scan;
 
@@ -44,6 +44,8 @@ pub(super) struct RayNoise {
     pub(super) variances: RayVariances,
     /// Those with the error of the model in their means over the width of a pixel, where bins are narrower.
     pub(super) pixel_wide: Option<RayVariances>,
+    /// The noise that the data show over what is reckoned with.
+    pub(super) shown: f64,
     pub(super) source: NoiseSource,
     /// The reason why the scan's own statement is not believed.
     pub(super) warning: Option<String>,
@@ -95,13 +97,14 @@ impl RayNoise {
 
     fn by(law: Law, scan: &Scan, source: NoiseSource, warning: Option<String>) -> Self {
         let taps = pixel_wide_taps(&scan.geometry);
+        let (differences, air) = shown(law, scan);
         let of_ray = |k: usize| law.variance(scan.sinogram[k]);
         let variances = RayVariances::of(&scan.sinogram, &scan.geometry, &[1.0], of_ray);
         let pixel_wide = (taps.len() > 1).then(|| {
             let means = means_by_taps(&scan.sinogram, scan.geometry.n_bins, &taps);
             RayVariances::of(&means, &scan.geometry, &taps, of_ray)
         });
-        Self { variances, pixel_wide, source, warning }
+        Self { variances, pixel_wide, shown: differences.max(air.unwrap_or(0.0)), source, warning }
     }
 }
 
@@ -135,17 +138,21 @@ impl RayVariances {
     }
 }
 
-/// The standard deviation that the data show over the one that is stated, where these do not go together.
+/// The standard deviation that the data show over the one that is stated: by second differences along the detector, and
+/// by the air beside the object, where there is any.
+fn shown(stated: Law, scan: &Scan) -> (f64, Option<f64>) {
+    let (sinogram, n_bins) = (&scan.sinogram, scan.geometry.n_bins);
+    let air = noise_in_air(sinogram, n_bins).map(|std| std / stated.variance(0.0).sqrt());
+    (differences_over(sinogram, n_bins, |ray| stated.variance(sinogram[ray])), air)
+}
+
+/// That ratio where it does not go with the statement.
 ///
-/// Second differences along the detector see the edges of the object as noise, and overlook noise that neighbouring
-/// bins share; the air beside the object has neither fault, but may have a table in it, or zeros for all that was
-/// negative. So less noise than stated is what air says, unless differences have more; and more is what both say.
+/// Differences see the edges of the object as noise, and overlook noise that neighbouring bins share; air has neither
+/// fault, but may have a table in it, or zeros for all that was negative. So less noise than stated is what air says,
+/// unless differences have more; and more is what both say.
 fn contradiction(stated: Law, scan: &Scan) -> Option<f64> {
-    let mut variances: Vec<f64> = scan.sinogram.iter().map(|p| stated.variance(*p)).collect();
-    let middle = variances.len() / 2;
-    let usual = variances.select_nth_unstable_by(middle, f64::total_cmp).1.sqrt();
-    let differences = noise_of_differences(&scan.sinogram, scan.geometry.n_bins) / usual;
-    let air = noise_in_air(&scan.sinogram, scan.geometry.n_bins).map(|std| std / stated.variance(0.0).sqrt());
+    let (differences, air) = shown(stated, scan);
     let is_less = |ratio: f64| ratio > 0.0 && ratio * CONTRADICTION < 1.0;
     let is_more = |ratio: f64| ratio.is_finite() && ratio > CONTRADICTION;
     let less = air.map_or_else(|| is_less(differences), |air| is_less(air) && differences < 1.0);

@@ -2,7 +2,7 @@
 
 use super::{Measurement, Method, ReconstructError, Reconstruction, TvSettings, total_variation};
 use crate::image::Image;
-use crate::trust::{Case, Cause, Residual};
+use crate::trust::{Case, Cause, Misfit, Residual};
 use std::ops::ControlFlow;
 
 /// Iterations of total variation that tell whether it explains the data.
@@ -43,6 +43,15 @@ impl Measurement {
         let is_doubtful = !is_explained(method, residual);
         let (better, is_whole) = (better.map(|rival| &rival.residual), self.beyond_detector == [0, 0]);
         Ok(Case { geometry, rays, image, residual, better, is_doubtful, is_whole }.causes()?)
+    }
+
+    /// The warning of a result by `method` that leaves more of the data than it should, or, by a method that knows the
+    /// noise, much less; `is_known` if the cause is named elsewhere.
+    #[must_use]
+    pub fn fit_warning(&self, method: Method, residual: &Residual, is_known: bool) -> Option<String> {
+        let follows_noise = method != Method::Fbp && residual.misfit() == Misfit::Overfitted;
+        let is_doubtful = follows_noise || !is_explained(method, residual);
+        is_doubtful.then(|| residual.warning(self.noise_shown, is_known)).flatten()
     }
 }
 

@@ -5,8 +5,8 @@ use super::outliers::{median, outliers};
 use super::rays::Rays;
 use super::residual::Residual;
 use crate::ct::{
-    Beam, FilteredBackprojector, Geometry, GeometryError, ProjectionError, Projector, Window, find_axis,
-    noise_of_differences,
+    Beam, FilteredBackprojector, Geometry, GeometryError, ProjectionError, Projector, Window, differences_over,
+    find_axis,
 };
 use crate::image::Image;
 use std::f64::consts::TAU;
@@ -220,7 +220,7 @@ impl Case<'_> {
 
     /// Misfit that is the same in all views and bins is noise, if the data show so much of it.
     fn noise(&self) -> Option<Cause> {
-        let ratio = noise_of_differences(self.rays.sinogram, self.geometry.n_bins) / self.rays.noise_std;
+        let ratio = differences_over(self.rays.sinogram, self.geometry.n_bins, |ray| self.rays.variance(ray));
         let left = self.residual.chi_squared().sqrt();
         (ratio > MISSTATED && left > MISSTATED && left < 2.0 * ratio).then_some(Cause::Noise(ratio))
     }

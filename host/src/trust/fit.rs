@@ -67,10 +67,10 @@ impl Residual {
         !self.is_small() && (other.is_small() || other.chi_squared() < 0.5 * self.chi_squared())
     }
 
-    /// The warning that a reader needs. `stated` is the noise that was reckoned with, without the error of the
-    /// model, over what the sinogram shows; `is_sound` if another method explains the data.
+    /// The warning that a reader needs. `shown` is the noise that the sinogram shows over what was reckoned
+    /// with, the error of the model apart; `is_sound` if another method explains the data.
     #[must_use]
-    pub fn warning(&self, stated: f64, is_sound: bool) -> Option<String> {
+    pub fn warning(&self, shown: f64, is_sound: bool) -> Option<String> {
         let (chi, percent) = (self.chi_squared(), 100.0 * self.relative());
         let against = if chi.is_finite() {
             format!("chi squared {chi:.3} a ray where the noise alone leaves 1")
@@ -80,9 +80,10 @@ impl Residual {
         let left = format!("the picture leaves {percent:.1} % of the line integrals unexplained, {against}");
         match self.misfit() {
             Misfit::None => None,
-            Misfit::Overfitted if stated > OVERSTATED => Some(format!(
-                "chi squared is {chi:.3} a ray where the noise leaves 1: the noise is stated {stated:.1} times as \
-                 large as the sinogram shows it, and the picture is smoother than it need be"
+            Misfit::Overfitted if shown * OVERSTATED < 1.0 => Some(format!(
+                "chi squared is {chi:.3} a ray where the noise leaves 1: the noise is stated {:.1} times as \
+                 large as the sinogram shows it, and the picture is smoother than it need be",
+                1.0 / shown
             )),
             Misfit::Overfitted => None,
             Misfit::Doubtful | Misfit::Hopeless if is_sound => Some(left),
@@ -146,9 +147,9 @@ mod tests {
         ] {
             assert_eq!(residual(difference, None).misfit(), misfit, "{difference}");
         }
-        let warning = |difference, stated, is_sound| residual(difference, None).warning(stated, is_sound);
+        let warning = |difference, shown, is_sound| residual(difference, None).warning(shown, is_sound);
         assert_eq!((warning(0.1, 1.0, false), warning(0.05, 1.0, false)), (None, None));
-        assert!(warning(0.05, 2.0, false).unwrap().contains("2.0 times as large"));
+        assert!(warning(0.05, 0.5, false).unwrap().contains("2.0 times as large"));
         assert!(warning(0.4, 1.0, false).unwrap().contains("chi squared 16.000 a ray"));
         assert!(warning(0.4, 1.0, false).unwrap().contains("likely causes: angles in degrees"));
         assert!(!warning(0.4, 1.0, true).unwrap().contains("likely causes"));

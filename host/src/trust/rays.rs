@@ -17,4 +17,9 @@ impl Rays<'_> {
     pub(super) fn weight(&self, ray: usize) -> f64 {
         self.weights.and_then(|weights| weights.get(ray)).map_or(1.0, |weight| f64::from(*weight))
     }
+
+    /// The variance of a ray, infinite where it was not measured.
+    pub(super) fn variance(&self, ray: usize) -> f64 {
+        self.noise_std * self.noise_std / self.weight(ray)
+    }
 }

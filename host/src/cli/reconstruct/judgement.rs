@@ -1,6 +1,5 @@
 //! The judgement of a result by its data: do they belong together?
 
-use gradus::ct::estimate_noise;
 use gradus::reconstruct::{Measurement, Method, Rival, is_explained};
 use gradus::trust::{Misfit, Residual};
 
@@ -21,15 +20,8 @@ impl Judgement<'_> {
     /// True if picture and data do not belong together. Filtered backprojection, which minimises no misfit, is not at
     /// fault where another method explains the data.
     pub fn is_hopeless(&self) -> bool {
-        let misfit = self.unexplained().map(Residual::misfit);
-        misfit == Some(Misfit::Hopeless) && !(self.method == Method::Fbp && self.is_sound())
-    }
-
-    /// The residual, where it is more than the noise and the method leave, or, of methods that know noise, much less.
-    fn unexplained(&self) -> Option<&Residual> {
-        let residual = self.residual?;
-        let follows_noise = self.method != Method::Fbp && residual.misfit() == Misfit::Overfitted;
-        (follows_noise || !is_explained(self.method, residual)).then_some(residual)
+        let unexplained = self.residual.filter(|residual| !is_explained(self.method, residual));
+        unexplained.map(Residual::misfit) == Some(Misfit::Hopeless) && !(self.method == Method::Fbp && self.is_sound())
     }
 
     /// True if another method explains the data: then they are no contradiction.
@@ -39,12 +31,9 @@ impl Judgement<'_> {
 
     /// Warnings for a reader, before the picture is believed.
     pub fn warnings(&self) -> Vec<String> {
-        let measurement = self.measurement;
-        let shown = estimate_noise(&measurement.sinogram, measurement.geometry.n_bins);
-        let counted = measurement.noise_std * (1.0 - measurement.model_share()).max(0.0).sqrt();
-        let stated = if shown > 0.0 { counted / shown } else { 1.0 };
         let is_known = self.is_sound() || !self.causes.is_empty();
-        let own = self.unexplained().and_then(|residual| residual.warning(stated, is_known));
+        let warning = |residual| self.measurement.fit_warning(self.method, residual, is_known);
+        let own = self.residual.and_then(warning);
         let causes = self.causes.iter().cloned();
         causes.chain(own).chain(self.rival.map(better)).chain(self.unforetold()).collect()
     }

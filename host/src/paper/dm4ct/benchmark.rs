@@ -83,6 +83,7 @@ impl Benchmark {
             attenuation_per_unit: 1.0,
             beyond_detector: [0, 0],
             model_std: 0.0,
+            noise_shown: 1.0,
             warnings: Vec::new(),
         };
         Ok(Self { truth, measurement })
