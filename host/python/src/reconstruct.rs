@@ -127,7 +127,9 @@ fn run(
     }
     (result.image, result.deviation) = (cut(&result.image), result.deviation.as_ref().map(cut));
     let assumed = scan.warnings.iter().cloned().chain(field.warnings());
-    let warnings = assumed.chain(measurement.warnings.iter().cloned()).chain(unlike).collect();
+    let fit = |residual| measurement.fit_warning(settings.method(), residual, false);
+    let found = unlike.into_iter().chain(result.residual.as_ref().and_then(fit));
+    let warnings = assumed.chain(measurement.warnings.iter().cloned()).chain(found).collect();
     Ok(Reconstruction { result, measurement, interval, warnings })
 }
 

@@ -20,7 +20,7 @@ pub struct Reconstruction {
     pub measurement: Measurement,
     /// Intervals of a mean of runs, or the reason why there are none.
     pub interval: Option<Result<Interval, String>>,
-    /// Assumptions, one sentence each.
+    /// Assumptions, and what the image does not explain, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -109,8 +109,7 @@ impl Reconstruction {
     /// prior's training, and why a device was not used.
     #[getter]
     fn warnings(&self) -> Vec<String> {
-        let fit = self.result.residual.as_ref().and_then(|residual| residual.warning(1.0, false));
-        self.warnings.iter().chain(&self.result.warning).cloned().chain(fit).collect()
+        self.warnings.iter().chain(&self.result.warning).cloned().collect()
     }
 
     /// Mean over the rays of (A x - y)^2 over the variance of each: 1 where as much is left as the noise.
