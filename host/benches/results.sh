@@ -91,7 +91,7 @@ part() {
                 example sweep ellipses ellipses:841-856 $scans steps=8/12/16/24
             done
             ;;
-        warnings) example warnings 100 12 ;;
+        warnings) example warnings 100 15 ;;
         held-out) example held_out "${PATIENT:?a stack of slices in HU}:2,12,22" ;;
         cost) example cost_of_trust "${PATIENT:?a stack of slices in HU}:[12]" ;;
         axis) example axis ${AXES:?raw files} ;;
