@@ -107,6 +107,11 @@ const SMALL_SIDE: f64 = 256.0;
 /// In 720 views, v = 3.6, `ellipses:1` has 50.3 dB without noise, and 49.6 where that error counts once. 24 images of
 /// ellipses in 100 views of 2e5 photons, v = 0.5, have 46.6 dB by a factor of 0.6, 46.7 by 1 and 46.1 by 2.5; in 80
 /// views, v = 0.4, 46.1 by 0.3, 46.2 by 0.6 and 1.
+///
+/// Two slices of the training without noise have in 60, 180 and 720 views 46.5, 51.4 and 53.6 dB so, and by a factor
+/// of 0.06 46.6, 52.2 and 56.4: they are made of their pixels, too. From 256 x 256 pixels, reconstructed on 128 x 128,
+/// they have 43.5, 45.8 and 45.7 dB so, and by 0.06 42.4, 41.1 and 40.5: the rule is for edges between pixels, as
+/// bodies have.
 pub(super) fn variance(measurement: &Measurement) -> f64 {
     with_model(measurement, counted(measurement))
 }
