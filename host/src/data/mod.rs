@@ -36,6 +36,7 @@ pub mod image_files;
 pub mod image_stack;
 mod jpeg_ls;
 mod loaded_image;
+pub(crate) mod natural;
 mod npy;
 mod npy_element;
 mod planes;

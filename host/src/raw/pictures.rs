@@ -3,14 +3,15 @@ use super::counts::{self, Counts, Integrals};
 use super::options::RawOptions;
 use crate::data::file_error::{AtPath, FileError, ImageProblem};
 use crate::data::image_files::read_stored;
+use crate::data::natural::natural_order;
 use crate::data::scan::{Scan, ScanError, ScanProblem};
 use crate::image::Image;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Beginnings of the names of files without object, and without beam, or of their folder.
-const FLATS: [&str; 5] = ["flat", "white", "ob", "open", "i0"];
-const DARKS: [&str; 4] = ["dark", "dc", "di", "bias"];
+const FLATS: [&str; 7] = ["flat", "flatfield", "white", "whitefield", "ob", "open", "i0"];
+const DARKS: [&str; 5] = ["dark", "darkfield", "dc", "di", "bias"];
 /// Degrees that views are spread over where nobody says it.
 const HALF_TURN_DEG: f64 = 180.0;
 /// Values above this are no line integrals, but counts.
@@ -70,6 +71,7 @@ pub(super) fn folder(path: &Path, options: &RawOptions) -> Result<Scan, ScanErro
     let (n_views, n_flats, n_darks) = (files.views.len(), files.flats.len(), files.darks.len());
     scan.warnings
         .push(format!("TIFF: {n_views} projections in the order of their names, {n_flats} flats, {n_darks} darks"));
+    scan.warnings.extend(files.doubt());
     scan.warnings.push(format!("row {} of {height} is taken (--row)", options.row_of(height).at(path)?));
     scan.warnings.extend(assumed(options));
     Ok(scan)
@@ -87,7 +89,7 @@ fn stored(path: &Path) -> Result<Image, ScanError> {
 }
 
 /// The files of a folder and of the folders in it, each kind sorted by name.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Files {
     views: Vec<PathBuf>,
     flats: Vec<PathBuf>,
@@ -108,12 +110,25 @@ impl Files {
         Ok(files)
     }
 
+    /// Said of projections with names of several kinds, of which some may be no projections.
+    fn doubt(&self) -> Option<String> {
+        let stems = self.views.iter().filter_map(|path| path.file_stem());
+        let mut words: Vec<String> = stems.map(|stem| leading_word(&stem.to_string_lossy())).collect();
+        words.sort_unstable();
+        words.dedup();
+        let named = words.iter().take(4).map(|word| format!("{word}...")).collect::<Vec<_>>().join(", ");
+        (words.len() > 1).then(|| {
+            format!("all of {named} are taken for projections; name flats flat..., darks dark..., and move others away")
+        })
+    }
+
     fn kind(&mut self, path: &Path) -> &mut Vec<PathBuf> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
-        // A word of its own: `object` is no `ob`.
-        let word: String = name.chars().take_while(|c| c.is_alphanumeric() && !c.is_ascii_digit()).collect();
-        let word = word.strip_suffix('s').unwrap_or(&word);
-        let is = |kinds: &[&str]| kinds.contains(&word) || kinds.contains(&name.as_str());
+        // A word of its own: `object` is no `ob`. With its digits for `i0_0001`, and without its plural.
+        let first: String = name.chars().take_while(|c| c.is_alphanumeric()).collect();
+        let word = leading_word(&name);
+        let words = [first.as_str(), &word, word.strip_suffix('s').unwrap_or(&word)];
+        let is = |kinds: &[&str]| words.iter().any(|word| kinds.contains(word));
         match (is(&FLATS), is(&DARKS)) {
             (true, _) => &mut self.flats,
             (_, true) => &mut self.darks,
@@ -122,14 +137,52 @@ impl Files {
     }
 }
 
+/// The letters that a name begins with.
+fn leading_word(name: &str) -> String {
+    name.chars().take_while(|c| c.is_alphabetic()).collect()
+}
+
 fn listed(folder: &Path) -> Result<Vec<PathBuf>, ScanError> {
     let entries = fs::read_dir(folder).map_err(|e| ScanProblem::from(ImageProblem::Read(e))).at(folder)?;
     let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    paths.sort();
+    paths.sort_by(|a, b| natural_order(a, b));
     Ok(paths)
 }
 
 /// True if a folder holds projections.
 pub(super) fn has_projections(folder: &Path) -> bool {
     Files::of(folder).is_ok_and(|files| !files.views.is_empty() && !files.flats.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_what_a_file_is() {
+        let mut files = Files::default();
+        let names = [
+            "proj_1.tif",
+            "object.tif",
+            "flat_01.tif",
+            "Flats.tif",
+            "flatfield3.tif",
+            "i0_0001.tif",
+            "I0.tif",
+            "ob1.tif",
+            "bias_0001.tif",
+            "darks.tif",
+            "darkfield_2.tif",
+            "dark3.tif",
+        ];
+        for name in names {
+            files.kind(Path::new(name)).push(name.into());
+        }
+        let counts = [&files.views, &files.flats, &files.darks].map(Vec::len);
+        assert_eq!(counts, [2, 6, 4], "{files:?}");
+        let doubt = files.doubt().unwrap();
+        assert!(doubt.contains("object..., proj..."), "{doubt}");
+        files.views.pop();
+        assert_eq!(files.doubt(), None);
+    }
 }
