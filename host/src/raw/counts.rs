@@ -5,6 +5,8 @@ use crate::limits::PIXELS;
 
 /// The count, in photons, of a ray that counted none.
 const HALF_A_PHOTON: f64 = 0.5;
+/// Share of the open beam that is taken for a photon at most, where the flats do not tell.
+const LEAST_SHARE: f64 = 1e-4;
 /// A bin is dead whose open beam is below this share of its neighbourhood's, and hot whose dark current is above it.
 const DEAD: f64 = 0.1;
 const HOT: f64 = 0.5;
@@ -52,13 +54,14 @@ impl Counts {
             });
         }
         let per_photon = self.counts_per_photon(&open, &bad);
-        let least = HALF_A_PHOTON * per_photon.unwrap_or(1.0);
+        // Without it, counts are taken for photons, unless they are so few that they must have been normalised.
+        let least = |k: usize| HALF_A_PHOTON * per_photon.unwrap_or_else(|| f64::min(1.0, LEAST_SHARE * open[k]));
         let mut n_dark = 0;
         for view in self.views.chunks_exact_mut(n) {
             for (k, value) in view.iter_mut().enumerate().filter(|(k, _)| !bad[*k]) {
                 let count = f64::from(*value) - dark[k];
-                n_dark += usize::from(count < least);
-                *value = -(count.max(least) / open[k]).ln() as f32;
+                n_dark += usize::from(count < least(k));
+                *value = -(count.max(least(k)) / open[k]).ln() as f32;
             }
             bridge(view, &bad);
         }
@@ -233,6 +236,18 @@ pub(super) mod tests {
         println!("worst {worst}, photons {photons}");
         assert!(worst < 0.02 && (photons / (1.045 * 5e4) - 1.0).abs() < 0.1);
         assert_eq!(integrals.warnings, Vec::<String>::new());
+    }
+
+    /// Flats of 1 without noise tell no photons, and half of one is no bound of such counts.
+    #[test]
+    fn normalised_counts_are_not_cut() {
+        let views: Vec<f32> = [0.9, 0.3, 0.05, 0.01, 0.8, 0.2, 0.04, 0.02].to_vec();
+        let counts = Counts { n_bins: 4, views: views.clone(), flats: vec![1.0; 4], darks: Vec::new() };
+        let integrals = counts.integrals().unwrap();
+        for (found, count) in integrals.sinogram.iter().zip(views) {
+            assert!((found + count.ln()).abs() < 1e-5, "{found} of {count}");
+        }
+        assert!(integrals.photons.is_none() && integrals.warnings.is_empty(), "{:?}", integrals.warnings);
     }
 
     #[test]

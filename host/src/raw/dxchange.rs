@@ -104,7 +104,7 @@ fn angles(theta: &Numbers, n_views: usize) -> Result<(Vec<f64>, &'static str), S
         let expected = format!("an angle for each of the {n_views} views");
         return Err(ScanProblem::Shape { field: "exchange/theta", found: theta.shape.clone(), expected });
     }
-    if theta.attribute("units").is_some_and(|unit| unit.starts_with("rad")) {
+    if theta.attribute("units").is_some_and(|unit| unit.to_ascii_lowercase().starts_with("rad")) {
         return Ok((angles, "radians"));
     }
     Ok((angles.into_iter().map(f64::to_radians).collect(), "degrees"))
@@ -124,6 +124,10 @@ impl Stack {
             let expected = "[frame][row][bin]".to_owned();
             return Err(ScanProblem::Shape { field, found: numbers.shape, expected });
         };
+        if numbers.shape.contains(&0) {
+            let expected = "at least one frame of one row and one bin".to_owned();
+            return Err(ScanProblem::Shape { field, found: numbers.shape, expected });
+        }
         Ok(Self { numbers, n_frames, n_rows, n_bins })
     }
 
