@@ -15,6 +15,11 @@ use dicom_object::mem::InMemElement;
 /// Relative difference of row and column spacing below which pixels count as square.
 const SQUARE_TOLERANCE: f64 = 1e-3;
 
+/// What a file has that holds no image.
+pub(super) const NO_PIXELS: &str = "no pixel data";
+/// Said of colour.
+pub(super) const IN_GREY: &str = "export it in grey, as MONOCHROME2";
+
 /// True if the bytes carry DICOM's mark.
 pub(crate) fn has_mark(bytes: &[u8]) -> bool {
     dicom_header::has_mark(bytes)
@@ -47,14 +52,14 @@ impl Dicom {
         }
         let pixels = object.take(tags::PIXEL_DATA);
         let source = DicomSource { object, frame: 0, is_hu: false };
-        let pixels = pixels
-            .ok_or_else(|| ImageProblem::unsupported("no pixel data", "give an image, not a report or a directory"))?;
+        let pixels =
+            pixels.ok_or_else(|| ImageProblem::unsupported(NO_PIXELS, "give an image, not a report or a directory"))?;
         // Which end of the values is shown as white does not change what they measure.
         let samples = source.integer(tags::SAMPLES_PER_PIXEL).unwrap_or(1);
         let kind = source.text(tags::PHOTOMETRIC_INTERPRETATION).unwrap_or_default();
         if samples != 1 || !matches!(kind.as_str(), "MONOCHROME1" | "MONOCHROME2") {
             let found = format!("pixels of {samples} samples ({kind})");
-            return Err(ImageProblem::unsupported(found, "export it in grey, as MONOCHROME2"));
+            return Err(ImageProblem::unsupported(found, IN_GREY));
         }
         Ok(Self { source, pixels: PixelData { element: pixels, packing, file_bytes } })
     }

@@ -124,9 +124,11 @@ fn put_identity(object: &mut InMemDicomObject, source: &DicomSource, derivation:
     let (of_series, place) = (source.series_uid(), format!("{} {:?}", source.frame, source.place_mm()));
     let pixels: Vec<u8> = stored.iter().flat_map(|word| word.to_le_bytes()).collect();
     let image = derived_uid(&[b"image", sop_uid.as_bytes(), place.as_bytes(), run.as_bytes(), &pixels]);
-    let series = derived_uid(&[b"series", of_series.as_bytes(), run.as_bytes()]);
-    let study = valid(tags::STUDY_INSTANCE_UID)
-        .unwrap_or_else(|| derived_uid(&[b"study", of_series.as_bytes(), sop_uid.as_bytes()]));
+    // Who takes names away may give the series of all patients one UID.
+    let (patient, study) = (source.patient_id().unwrap_or_default(), valid(tags::STUDY_INSTANCE_UID));
+    let of_study = study.as_deref().unwrap_or_default().as_bytes();
+    let series = derived_uid(&[b"series", patient.as_bytes(), of_study, of_series.as_bytes(), run.as_bytes()]);
+    let study = study.unwrap_or_else(|| derived_uid(&[b"study", of_series.as_bytes(), sop_uid.as_bytes()]));
     let source_class = valid(tags::SOP_CLASS_UID).unwrap_or_else(|| uids::CT_IMAGE_STORAGE.to_owned());
     let class = single_frame(&source_class);
     let plane = source.object.get(tags::IMAGE_TYPE).and_then(|e| e.to_multi_str().ok()?.get(2).cloned());

@@ -1,13 +1,14 @@
 //! A folder of DICOM slices as a stack: those of one series, sorted by their places.
-use super::dicom_file::{Dicom, has_mark, is_directory};
+use super::dicom_file::{Dicom, IN_GREY, NO_PIXELS, has_mark, is_directory};
 use super::dicom_source::DicomSource;
 use super::file_error::{AtPath, ImageError, ImageProblem};
 use super::loaded_image::LoadedImage;
+use super::natural::natural_order;
 use super::selection::Selection;
 use super::units::StatedUnit;
 use crate::read::read_file;
 use dicom_dictionary_std::tags;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -29,9 +30,11 @@ pub(super) fn files(folder: &Path, name: Option<&str>) -> Result<(Vec<PathBuf>, 
 }
 
 fn chosen(folder: &Path, name: Option<&str>) -> Result<(Vec<Slice>, Vec<String>), ImageError> {
-    let mut series = all_series(folder)?;
+    let (mut series, passed_over) = all_series(folder)?;
     let slices = pick(&mut series, name).at(folder)?;
-    in_order(slices).at(folder)
+    let (slices, mut warnings) = in_order(slices).at(folder)?;
+    warnings.extend(passed_over);
+    Ok((slices, warnings))
 }
 
 /// Reads the chosen slice of the series in a folder.
@@ -61,17 +64,27 @@ pub(super) fn read(
     Ok(loaded)
 }
 
-/// The images of a folder by series. What has no image in it, such as a report, is passed over.
-fn all_series(folder: &Path) -> Result<BTreeMap<String, Vec<Slice>>, ImageError> {
+/// The same for all slices of a series: patient, study and series. Who takes names away may give all series one UID.
+type Key = [String; 3];
+
+fn key(source: &DicomSource) -> Key {
+    let study = source.text(tags::STUDY_INSTANCE_UID);
+    [source.patient_id().unwrap_or_default(), study.unwrap_or_default(), source.series_uid()]
+}
+
+/// The images of a folder by series, and what is said of those that cannot be read. What has no grey image in it, such
+/// as a report, lies beside the slices of many series and is passed over.
+fn all_series(folder: &Path) -> Result<(BTreeMap<Key, Vec<Slice>>, Option<String>), ImageError> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect())
         .map_err(ImageProblem::Read)
         .at(folder)?;
-    paths.sort_unstable();
-    let mut series: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
+    paths.sort_by(|a, b| natural_order(a, b));
+    let (mut series, mut unread) = (BTreeMap::<Key, Vec<Slice>>::new(), Vec::new());
     for path in paths.into_iter().filter(|path| path.is_file()) {
         let bytes = read_file(&path).map_err(ImageProblem::Read).at(&path)?;
-        if !has_mark(&bytes) || is_directory(&bytes) {
+        let is_marked = has_mark(&bytes);
+        if !(is_marked || has_usual_name(&path)) || is_directory(&bytes) {
             continue;
         }
         match Dicom::parse(&bytes) {
@@ -81,32 +94,54 @@ fn all_series(folder: &Path) -> Result<BTreeMap<String, Vec<Slice>>, ImageError>
             }
             Ok(dicom) => {
                 let source = dicom.source().clone();
-                series.entry(source.series_uid()).or_default().push(Slice { path, source });
+                series.entry(key(&source)).or_default().push(Slice { path, source });
             }
-            // Reports and colour pictures lie beside the slices of many series.
-            Err(ImageProblem::Unsupported { .. }) => {}
-            Err(problem) => return Err(problem).at(&path),
+            Err(ImageProblem::Unsupported { found, advice }) if found == NO_PIXELS || advice == IN_GREY => {}
+            Err(problem @ ImageProblem::Unsupported { .. }) => unread.push((path, problem)),
+            Err(problem) if is_marked => return Err(problem).at(&path),
+            Err(problem) => unread.push((path, problem)),
         }
     }
     if series.is_empty() {
         return Err(ImageProblem::NoSlices).at(folder);
     }
-    Ok(series)
+    Ok((series, passed_over(&unread)))
+}
+
+/// True for names that slices without a mark have, too.
+fn has_usual_name(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ["dcm", "ima"].iter().any(|usual| e.eq_ignore_ascii_case(usual)))
+}
+
+fn passed_over(unread: &[(PathBuf, ImageProblem)]) -> Option<String> {
+    const MOST: usize = 3;
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let named: Vec<String> =
+        unread.iter().take(MOST).map(|(path, problem)| format!("{} ({problem})", name(path))).collect();
+    let more = if unread.len() > MOST { format!(" and {} more", unread.len() - MOST) } else { String::new() };
+    (!unread.is_empty()).then(|| format!("left out, as they cannot be read: {}{more}", named.join(", ")))
 }
 
 /// The only series, or the one with this number or UID.
-fn pick(series: &mut BTreeMap<String, Vec<Slice>>, name: Option<&str>) -> Result<Vec<Slice>, ImageProblem> {
+fn pick(series: &mut BTreeMap<Key, Vec<Slice>>, name: Option<&str>) -> Result<Vec<Slice>, ImageProblem> {
     let number = |slices: &[Slice]| slices[0].source.text(tags::SERIES_NUMBER).unwrap_or_default();
-    let is_meant =
-        |(uid, slices): &(&String, &Vec<Slice>)| name.is_none_or(|name| name == uid.as_str() || name == number(slices));
-    let mut meant = series.iter().filter(is_meant).map(|(uid, _)| uid.clone());
+    let is_meant = |([.., uid], slices): &(&Key, &Vec<Slice>)| {
+        name.is_none_or(|name| name == uid.as_str() || name == number(slices))
+    };
+    let mut meant = series.iter().filter(is_meant).map(|(key, _)| key.clone());
     match (meant.next(), meant.next()) {
-        (Some(uid), None) => Ok(series.remove(&uid).unwrap_or_default()),
+        (Some(key), None) => Ok(series.remove(&key).unwrap_or_default()),
+        (Some(_), Some(_)) if name.is_some() => {
+            let found = "series of several patients or studies, of one number or UID";
+            Err(ImageProblem::unsupported(found, "move each into a folder of its own"))
+        }
         _ => {
-            let described = |(uid, slices): (&String, &Vec<Slice>)| {
+            let patients: BTreeSet<&String> = series.keys().map(|[patient, ..]| patient).collect();
+            let described = |([patient, _, uid], slices): (&Key, &Vec<Slice>)| {
                 let text = slices[0].source.text(tags::SERIES_DESCRIPTION).unwrap_or_default();
                 let name = Some(number(slices)).filter(|number| !number.is_empty()).unwrap_or_else(|| uid.clone());
-                format!("{name} ({text}, {} slices)", slices.len())
+                let of = if patients.len() > 1 { format!(" of patient {patient:?}") } else { String::new() };
+                format!("{name} ({text}, {} slices{of})", slices.len())
             };
             Err(ImageProblem::NoSuchSeries { present: series.iter().map(described).collect() })
         }
@@ -134,15 +169,33 @@ fn in_order(mut slices: Vec<Slice>) -> Result<(Vec<Slice>, Vec<String>), ImagePr
         return Err(ImageProblem::unsupported("slices of one series in several directions", "name one of its files"));
     }
     if slices.len() > 1 && slices.iter().any(|slice| slice.source.place_mm().is_none()) {
-        slices.sort_by_key(|slice| slice.source.integer(tags::INSTANCE_NUMBER));
-        warnings.push("slices without places are sorted by Instance Number".to_owned());
+        let number = |slice: &Slice| slice.source.integer(tags::INSTANCE_NUMBER);
+        if slices.iter().all(|slice| number(slice).is_some()) {
+            slices.sort_by_key(number);
+            warnings.push("slices without places are sorted by Instance Number".to_owned());
+        } else {
+            warnings.push("slices without places and numbers are in the order of their names".to_owned());
+        }
         return Ok((slices, warnings));
     }
-    let place = |slice: &Slice| slice.source.place_mm().unwrap_or_default();
+    let place = |slice: &Slice| normals.first().and_then(|own| slice.source.place_along(*own)).unwrap_or_default();
     slices.sort_by(|a, b| place(a).total_cmp(&place(b)));
     let places: Vec<f64> = slices.iter().map(place).collect();
     warnings.extend(gaps(&places));
     Ok((slices, warnings))
+}
+
+/// Said of a file whose frames, which keep their numbers, are not in the order of their places.
+pub(super) fn doubt_about_frames(dicom: &Dicom) -> Option<String> {
+    let place = |frame| DicomSource { frame, ..dicom.source().clone() }.place_mm();
+    let mut places = (0..dicom.n_frames()).map(place).collect::<Option<Vec<f64>>>()?;
+    if places.first() > places.last() {
+        places.iter_mut().for_each(|place| *place = -*place);
+    }
+    if places.is_sorted() {
+        return gaps(&places);
+    }
+    Some("the frames are not in the order of their places: the volume has them as the file does".to_owned())
 }
 
 /// Places at which slices seem to be missing, or to be there twice.
@@ -204,13 +257,55 @@ mod tests {
         let of = |uid: &str, number: &str| {
             slice(&[(tags::SERIES_INSTANCE_UID, VR::UI, uid), (tags::SERIES_NUMBER, VR::IS, number)])
         };
-        let both = || BTreeMap::from([("1.2".to_owned(), vec![of("1.2", "3")]), ("1.3".into(), vec![of("1.3", "4")])]);
+        let by_key = |slices: Vec<Slice>| {
+            let mut series = BTreeMap::<Key, Vec<Slice>>::new();
+            slices.into_iter().for_each(|slice| series.entry(key(&slice.source)).or_default().push(slice));
+            series
+        };
+        let both = || by_key(vec![of("1.2", "3"), of("1.3", "4")]);
         assert_eq!(pick(&mut both(), Some("4")).unwrap()[0].source.series_uid(), "1.3");
         assert_eq!(pick(&mut both(), Some("1.2")).unwrap()[0].source.series_uid(), "1.2");
         for name in [None, Some("5")] {
             let problem = pick(&mut both(), name).err().unwrap().to_string();
             assert!(problem.contains("3 (") && problem.contains("4 (") && problem.contains("FOLDER:"), "{problem}");
         }
+        // Two patients are no series, whatever has become of its UID.
+        let of =
+            |patient: &str| slice(&[(tags::SERIES_INSTANCE_UID, VR::UI, "0"), (tags::PATIENT_ID, VR::LO, patient)]);
+        let two = || by_key(vec![of("ALICE"), of("BOB"), of("ALICE")]);
+        let problem = pick(&mut two(), None).err().unwrap().to_string();
+        assert!(problem.contains("2 slices of patient \"ALICE\"") && problem.contains("BOB"), "{problem}");
+        let problem = pick(&mut two(), Some("0")).err().unwrap().to_string();
+        assert!(problem.contains("several patients") && problem.contains("folder of its own"), "{problem}");
+    }
+
+    /// What cannot be read is named; what is no image is not.
+    #[test]
+    fn slices_are_not_left_out_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        write("IM1", SPINE);
+        write("no_mark.dcm", &SPINE[132..]);
+        write("cut_short.dcm", b"not an image");
+        write("readme.txt", b"not an image");
+        let (files, warnings) = files(folder.path(), None).unwrap();
+        assert_eq!(files.len(), 2, "a slice without its mark is one all the same");
+        let said = warnings.join("; ");
+        assert!(said.contains("cut_short.dcm (") && !said.contains("readme"), "{said}");
+    }
+
+    /// Rounded directions far from the axis move no slice before another.
+    #[test]
+    fn places_are_those_along_one_normal() {
+        let at = |k: usize| {
+            let tilt = if k % 2 == 0 { "1\\0\\0\\0\\1\\0" } else { "1\\0\\0.0008\\0\\1\\0" };
+            let place = format!("-250\\-250\\{}", 0.1 * k as f64);
+            let orientation = (tags::IMAGE_ORIENTATION_PATIENT, VR::DS, tilt);
+            slice(&[orientation, (tags::IMAGE_POSITION_PATIENT, VR::DS, place.as_str())])
+        };
+        let (ordered, warnings) = in_order((0..6).map(at).collect()).unwrap();
+        let places: Vec<f64> = ordered.iter().map(|slice| slice.source.place_along([0.0, 0.0, 1.0]).unwrap()).collect();
+        assert!(places.is_sorted() && warnings.is_empty(), "{places:?} {warnings:?}");
     }
 
     #[test]

@@ -97,6 +97,11 @@ impl DicomSource {
     /// Place of the slice along that normal in mm.
     #[must_use]
     pub fn place_mm(&self) -> Option<f64> {
-        Some(self.position_mm()?.iter().zip(self.normal()?).map(|(place, normal)| place * normal).sum())
+        self.place_along(self.normal()?)
+    }
+
+    /// Place along a normal that several slices share, whose own may differ by a rounding.
+    pub(super) fn place_along(&self, normal: [f64; 3]) -> Option<f64> {
+        Some(self.position_mm()?.iter().zip(normal).map(|(place, normal)| place * normal).sum())
     }
 }

@@ -56,7 +56,9 @@ impl ImageStack {
             let (files, doubts) = dicom_series::files(&path, selection.name.as_deref())?;
             (Kind::Folder(files), doubts)
         } else {
-            (Kind::open(&path, &selection).at(&path)?, Vec::new())
+            let kind = Kind::open(&path, &selection).at(&path)?;
+            let doubt = if let Kind::Frames(dicom) = &kind { dicom_series::doubt_about_frames(dicom) } else { None };
+            (kind, doubt.into_iter().collect())
         };
         Ok(Self { path, stated, kind, doubts })
     }
