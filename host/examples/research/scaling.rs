@@ -59,7 +59,7 @@ fn stack(folder: &Path, case: Case) -> std::io::Result<PathBuf> {
     let path = folder.join("volume.npy");
     if !path.exists() {
         fs::create_dir_all(&folder)?;
-        let volume = Volume::open(&folder, [case.slices, case.side, case.side])?;
+        let volume = Volume::open(&folder, [case.slices, case.side, case.side], false)?;
         for slice in 0..case.slices {
             let image = ellipses(slice as u64 + 1, case.side);
             let pixels = image.pixels.iter().map(|pixel| network_to_hu(*pixel)).collect();

@@ -141,6 +141,18 @@ impl SeriesFolder {
         Ok(records)
     }
 
+    /// True if there is a record of any slice.
+    ///
+    /// # Errors
+    /// [`SeriesFolderError::Folder`].
+    pub fn is_begun(&self) -> Result<bool, SeriesFolderError> {
+        let records = self.path.join(RECORDS);
+        match fs::read_dir(&records) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            read => Ok(file(&records, read)?.flatten().any(|entry| entry.path().extension().is_some())),
+        }
+    }
+
     fn record(&self, slice: usize) -> PathBuf {
         self.path.join(RECORDS).join(format!("{slice:05}.json"))
     }

@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn another_reader_finds_values_sides_and_place() {
         let folder = tempfile::tempdir().unwrap();
-        let volume = Volume::open(folder.path(), [2, 3, 4]).unwrap();
+        let volume = Volume::open(folder.path(), [2, 3, 4], false).unwrap();
         for slice in 0..2 {
             let pixels = (0..12).map(|k| (100 * slice + k) as f32).collect();
             volume.write(slice, Some(&Image { height: 3, width: 4, pixels })).unwrap();

@@ -21,13 +21,18 @@ pub enum RangeError {
     #[error("`{0}` names no slices; give all, or A:B for those from A to before B, such as 10:20")]
     Unknown(String),
     /// Beyond the series.
-    #[error("slices {range} are asked for, and the series has {length}, from 0 to {}", length - 1)]
+    #[error("slices {range} are asked for, and the series has {length}{}", last(*length))]
     Beyond {
         /// The slices that were asked for.
         range: SliceRange,
-        /// Slices of the series, at least one.
+        /// Slices of the series.
         length: usize,
     },
+}
+
+/// `, from 0 to 2`, where there are slices.
+fn last(length: usize) -> String {
+    length.checked_sub(1).map_or_else(String::new, |last| format!(", from 0 to {last}"))
 }
 
 impl SliceRange {

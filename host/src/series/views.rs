@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn cuts_go_through_the_middle_and_montages_hold_the_ends() {
         let folder = tempfile::tempdir().unwrap();
-        let volume = Volume::open(folder.path(), [30, 2, 4]).unwrap();
+        let volume = Volume::open(folder.path(), [30, 2, 4], false).unwrap();
         for slice in 0..30 {
             let pixels = (0..8).map(|k| (10 * slice + k) as f32).collect();
             volume.write(slice, Some(&Image { height: 2, width: 4, pixels })).unwrap();
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(seen.sagittal.pixels[..4], [292.0, 296.0, 292.0, 296.0]);
         assert_eq!(seen.coronal.pixels[59 * 4..], [4.0, 5.0, 6.0, 7.0]);
         let other = tempfile::tempdir().unwrap();
-        let one = Volume::open(other.path(), [1, 2, 4]).unwrap();
+        let one = Volume::open(other.path(), [1, 2, 4], false).unwrap();
         assert_eq!(views(&one, 1, false).unwrap().montage.width, 4);
     }
 }

@@ -23,16 +23,26 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// The volume in `folder`, as far as it has got; a new one where there is none.
+    /// The volume in `folder`, as far as it has got; a new one where there is none, and no slice `is_begun`.
     ///
     /// # Errors
-    /// Those of the file system.
-    pub fn open(folder: &Path, shape: [usize; 3]) -> io::Result<Self> {
+    /// Those of the file system; `InvalidData` where slices are done, and their volume is gone or has another length.
+    pub fn open(folder: &Path, shape: [usize; 3], is_begun: bool) -> io::Result<Self> {
         let finished = folder.join(VOLUME);
         let path = if finished.exists() { finished } else { folder.join(UNDER_WAY) };
         let header = npy_header(&shape).map_err(io::Error::other)?;
         let start = header.len() as u64;
         let length = start + (shape.iter().product::<usize>() * ITEM) as u64;
+        let there = fs::metadata(&path).map(|found| found.len()).ok();
+        if is_begun && there != Some(length) {
+            let found = there.map_or_else(|| "is gone".to_owned(), |there| format!("has {there} bytes, not {length}"));
+            let path = if there.is_some() { path } else { folder.join(VOLUME) };
+            let message = format!(
+                "slices are done, but {} {found}: put it back, or name a new folder with --output",
+                path.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         if file.metadata()?.len() != length {
             // Killed before it had its length: there is nothing in it yet.
@@ -116,19 +126,19 @@ mod tests {
     #[test]
     fn slices_come_in_any_order_and_after_a_kill() {
         let folder = tempfile::tempdir().unwrap();
-        let volume = Volume::open(folder.path(), [3, 2, 3]).unwrap();
+        let volume = Volume::open(folder.path(), [3, 2, 3], false).unwrap();
         volume.write(2, Some(&image(20.0))).unwrap();
         volume.write(0, Some(&image(0.5))).unwrap();
         drop(volume);
         assert!(!folder.path().join(VOLUME).exists());
-        let volume = Volume::open(folder.path(), [3, 2, 3]).unwrap();
+        let volume = Volume::open(folder.path(), [3, 2, 3], false).unwrap();
         volume.write(1, Some(&image(10.0))).unwrap();
         assert_eq!(volume.read(2).unwrap(), image(20.0));
         volume.finish().unwrap();
         let stack = ImageStack::open(folder.path().join(VOLUME), None).unwrap();
         assert_eq!(stack.n_slices(), 3);
         assert_eq!(stack.read(0).unwrap().image, image(0.5));
-        assert_eq!(Volume::open(folder.path(), [3, 2, 3]).unwrap().read(1).unwrap(), image(10.0));
+        assert_eq!(Volume::open(folder.path(), [3, 2, 3], true).unwrap().read(1).unwrap(), image(10.0));
         assert!(volume.write(3, None).is_err() && volume.write(0, Some(&Image::zeros(3, 2))).is_err());
     }
 
@@ -136,8 +146,17 @@ mod tests {
     fn a_file_that_was_cut_short_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(UNDER_WAY), b"\x93NUM").unwrap();
-        let volume = Volume::open(folder.path(), [1, 2, 3]).unwrap();
+        let volume = Volume::open(folder.path(), [1, 2, 3], false).unwrap();
         volume.write(0, None).unwrap();
         assert!(volume.read(0).unwrap().pixels.iter().all(|pixel| pixel.is_nan()));
+        // Where slices are done, zeros in their place would be taken for them.
+        for length in [3, 200, 1000] {
+            OpenOptions::new().write(true).open(folder.path().join(UNDER_WAY)).unwrap().set_len(length).unwrap();
+            let error = Volume::open(folder.path(), [1, 2, 3], true).unwrap_err().to_string();
+            assert!(error.contains(&format!("has {length} bytes")) && error.contains("--output"), "{error}");
+        }
+        fs::remove_file(folder.path().join(UNDER_WAY)).unwrap();
+        assert!(Volume::open(folder.path(), [1, 2, 3], true).unwrap_err().to_string().contains("is gone"));
+        assert!(!folder.path().join(UNDER_WAY).exists());
     }
 }

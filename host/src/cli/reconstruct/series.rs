@@ -6,7 +6,7 @@ use super::prepared::Prepared;
 use crate::claim::Claim;
 use crate::config::RunConfig;
 use crate::ending::{End, Failure};
-use crate::problem;
+use crate::problem::{self, Problem};
 use crate::terminal::{Terminal, stop_flag};
 use gradus::data::samples::Sample;
 use gradus::paper::tables::checksum;
@@ -72,6 +72,9 @@ pub fn run(
         work.volume.finish().into_diagnostic()?;
         if arguments.format == Some(Format::Nifti) {
             summary.write_nifti(&mut work, &probe)?;
+            if !summary.is_even() {
+                terminal.warn("slices are not evenly apart: volume.nii has no place in the patient's coordinates");
+            }
         }
         page::write(&summary, &work, &probe)?;
     }
@@ -118,8 +121,16 @@ fn claim(named: Option<&Path>, probe: &Prepared) -> Result<Claim, Failure> {
 fn open(path: &Path, settings: &Table, probe: &Prepared, n_slices: usize) -> Result<(SeriesFolder, Volume), Failure> {
     let folder = SeriesFolder::open(path, settings).into_diagnostic()?;
     let geometry = &probe.problem.scan.geometry;
-    let volume = Volume::open(path, [n_slices, geometry.height, geometry.width]);
+    let is_begun = folder.is_begun().into_diagnostic()?;
+    let volume = Volume::open(path, [n_slices, geometry.height, geometry.width], is_begun);
     Ok((folder, volume.into_diagnostic().wrap_err("cannot write the volume")?))
+}
+
+/// The checksum of a slice as it was read: another one in its place is another series.
+fn contents(problem: &Problem) -> String {
+    let truth = problem.scan.truth.iter().flat_map(|truth| &truth.pixels);
+    let bytes: Vec<u8> = problem.scan.sinogram.iter().chain(truth).flat_map(|value| value.to_le_bytes()).collect();
+    checksum(&bytes)
 }
 
 /// All that decides the bits of the slices.
@@ -135,6 +146,7 @@ fn settings(
     settings.insert("version".into(), env!("CARGO_PKG_VERSION").into());
     settings.insert("kind".into(), source.kind().into());
     settings.insert("slices_there".into(), number(source.n_slices()).into());
+    settings.insert("middle_slice_checksum".into(), contents(&probe.problem).into());
     settings.insert("size".into(), vec![number(geometry.height), number(geometry.width)].into());
     if let Some(placed) = placed {
         // Which GPU it is does not matter.

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// Groups of warnings that are printed.
 const PRINTED: usize = 8;
+/// Share of the usual distance by which a slice may be off the grid of all.
+const EVEN: f64 = 0.2;
 
 /// The outcome of a series.
 pub struct Summary {
@@ -80,6 +82,15 @@ impl Summary {
         Some((last.1 - first.1).abs() / (last.0 - first.0) as f64).filter(|mm| *mm > 0.0)
     }
 
+    /// True if the places of the slices, as far as they are known, are those of a grid.
+    pub fn is_even(&self) -> bool {
+        let placed = self.records.iter().filter_map(|record| Some((record.slice, record.place_mm?)));
+        let placed: Vec<(usize, f64)> = placed.collect();
+        let [(first, begin), .., (last, end)] = placed[..] else { return true };
+        let usual = (end - begin) / (last - first) as f64;
+        placed.iter().all(|(slice, place)| (place - begin - usual * (slice - first) as f64).abs() <= EVEN * usual.abs())
+    }
+
     /// Warnings and failures, those that differ in numbers only in one sentence with their slices.
     pub fn warnings(&self) -> Vec<String> {
         let mut groups: Vec<(String, String, Vec<usize>)> = Vec::new();
@@ -108,7 +119,9 @@ impl Summary {
         };
         let ends = probe.problem.dicom.is_some().then(|| (source(self.range.start), source(self.range.end - 1)));
         let place = match &ends {
-            Some((Some(first), Some(last))) => Placement::between(first, last, self.range.len(), self.pixel_mm),
+            Some((Some(first), Some(last))) if self.is_even() => {
+                Placement::between(first, last, self.range.len(), self.pixel_mm)
+            }
             _ => None,
         };
         let sides = [self.pixel_mm, self.pixel_mm, self.spacing_mm().unwrap_or(self.pixel_mm)];
