@@ -3,6 +3,7 @@
 use super::axis_views::gaps;
 use super::geometry::{Beam, Geometry};
 use super::projection_error::{ProjectionError, check_lengths};
+use super::view_weights::n_distinct;
 use super::{axis_fan, axis_parallel};
 use std::f64::consts::{PI, TAU};
 
@@ -11,6 +12,8 @@ const WEDGE: f64 = 4.0;
 /// Fewest views and bins that tell an axis.
 const LEAST_VIEWS: usize = 8;
 const LEAST_BINS: usize = 16;
+/// Bins by which parts of the data may disagree on an axis that they tell.
+const MOST_UNCERTAIN: f64 = 1.0;
 
 /// A place of the rotation axis on the detector, found from the data, and how sure it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +69,7 @@ pub fn find_axis(geometry: &Geometry, sinogram: &[f32]) -> Result<FoundAxis, Axi
         Beam::Fan(fan) if is_covered(TAU) => axis_fan::find(geometry, fan, sinogram),
         Beam::Fan(_) => return Err(AxisError::PartOfATurn { needed: "a full turn, in a fan" }),
     };
-    let estimate = estimate.ok_or(AxisError::Flat)?;
+    let estimate = estimate.filter(|found| found.uncertainty <= MOST_UNCERTAIN).ok_or(AxisError::Flat)?;
     let middle = (geometry.n_bins as f64 - 1.0) / 2.0;
     Ok(FoundAxis {
         detector_offset_mm: (estimate.bin - middle) * geometry.bin_width_mm,
@@ -75,7 +78,7 @@ pub fn find_axis(geometry: &Geometry, sinogram: &[f32]) -> Result<FoundAxis, Axi
 }
 
 fn mean_gap(geometry: &Geometry, period: f64) -> f64 {
-    period / geometry.angles_rad.len() as f64
+    period / n_distinct(&geometry.angles_rad, period) as f64
 }
 
 #[cfg(test)]

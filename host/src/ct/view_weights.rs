@@ -1,5 +1,6 @@
 //! Weights of each view, and in a fan of each ray, in the sum over views.
 
+use super::axis_views::gaps;
 use super::geometry::{Fan, Geometry};
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
@@ -12,12 +13,15 @@ const ALONE: f64 = 3.0;
 /// In a fan, where a wedge may be most of the turn: when it is this many times the mean of the other gaps.
 const FAN_WEDGE: f64 = 4.0;
 
+/// Views whose angles differ by less are frames of one.
+const SAME_RAD: f64 = 1e-9;
+
 /// Rays at the ends of an arc of views fade over at least this angle into those that see the same line from behind.
 const FADE_RAD: f64 = PI / 18.0;
 
 /// The share of the half circle that each view of a parallel beam stands for; adds up to pi unless a wedge is missing.
 pub(super) fn angle_weights(angles_rad: &[f64]) -> Vec<f64> {
-    let n = angles_rad.len() as f64;
+    let n = n_distinct(angles_rad, PI) as f64;
     let is_alone = |gap, next| n > 2.0 && gap > ALONE * next;
     Shares::new(angles_rad, PI, |gap, next| gap > WEDGE * PI / n || is_alone(gap, next)).weights
 }
@@ -50,7 +54,7 @@ pub(super) fn displaced_weights(geometry: &Geometry) -> Vec<f64> {
 }
 
 fn full_turn(angles_rad: &[f64]) -> Shares {
-    let n = angles_rad.len() as f64;
+    let n = n_distinct(angles_rad, TAU) as f64;
     Shares::new(angles_rad, TAU, |gap, _| gap > FAN_WEDGE * (TAU - gap) / (n - 1.0))
 }
 
@@ -75,7 +79,7 @@ fn shared(geometry: &Geometry, shares: &Shares, leaving: impl Fn(f64) -> f64) ->
     let rays = views.flat_map(|(&angle, share)| bins.iter().map(move |&bin| (angle, share, bin)));
     rays.map(|(angle, share, [leaving, own, opposite])| {
         let own = own * shares.fade(angle);
-        share * own / (own + opposite * shares.fade(angle + PI - 2.0 * leaving))
+        if own > 0.0 { share * own / (own + opposite * shares.fade(angle + PI - 2.0 * leaving)) } else { 0.0 }
     })
     .collect()
 }
@@ -93,6 +97,11 @@ fn bin_fades(geometry: &Geometry, leaving: &impl Fn(f64) -> f64, k: usize) -> [f
 /// From 0 at 0 to 1 at 1, smooth at both ends.
 fn fade(x: f64) -> f64 {
     (FRAC_PI_2 * x.clamp(0.0, 1.0)).sin().powi(2)
+}
+
+/// Views at different angles, of which several may be frames of one.
+pub(super) fn n_distinct(angles_rad: &[f64], period: f64) -> usize {
+    gaps(angles_rad, period).into_iter().filter(|gap| *gap > SAME_RAD).count().max(1)
 }
 
 /// Shares of the views in a circle of angles.
@@ -114,11 +123,17 @@ impl Shares {
             (0..n).map(gap).fold([0.0; 2], |[a, b]: [f64; 2], g| if g > a { [g, a] } else { [a, b.max(g)] });
         let is_wedge = |g: f64| is_wedge(g, if g < two_largest[0] { two_largest[0] } else { two_largest[1] });
         let missing: Vec<f64> = (0..n).map(gap).filter(|&g| is_wedge(g)).collect();
-        let typical = (period - missing.iter().sum::<f64>()) / (n - missing.len()).max(1) as f64;
+        let n_shared = n_distinct(angles_rad, period).saturating_sub(missing.len());
+        let typical = (period - missing.iter().sum::<f64>()) / n_shared.max(1) as f64;
         let gaps: Vec<f64> = (0..n).map(gap).map(|g| if is_wedge(g) { typical } else { g }).collect();
         let mut weights = vec![0.0; n];
         for (i, &(_, view)) in order.iter().enumerate() {
             weights[view] = 0.5 * (gaps[i] + gaps[(i + n - 1) % n]);
+        }
+        // Frames of the same angle share what it stands for.
+        for same in order.chunk_by(|a, b| b.0 - a.0 <= SAME_RAD) {
+            let mean = same.iter().map(|(_, view)| weights[*view]).sum::<f64>() / same.len() as f64;
+            same.iter().for_each(|(_, view)| weights[*view] = mean);
         }
         let wedges = (0..n).filter(|&i| is_wedge(gap(i)));
         let wedges = wedges.map(|i| (order[i].0 + 0.5 * typical, (gap(i) - typical).max(0.0))).collect();
@@ -168,6 +183,23 @@ mod tests {
     fn a_full_turn_shares_every_line_between_two_rays() {
         let (g, fan) = fan(90, TAU);
         assert!(ray_weights(&g, &fan).iter().all(|w| (w - PI / 90.0).abs() < 1e-12));
+    }
+
+    /// Frames that were taken again and again at each angle, in turn or one after the other, share what it stands for.
+    #[test]
+    fn repeated_frames_share_their_angle() {
+        let even: Vec<f64> = (0..60).map(|k| f64::from(k) * PI / 60.0).collect();
+        for angles in [even.repeat(9), even.iter().flat_map(|angle| [*angle; 9]).collect()] {
+            assert!(angle_weights(&angles).iter().all(|w| (w - PI / 540.0).abs() < 1e-12));
+            assert!(missing_wedge_rad(&angles) < 1e-9);
+        }
+        let wedge = even[..40].repeat(9);
+        assert!((missing_wedge_rad(&wedge) - PI / 3.0).abs() < 1e-9, "{}", missing_wedge_rad(&wedge));
+        let (mut g, fan) = fan(90, TAU);
+        g.angles_rad = g.angles_rad.repeat(10);
+        assert!(ray_weights(&g, &fan).iter().all(|w| (w - PI / 900.0).abs() < 1e-12));
+        g.angles_rad = vec![0.2, 0.2];
+        assert!(ray_weights(&g, &fan).iter().all(|w| w.is_finite()), "{:?}", ray_weights(&g, &fan));
     }
 
     /// On part of a half turn no line is seen from both sides: every ray counts as its view.
