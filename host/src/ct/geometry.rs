@@ -310,6 +310,10 @@ impl Geometry {
                 return Err(GeometryError::Spacing { field, value });
             }
         }
+        if fan.source_to_detector_mm < fan.source_to_axis_mm {
+            let Fan { source_to_axis_mm, source_to_detector_mm, .. } = *fan;
+            return Err(GeometryError::DetectorInFront { source_to_axis_mm, source_to_detector_mm });
+        }
         // A pixel's hat reaches less than a pixel beyond the circle around the image.
         let needed_mm = self.radius_mm() + self.pixel_mm;
         if fan.source_to_axis_mm <= needed_mm {

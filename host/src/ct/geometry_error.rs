@@ -64,6 +64,17 @@ pub enum GeometryError {
         /// The length that it must exceed.
         needed_mm: f64,
     },
+    /// The detector would stand between source and axis.
+    #[error(
+        "geometry: `source_to_detector_mm` is {source_to_detector_mm}, less than `source_to_axis_mm` \
+         {source_to_axis_mm}; it is the whole way from the source, through the axis"
+    )]
+    DetectorInFront {
+        /// From the source to the axis.
+        source_to_axis_mm: f64,
+        /// From the source to the detector.
+        source_to_detector_mm: f64,
+    },
     /// A curved detector reaches around the source.
     #[error(
         "geometry: a bin is {widest_rad} rad from the middle of the fan; check that `bin_width_mm` and \

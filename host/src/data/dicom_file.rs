@@ -15,7 +15,7 @@ use dicom_object::mem::InMemElement;
 /// Relative difference of row and column spacing below which pixels count as square.
 const SQUARE_TOLERANCE: f64 = 1e-3;
 
-/// What a file has that holds no image.
+/// Said of a file that holds no image.
 pub(super) const NO_PIXELS: &str = "no pixel data";
 /// Said of colour.
 pub(super) const IN_GREY: &str = "export it in grey, as MONOCHROME2";

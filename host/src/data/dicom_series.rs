@@ -66,6 +66,7 @@ pub(super) fn read(
 
 /// The same for all slices of a series: patient, study and series. Who takes names away may give all series one UID.
 type Key = [String; 3];
+type Series = BTreeMap<Key, Vec<Slice>>;
 
 fn key(source: &DicomSource) -> Key {
     let study = source.text(tags::STUDY_INSTANCE_UID);
@@ -74,13 +75,13 @@ fn key(source: &DicomSource) -> Key {
 
 /// The images of a folder by series, and what is said of those that cannot be read. What has no grey image in it, such
 /// as a report, lies beside the slices of many series and is passed over.
-fn all_series(folder: &Path) -> Result<(BTreeMap<Key, Vec<Slice>>, Option<String>), ImageError> {
+fn all_series(folder: &Path) -> Result<(Series, Option<String>), ImageError> {
     let mut paths: Vec<PathBuf> = fs::read_dir(folder)
         .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect())
         .map_err(ImageProblem::Read)
         .at(folder)?;
     paths.sort_by(|a, b| natural_order(a, b));
-    let (mut series, mut unread) = (BTreeMap::<Key, Vec<Slice>>::new(), Vec::new());
+    let (mut series, mut unread) = (Series::new(), Vec::new());
     for path in paths.into_iter().filter(|path| path.is_file()) {
         let bytes = read_file(&path).map_err(ImageProblem::Read).at(&path)?;
         let is_marked = has_mark(&bytes);
@@ -123,7 +124,7 @@ fn passed_over(unread: &[(PathBuf, ImageProblem)]) -> Option<String> {
 }
 
 /// The only series, or the one with this number or UID.
-fn pick(series: &mut BTreeMap<Key, Vec<Slice>>, name: Option<&str>) -> Result<Vec<Slice>, ImageProblem> {
+fn pick(series: &mut Series, name: Option<&str>) -> Result<Vec<Slice>, ImageProblem> {
     let number = |slices: &[Slice]| slices[0].source.text(tags::SERIES_NUMBER).unwrap_or_default();
     let is_meant = |([.., uid], slices): &(&Key, &Vec<Slice>)| {
         name.is_none_or(|name| name == uid.as_str() || name == number(slices))
@@ -258,7 +259,7 @@ mod tests {
             slice(&[(tags::SERIES_INSTANCE_UID, VR::UI, uid), (tags::SERIES_NUMBER, VR::IS, number)])
         };
         let by_key = |slices: Vec<Slice>| {
-            let mut series = BTreeMap::<Key, Vec<Slice>>::new();
+            let mut series = Series::new();
             slices.into_iter().for_each(|slice| series.entry(key(&slice.source)).or_default().push(slice));
             series
         };
@@ -279,7 +280,7 @@ mod tests {
         assert!(problem.contains("several patients") && problem.contains("folder of its own"), "{problem}");
     }
 
-    /// What cannot be read is named; what is no image is not.
+    /// Slices that cannot be read are named; files that are no image are not.
     #[test]
     fn slices_are_not_left_out_in_silence() {
         let folder = tempfile::tempdir().unwrap();
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn places_are_those_along_one_normal() {
         let at = |k: usize| {
-            let tilt = if k % 2 == 0 { "1\\0\\0\\0\\1\\0" } else { "1\\0\\0.0008\\0\\1\\0" };
+            let tilt = if k.is_multiple_of(2) { "1\\0\\0\\0\\1\\0" } else { "1\\0\\0.0008\\0\\1\\0" };
             let place = format!("-250\\-250\\{}", 0.1 * k as f64);
             let orientation = (tags::IMAGE_ORIENTATION_PATIENT, VR::DS, tilt);
             slice(&[orientation, (tags::IMAGE_POSITION_PATIENT, VR::DS, place.as_str())])

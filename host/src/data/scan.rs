@@ -224,7 +224,12 @@ impl Scan {
             let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
             sum / count
         };
-        let (ends, middle) = (mean(&|bin| bin < n / 16 || bin >= n - n / 16), mean(&|bin| bin.abs_diff(n / 2) < n / 8));
+        // Of a displaced detector, only the end that is far from the axis sees past the object.
+        let axis = self.geometry.bin_at(0.0);
+        let is_near = |bin: usize| (bin as f64 - axis).abs() < 0.25 * n as f64;
+        let is_end = |bin: usize| (bin < n / 16 || bin >= n - n / 16) && !is_near(bin);
+        let middle = axis.clamp(0.0, n as f64);
+        let (ends, middle) = (mean(&is_end), mean(&|bin| (bin as f64 - middle).abs() < 0.125 * n as f64));
         (middle >= 0.0 && ends > 0.1 && ends > 1.5 * middle).then(|| {
             format!(
                 "line integrals are {ends:.3} at the detector's ends and {middle:.3} in its middle: these look like \

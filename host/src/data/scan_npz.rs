@@ -35,6 +35,8 @@ pub(super) const FIELDS: [&str; 17] = [
 pub(super) const ALIASES: [(&str, &str); 2] = [("sinogram", "sino"), ("angles_rad", "theta")];
 /// The bin, counted from 0, in which the rotation axis is seen: another program's way to give the detector's offset.
 pub(super) const AXIS_BIN: &str = "centre_px";
+/// Bins by which two statements of the axis may differ.
+const SAME_AXIS: f64 = 0.01;
 
 /// The arrays of an archive by field, and what had to be assumed.
 struct Fields<'a, R> {
@@ -138,12 +140,23 @@ impl<R: Read + Seek> Fields<'_, R> {
     /// From `detector_offset_mm`, or from the axis' bin as (bin - (n_bins - 1)/2) * bin width.
     fn detector_offset_mm(&mut self, n_bins: usize, bin_width_mm: f64) -> Result<f64, ScanProblem> {
         let has = |name: &str| self.names.iter().any(|n| n == name);
-        if has("detector_offset_mm") || !has(AXIS_BIN) {
+        if !has(AXIS_BIN) {
             return self.scalar_or("detector_offset_mm", 0.0);
         }
         let axis_bin = self.scalar(AXIS_BIN)?.unwrap_or_default();
-        self.warnings.push(format!("detector_offset_mm is by {AXIS_BIN}, {axis_bin}, counted from 0"));
-        Ok((axis_bin - (n_bins as f64 - 1.0) / 2.0) * bin_width_mm)
+        let offset_mm = (axis_bin - (n_bins as f64 - 1.0) / 2.0) * bin_width_mm;
+        match self.scalar("detector_offset_mm")? {
+            Some(stated) if (stated - offset_mm).abs() > SAME_AXIS * bin_width_mm => Err(ScanProblem::Value {
+                field: AXIS_BIN,
+                value: axis_bin.to_string(),
+                rule: "the axis that detector_offset_mm says, or left out",
+            }),
+            Some(stated) => Ok(stated),
+            None => {
+                self.warnings.push(format!("detector_offset_mm is by {AXIS_BIN}, {axis_bin}, counted from 0"));
+                Ok(offset_mm)
+            }
+        }
     }
 }
 

@@ -57,3 +57,15 @@ fn survives_a_text_file() {
     let text = toml::to_string(&g).unwrap();
     assert_eq!(toml::from_str::<Geometry>(&text).unwrap(), g);
 }
+
+#[test]
+fn a_detector_stands_behind_the_axis() {
+    let fan = |source_to_detector_mm| {
+        let fan = Fan { detector: Detector::Flat, source_to_axis_mm: 400.0, source_to_detector_mm };
+        Geometry::covering_by_fan(64, 64, 9, fan).validate()
+    };
+    // On the axis it is a virtual one.
+    assert!(fan(400.0).is_ok() && fan(900.0).is_ok());
+    let error = fan(399.0).unwrap_err().to_string();
+    assert!(error.contains("`source_to_detector_mm` is 399") && error.contains("through the axis"), "{error}");
+}

@@ -71,6 +71,22 @@ fn foreign_names_are_understood_with_warnings() {
 }
 
 #[test]
+fn two_statements_of_the_axis_must_agree() {
+    let with = |axis_bin: f64| {
+        decoded(|w| {
+            w.numbers("sinogram", &[2, 5], &[1.0f32; 10]).unwrap();
+            w.numbers("angles_rad", &[2], &[0.0, 1.5]).unwrap();
+            w.numbers("bin_width_mm", &[], &[2.0]).unwrap();
+            w.numbers("detector_offset_mm", &[], &[-1.0]).unwrap();
+            w.numbers("centre_px", &[], &[axis_bin]).unwrap();
+        })
+    };
+    assert_eq!(with(1.5).unwrap().geometry.detector_offset_mm, -1.0);
+    let error = with(2.5).unwrap_err().to_string();
+    assert!(error.contains("centre_px is 2.5") && error.contains("detector_offset_mm"), "{error}");
+}
+
+#[test]
 fn missing_fields_are_listed_with_those_found() {
     let error = decoded(|w| w.numbers("image", &[1, 1], &[1.0f32]).unwrap()).unwrap_err().to_string();
     assert_eq!(error, "is no scan: it needs sinogram, angles_rad, and has image");
