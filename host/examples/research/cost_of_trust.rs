@@ -11,10 +11,10 @@ use gradus::data::image_files::read_image;
 use gradus::image::Image;
 use gradus::prior::Prior;
 use gradus::reconstruct::{
-    Interval, Job, Measurement, Method, PlacedPrior, Settings, SolvedSettings, reconstruct, rival,
+    Interval, Job, Measurement, Method, PlacedPrior, Settings, SolvedSettings, field_of, reconstruct, rival,
 };
 use gradus::simulate::{Simulation, simulate};
-use gradus::trust::{Effort, Field, Look};
+use gradus::trust::{Effort, Look};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             times.entry(ended.next().unwrap_or_default()).or_default().push(begin.elapsed().as_secs_f64());
             begin = Instant::now();
         };
-        Field::of(&scan.geometry, &scan.sinogram, scan.photons)?;
+        field_of(&scan)?;
         end();
         reconstruct(&measurement, &Settings::default(), Some(&placed), &mut |_| ControlFlow::Continue(()))?;
         end();

@@ -11,9 +11,9 @@ use gradus::ct::{Beam, Geometry};
 use gradus::data::ellipses::ellipses;
 use gradus::data::scan::Scan;
 use gradus::prior::Prior;
-use gradus::reconstruct::{Measurement, Method, PlacedPrior, Settings, TvSettings, in_field, reconstruct};
+use gradus::reconstruct::{Measurement, Method, PlacedPrior, Settings, TvSettings, field_of, in_field, reconstruct};
 use gradus::simulate::{Simulation, simulate};
-use gradus::trust::{Cause, Field};
+use gradus::trust::Cause;
 use std::f64::consts::TAU;
 use std::ops::ControlFlow;
 
@@ -87,7 +87,7 @@ fn method(seed: u64) -> Settings {
 
 /// The warnings of a run, in its order.
 fn warnings(scan: &Scan, settings: Settings, prior: &Prior) -> Outcome<Vec<String>> {
-    let field = Field::of(&scan.geometry, &scan.sinogram, scan.photons)?;
+    let field = field_of(scan)?;
     let measurement = Measurement::suiting(&in_field(scan, &field), prior)?.within(&field);
     let placed = PlacedPrior::on_cpu(prior);
     let result = reconstruct(&measurement, &settings, Some(&placed), &mut |_| ControlFlow::Continue(()))?;

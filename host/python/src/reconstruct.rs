@@ -9,9 +9,10 @@ use gradus::backend::{DeviceChoice, Precision};
 use gradus::image::Image;
 use gradus::prior::{Prior as InnerPrior, Unit, suiting};
 use gradus::reconstruct::{
-    Interval, Job, Measurement, PlacedPrior, Progress, Settings, cut_to, in_field, reconstruct as reconstructed,
+    Interval, Job, Measurement, PlacedPrior, Progress, Settings, cut_to, field_of, in_field,
+    reconstruct as reconstructed,
 };
-use gradus::trust::{Field, Look, TrainingLooks};
+use gradus::trust::{Look, TrainingLooks};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -103,7 +104,7 @@ fn run(
     watch: &mut Watch,
 ) -> PyResult<Reconstruction> {
     let scan = &scan.0;
-    let field = Field::of(&scan.geometry, &scan.sinogram, scan.photons).map_err(value_error)?;
+    let field = field_of(scan).map_err(value_error)?;
     let whole = in_field(scan, &field);
     let measurement = match prior {
         Some(prior) => Measurement::suiting(&whole, prior),

@@ -13,7 +13,7 @@ use gradus::ct::Geometry;
 use gradus::image::Image;
 use gradus::metrics::psnr;
 use gradus::ranks::Ranks;
-use gradus::reconstruct::{Job, Progress, cut_to, reconstruct};
+use gradus::reconstruct::{Job, Progress, cut_to, field_of, reconstruct};
 use gradus::trust::Field;
 use miette::IntoDiagnostic;
 use prepared::Prepared;
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments, terminal: &Terminal, ranks: &Ranks) -> Result<
         let (input, instead) = (&run.input, "--every-view N takes every N-th of its views");
         miette::bail!("{flag} is for images, which are scanned first, and {input} is a scan already; {instead}");
     }
-    let field = Field::of(&problem.scan.geometry, &problem.scan.sinogram, problem.scan.photons).into_diagnostic()?;
+    let field = field_of(&problem.scan).into_diagnostic()?;
     problem.scan.warnings.extend(field.warnings());
     problem.scan.warnings.iter().for_each(|warning| terminal.warn(warning));
     let name = format!("{}-{}", problem.name, run.reconstruction.method());

@@ -12,7 +12,8 @@ const NEAR: f64 = 0.02;
 /// Largest factor on the noise's variance that is tried, and the inverse of the least.
 const WIDEST: f64 = 64.0;
 
-/// `|W^(1/2) (A x - y)|^2 / (m sigma_y^2)` with `m` line integrals: 1 on average for the true image.
+/// `|W^(1/2) (A x - y)|^2 / (m sigma_y^2)` with `m` line integrals that were measured, of weight above 0: 1 on average
+/// for the true image.
 ///
 /// # Errors
 /// When the image does not fit the geometry.
@@ -23,7 +24,8 @@ pub fn discrepancy(measurement: &Measurement, weights: Option<&[f32]>, image: &I
         let residual = f64::from(p - y);
         weights.map_or(1.0, |weights| f64::from(weights[i])) * residual * residual
     });
-    Ok(squares.sum::<f64>() / (projected.len() as f64 * measurement.noise_std * measurement.noise_std))
+    let n_measured = weights.map_or(projected.len(), |own| own.iter().filter(|weight| **weight > 0.0).count());
+    Ok(squares.sum::<f64>() / (n_measured.max(1) as f64 * measurement.noise_std * measurement.noise_std))
 }
 
 /// The factor on the variance of the noise at which the prior's weight leads to a discrepancy of 1, by bisection of its
@@ -65,6 +67,17 @@ mod tests {
             // The deviation of chi^2/m is sqrt(2/m), 0.02 here.
             assert!((found - 1.0).abs() < 0.08, "{found} with photons {photons:?}");
         }
+    }
+
+    /// Rays that were not measured are no rays.
+    #[test]
+    fn unmeasured_rays_do_not_count() {
+        let truth = ellipses(3, 64);
+        let measurement = Measurement::new(&simulate(&truth, 1.0, &Simulation::default()).unwrap()).unwrap();
+        let n = measurement.sinogram.len();
+        let half: Vec<f32> = (0..n).map(|ray| if ray < n / 2 { 0.0 } else { 1.0 }).collect();
+        let found = discrepancy(&measurement, Some(&half), &truth).unwrap();
+        assert!((found - 1.0).abs() < 0.1, "{found}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ mod total_variation;
 pub use denoise::{Denoiser, DenoiserDerivative, denoise};
 pub use discrepancy::discrepancy;
 pub use error::ReconstructError;
-pub use field::{cut_to, in_field};
+pub use field::{cut_to, field_of, in_field};
 pub use fields::FieldError;
 pub use foretell::foretold;
 pub use hold_out::{USUAL_HOLD_OUT, is_held_out};

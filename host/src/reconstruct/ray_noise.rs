@@ -89,6 +89,10 @@ impl RayNoise {
                 return Self::by(Law::White(estimated), scan, NoiseSource::Estimated, None);
             }
         };
+        if stated == Law::White(0.0) && has_noise(scan) {
+            let estimated = Law::White(estimate_noise(&scan.sinogram, scan.geometry.n_bins));
+            return Self::by(estimated, scan, NoiseSource::Estimated, Some(NOISY.to_owned()));
+        }
         match contradiction(stated, scan) {
             Some(ratio) => Self::by(stated.times(ratio), scan, NoiseSource::Estimated, Some(warning(ratio))),
             None => Self::by(stated, scan, source, None),
@@ -122,7 +126,8 @@ impl RayVariances {
         let with_share = |(k, share): (usize, &f64)| of_ray(k) + share * model_std * model_std;
         let variances: Vec<f64> = shares.iter().enumerate().map(with_share).collect();
         let weights: Vec<f32> = variances.iter().map(|own| (variance / own) as f32).collect();
-        let weights = weights.iter().any(|weight| *weight != weights[0]).then_some(weights);
+        let differ = variance > 0.0 && weights.iter().any(|weight| *weight != weights[0]);
+        let weights = differ.then_some(weights);
         let edges = (model_std > 0.0).then(|| {
             let edges = edge_shares(sinogram, geometry, taps, of_ray);
             let factor = |(k, edge): (usize, &f64)| (variances[k] / with_share((k, &edge.max(shares[k])))) as f32;
@@ -138,8 +143,25 @@ impl RayVariances {
     }
 }
 
-/// The standard deviation that the data show over the one that is stated: by second differences along the detector, and
-/// by the air beside the object, where there is any.
+/// Said where a scan states that it has no noise.
+const NOISY: &str = "the scan states no noise, and the air beside its object has some: what the data show is used. \
+                     Mend the scan's noise_std";
+/// Scatter of air, over the largest line integral, that no rounding makes.
+const ROUNDING: f64 = 1e-5;
+
+/// True if the air beside the object scatters.
+fn has_noise(scan: &Scan) -> bool {
+    let largest = scan.sinogram.iter().fold(0.0_f32, |a, b| a.max(*b));
+    noise_in_air(&scan.sinogram, scan.geometry.n_bins).is_some_and(|std| std > ROUNDING * f64::from(largest))
+}
+
+/// The photons of a free ray, where the scan states them and its data do not contradict that.
+pub(super) fn believed_photons(scan: &Scan) -> Option<f64> {
+    scan.photons.filter(|photons| contradiction(Law::Counts(*photons), scan).is_none())
+}
+
+/// The standard deviation that the data show over the one that is stated: by second differences along the detector,
+/// and by the air beside the object, where there is any.
 fn shown(stated: Law, scan: &Scan) -> (f64, Option<f64>) {
     let (sinogram, n_bins) = (&scan.sinogram, scan.geometry.n_bins);
     let air = noise_in_air(sinogram, n_bins).map(|std| std / stated.variance(0.0).sqrt());
@@ -162,9 +184,10 @@ fn contradiction(stated: Law, scan: &Scan) -> Option<f64> {
 
 fn warning(ratio: f64) -> String {
     let (factor, than) = if ratio < 1.0 { (1.0 / ratio, "less") } else { (ratio, "more") };
+    let times = if ratio < 0.1 { format!("{ratio:.1e}") } else { format!("{ratio:.2}") };
     format!(
         "the data show {factor:.1} times {than} noise than the scan states; what they show is used. Mend the scan's \
-         noise_std or photons, or give --noise-times {ratio:.2}"
+         noise_std or photons, or give --noise-times {times}"
     )
 }
 
@@ -200,6 +223,26 @@ mod tests {
             }
             assert!(RayNoise::of(&with(1.4)).warning.is_none());
         }
+    }
+
+    /// A noise of 0 is as wrong a statement as any other; without noise it is right.
+    #[test]
+    fn no_noise_is_contradicted_by_air_that_scatters() {
+        let noisy = scan(None, 0.1);
+        let told = RayNoise::of(&Scan { noise_std: Some(0.0), ..noisy.clone() });
+        let right = noisy.noise_std.unwrap();
+        assert!((told.variances.std / right - 1.0).abs() < 0.1, "{}", told.variances.std);
+        assert!(told.warning.unwrap().contains("states no noise"));
+        assert!(RayNoise::of(&scan(None, 0.0)).warning.is_none());
+    }
+
+    /// A slice of air without noise has neither variance nor weights.
+    #[test]
+    fn an_empty_slice_has_no_weights() {
+        let mut empty = scan(None, 0.0);
+        empty.sinogram.fill(0.0);
+        let found = RayNoise::of(&empty).variances;
+        assert!(found.weights.is_none() && found.std == 0.0 && found.model_std == 0.0, "{found:?}");
     }
 
     #[test]

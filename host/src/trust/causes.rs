@@ -173,12 +173,16 @@ impl Case<'_> {
         let usual = median(of_view.clone()).unwrap_or(0.0).max(1.0);
         let found = doubtful.into_iter().filter_map(|view| {
             let first = view * n_bins;
+            let n_measured = (first..first + n_bins).filter(|ray| self.rays.weight(*ray) > 0.0).count();
+            if n_measured < n_bins / 2 {
+                return None;
+            }
             let misfit = |bins: &[f32]| {
                 let squares = bins.iter().enumerate().map(|(bin, value)| {
                     let difference = f64::from(*value) - f64::from(self.rays.sinogram[first + bin]);
                     self.rays.weight(first + bin) * difference * difference
                 });
-                squares.sum::<f64>() / (n_bins as f64 * self.rays.noise_std * self.rays.noise_std)
+                squares.sum::<f64>() / (n_measured as f64 * self.rays.noise_std * self.rays.noise_std)
             };
             let misfits = trials.chunks_exact(n_bins).map(misfit).zip(&turned.angles_rad);
             let (least, angle_rad) = misfits.min_by(|a, b| a.0.total_cmp(&b.0))?;

@@ -46,11 +46,10 @@ impl Residual {
     #[must_use]
     pub fn misfit(&self) -> Misfit {
         match self.chi_squared() {
-            _ if self.relative() > MOST_LEFT => Misfit::Hopeless,
+            chi if self.relative() > MOST_LEFT || chi.is_nan() => Misfit::Hopeless,
             chi if chi < *GOOD.start() => Misfit::Overfitted,
             chi if GOOD.contains(&chi) || self.relative() < DISCRETISATION => Misfit::None,
             chi if chi <= MOST => Misfit::Doubtful,
-            // And what is not a number.
             _ => Misfit::Hopeless,
         }
     }

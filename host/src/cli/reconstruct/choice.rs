@@ -7,7 +7,7 @@ use crate::problem::{self, Unit};
 use gradus::data::scan::Scan;
 use gradus::prior::{EMBEDDED, Prior, embedded};
 use gradus::reconstruct::{
-    Job, Observer, PlacedPrior, Settings, SolvedSettings, USUAL_HOLD_OUT, WeightRule, foretold, in_field,
+    Job, Observer, PlacedPrior, Settings, SolvedSettings, USUAL_HOLD_OUT, WeightRule, field_of, foretold, in_field,
 };
 use gradus::trust::Field;
 use miette::{IntoDiagnostic, WrapErr};
@@ -34,7 +34,7 @@ pub fn choose(run: &mut RunConfig, scan: &Scan, observer: Observer<'_>) -> Resul
     if others.is_empty() {
         return Ok(Choice { prior: Some(problem::prior(run.prior.insert((*first).to_owned()))?), tried: Vec::new() });
     }
-    let field = Field::of(&scan.geometry, &scan.sinogram, scan.photons).into_diagnostic()?;
+    let field = field_of(scan).into_diagnostic()?;
     let scan = in_field(scan, &field);
     let (mut best, mut tried) = (None, Vec::new());
     for name in names {

@@ -12,7 +12,7 @@ use gradus::image::Image;
 use gradus::memory;
 use gradus::prior::Prior;
 use gradus::reconstruct::{
-    Job, Measurement, Observer, PlacedPrior, Reconstruction, ReducedFit, Settings, in_field, reduced_fit,
+    Job, Measurement, Observer, PlacedPrior, Reconstruction, ReducedFit, Settings, field_of, in_field, reduced_fit,
 };
 use gradus::trust::Field;
 use gradus_core::Status;
@@ -60,7 +60,7 @@ impl Prepared {
     /// The run on its problem, after a look at what detector and image do not hold.
     pub fn looked_at(run: RunConfig, mut problem: Problem, prior: Option<&Prior>) -> Result<Self, Failure> {
         let scan = &problem.scan;
-        let field = Field::of(&scan.geometry, &scan.sinogram, scan.photons).into_diagnostic()?;
+        let field = field_of(scan).into_diagnostic()?;
         problem.scan.warnings.extend(field.warnings());
         Self::new(run, problem, field, prior)
     }
