@@ -23,6 +23,21 @@ fn the_main_job_leaves_a_complete_folder() {
     assert!(report.contains("Certificate") && !report.contains("src=\"http"));
 }
 
+/// Flags win over a file: by another kind of noise, and by a method to which its prior means nothing.
+#[test]
+fn flags_win_over_the_file_of_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    json(&gradus(dir.path(), &[&SHORT[..], &["--photons", "1e4", "-o", "first"]].concat()));
+    let config = ["reconstruct", "--config", "first/run.toml", "--method", "fbp", "--json", "-o"];
+    json(&gradus(dir.path(), &[&config[..], &["photons"]].concat()));
+    json(&gradus(dir.path(), &[&config[..], &["noise", "--noise", "0.3"]].concat()));
+    let run = |name: &str| fs::read_to_string(dir.path().join(name).join("run.toml")).unwrap();
+    assert!(run("photons").contains("photons = 10000.0") && !run("photons").contains("\nprior"), "{}", run("photons"));
+    assert!(run("noise").contains("noise = 0.3") && !run("noise").contains("photons"), "{}", run("noise"));
+    let [photons, noise] = ["photons", "noise"].map(|name| fs::read(dir.path().join(name).join("scan.npz")).unwrap());
+    assert_ne!(photons, noise);
+}
+
 #[test]
 fn the_certificate_is_that_of_the_trace_and_of_the_end() {
     let dir = tempfile::tempdir().unwrap();

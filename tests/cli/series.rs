@@ -163,9 +163,16 @@ fn a_slice_that_cannot_be_made_is_said_and_the_others_are_made() {
     assert!(volume[..512].iter().all(|x| x.is_finite()) && volume[512..].iter().all(|x| x.is_nan()));
     assert!(fs::read_to_string(dir.path().join("out/report.html")).unwrap().contains("slice 2: cannot be made"));
     assert!(message(&whole).contains("slice 2: cannot be made: stack.npy: "), "{}", message(&whole));
-    // The middle slice speaks for all: without it nothing is begun.
+    // The middle slice speaks for all, or the one beside it: without any nothing is begun.
+    let beside = gradus(dir.path(), &[&flags[..4], &["--slices", "all", "-o", "beside", "--json"]].concat());
+    assert_eq!(beside.status.code(), Some(1), "{}", message(&beside));
+    let said: serde_json::Value = serde_json::from_slice(&beside.stdout).unwrap();
+    assert_eq!((&said["done"], &said["failed"]), (&3.into(), &serde_json::json!([2])));
+    values.fill(f32::NAN);
+    write_npy(&path, &[4, 16, 16], &values);
     let bad = gradus(dir.path(), &["reconstruct", "stack.npy", "--slices", "all", "-o", "new"]);
     assert_eq!(bad.status.code(), Some(2));
+    assert!(message(&bad).contains("slice 2 and those beside it"), "{}", message(&bad));
     assert!(!dir.path().join("new").exists());
 }
 

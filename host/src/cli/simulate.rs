@@ -61,13 +61,13 @@ impl SimulationArguments {
         flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
 
-    /// Overwrites what the flags give.
+    /// Overwrites what the flags give; photons of before are no noise of now.
     pub fn apply(&self, simulation: &mut Simulation) {
         replace(&mut simulation.angles, &self.angles);
         replace(&mut simulation.noise, &self.noise);
         replace(&mut simulation.seed, &self.noise_seed);
         replace(&mut simulation.parts, &self.parts);
-        simulation.photons = self.photons.or(simulation.photons);
+        simulation.photons = self.photons.or(simulation.photons.filter(|_| self.noise.is_none()));
         simulation.arc_deg = self.arc_deg.or(simulation.arc_deg);
         simulation.source_to_axis_mm = self.source_to_axis_mm.or(simulation.source_to_axis_mm);
         simulation.source_to_detector_mm = self.source_to_detector_mm.or(simulation.source_to_detector_mm);
@@ -87,7 +87,7 @@ pub struct Arguments {
     #[arg(long)]
     unit: Option<StatedUnit>,
     /// Seed of the noise [default: 1]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "noise_seed")]
     seed: Option<u64>,
     #[command(flatten)]
     simulation: SimulationArguments,

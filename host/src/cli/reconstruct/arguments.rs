@@ -121,6 +121,10 @@ impl Arguments {
         run.hold_out = self.hold_out.or(run.hold_out);
         run.reduced_fit |= self.reduced_fit;
         run.parts_tolerance = self.parts_tolerance.or(run.parts_tolerance);
+        if !run.reconstruction.method().is_learned() {
+            // What the file says for a learned method is of no use to another.
+            (run.prior, run.device, run.precision) = (None, None, None);
+        }
         run.prior = self.prior.clone().or(run.prior);
         run.device = self.device.or(run.device);
         run.precision = self.precision.or(run.precision);

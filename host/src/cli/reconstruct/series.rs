@@ -24,6 +24,9 @@ use summary::Summary;
 use toml::Table;
 use work::{Work, slice_run};
 
+/// Slices that are tried in place of the middle one.
+const MOST_TRIED: usize = 16;
+
 mod page;
 mod summary;
 mod work;
@@ -95,13 +98,32 @@ fn refuse(run: &RunConfig) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The middle slice, or the nearest to it that can be read, with its run.
+fn nearest_the_middle(
+    run: &RunConfig,
+    source: &mut Source,
+    range: &Range<usize>,
+) -> Result<(RunConfig, Problem), Failure> {
+    let middle = range.start + range.len() / 2;
+    let mut by_distance: Vec<usize> = range.clone().collect();
+    by_distance.sort_by_key(|slice| slice.abs_diff(middle));
+    let mut of = |slice: usize| {
+        let mut own = slice_run(run, slice);
+        let problem = problem::problem_of(&mut own, source.read(slice).into_diagnostic()?)?;
+        Ok((own, problem))
+    };
+    let first = of(middle);
+    if first.is_ok() {
+        return first;
+    }
+    let other = by_distance.into_iter().skip(1).take(MOST_TRIED).find_map(|slice| of(slice).ok());
+    other.map_or_else(|| first.wrap_err_with(|| format!("slice {middle} and those beside it")), Ok)
+}
+
 /// The middle slice, ready to be computed: what all slices share is taken from it, and goes into `run`. That is the
 /// prior, the rotation axis and the polynomial where they are to be found, and the size of the image.
 fn probe(run: &mut RunConfig, source: &mut Source, range: &Range<usize>) -> Result<(Option<Prior>, Prepared), Failure> {
-    let middle = range.start + range.len() / 2;
-    let mut own = slice_run(run, middle);
-    let slice = source.read(middle).into_diagnostic()?;
-    let problem = problem::problem_of(&mut own, slice)?;
+    let (own, problem) = nearest_the_middle(run, source, range)?;
     run.detector_offset_mm = own.detector_offset_mm;
     run.hardening.clone_from(&own.hardening);
     let prior = choose(run, &problem.scan, &mut |_| ControlFlow::Continue(()))?.prior;

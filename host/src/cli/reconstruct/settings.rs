@@ -13,7 +13,7 @@ const FLAGS: [(&str, &str, &str); 20] = [
         "steps",
         "STEPS",
         "Number of smoothing levels, one iteration each [default: what the weights name, 8 for ct and ellipses and 20 \
-         for disc, up to 2.5 times as many where there is little noise or few views, and four times as many for views \
+         for disc, up to 2.75 times as many where there is little noise or few views, and four times as many for views \
          that leave out 30 degrees and more; 50 for dds, 100 for diffpir, 300 for the other learned methods]",
     ),
     (
@@ -33,7 +33,7 @@ const FLAGS: [(&str, &str, &str); 20] = [
         "solve-steps",
         "N",
         "Conjugate gradient steps in each iteration of the default method (at least), dds and diffpir [default: 12, \
-         36 for views that leave out 30 degrees and more, and 5 for dds]",
+         60 for views that leave out 30 degrees and more, and 5 for dds]",
     ),
     (
         "gamma",
