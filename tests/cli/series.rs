@@ -146,6 +146,30 @@ fn a_killed_series_goes_on_to_the_same_bytes() {
     assert!(message(&other).contains("run.simulation.noise is 0.2, and was 0.1"), "{}", message(&other));
 }
 
+/// A folder goes on with its own input and its own volume only.
+#[test]
+fn another_input_or_a_lost_volume_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("stack.npy");
+    stack(&path, 4, 16);
+    let run = || gradus(dir.path(), &["reconstruct", "stack.npy", "--slices", "all", "--method", "fbp", "-o", "out"]);
+    assert_eq!(run().status.code(), Some(0));
+    let [volume, moved] = ["out/volume.npy", "moved.npy"].map(|name| dir.path().join(name));
+    fs::rename(&volume, &moved).unwrap();
+    let lost = run();
+    assert_eq!(lost.status.code(), Some(2), "{}", message(&lost));
+    assert!(message(&lost).contains("volume.npy is gone") && !volume.exists(), "{}", message(&lost));
+    fs::rename(&moved, &volume).unwrap();
+    assert_eq!(run().status.code(), Some(0));
+    let whole = fs::read(&volume).unwrap();
+    let reversed: Vec<f32> = numbers(&path).into_iter().rev().collect();
+    write_npy(&path, &[4, 16, 16], &reversed);
+    let other = run();
+    assert_eq!(other.status.code(), Some(2), "{}", message(&other));
+    assert!(message(&other).contains("middle_slice_checksum"), "{}", message(&other));
+    assert!(fs::read(&volume).unwrap() == whole);
+}
+
 #[test]
 fn a_slice_that_cannot_be_made_is_said_and_the_others_are_made() {
     let dir = tempfile::tempdir().unwrap();

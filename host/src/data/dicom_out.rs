@@ -124,7 +124,7 @@ fn put_identity(object: &mut InMemDicomObject, source: &DicomSource, derivation:
     let (of_series, place) = (source.series_uid(), format!("{} {:?}", source.frame, source.place_mm()));
     let pixels: Vec<u8> = stored.iter().flat_map(|word| word.to_le_bytes()).collect();
     let image = derived_uid(&[b"image", sop_uid.as_bytes(), place.as_bytes(), run.as_bytes(), &pixels]);
-    // Who takes names away may give the series of all patients one UID.
+    // Anonymisers may give the series of all patients one UID.
     let (patient, study) = (source.patient_id().unwrap_or_default(), valid(tags::STUDY_INSTANCE_UID));
     let of_study = study.as_deref().unwrap_or_default().as_bytes();
     let series = derived_uid(&[b"series", patient.as_bytes(), of_study, of_series.as_bytes(), run.as_bytes()]);

@@ -64,7 +64,7 @@ pub(super) fn read(
     Ok(loaded)
 }
 
-/// The same for all slices of a series: patient, study and series. Who takes names away may give all series one UID.
+/// The same for all slices of a series: patient, study and series. Anonymisers may give all series one UID.
 type Key = [String; 3];
 type Series = BTreeMap<Key, Vec<Slice>>;
 
@@ -189,7 +189,10 @@ fn in_order(mut slices: Vec<Slice>) -> Result<(Vec<Slice>, Vec<String>), ImagePr
 /// Said of a file whose frames, which keep their numbers, are not in the order of their places.
 pub(super) fn doubt_about_frames(dicom: &Dicom) -> Option<String> {
     let place = |frame| DicomSource { frame, ..dicom.source().clone() }.place_mm();
-    let mut places = (0..dicom.n_frames()).map(place).collect::<Option<Vec<f64>>>()?;
+    doubt_about_places((0..dicom.n_frames()).map(place).collect::<Option<Vec<f64>>>()?)
+}
+
+fn doubt_about_places(mut places: Vec<f64>) -> Option<String> {
     if places.first() > places.last() {
         places.iter_mut().for_each(|place| *place = -*place);
     }
@@ -293,6 +296,14 @@ mod tests {
         assert_eq!(files.len(), 2, "a slice without its mark is one all the same");
         let said = warnings.join("; ");
         assert!(said.contains("cut_short.dcm (") && !said.contains("readme"), "{said}");
+    }
+
+    #[test]
+    fn frames_out_of_order_are_told() {
+        let doubt = |places: &[f64]| doubt_about_places(places.to_vec());
+        assert_eq!((doubt(&[0.0, 2.0, 4.0]), doubt(&[4.0, 2.0, 0.0]), doubt(&[7.0])), (None, None, None));
+        assert!(doubt(&[50.0, 0.0, 10.0]).unwrap().contains("not in the order"));
+        assert!(doubt(&[6.0, 4.0, 2.0, -2.0]).unwrap().contains("4.000 mm apart"));
     }
 
     /// Rounded directions far from the axis move no slice before another.

@@ -167,6 +167,15 @@ mod tests {
         assert_eq!(Residual { image: scaled, ..found }.misfit(), Misfit::None);
     }
 
+    /// A chi squared that is no number is no fit, however small the misfit is.
+    #[test]
+    fn what_is_no_number_is_hopeless() {
+        let found = residual(0.05, None);
+        let pixels = vec![f32::NAN; found.image.pixels.len()];
+        let broken = Residual { image: Image { pixels, ..found.image.clone() }, ..found };
+        assert!(broken.relative() < DISCRETISATION && broken.misfit() == Misfit::Hopeless);
+    }
+
     #[test]
     fn noise_excuses_no_picture_that_explains_nothing() {
         let found = residual(8.0, None);

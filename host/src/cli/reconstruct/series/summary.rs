@@ -85,10 +85,7 @@ impl Summary {
     /// True if the places of the slices, as far as they are known, are those of a grid.
     pub fn is_even(&self) -> bool {
         let placed = self.records.iter().filter_map(|record| Some((record.slice, record.place_mm?)));
-        let placed: Vec<(usize, f64)> = placed.collect();
-        let [(first, begin), .., (last, end)] = placed[..] else { return true };
-        let usual = (end - begin) / (last - first) as f64;
-        placed.iter().all(|(slice, place)| (place - begin - usual * (slice - first) as f64).abs() <= EVEN * usual.abs())
+        are_even(&placed.collect::<Vec<_>>())
     }
 
     /// Warnings and failures, those that differ in numbers only in one sentence with their slices.
@@ -172,6 +169,13 @@ impl Summary {
     }
 }
 
+/// True if numbered places lie on a grid.
+fn are_even(placed: &[(usize, f64)]) -> bool {
+    let [(first, begin), .., (last, end)] = *placed else { return true };
+    let usual = (end - begin) / (last - first) as f64;
+    placed.iter().all(|(slice, place)| (place - begin - usual * (slice - first) as f64).abs() <= EVEN * usual.abs())
+}
+
 /// Numbers in order, as `1 to 4, 7, 9 to 10`.
 fn runs(numbers: &[usize]) -> String {
     let mut runs: Vec<(usize, usize)> = Vec::new();
@@ -194,6 +198,13 @@ mod tests {
     #[test]
     fn numbers_in_a_row_are_named_by_their_ends() {
         assert_eq!(runs(&[1, 2, 3, 3, 7, 9, 10]), "1 to 3, 7, 9 to 10");
+    }
+
+    #[test]
+    fn places_of_a_grid_are_even() {
+        assert!(are_even(&[]) && are_even(&[(3, 1.0)]) && are_even(&[(0, 4.0), (1, 2.1), (3, -2.0)]));
+        assert!(!are_even(&[(0, 50.0), (1, 0.0), (2, 10.0)]));
+        assert!(!are_even(&[(0, 0.0), (1, 1.0), (2, 2.0), (3, 5.0), (4, 6.0)]), "one is missing");
     }
 
     #[test]
