@@ -56,6 +56,12 @@ impl DecomposedDiffusion {
         Ok(Self { sampler, eta: checked_share(eta)?, gamma: None })
     }
 
+    /// The same run with noise of another `seed`.
+    #[must_use]
+    pub const fn with_seed(self, seed: u64) -> Self {
+        Self { sampler: Sampler { seed, ..self.sampler }, ..self }
+    }
+
     /// The same run for noisy data, with the weight `gamma` of the data term.
     ///
     /// # Errors

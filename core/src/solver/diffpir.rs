@@ -54,6 +54,12 @@ impl DiffPir {
         Ok(Self { sampler, zeta: checked_share(zeta)? })
     }
 
+    /// The same run with noise of another `seed`.
+    #[must_use]
+    pub const fn with_seed(self, seed: u64) -> Self {
+        Self { sampler: Sampler { seed, ..self.sampler }, ..self }
+    }
+
     /// The parts of the noise from `sigma_i` to `sigma_{i+1}`: `x_i - xhat_i = e_i - d_i`.
     fn mixture(&self, from: f32, to: f32) -> Mixture {
         let kept = sqrt(1.0 - self.zeta) * to / from;

@@ -1,10 +1,10 @@
-//! The mean of several runs: the first from the start that is named, the others from its result under new noise.
+//! The mean of several runs: the first from the start that is named, the others from its result under new noise. Runs
+//! of methods that draw noise themselves all start alike.
 //!
-//! Each minimises `f` from another side; their mean is nearer to the posterior mean, which has the least mean square
-//! error, than any of them. The others know nothing of each other, and run side by side.
+//! Each minimises `f` from another side, or is another sample; their mean is nearer to the posterior mean, which has
+//! the least mean square error, than any of them. The others know nothing of each other, and run side by side.
 
 use super::course::{Course, Results};
-use super::recipe::Restarts;
 use super::{ReconstructError, Reconstruction};
 use crate::backend::Slices;
 use crate::image::Image;
@@ -18,7 +18,7 @@ pub(super) fn run<B: Slices>(mut course: Course<'_, B>) -> Results
 where
     ReconstructError: From<B::Error>,
 {
-    course.drive(1, |recipe| (recipe.solver)())?;
+    course.drive(1, |recipe, _| (recipe.solver)(0))?;
     let restarts = course.tasks.first().and_then(|task| task.recipe.restarts.as_ref());
     let Some(count) = restarts.map(|again| again.count as usize) else { return course.finish() };
     let n = course.tasks.len();
@@ -34,11 +34,16 @@ where
             let Some(again) = &course.tasks[task].recipe.restarts else { continue };
             // Stream 0 is that of the starting noise.
             generators[task].set_stream((done + lane / n + 1) as u64);
-            let noisy = noisy(&means[task].first, again, &mut generators[task]);
-            course.restart(lane, &noisy, (again.solver)().objective())?;
+            let x = match again.noise_std {
+                Some(noise_std) => noisy(&means[task].first, noise_std, &mut generators[task]),
+                None => course.tasks[task].start()?,
+            };
+            course.restart(lane, &x, (again.solver)(0).objective())?;
         }
-        course.drive(side_by_side, |recipe| {
-            recipe.restarts.as_ref().map_or_else(|| (recipe.solver)(), |again| (again.solver)())
+        let first = 1 + done as u32;
+        course.drive(side_by_side, |recipe, k| {
+            let solver = recipe.restarts.as_ref().map_or(&recipe.solver, |again| &again.solver);
+            solver(first + k as u32)
         })?;
         for lane in 0..n * side_by_side {
             if course.ends[lane % n] != Ok(Status::Stopped) {
@@ -52,9 +57,9 @@ where
 }
 
 /// The start of a run from the `first` result.
-fn noisy(first: &Image, again: &Restarts, generator: &mut ChaCha8Rng) -> Vec<f32> {
+fn noisy(first: &Image, noise_std: f32, generator: &mut ChaCha8Rng) -> Vec<f32> {
     let noise = StandardNormal.sample_iter(generator);
-    first.pixels.iter().zip(noise).map(|(x, z): (&f32, f32)| x + again.noise_std * z).collect()
+    first.pixels.iter().zip(noise).map(|(x, z): (&f32, f32)| x + noise_std * z).collect()
 }
 
 /// Mean and standard deviation of images, pixel by pixel, by Welford's recurrence.

@@ -58,15 +58,15 @@ where
     }
 
     /// Makes as many runs of each task side by side, each in a lane, but for tasks that broke before; their rows stand
-    /// in the traces one run after the other.
+    /// in the traces one run after the other. A `solver` is made of the recipe and the place among these runs.
     pub(super) fn drive(
         &mut self,
         runs_a_task: usize,
-        solver: impl Fn(&Recipe) -> Box<dyn Solver>,
+        solver: impl Fn(&Recipe, usize) -> Box<dyn Solver>,
     ) -> Result<(), ReconstructError> {
         let n = self.tasks.len();
         let mut solvers: Vec<Box<dyn Solver>> =
-            (0..n * runs_a_task).map(|lane| solver(&self.tasks[lane % n].recipe)).collect();
+            (0..n * runs_a_task).map(|lane| solver(&self.tasks[lane % n].recipe, lane / n)).collect();
         let broken = solvers.iter_mut().enumerate().filter(|(lane, _)| self.ends[lane % n].is_err());
         broken.for_each(|(_, solver)| solver.stop());
         let mut runs: Vec<Run<&mut dyn Solver>> = solvers.iter_mut().map(|solver| Run::new(&mut **solver)).collect();
@@ -123,7 +123,7 @@ where
         self.last.clone().into_iter().for_each(|lane| self.count(lane));
         let traffic = self.slices.traffic();
         // One gradient more, which is no part of the method's cost: the traces end before the last steps.
-        let level = |task: usize| (self.tasks[task].recipe.solver)().objective();
+        let level = |task: usize| (self.tasks[task].recipe.solver)(0).objective();
         let direction = |task: usize| (self.last[task], Request::Direction { level: level(task), new_iterate: true });
         let requests: Vec<_> = whole.iter().copied().map(direction).collect();
         let mut gradients = vec![Answer::Ready; requests.len()];

@@ -11,9 +11,11 @@ use gradus_core::{
     Backtracking, DecomposedDiffusion, DiffPir, Effort, FlowStep, GradientLike, GraduatedFlow, Homotopy,
     PerturbationKernel, Preconditioned, RegularisationWeight, Schedule, SettingsError, Solver, Spacing, StepCandidate,
 };
+use std::rc::Rc;
 
-/// A fresh solver, as often as one is asked for.
-pub(super) type Solvers = Box<dyn Fn() -> Box<dyn Solver>>;
+/// A fresh solver for the run of a number, as often as one is asked for. Runs are counted from 0; solvers that draw
+/// noise draw other noise in each.
+pub(super) type Solvers = Rc<dyn Fn(u32) -> Box<dyn Solver>>;
 
 /// The way of a learned method from a measurement to an image.
 pub(super) struct Recipe {
@@ -40,13 +42,14 @@ pub(super) struct Recipe {
     pub(super) denoised_at: Option<f64>,
 }
 
-/// Runs that start from the first result under new noise.
+/// Runs after the first one.
 pub(super) struct Restarts {
     pub(super) solver: Solvers,
     pub(super) steps: u32,
     pub(super) count: u32,
-    /// Standard deviation of the noise.
-    pub(super) noise_std: f32,
+    /// Standard deviation of the noise that is added to the first result to start from; without it they start where the
+    /// first run did.
+    pub(super) noise_std: Option<f32>,
 }
 
 impl Recipe {
@@ -133,7 +136,7 @@ impl Problem<'_> {
 }
 
 fn fresh<S: Solver + Copy + 'static>(solver: S) -> Solvers {
-    Box::new(move || Box::new(solver))
+    Rc::new(move |_| Box::new(solver))
 }
 
 impl BacktrackingSettings {
@@ -210,9 +213,7 @@ fn graduated(
 
 /// The method that solves for its directions.
 fn solved(own: &SolvedSettings, problem: &Problem<'_>, measurement: &Measurement) -> Result<Recipe, ReconstructError> {
-    if own.average == 0 {
-        return Err(ReconstructError::NoRuns);
-    }
+    let count = runs_after_the_first(own.average)?;
     let given = problem.alpha.or(own.alpha);
     let extrapolation = own.extrapolation.unwrap_or(0.0);
     let alpha = given.unwrap_or_else(|| weight(measurement, extrapolation));
@@ -227,12 +228,12 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>, measurement: &Measurement
     let steps = own.steps.unwrap_or(SolvedSettings::STEPS);
     let noise = problem.prior.perturbation_kernel().at(own.restart_t);
     let again = own.restart_steps.unwrap_or(SolvedSettings::RESTART_STEPS);
-    let restarts = (own.average > 1).then(|| {
+    let restarts = (count > 0).then(|| {
         Ok(Restarts {
             solver: solver(own.restart_t, again)?,
             steps: again,
-            count: own.average - 1,
-            noise_std: (noise.std / noise.mean_scale) as f32,
+            count,
+            noise_std: Some((noise.std / noise.mean_scale) as f32),
         })
     });
     Ok(Recipe {
@@ -252,25 +253,46 @@ fn solved(own: &SolvedSettings, problem: &Problem<'_>, measurement: &Measurement
     })
 }
 
+/// The runs after the first one of so many in all.
+fn runs_after_the_first(average: u32) -> Result<u32, ReconstructError> {
+    average.checked_sub(1).ok_or(ReconstructError::NoRuns)
+}
+
 /// Decomposed diffusion sampling; its `f` is that of the posterior density.
-fn dds(own: &DdsSettings, problem: &Problem<'_>) -> Result<Recipe, SettingsError> {
-    let homotopy = own.spacing.homotopy((own.t_max, own.t_min, own.steps), problem.variance)?;
-    let solver = DecomposedDiffusion::new(homotopy, problem.kernel(), own.solve_steps, own.eta as f32, own.seed)?;
+fn dds(own: &DdsSettings, problem: &Problem<'_>) -> Result<Recipe, ReconstructError> {
+    let (alpha, seed) = (problem.variance, own.seed);
+    let homotopy = own.spacing.homotopy((own.t_max, own.t_min, own.steps), alpha).map_err(SettingsError::from)?;
+    let solver = DecomposedDiffusion::new(homotopy, problem.kernel(), own.solve_steps, own.eta as f32, seed)?;
     let solver = own.gamma.map_or(Ok(solver), |gamma| solver.with_gamma(gamma as f32))?;
-    Ok(sampled(fresh(solver), (own.steps, own.seed), problem.variance, own.weighted))
+    let solvers: Solvers = Rc::new(move |run| Box::new(solver.with_seed(seed_of_run(seed, run))));
+    sampled(solvers, own.average, (own.steps, seed), (alpha, own.weighted))
 }
 
 /// DiffPIR.
-fn diffpir(own: &DiffPirSettings, problem: &Problem<'_>) -> Result<Recipe, SettingsError> {
-    let alpha = own.lambda * problem.variance;
-    let homotopy = own.spacing.homotopy((own.t_max, own.t_min, own.steps), alpha)?;
-    let solver = DiffPir::new(homotopy, problem.kernel(), own.solve_steps, own.zeta as f32, own.seed)?;
-    Ok(sampled(fresh(solver), (own.steps, own.seed), alpha, own.weighted))
+fn diffpir(own: &DiffPirSettings, problem: &Problem<'_>) -> Result<Recipe, ReconstructError> {
+    let (alpha, seed) = (own.lambda * problem.variance, own.seed);
+    let homotopy = own.spacing.homotopy((own.t_max, own.t_min, own.steps), alpha).map_err(SettingsError::from)?;
+    let solver = DiffPir::new(homotopy, problem.kernel(), own.solve_steps, own.zeta as f32, seed)?;
+    let solvers: Solvers = Rc::new(move |run| Box::new(solver.with_seed(seed_of_run(seed, run))));
+    sampled(solvers, own.average, (own.steps, seed), (alpha, own.weighted))
 }
 
-/// A method that draws its own noise, the starting noise too.
-fn sampled(solver: Solvers, (steps, seed): (u32, u64), alpha: f64, weighted: bool) -> Recipe {
-    Recipe {
+/// The seed of the noise in the run of a number: that of the first is the user's, and seeds below `2^32` have no run in
+/// common.
+fn seed_of_run(seed: u64, run: u32) -> u64 {
+    seed.wrapping_add(u64::from(run) << 32)
+}
+
+/// The mean of runs of a method that draws its own noise, the starting noise too.
+fn sampled(
+    solver: Solvers,
+    average: u32,
+    (steps, seed): (u32, u64),
+    (alpha, weighted): (f64, bool),
+) -> Result<Recipe, ReconstructError> {
+    let count = runs_after_the_first(average)?;
+    let again = Restarts { solver: Rc::clone(&solver), steps, count, noise_std: None };
+    Ok(Recipe {
         solver,
         claims: false,
         steps,
@@ -282,7 +304,7 @@ fn sampled(solver: Solvers, (steps, seed): (u32, u64), alpha: f64, weighted: boo
         mirrors: false,
         weighted,
         edges: false,
-        restarts: None,
+        restarts: (count > 0).then_some(again),
         denoised_at: None,
-    }
+    })
 }

@@ -39,6 +39,8 @@ impl LevelSpacing {
 pub struct DdsSettings {
     /// Seed of the noise.
     pub seed: u64,
+    /// Runs whose mean is the result, each with noise of its own.
+    pub average: u32,
     /// Number of levels, one iteration each.
     pub steps: u32,
     /// First level.
@@ -62,6 +64,7 @@ impl Default for DdsSettings {
     fn default() -> Self {
         Self {
             seed: 1,
+            average: 1,
             steps: 50,
             t_max: 1.0,
             t_min: 0.001,
@@ -81,6 +84,8 @@ impl Default for DdsSettings {
 pub struct DiffPirSettings {
     /// Seed of the noise.
     pub seed: u64,
+    /// Runs whose mean is the result, each with noise of its own.
+    pub average: u32,
     /// Number of levels, one iteration each.
     pub steps: u32,
     /// First level.
@@ -103,6 +108,7 @@ impl Default for DiffPirSettings {
     fn default() -> Self {
         Self {
             seed: 1,
+            average: 1,
             steps: 100,
             t_max: 1.0,
             t_min: 0.001,
@@ -154,6 +160,31 @@ mod tests {
             assert!(one.certificate.is_none() && one.objective.is_some(), "no claim of descent");
             assert_eq!(one.counters.network_vjps, 5, "one pass a level");
         }
+    }
+
+    /// A mean is that of the runs by the seeds of its numbers, all from the same start, however many are side by side.
+    #[test]
+    fn a_mean_is_that_of_runs_with_noise_of_their_own() {
+        for number in 0..2 {
+            let mean = |seed, average, threads| {
+                let settings = methods(seed)[number].with("average", average.into()).unwrap();
+                run(&settings, threads)
+            };
+            let runs = [0, 1, 2].map(|k: u64| mean(7 + (k << 32), 1, 1).image);
+            let (one, three) = (mean(7, 3, 1), mean(7, 3, 3));
+            assert_eq!((&one.image, &one.deviation), (&three.image, &three.deviation));
+            assert_eq!((one.counters.network_vjps, one.iterations, one.certificate), (15, 15, None));
+            for (k, pixel) in one.image.pixels.iter().enumerate() {
+                let [a, b, c] = runs.each_ref().map(|image| f64::from(image.pixels[k]));
+                assert!((f64::from(*pixel) - (a + b + c) / 3.0).abs() < 1e-6, "{k}: {pixel}");
+            }
+            assert!(runs[0] != runs[1] && runs[1] != runs[2]);
+        }
+        let refused = Settings::Dds(DdsSettings { average: 0, ..DdsSettings::default() });
+        let prior = Prior::named("ellipses").unwrap();
+        let go_on = &mut |_: super::super::Progress<'_>| ControlFlow::Continue(());
+        let result = reconstruct(&measurement(0.1), &refused, Some(&PlacedPrior::on_cpu(&prior)), go_on);
+        assert!(matches!(result, Err(super::super::ReconstructError::NoRuns)));
     }
 
     #[test]

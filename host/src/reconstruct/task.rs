@@ -38,18 +38,23 @@ impl Task<'_> {
         weights.filter(|_| self.recipe.weighted)
     }
 
-    /// The slice at its start.
-    pub(super) fn slice(&self) -> Result<Slice, ReconstructError> {
+    /// The image from which the first run starts.
+    pub(super) fn start(&self) -> Result<Vec<f32>, ReconstructError> {
         let pixels = self.measurement.geometry.image_len();
-        let start = match self.recipe.start {
+        Ok(match self.recipe.start {
             Start::Noise => {
                 let generator = ChaCha8Rng::seed_from_u64(self.recipe.seed);
                 StandardNormal.sample_iter(generator).take(pixels).collect()
             }
             Start::Fbp => self.measurement.filtered_backprojection(Window::Hann)?.pixels,
             Start::Zeros => vec![0.0; pixels],
-        };
-        let objective = (self.recipe.solver)().objective();
-        Ok(Slice { data: self.measurement.for_pixels().into_owned().sinogram, start, objective })
+        })
+    }
+
+    /// The slice at its start.
+    pub(super) fn slice(&self) -> Result<Slice, ReconstructError> {
+        let (data, objective) =
+            (self.measurement.for_pixels().into_owned().sinogram, (self.recipe.solver)(0).objective());
+        Ok(Slice { data, start: self.start()?, objective })
     }
 }

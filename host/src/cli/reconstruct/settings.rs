@@ -55,7 +55,7 @@ const FLAGS: [(&str, &str, &str); 20] = [
     (
         "average",
         "RUNS",
-        "Take the mean of this many runs of the default method, and write their deviation [default: 1]",
+        "Take the mean of this many runs of the default method, dds or diffpir, and write their deviation [default: 1]",
     ),
     (
         "view",

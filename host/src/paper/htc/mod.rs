@@ -22,4 +22,4 @@ pub use phantoms::{Phantom, phantoms};
 pub use rows::{Protocol, Row, Rows};
 pub use segment::{matthews, otsu};
 pub use task::{Task, tasks};
-pub use trial::{METHODS, Trial, methods};
+pub use trial::{Trial, methods};
