@@ -166,8 +166,8 @@ mod tests {
     #[test]
     fn a_mean_is_that_of_runs_with_noise_of_their_own() {
         for number in 0..2 {
-            let mean = |seed, average, threads| {
-                let settings = methods(seed)[number].with("average", average.into()).unwrap();
+            let mean = |seed: u64, average: i64, threads: usize| {
+                let settings = methods(seed)[number].with("average", toml::Value::Integer(average)).unwrap();
                 run(&settings, threads)
             };
             let runs = [0, 1, 2].map(|k: u64| mean(7 + (k << 32), 1, 1).image);
