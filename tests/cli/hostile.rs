@@ -156,7 +156,6 @@ fn counts_that_nobody_waits_for_are_refused() {
         (&["reconstruct", "--config", "angles.toml"], &["reconstruction.steps is 1000000000", "1000000"]),
         (&["reconstruct", "--method", "gradient-descent", "--steps", "1000000000"], &["at most 1000000"]),
         (&["reconstruct", "--average", "4294967295"], &["reconstruction.average"]),
-        (&["reconstruct", "--method", "dds", "--average", "99999999"], &["reconstruction.average"]),
         (&["reconstruct", "--method", "tv", "--tv-iterations", "4294967295"], &["tv_iterations"]),
         (&["evaluate", "--table", "1", "--starts", "18446744073709551615"], &["--starts", "1000000"]),
         (&["evaluate", "--table", "1", "--steps", "4294967295"], &["--steps", "1000000"]),
