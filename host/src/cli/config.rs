@@ -207,9 +207,6 @@ fn relative(path: &Path, folder: &Path) -> PathBuf {
 /// The counts that decide how long a run takes and how much memory its course needs.
 fn counts(settings: &Settings) -> Vec<(&'static str, u32)> {
     let trials = |count| ("line_search.max_trials", count);
-    let sampled = |(steps, solve_steps, average): (u32, u32, u32)| {
-        vec![("steps", steps), ("solve_steps", solve_steps), ("average", average.saturating_mul(steps.max(1)))]
-    };
     match settings {
         Settings::Solved(own) => vec![
             ("steps", own.steps.unwrap_or(1)),
@@ -218,8 +215,6 @@ fn counts(settings: &Settings) -> Vec<(&'static str, u32)> {
             trials(own.line_search.max_trials),
         ],
         Settings::Tv(own) => vec![("tv_iterations", own.tv_iterations)],
-        Settings::Dds(own) => sampled((own.steps, own.solve_steps, own.average)),
-        Settings::DiffPir(own) => sampled((own.steps, own.solve_steps, own.average)),
         other => {
             let of =
                 |own: &mut GraduatedSettings| [("steps", own.steps), trials(own.line_search.backtracking.max_trials)];

@@ -7,8 +7,7 @@ use crate::problem::{self, Unit};
 use gradus::data::scan::Scan;
 use gradus::prior::{EMBEDDED, Prior, embedded};
 use gradus::reconstruct::{
-    DdsSettings, DiffPirSettings, Job, Observer, PlacedPrior, Settings, SolvedSettings, USUAL_HOLD_OUT, WeightRule,
-    field_of, foretold, in_field,
+    Job, Observer, PlacedPrior, Settings, SolvedSettings, USUAL_HOLD_OUT, WeightRule, field_of, foretold, in_field,
 };
 use gradus::trust::Field;
 use miette::{IntoDiagnostic, WrapErr};
@@ -64,8 +63,6 @@ fn sigma(run: &RunConfig, scan: (&Scan, &Field), prior: &Prior, observer: Observ
     let measurement = measured(scan.0, Some(prior))?.within(scan.1);
     let settings = &match run.reconstruction.clone() {
         Settings::Solved(own) => Settings::Solved(SolvedSettings { average: 1, weight: WeightRule::Noise, ..own }),
-        Settings::Dds(own) => Settings::Dds(DdsSettings { average: 1, ..own }),
-        Settings::DiffPir(own) => Settings::DiffPir(DiffPirSettings { average: 1, ..own }),
         other => other,
     };
     let (device, precision) = (run.device.unwrap_or_default(), run.precision.unwrap_or_default());
