@@ -146,7 +146,7 @@ fn memory_is_bounded_by_the_user() {
 #[test]
 fn counts_that_nobody_waits_for_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cases: [(&[&str], &[&str]); 12] = [
         (
             &["reconstruct", "--angles", "18446744073709551615"],
             &["`angles` is 18446744073709551615", "at most 1048576"],
@@ -156,6 +156,9 @@ fn counts_that_nobody_waits_for_are_refused() {
         (&["reconstruct", "--config", "angles.toml"], &["reconstruction.steps is 1000000000", "1000000"]),
         (&["reconstruct", "--method", "gradient-descent", "--steps", "1000000000"], &["at most 1000000"]),
         (&["reconstruct", "--average", "4294967295"], &["reconstruction.average"]),
+        (&["reconstruct", "--method", "dds", "--average", "99999"], &["reconstruction.average is 4999950"]),
+        (&["reconstruct", "--method", "diffpir", "--steps", "4294967295"], &["reconstruction.steps"]),
+        (&["reconstruct", "--method", "dds", "--solve-steps", "4294967295"], &["reconstruction.solve_steps"]),
         (&["reconstruct", "--method", "tv", "--tv-iterations", "4294967295"], &["tv_iterations"]),
         (&["evaluate", "--table", "1", "--starts", "18446744073709551615"], &["--starts", "1000000"]),
         (&["evaluate", "--table", "1", "--steps", "4294967295"], &["--steps", "1000000"]),

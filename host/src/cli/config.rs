@@ -8,7 +8,7 @@ use gradus::data::units::StatedUnit;
 use gradus::limits::ITERATIONS;
 use gradus::prior::embedded;
 use gradus::raw::{Choice, RawOptions};
-use gradus::reconstruct::{GraduatedSettings, Method, Settings};
+use gradus::reconstruct::{Method, Settings};
 use gradus::series::SliceRange;
 use gradus::simulate::Simulation;
 use miette::{LabeledSpan, NamedSource, miette};
@@ -168,7 +168,7 @@ impl RunConfig {
         if self.reduced_fit && self.slices.is_some() {
             return Err(miette!("reduced_fit is for one slice, not for a series; leave out --reduced-fit or --slices"));
         }
-        match counts(&self.reconstruction).into_iter().find(|(_, count)| *count > ITERATIONS) {
+        match counts(&self.reconstruction).into_iter().find(|(_, count)| *count > ITERATIONS.into()) {
             Some((field, count)) => Err(miette!("reconstruction.{field} is {count}; give at most {ITERATIONS}")),
             None => self.to_toml().map(drop),
         }
@@ -204,23 +204,18 @@ fn relative(path: &Path, folder: &Path) -> PathBuf {
     up.chain(path.components().skip(shared)).collect()
 }
 
-/// The counts that decide how long a run takes and how much memory its course needs.
-fn counts(settings: &Settings) -> Vec<(&'static str, u32)> {
-    let trials = |count| ("line_search.max_trials", count);
-    match settings {
-        Settings::Solved(own) => vec![
-            ("steps", own.steps.unwrap_or(1)),
-            ("solve_steps", own.solve_steps.unwrap_or(0).max(own.solve_most)),
-            ("average", own.average.saturating_mul(own.restart_steps.unwrap_or(1).max(1))),
-            trials(own.line_search.max_trials),
-        ],
-        Settings::Tv(own) => vec![("tv_iterations", own.tv_iterations)],
-        other => {
-            let of =
-                |own: &mut GraduatedSettings| [("steps", own.steps), trials(own.line_search.backtracking.max_trials)];
-            other.clone().graduated_mut().map(of).into_iter().flatten().collect()
-        }
-    }
+/// The counts that decide how long a run takes and how much memory its course needs, those that the settings name.
+fn counts(settings: &Settings) -> Vec<(&'static str, i64)> {
+    let fields = toml::Table::try_from(settings).unwrap_or_default();
+    let count = |field: &str| fields.get(field).and_then(toml::Value::as_integer);
+    let search = fields.get("line_search").and_then(|search| search.get("max_trials")?.as_integer());
+    let each = count("restart_steps").or_else(|| count("steps")).unwrap_or(1).max(1);
+    let alone = ["steps", "solve_steps", "solve_most", "tv_iterations"].map(|field| (field, count(field)));
+    let named = alone.into_iter().chain([
+        ("average", count("average").map(|runs| runs.saturating_mul(each))),
+        ("line_search.max_trials", search),
+    ]);
+    named.filter_map(|(field, count)| Some((field, count?))).collect()
 }
 
 /// The fault of the TOML `text` of `name`, which should describe `what`, and its place.

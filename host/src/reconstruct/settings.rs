@@ -166,6 +166,17 @@ impl Settings {
         }
     }
 
+    /// The number of runs of which the result is the mean, of methods that can take one.
+    #[must_use]
+    pub fn average_mut(&mut self) -> Option<&mut u32> {
+        match self {
+            Self::Solved(own) => Some(&mut own.average),
+            Self::Dds(own) => Some(&mut own.average),
+            Self::DiffPir(own) => Some(&mut own.average),
+            Self::GradientLike(_) | Self::Flow(_) | Self::GradientDescent(_) | Self::Fbp(_) | Self::Tv(_) => None,
+        }
+    }
+
     /// Sets that seed.
     pub fn set_seed(&mut self, seed: u64) {
         self.seed_mut().into_iter().for_each(|own| *own = seed);

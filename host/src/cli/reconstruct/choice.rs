@@ -61,12 +61,13 @@ fn suiting(scan: &Scan) -> Vec<&'static str> {
 /// The residual of a single run with a prior in the views that it does not see, in standard deviations a ray.
 fn sigma(run: &RunConfig, scan: (&Scan, &Field), prior: &Prior, observer: Observer<'_>) -> Result<f64, Failure> {
     let measurement = measured(scan.0, Some(prior))?.within(scan.1);
-    let settings = &match run.reconstruction.clone() {
-        Settings::Solved(own) => Settings::Solved(SolvedSettings { average: 1, weight: WeightRule::Noise, ..own }),
+    let mut settings = match run.reconstruction.clone() {
+        Settings::Solved(own) => Settings::Solved(SolvedSettings { weight: WeightRule::Noise, ..own }),
         other => other,
     };
+    settings.average_mut().into_iter().for_each(|average| *average = 1);
     let (device, precision) = (run.device.unwrap_or_default(), run.precision.unwrap_or_default());
-    let jobs = [Job { measurement: &measurement, settings }];
+    let jobs = [Job { measurement: &measurement, settings: &settings }];
     let placed = PlacedPrior::open_for(&jobs[0], 1, prior, device, precision).into_diagnostic()?;
     let every = run.hold_out.unwrap_or(USUAL_HOLD_OUT);
     let left = foretold(&jobs, every, Some(&placed), observer).into_diagnostic()?;

@@ -12,17 +12,9 @@ use std::time::Instant;
 /// The methods that are compared, with the settings that all phantoms and tasks have in common: their defaults, but for
 /// decomposed diffusion sampling.
 ///
-/// Where many discs suit the rays, a minimiser is one of them. Samples are others, and their mean is cut where most of
-/// them have an edge; runs longer than the default ones, in levels and in conjugate gradient steps, draw better ones.
-/// Matthews' coefficient, means over 60 degrees and over 30 of the two phantoms `ta` and `tc`, by samples alone and by
-/// their mean:
-///
-/// | levels | steps | `eta` | samples | alone | mean |
-/// |---|---|---|---|---|---|
-/// | 50 | 5 | 0.85 | 2 | 0.81, 0.70 | |
-/// | 200 | 20 | 0.85 | 2 | 0.89, 0.74 | |
-/// | 100 | 20 | 0.85 | 8 | 0.87, 0.74 | 0.93, 0.81 |
-/// | the minimiser | | | 1 | 0.85, 0.73 | |
+/// A minimiser is one of the many discs that suit the rays of a small arc. The mean of samples is cut where most of
+/// them have an edge. More levels and more conjugate gradient steps than by default draw samples that suit the rays
+/// better.
 #[must_use]
 pub fn methods() -> Vec<Settings> {
     let sampled = DdsSettings { steps: 100, solve_steps: 20, average: 8, ..DdsSettings::default() };
